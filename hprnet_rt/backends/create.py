@@ -1,0 +1,63 @@
+"""Choice of a backend. What is asked for runs or is refused; only "auto" chooses, and says what."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+from typing import Final
+
+from hprnet_rt.backends.engine_file import EngineFile
+from hprnet_rt.backends.protocol import Backend
+from hprnet_rt.errors import BackendError, UsageError
+
+__all__ = ["BACKENDS", "create_backend"]
+
+_log = logging.getLogger(__name__)
+
+BACKENDS: Final = ("openvino", "onnxruntime")
+"""Backends in the order in which "auto" tries them."""
+PRECISIONS: Final = ("auto", "fp32", "bf16")
+
+
+def create_backend(
+    engine: EngineFile,
+    input_hw: tuple[int, int],
+    *,
+    backend: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+) -> Backend:
+    """Compile `engine` for one input size.
+
+    Args:
+        engine: the network.
+        input_hw: height and width, multiples of `engine.spec.multiple_px`.
+        backend: "auto" or one of `BACKENDS`.
+        precision: "auto" (the fastest that keeps accuracy), "fp32" or "bf16".
+        threads: CPU threads; all cores when None.
+
+    Raises:
+        UsageError: an unknown or impossible choice.
+        BackendError: the library is missing or cannot load the network.
+    """
+    if backend not in ("auto", *BACKENDS):
+        raise UsageError(f"there is no backend {backend!r}; use one of: auto, {', '.join(BACKENDS)}")
+    if precision not in PRECISIONS:
+        raise UsageError(f"there is no precision {precision!r}; use one of: {', '.join(PRECISIONS)}")
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads is at least 1, got {threads}")
+    multiple = engine.spec.multiple_px
+    if any(side <= 0 or side % multiple for side in input_hw):
+        raise UsageError(f"{engine.spec.name} takes sides that are multiples of {multiple}, got {input_hw}")
+    if backend == "auto":
+        backend = next((name for name in BACKENDS if importlib.util.find_spec(name)), "")
+        if not backend:
+            raise BackendError(f"no inference library is installed; install one of: {', '.join(BACKENDS)}")
+        _log.info("backend auto: chose %s", backend)
+    elif importlib.util.find_spec(backend) is None:
+        raise BackendError(f"the backend {backend} needs the package {backend}: pip install {backend}")
+    module = importlib.import_module(f"hprnet_rt.backends.{backend}")
+    made: Backend = module.create(engine, input_hw, precision, threads)
+    _log.info("engine %s at %dx%d: %s", engine.spec.name, *reversed(input_hw), made.description)
+    return made

@@ -1,0 +1,58 @@
+"""ONNX Runtime on the CPU, float32."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from hprnet_rt.backends.engine_file import EngineFile
+from hprnet_rt.errors import BackendError, UsageError
+
+__all__ = ["create"]
+
+_ERRORS_ONLY = 3
+
+
+class _OnnxRuntimeBackend:
+    name = "onnxruntime"
+
+    def __init__(self, engine: EngineFile, input_hw: tuple[int, int], threads: int) -> None:
+        self.spec = engine.spec
+        self.input_hw = input_hw
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = _ERRORS_ONLY
+        # a thread that spins while it waits takes the core that decoding and drawing need
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session: onnxruntime.InferenceSession | None = onnxruntime.InferenceSession(
+                str(engine.path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the library raises bare RuntimeErrors of its own making
+            raise BackendError(f"onnxruntime cannot load {engine.path}: {error}") from error
+        self.description = f"ONNX Runtime {onnxruntime.__version__}, CPU, fp32, {threads} threads"
+
+    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        if self._session is None:
+            raise BackendError("the onnxruntime engine is closed")
+        try:
+            (peaks,) = self._session.run(None, {"images": images})
+        except Exception as error:
+            raise BackendError(f"onnxruntime failed on a frame: {error}") from error
+        result: npt.NDArray[np.float32] = peaks
+        return result
+
+    def close(self) -> None:
+        self._session = None
+
+
+def create(
+    engine: EngineFile, input_hw: tuple[int, int], precision: str, threads: int | None
+) -> _OnnxRuntimeBackend:
+    """See `create_backend`."""
+    if precision not in ("auto", "fp32"):
+        raise UsageError(f"onnxruntime runs this network in fp32 only, not {precision}; use --backend openvino")
+    return _OnnxRuntimeBackend(engine, input_hw, threads or os.cpu_count() or 1)

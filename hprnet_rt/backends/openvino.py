@@ -1,0 +1,112 @@
+"""OpenVINO on the CPU: the network in bf16 or fp32, the decode always in fp32.
+
+bf16 has 8 bits: a whole graph in bf16 rounds positions to half a cell and gathers from wrong cells. So the
+graph is cut at the feature map and the heat-maps, and the two halves are compiled apart; they share
+memory.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import numpy.typing as npt
+import openvino
+import openvino.passes
+from openvino import opset13
+
+from hprnet_rt.backends.engine_file import EngineFile
+from hprnet_rt.errors import BackendError, UsageError
+
+__all__ = ["create"]
+
+_CUT = ("feature", "hm", "hm_hp")  # tensor names, given by the export
+_CLOSED = "the openvino engine is closed"
+
+
+def _named_outputs(model: openvino.Model) -> dict[str, openvino.Output]:
+    """The outputs called by the names of `_CUT`."""
+    found = {}
+    for node in model.get_ops():
+        for output in node.outputs():
+            for name in output.get_names() & set(_CUT):
+                found[name] = output
+    missing = set(_CUT) - found.keys()
+    if missing:
+        raise BackendError(f"the network has no tensors named {', '.join(sorted(missing))}; export it again")
+    return found
+
+
+def _cut(model: openvino.Model) -> tuple[openvino.Model, openvino.Model]:
+    """Split into (images -> maps) and (maps -> peaks)."""
+    folding = openvino.passes.Manager()
+    folding.register_pass(openvino.passes.ConstantFolding())
+    folding.run_passes(model)  # else the decode would ask the image for its shape
+    decode = model.clone()
+    parameters = []
+    outputs = _named_outputs(decode)
+    for name in _CUT:
+        output = outputs[name]
+        parameter = opset13.parameter(output.get_shape(), output.get_element_type(), name=name)
+        for user in list(output.get_target_inputs()):
+            user.replace_source_output(parameter.output(0))
+        parameters.append(parameter)
+    maps = _named_outputs(model)
+    return (
+        openvino.Model([maps[name] for name in _CUT], model.get_parameters(), "maps"),
+        openvino.Model(decode.get_results(), parameters, "decode"),
+    )
+
+
+class _OpenVinoBackend:
+    name = "openvino"
+
+    def __init__(self, engine: EngineFile, input_hw: tuple[int, int], precision: str, threads: int) -> None:
+        self.spec = engine.spec
+        self.input_hw = input_hw
+        core = openvino.Core()
+        options = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads,
+            "ENABLE_CPU_PINNING": False,  # decoding and drawing need the cores too
+        }
+        try:
+            model = core.read_model(engine.path)
+            model.reshape({0: [1, *input_hw, 3]})
+            maps, decode = _cut(model)
+            network = core.compile_model(maps, "CPU", {**options, "INFERENCE_PRECISION_HINT": precision})
+            decoder = core.compile_model(decode, "CPU", {**options, "INFERENCE_PRECISION_HINT": "f32"})
+        except RuntimeError as error:
+            raise BackendError(f"openvino cannot load {engine.path}: {error}") from error
+        self._network: openvino.InferRequest | None = network.create_infer_request()
+        self._decoder: openvino.InferRequest | None = decoder.create_infer_request()
+        for i in range(len(_CUT)):
+            self._decoder.set_input_tensor(i, self._network.get_output_tensor(i))
+        shown = "bf16" if precision == "bf16" else "fp32"
+        version = openvino.__version__.split("-")[0]
+        self.description = f"OpenVINO {version}, CPU, {shown}, {threads} threads"
+
+    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        if self._network is None or self._decoder is None:
+            raise BackendError(_CLOSED)
+        try:
+            self._network.infer({0: images}, share_inputs=True)
+            self._decoder.infer()
+        except RuntimeError as error:
+            raise BackendError(f"openvino failed on a frame: {error}") from error
+        result: npt.NDArray[np.float32] = self._decoder.get_output_tensor(0).data.copy()
+        return result
+
+    def close(self) -> None:
+        self._network = self._decoder = None
+
+
+def create(
+    engine: EngineFile, input_hw: tuple[int, int], precision: str, threads: int | None
+) -> _OpenVinoBackend:
+    """See `create_backend`. "auto" precision is bf16 where the CPU computes in it, else fp32."""
+    has_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision == "bf16" and not has_bf16:
+        raise UsageError("this CPU does not compute in bf16; use --precision fp32 or auto")
+    native = "bf16" if precision == "bf16" or (precision == "auto" and has_bf16) else "f32"
+    return _OpenVinoBackend(engine, input_hw, native, threads or os.cpu_count() or 1)

@@ -1,0 +1,166 @@
+"""PoseModel: image in, poses out. The stages of the pipeline are its methods."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from hprnet_rt.backends import Backend, EngineFile, create_backend
+from hprnet_rt.errors import BackendError
+from hprnet_rt.geometry import Letterbox, input_hw_for, require_image
+from hprnet_rt.grouping import Grouper, GroupingOptions
+from hprnet_rt.heads import PeakLayout
+from hprnet_rt.types import Peaks, Poses
+
+__all__ = ["DEFAULT_INPUT_PX", "DEFAULT_MODEL", "PoseModel", "load"]
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "hprnet-mobile"
+DEFAULT_INPUT_PX = 384
+_LIVE_ENGINES = 6  # compiled input sizes kept; a folder of photographs has a few aspect ratios
+
+
+class PoseModel:
+    """A network on a backend, with its preprocessing and grouping.
+
+    Engines are compiled for one input size; a new aspect ratio compiles another, and the least recently
+    used are closed. Calls from several threads are taken one after the other.
+
+    Args:
+        engine: the network.
+        backend, precision, threads: see `create_backend`.
+        input_px: longer side of the input, a multiple of the network's `multiple_px`.
+        grouping: thresholds.
+    """
+
+    def __init__(
+        self,
+        engine: EngineFile,
+        *,
+        backend: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+        input_px: int = DEFAULT_INPUT_PX,
+        grouping: GroupingOptions | None = None,
+    ) -> None:
+        input_hw_for((1, 1), input_px, engine.spec.multiple_px)
+        self.engine = engine
+        self.input_px = input_px
+        self._choice = (backend, precision, threads)
+        self._layout = PeakLayout.of(engine.spec)
+        self._engines: OrderedDict[tuple[int, int], Backend] = OrderedDict()
+        self._lock = threading.Lock()
+        self._closed = False
+        self.description = self.engine_for((input_px, input_px * 9 // 16)).description
+        self.group = Grouper(engine.spec, grouping)
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.engine.spec.name
+
+    def input_hw(self, image_hw: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the input for images of this size."""
+        return input_hw_for(image_hw, self.input_px, self.engine.spec.multiple_px)
+
+    def engine_for(self, image_hw: tuple[int, int]) -> Backend:
+        """The compiled engine for images of this size."""
+        if self._closed:
+            raise BackendError("the model is closed")
+        input_hw = self.input_hw(image_hw)
+        if input_hw in self._engines:
+            self._engines.move_to_end(input_hw)
+            return self._engines[input_hw]
+        backend, precision, threads = self._choice
+        made = create_backend(self.engine, input_hw, backend=backend, precision=precision, threads=threads)
+        self._engines[input_hw] = made
+        while len(self._engines) > _LIVE_ENGINES:
+            _, oldest = self._engines.popitem(last=False)
+            oldest.close()
+        return made
+
+    def prepare(self, image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], Letterbox]:
+        """Scale an image (H, W, 3) BGR to the network's input (1, h, w, 3).
+
+        Raises:
+            ShapeError: `image` is no such array.
+        """
+        require_image(image)
+        letterbox = Letterbox.fit(image.shape[:2], self.input_hw(image.shape[:2]))
+        return letterbox.apply(image), letterbox
+
+    def infer(self, batch: npt.NDArray[np.uint8], letterbox: Letterbox) -> Peaks:
+        """Run the network on a prepared image.
+
+        Raises:
+            BackendError: the library failed, or the model is closed.
+        """
+        with self._lock:
+            packed = self.engine_for(letterbox.image_hw).run(batch)
+        return Peaks(packed[0], self._layout, letterbox)
+
+    def __call__(self, image: npt.NDArray[np.uint8]) -> Poses:
+        """Everyone in an image (H, W, 3) uint8 BGR, in its pixels.
+
+        Raises:
+            ShapeError: `image` is no such array.
+            BackendError: the library failed, or the model is closed.
+        """
+        return self.group(self.infer(*self.prepare(image)))
+
+    def close(self) -> None:
+        """Free the engines; further calls do nothing."""
+        with self._lock:
+            self._closed = True
+            while self._engines:
+                self._engines.popitem()[1].close()
+
+    def __enter__(self) -> PoseModel:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def load(
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    backend: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    input_px: int = DEFAULT_INPUT_PX,
+    threshold: float | None = None,
+) -> PoseModel:
+    """Open a model, ready to be called.
+
+    Args:
+        model: a shipped model's name, or an .onnx file with its JSON beside it.
+        backend: "auto" (says in the log what it chose), "openvino" or "onnxruntime".
+        precision: "auto", "fp32" or "bf16".
+        threads: CPU threads of the engine; all cores when None.
+        input_px: longer side of the network's input; larger finds smaller people and takes longer.
+        threshold: least person score; `GroupingOptions`' default when None.
+
+    Raises:
+        UsageError: an unknown model, backend or setting.
+        ModelError: the model file is damaged.
+        BackendError: the backend cannot load it.
+    """
+    grouping = GroupingOptions() if threshold is None else GroupingOptions(person_threshold=threshold)
+    return PoseModel(
+        EngineFile.find(model),
+        backend=backend,
+        precision=precision,
+        threads=threads,
+        input_px=input_px,
+        grouping=grouping,
+    )

@@ -1,0 +1,93 @@
+"""Image, network input and heat-map: the only coordinate maths.
+
+All positions are continuous: a pixel (or cell) i covers [i, i + 1), so the image spans [0, width] and
+resizing is a pure scale. x runs right, y runs down.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from hprnet_rt.errors import ShapeError, UsageError
+
+__all__ = ["Letterbox", "input_hw_for", "require_image"]
+
+FloatArray = npt.NDArray[np.float32]
+ImageArray = npt.NDArray[np.uint8]
+
+
+def require_image(image: npt.NDArray[np.uint8]) -> None:
+    """Raise ShapeError unless `image` is a non-empty (H, W, 3) uint8 array."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3:
+        got = f"{type(image).__name__} {getattr(image, 'shape', '')} {getattr(image, 'dtype', '')}"
+        raise ShapeError(f"an image is a (height, width, 3) uint8 BGR array, got {got}")
+    if image.shape[2] != 3 or 0 in image.shape:
+        raise ShapeError(f"an image is a (height, width, 3) uint8 BGR array, got shape {image.shape}")
+
+
+def input_hw_for(image_hw: tuple[int, int], longer_px: int, multiple_px: int) -> tuple[int, int]:
+    """Smallest input (height, width) in multiples of `multiple_px` that holds the scaled image.
+
+    The image is scaled so that its longer side is `longer_px`; the shorter side is rounded up.
+
+    Raises:
+        UsageError: `longer_px` is not a positive multiple of `multiple_px`.
+    """
+    if longer_px <= 0 or longer_px % multiple_px:
+        raise UsageError(f"the input size is a positive multiple of {multiple_px}, got {longer_px}")
+    height, width = image_hw
+    scale = longer_px / max(height, width)
+    sides = (max(1, round(height * scale)), max(1, round(width * scale)))
+    return (
+        math.ceil(sides[0] / multiple_px) * multiple_px,
+        math.ceil(sides[1] / multiple_px) * multiple_px,
+    )
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """An image scaled into a network input with its shape kept, centred on black.
+
+    Attributes:
+        image_hw, input_hw: height and width in pixels.
+        inner_hw: the scaled image inside the input.
+        pad_yx: input pixels above and left of it.
+    """
+
+    image_hw: tuple[int, int]
+    input_hw: tuple[int, int]
+    inner_hw: tuple[int, int]
+    pad_yx: tuple[int, int]
+
+    @classmethod
+    def fit(cls, image_hw: tuple[int, int], input_hw: tuple[int, int]) -> Letterbox:
+        """The largest centred placement of the image in the input."""
+        scale = min(input_hw[0] / image_hw[0], input_hw[1] / image_hw[1])
+        inner_hw = (max(1, round(image_hw[0] * scale)), max(1, round(image_hw[1] * scale)))
+        pad_yx = ((input_hw[0] - inner_hw[0]) // 2, (input_hw[1] - inner_hw[1]) // 2)
+        return cls(image_hw, input_hw, inner_hw, pad_yx)
+
+    def apply(self, image: ImageArray, out: ImageArray | None = None) -> ImageArray:
+        """Scale `image` (H, W, 3) into a fresh or given (1, input height, input width, 3) batch of one."""
+        if out is None:
+            out = np.zeros((1, *self.input_hw, 3), np.uint8)
+        (top, left), (height, width) = self.pad_yx, self.inner_hw
+        inner = out[0, top : top + height, left : left + width]
+        shrinks = height < self.image_hw[0]
+        inner[:] = cv2.resize(
+            image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        )
+        return out
+
+    def cells_to_image(self, stride_px: int) -> tuple[FloatArray, FloatArray]:
+        """Scale (2,) and shift (2,) that take (x, y) in output cells to image pixels: xy * scale + shift."""
+        scale_x = self.image_hw[1] / self.inner_hw[1]
+        scale_y = self.image_hw[0] / self.inner_hw[0]
+        scale = np.array([stride_px * scale_x, stride_px * scale_y], np.float32)
+        shift = np.array([-self.pad_yx[1] * scale_x, -self.pad_yx[0] * scale_y], np.float32)
+        return scale, shift

@@ -1,0 +1,272 @@
+"""The compiled loops of grouping. Positions are in output cells, x before y.
+
+Every kernel has a slow plain twin in tests/oracles. They release the GIL and are cached on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from hprnet_rt import skeleton
+
+__all__ = ["assign", "group", "match_joints", "match_part"]
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+_KEYPOINTS = skeleton.NUM_KEYPOINTS
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _kernel(function: _Function) -> _Function:
+    return cast(_Function, numba.njit(cache=True, nogil=True)(function))
+
+
+@_kernel
+def _admits(x: float, y: float, box: FloatArray) -> bool:
+    return bool(box[0] <= x <= box[2] and box[1] <= y <= box[3])
+
+
+@_kernel
+def match_joints(
+    regressed: FloatArray,
+    regressed_score: FloatArray,
+    peak_xy: FloatArray,
+    peak_score: FloatArray,
+    box: FloatArray,
+    reach: FloatArray,
+    floor: float,
+    xy: FloatArray,
+    score: FloatArray,
+) -> None:
+    """Give each person the nearest peak of every joint, or the regressed point.
+
+    A peak serves a person when it scores at least `floor`, lies in the person's box and within `reach`
+    of the regressed point (paper, section 3.1). A regressed point outside the map stays absent.
+
+    Args:
+        regressed: (K, J, 2); regressed_score: (K, J), the heat-map there, 0 outside the map.
+        peak_xy: (K, J, 2); peak_score: (K, J), strongest first.
+        box: (N, 4) xyxy; reach: (N,); N <= K.
+        xy: (N, J, 2), filled with NaN, written; score: (N, J), filled with 0, written.
+    """
+    ranks = peak_xy.shape[0]
+    column = np.empty((ranks, 2), np.float32)  # one joint's peaks, side by side in memory
+    for j in range(regressed.shape[1]):
+        peaks = 0
+        while peaks < ranks and peak_score[peaks, j] >= floor:
+            column[peaks, 0], column[peaks, 1] = peak_xy[peaks, j, 0], peak_xy[peaks, j, 1]
+            peaks += 1
+        for n in range(box.shape[0]):
+            x, y = regressed[n, j, 0], regressed[n, j, 1]
+            best, best_distance = -1, reach[n] * reach[n]
+            for k in range(peaks):
+                dx, dy = column[k, 0] - x, column[k, 1] - y
+                distance = dx * dx + dy * dy
+                nearer = distance < best_distance or (best < 0 and distance == best_distance)
+                if nearer and _admits(column[k, 0], column[k, 1], box[n]):
+                    best, best_distance = k, distance
+            if best >= 0:
+                xy[n, j, 0], xy[n, j, 1] = column[best, 0], column[best, 1]
+                score[n, j] = peak_score[best, j]
+            elif regressed_score[n, j] > 0.0:
+                xy[n, j, 0], xy[n, j, 1] = x, y
+                score[n, j] = regressed_score[n, j]
+
+
+@_kernel
+def assign(cost: FloatArray) -> IntArray:
+    """Cheapest assignment of rows to columns where leaving a row alone costs 1.
+
+    Args:
+        cost: (N, K); a cost of 1 or more is never taken.
+
+    Returns:
+        (N,) column of each row, -1 for none; no column twice.
+
+    Source: Kuhn's Hungarian method with shortest augmenting paths (Jonker and Volgenant, 1987).
+    """
+    rows, real = cost.shape
+    result = np.full(rows, -1, np.int64)
+    taken = np.zeros(real, np.bool_)
+    clash = False
+    for i in range(rows):  # when every row's own best column is free, that is the optimum
+        best, best_cost = -1, 1.0
+        for j in range(real):
+            if cost[i, j] < best_cost:
+                best, best_cost = j, cost[i, j]
+        result[i] = best
+        if best >= 0:
+            clash = clash or taken[best]
+            taken[best] = True
+    if not clash:
+        return result
+
+    columns = real + rows  # a column for each row that stays alone
+    row_price = np.zeros(rows + 1)
+    column_price = np.zeros(columns + 1)
+    row_of = np.zeros(columns + 1, np.int64)  # 1-based; column 0 starts each path
+    for i in range(1, rows + 1):
+        row_of[0] = i
+        slack = np.full(columns + 1, np.inf)
+        came_from = np.zeros(columns + 1, np.int64)
+        visited = np.zeros(columns + 1, np.bool_)
+        column = 0
+        while row_of[column] != 0:
+            visited[column] = True
+            row, nearest, step = row_of[column], 0, np.inf
+            for j in range(1, columns + 1):
+                if visited[j]:
+                    continue
+                price = 1.0
+                if j <= real and cost[row - 1, j - 1] < 1.0:
+                    price = cost[row - 1, j - 1]
+                reduced = price - row_price[row] - column_price[j]
+                if reduced < slack[j]:
+                    slack[j] = reduced
+                    came_from[j] = column
+                if slack[j] < step:
+                    nearest, step = j, slack[j]
+            for j in range(columns + 1):
+                if visited[j]:
+                    row_price[row_of[j]] += step
+                    column_price[j] -= step
+                else:
+                    slack[j] -= step
+            column = nearest
+        while column != 0:
+            row_of[column] = row_of[came_from[column]]
+            column = came_from[column]
+    result[:] = -1
+    for j in range(1, real + 1):
+        row = row_of[j]
+        if row > 0 and cost[row - 1, j - 1] < 1.0:
+            result[row - 1] = j - 1
+    return result
+
+
+@_kernel
+def match_part(
+    center: FloatArray,
+    center_score: FloatArray,
+    peak_xy: FloatArray,
+    peak_score: FloatArray,
+    at_peak: FloatArray,
+    at_regressed: FloatArray,
+    box: FloatArray,
+    reach: FloatArray,
+    floor: float,
+    xy: FloatArray,
+    score: FloatArray,
+) -> None:
+    """Give each person the points of one part; no part peak serves two people.
+
+    Peaks are admitted as in `match_joints`; among the admitted ones the assignment with the least total
+    distance (in units of `reach`) is taken. A person without a peak gets the points read at the centre
+    that they regress, with the heat-map's score there, or none when it falls outside the map.
+
+    Args:
+        center: (K, 2) regressed part centre of each person; center_score: (K,).
+        peak_xy: (K, 2) peaks of the part's centre; peak_score: (K,), strongest first.
+        at_peak: (K, P, 2) points read at each peak; at_regressed: (K, P, 2) at each regressed centre.
+        box: (N, 4) xyxy; reach: (N,); N <= K.
+        xy: (N, P, 2), filled with NaN, written; score: (N, P), filled with 0, written.
+    """
+    people, peaks = box.shape[0], 0
+    while peaks < peak_score.shape[0] and peak_score[peaks] >= floor:
+        peaks += 1
+    cost = np.full((people, peaks), 1.0, np.float32)
+    for n in range(people):
+        for k in range(peaks):
+            dx, dy = peak_xy[k, 0] - center[n, 0], peak_xy[k, 1] - center[n, 1]
+            distance = dx * dx + dy * dy
+            if distance < reach[n] * reach[n] and _admits(peak_xy[k, 0], peak_xy[k, 1], box[n]):
+                cost[n, k] = np.sqrt(distance) / reach[n]
+    peak_of = assign(cost)
+    for n in range(people):
+        k = peak_of[n]
+        if k >= 0:
+            xy[n] = at_peak[k]
+            score[n] = peak_score[k]
+        elif center_score[n] > 0.0:
+            xy[n] = at_regressed[n]
+            score[n] = center_score[n]
+
+
+@_kernel
+def group(
+    packed: FloatArray,
+    people: int,
+    fields: IntArray,
+    keypoint_of_joint: IntArray,
+    parts: IntArray,
+    reach_of_size: float,
+    floor: float,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Group one packed output (see `PeakLayout`): all the loops of a frame in one call.
+
+    Args:
+        packed: (K, width).
+        people: how many rows are people, K at most.
+        fields: first columns of person_cell, person_offset, person_wh, joint_regressed,
+            joint_regressed_score, peak_score, peak_xy.
+        keypoint_of_joint: (J,) index among the 133 points, -1 for a joint that is not wanted.
+        parts: (parts, 5): centre joint, first column at peaks, first column at regressed centres, first
+            keypoint, number of keypoints.
+        reach_of_size: reach in units of the box's longer side.
+        floor: least score of a peak.
+
+    Returns:
+        xy (people, 133, 2) with NaN where absent, score (people, 133), box (people, 4) xyxy.
+    """
+    ranks, joints = packed.shape[0], keypoint_of_joint.shape[0]
+    cell, offset, size, at_joint, at_score, at_peak_score, at_peak = fields
+    box = np.empty((people, 4), np.float32)
+    reach = np.empty(people, np.float32)
+    for n in range(people):
+        for axis in range(2):
+            middle = packed[n, cell + axis] + packed[n, offset + axis]
+            half = max(packed[n, size + axis], np.float32(0.0)) / 2
+            box[n, axis], box[n, axis + 2] = middle - half, middle + half
+        reach[n] = reach_of_size * max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
+
+    regressed = packed[:, at_joint : at_joint + 2 * joints].copy().reshape(ranks, joints, 2)
+    regressed_score = packed[:, at_score : at_score + joints]
+    peak_score = packed[:, at_peak_score : at_peak_score + joints]
+    peak_xy = packed[:, at_peak : at_peak + 2 * joints].copy().reshape(ranks, joints, 2)
+    joint_xy = np.full((people, joints, 2), np.nan, np.float32)
+    joint_score = np.zeros((people, joints), np.float32)
+    match_joints(
+        regressed, regressed_score, peak_xy, peak_score, box, reach, floor, joint_xy, joint_score
+    )
+    xy = np.full((people, _KEYPOINTS, 2), np.nan, np.float32)
+    score = np.zeros((people, _KEYPOINTS), np.float32)
+    for j in range(joints):
+        keypoint = keypoint_of_joint[j]
+        if keypoint >= 0:
+            for n in range(people):
+                xy[n, keypoint, 0], xy[n, keypoint, 1] = joint_xy[n, j, 0], joint_xy[n, j, 1]
+                score[n, keypoint] = joint_score[n, j]
+
+    for p in range(parts.shape[0]):
+        joint, first_peak, first_regressed, first, count = parts[p]
+        points = packed[:, first_peak : first_peak + 2 * count].copy().reshape(ranks, count, 2)
+        fallback = packed[:, first_regressed : first_regressed + 2 * count].copy()
+        match_part(
+            regressed[:, joint],
+            regressed_score[:, joint],
+            peak_xy[:, joint],
+            peak_score[:, joint],
+            points,
+            fallback.reshape(ranks, count, 2),
+            box,
+            reach,
+            floor,
+            xy[:, first : first + count],
+            score[:, first : first + count],
+        )
+    return xy, score, box

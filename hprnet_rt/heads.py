@@ -1,0 +1,246 @@
+"""ModelSpec and HeadSpec: every head's name, channels, stride and meaning. The one source of widths.
+
+A network is described once by its `ModelSpec`. The torch module, the ONNX export, the decode, training
+and evaluation all read names and widths from it, and so does the layout of the packed output that an
+engine returns (`PeakLayout`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hprnet_rt import skeleton
+from hprnet_rt.errors import ModelError
+
+__all__ = [
+    "HPRNET_MOBILE",
+    "HeadSpec",
+    "ModelSpec",
+    "PartSpec",
+    "PeakLayout",
+]
+
+_CENTERS: Final = {
+    "face": "face_center",
+    "left_hand": "left_hand_center",
+    "right_hand": "right_hand_center",
+}
+JOINTS_26: Final[tuple[str, ...]] = (
+    *skeleton.KEYPOINT_NAMES[skeleton.BODY],
+    *skeleton.KEYPOINT_NAMES[skeleton.FEET],
+    *_CENTERS.values(),
+)
+"""HPRNet's joints (HM-II): 17 body, 6 feet, then the centres of the face and of both hands."""
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """One output branch of the network.
+
+    Attributes:
+        name: the released code's name of the branch.
+        channels: output channels.
+        meaning: what a value is, in output cells unless it is a logit.
+        dense: read everywhere (a heat-map), not only at peaks.
+    """
+
+    name: str
+    channels: int
+    meaning: str
+    dense: bool = False
+
+
+@dataclass(frozen=True)
+class PartSpec:
+    """A part whose points are regressed from the part's own centre (paper, section 3.1).
+
+    Attributes:
+        name: "face", "left_hand" or "right_hand"; a key of `skeleton.PARTS`.
+        center: the joint that is the part's centre.
+        head: the branch that holds the points as (dx, dy) pairs.
+        first_channel: where this part's points start in that branch.
+        size_head: the branch that holds the part's box width and height, or None.
+    """
+
+    name: str
+    center: str
+    head: str
+    first_channel: int = 0
+    size_head: str | None = None
+
+    @property
+    def keypoints(self) -> slice:
+        """Where the part stands among the 133 points."""
+        return skeleton.PARTS[self.name]
+
+    @property
+    def num_keypoints(self) -> int:
+        return self.keypoints.stop - self.keypoints.start
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A network of the HPRNet family.
+
+    Attributes:
+        name: public name, e.g. "hprnet-mobile".
+        joints: names of the heat-map joints in channel order; a joint is a keypoint or a part's centre.
+        heads: every branch.
+        parts: the parts regressed from their own centre.
+        trained: keys of `skeleton.PARTS` that the weights know; all others are absent in the output.
+        mean, std: per BGR channel, of values in [0, 1].
+        stride_px: input pixels per output cell.
+        multiple_px: input width and height are multiples of this.
+        offset_per_joint: `hp_offset` has a pair of channels per joint instead of one shared pair.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    heads: tuple[HeadSpec, ...]
+    parts: tuple[PartSpec, ...]
+    trained: tuple[str, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    stride_px: int = 4
+    multiple_px: int = 32
+    offset_per_joint: bool = False
+
+    @property
+    def num_joints(self) -> int:
+        return len(self.joints)
+
+    def head(self, name: str) -> HeadSpec:
+        """The branch called `name`; KeyError when the network has none."""
+        return {head.name: head for head in self.heads}[name]
+
+    def joint(self, name: str) -> int:
+        """Channel of the joint called `name`."""
+        return self.joints.index(name)
+
+    @property
+    def keypoint_of_joint(self) -> tuple[int, ...]:
+        """For each joint its index among the 133 points, -1 for a part's centre."""
+        index = {name: i for i, name in enumerate(skeleton.KEYPOINT_NAMES)}
+        return tuple(index.get(name, -1) for name in self.joints)
+
+    @property
+    def trained_keypoints(self) -> tuple[bool, ...]:
+        """For each of the 133 points whether the weights know it."""
+        known = [False] * skeleton.NUM_KEYPOINTS
+        for part in self.trained:
+            for i in range(skeleton.PARTS[part].start, skeleton.PARTS[part].stop):
+                known[i] = True
+        return tuple(known)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain lists and numbers, for a sidecar file."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ModelSpec:
+        """Read back what `to_dict` wrote.
+
+        Raises:
+            ModelError: a field is missing, unknown or of the wrong shape.
+        """
+        try:
+            fields = dict(data)
+            fields["heads"] = tuple(HeadSpec(**head) for head in fields["heads"])
+            fields["parts"] = tuple(PartSpec(**part) for part in fields["parts"])
+            for name in ("joints", "trained", "mean", "std"):
+                fields[name] = tuple(fields[name])
+            return cls(**fields)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"the model description cannot be read: {error}") from error
+
+
+def _hierarchical_heads(num_joints: int, offset_channels: int) -> tuple[HeadSpec, ...]:
+    """The nine branches of HPRNet, in the released code's order."""
+    hand_channels = 4 * (skeleton.LEFT_HAND.stop - skeleton.LEFT_HAND.start)
+    face_channels = 2 * (skeleton.FACE.stop - skeleton.FACE.start)
+    return (
+        HeadSpec("hm", 1, "person centre, logit", dense=True),
+        HeadSpec("wh", 2, "person box width, height"),
+        HeadSpec("hps", 2 * num_joints, "(dx, dy) of each joint from the integer person centre"),
+        HeadSpec("wh_face", 2, "face box width, height"),
+        HeadSpec("face_lms", face_channels, "(dx, dy) of each face point from the integer face centre"),
+        HeadSpec("hand_lms", hand_channels, "(dx, dy) of each hand point, left hand first"),
+        HeadSpec("reg", 2, "sub-cell offset of the person centre"),
+        HeadSpec("hm_hp", num_joints, "joints, logits", dense=True),
+        HeadSpec("hp_offset", offset_channels, "sub-cell offset of a joint"),
+    )
+
+
+_PARTS_FACE_HANDS: Final = (
+    PartSpec("face", _CENTERS["face"], "face_lms", size_head="wh_face"),
+    PartSpec("left_hand", _CENTERS["left_hand"], "hand_lms"),
+    PartSpec("right_hand", _CENTERS["right_hand"], "hand_lms", first_channel=42),
+)
+
+HPRNET_MOBILE: Final = ModelSpec(
+    name="hprnet-mobile",
+    joints=JOINTS_26,
+    heads=_hierarchical_heads(len(JOINTS_26), 2 * len(JOINTS_26)),
+    parts=_PARTS_FACE_HANDS,
+    trained=("body",),
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+    offset_per_joint=True,
+)
+"""HPRNet's heads on MoveNet MultiPose's trunk; only the body is trained so far."""
+
+
+@dataclass(frozen=True)
+class PeakLayout:
+    """Columns of an engine's one output, (batch, K, width) float32; row k belongs to rank k.
+
+    A row holds the k-th strongest person, the k-th strongest peak of every joint, and the part points
+    read at the k-th strongest peak of the part's centre; `*_regressed` parts are read at the centre that
+    person k regresses instead. Positions are absolute, in output cells, x before y; scores are
+    probabilities.
+
+    Attributes:
+        fields: (name, first column, columns a row) in order.
+    """
+
+    fields: tuple[tuple[str, int, int], ...]
+
+    @classmethod
+    @functools.cache
+    def of(cls, spec: ModelSpec) -> PeakLayout:
+        """The layout of `spec`'s output."""
+        joints = spec.num_joints
+        widths = [
+            ("person_score", 1),
+            ("person_cell", 2),
+            ("person_offset", 2),
+            ("person_wh", 2),
+            ("joint_regressed", 2 * joints),
+            ("joint_regressed_score", joints),
+            ("peak_score", joints),
+            ("peak_xy", 2 * joints),
+        ]
+        for part in spec.parts:
+            for where in ("peak", "regressed"):
+                widths.append((f"{part.name}_{where}", 2 * part.num_keypoints))
+                if part.size_head:
+                    widths.append((f"{part.name}_{where}_wh", 2))
+        fields, first = [], 0
+        for name, width in widths:
+            fields.append((name, first, width))
+            first += width
+        return cls(tuple(fields))
+
+    @property
+    def width(self) -> int:
+        """Columns of a row."""
+        _, first, columns = self.fields[-1]
+        return first + columns
+
+    @functools.cached_property
+    def columns(self) -> dict[str, slice]:
+        """Field name to its columns."""
+        return {name: slice(first, first + width) for name, first, width in self.fields}

@@ -1,0 +1,139 @@
+"""Export to ONNX: peaks for engines, dense heads for the oracle.
+
+Weights keep their names in the file, so that it can be read back into the network, and are stored as
+fp16 where that is exact (MoveNet publishes fp16 weights), behind a Cast that engines fold at load.
+Arithmetic in the graph is float32.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxscript.optimizer
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from hprnet_rt.errors import OutputError
+from hprnet_rt.model.mobile import HprnetMobile
+from hprnet_rt.model.peaks import DenseNetwork, PeakNetwork
+
+__all__ = ["FEATURE_MAP", "HALF_SUFFIX", "HEAT_MAPS", "export_onnx"]
+
+HALF_SUFFIX = ".fp16"
+"""An initializer `name + HALF_SUFFIX` is cast to float32 as `name`."""
+
+FEATURE_MAP = "feature"
+HEAT_MAPS = ("hm", "hm_hp")
+"""Tensors of an exported peak network that the decode reads, by these names."""
+
+_OPSET = 18
+_LARGEST_MULTIPLE = 64
+_EXAMPLE_HW = (256, 320)  # unequal sides, so that no exporter takes them for one
+_SMALL = 32  # elements; larger tensors are weights
+
+
+def export_onnx(network: HprnetMobile, path: Path, *, dense: bool = False, k: int = 32) -> None:
+    """Write `network` as ONNX with dynamic batch, height and width (multiples of `spec.multiple_px`).
+
+    Args:
+        network: in evaluation mode.
+        path: the file to write; its folder exists.
+        dense: one float32 (N, C, H / 4, W / 4) output per head, named after it, in place of `peaks`,
+            the (N, k, width) packed peaks.
+        k: people per image, and peaks per joint.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    module = DenseNetwork(network) if dense else PeakNetwork(network, k)
+    outputs = [head.name for head in network.spec.heads] if dense else ["peaks"]
+    multiple = network.spec.multiple_px
+    sides = {
+        axis: multiple * torch.export.Dim(name, min=1, max=_LARGEST_MULTIPLE)
+        for axis, name in ((1, "rows"), (2, "columns"))
+    }
+    batch = torch.export.Dim.DYNAMIC  # type: ignore[attr-defined]
+    example = torch.zeros((1, *_EXAMPLE_HW, 3), dtype=torch.uint8)
+    quiet = logging.getLogger("torch.onnx")
+    level = quiet.level
+    quiet.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                module.eval(),
+                (example,),
+                input_names=["images"],
+                output_names=outputs,
+                dynamic_shapes={"images": {0: batch, **sides}},
+                opset_version=_OPSET,
+                dynamo=True,
+                optimize=False,
+                verbose=False,
+            )
+    finally:
+        quiet.setLevel(level)
+    assert program is not None
+    model = program.model_proto
+    # Fold only what is tiny: folding a weight would rename it.
+    model = onnxscript.optimizer.optimize(model, input_size_limit=_SMALL, output_size_limit=_SMALL)
+    _drop_traces(model)
+    if not dense:
+        _name_maps(model)
+    _store_half(model)
+    onnx.checker.check_model(model)
+    try:
+        path.write_bytes(model.SerializeToString())
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _name_maps(model: onnx.ModelProto) -> None:
+    """Name the tensors between network and decode, where a backend may change precision."""
+    names = {}
+    for node in model.graph.node:
+        if "network.heads.hm.depthwise.weight" in node.input:
+            names[node.input[0]] = FEATURE_MAP
+        for head in HEAT_MAPS:
+            if f"network.heads.{head}.out.weight" in node.input and node.op_type == "Conv":
+                names[node.output[0]] = head
+    for node in model.graph.node:
+        for values in (node.input, node.output):
+            values[:] = [names.get(value, value) for value in values]
+
+
+def _drop_traces(model: onnx.ModelProto) -> None:
+    """Remove source lines and exporter notes: they name the exporting machine's files."""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        del value.metadata_props[:]
+    del model.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.graph.value_info[:]
+
+
+def _store_half(model: onnx.ModelProto) -> None:
+    """Store float32 weights as fp16 plus a Cast wherever that changes no value."""
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT:
+            continue
+        full = numpy_helper.to_array(tensor)
+        with np.errstate(over="ignore"):
+            half = full.astype(np.float16)
+        if full.size < _SMALL or not np.array_equal(half.astype(np.float32), full):
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(half, name + HALF_SUFFIX))
+        casts.append(
+            helper.make_node("Cast", [name + HALF_SUFFIX], [name], f"{name}.cast", to=TensorProto.FLOAT)
+        )
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)

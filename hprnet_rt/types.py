@@ -1,0 +1,137 @@
+"""Frame, Peaks, Poses, Person: frozen values that travel through the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from hprnet_rt import skeleton
+from hprnet_rt.errors import ShapeError
+from hprnet_rt.geometry import Letterbox
+from hprnet_rt.heads import PeakLayout
+
+__all__ = ["Frame", "Peaks", "Person", "Poses"]
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+ImageArray = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture of a source.
+
+    Attributes:
+        sequence: 0 for the first frame of the source, without gaps.
+        image: (H, W, 3) uint8 BGR, upright.
+        captured_s: `time.perf_counter()` when the picture was there.
+        pts: media timestamp in units of `time_base`; None for stills.
+        time_base: seconds per unit of `pts`.
+    """
+
+    sequence: int
+    image: ImageArray
+    captured_s: float
+    pts: int | None = None
+    time_base: Fraction = Fraction(1, 1)
+
+    @property
+    def pts_s(self) -> float | None:
+        """Media time in seconds, None when the source has no clock."""
+        return None if self.pts is None else float(self.pts * self.time_base)
+
+
+@dataclass(frozen=True, eq=False)
+class Peaks:
+    """What an engine returns for one image, before grouping.
+
+    Attributes:
+        packed: (K, layout.width) float32; see `PeakLayout`.
+        layout: the meaning of the columns.
+        letterbox: how the image was placed in the input.
+    """
+
+    packed: FloatArray
+    layout: PeakLayout
+    letterbox: Letterbox
+
+    def __post_init__(self) -> None:
+        if self.packed.ndim != 2 or self.packed.shape[1] != self.layout.width:
+            raise ShapeError(f"peaks are (K, {self.layout.width}), got {self.packed.shape}")
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One person: a view into `Poses`, in source pixels."""
+
+    xy: FloatArray
+    score: FloatArray
+    box_xyxy: FloatArray
+    person_score: float
+    track_id: int | None
+
+    def part(self, name: str) -> tuple[FloatArray, FloatArray]:
+        """xy (P, 2) and score (P,) of "body", "feet", "face", "left_hand" or "right_hand"."""
+        points = skeleton.PARTS[name]
+        return self.xy[points], self.score[points]
+
+
+@dataclass(frozen=True, eq=False)
+class Poses:
+    """Everyone in one image, strongest first, in source pixels.
+
+    Attributes:
+        xy: (N, 133, 2) float32 px; NaN where a point is absent.
+        score: (N, 133) float32 in [0, 1]; 0 exactly where a point is absent.
+        box_xyxy: (N, 4) float32 px.
+        person_score: (N,) float32 in [0, 1].
+        track_id: (N,) int64, -1 while unknown.
+    """
+
+    xy: FloatArray
+    score: FloatArray
+    box_xyxy: FloatArray
+    person_score: FloatArray
+    track_id: IntArray
+
+    def __post_init__(self) -> None:
+        people = len(self.person_score)
+        for name, shape in (
+            ("xy", (people, skeleton.NUM_KEYPOINTS, 2)),
+            ("score", (people, skeleton.NUM_KEYPOINTS)),
+            ("box_xyxy", (people, 4)),
+            ("track_id", (people,)),
+        ):
+            if getattr(self, name).shape != shape:
+                raise ShapeError(f"poses: {name} is {shape}, got {getattr(self, name).shape}")
+
+    @classmethod
+    def empty(cls) -> Poses:
+        """Nobody."""
+        return cls(
+            np.zeros((0, skeleton.NUM_KEYPOINTS, 2), np.float32),
+            np.zeros((0, skeleton.NUM_KEYPOINTS), np.float32),
+            np.zeros((0, 4), np.float32),
+            np.zeros(0, np.float32),
+            np.zeros(0, np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.person_score)
+
+    def __getitem__(self, index: int) -> Person:
+        track_id = int(self.track_id[index])
+        return Person(
+            self.xy[index],
+            self.score[index],
+            self.box_xyxy[index],
+            float(self.person_score[index]),
+            None if track_id < 0 else track_id,
+        )
+
+    def __iter__(self) -> Iterator[Person]:
+        return (self[i] for i in range(len(self)))
