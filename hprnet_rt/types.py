@@ -14,7 +14,7 @@ from hprnet_rt.errors import ShapeError
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.heads import PeakLayout
 
-__all__ = ["Frame", "Peaks", "Person", "Poses"]
+__all__ = ["Estimated", "Frame", "Inferred", "Peaks", "Person", "Poses", "Prepared"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -135,3 +135,28 @@ class Poses:
 
     def __iter__(self) -> Iterator[Person]:
         return (self[i] for i in range(len(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A frame scaled to the network's input: `batch` is (1, h, w, 3) uint8 BGR."""
+
+    frame: Frame
+    batch: ImageArray
+    letterbox: Letterbox
+
+
+@dataclass(frozen=True, eq=False)
+class Inferred:
+    """A frame and the engine's peaks."""
+
+    frame: Frame
+    peaks: Peaks
+
+
+@dataclass(frozen=True, eq=False)
+class Estimated:
+    """A frame and everyone in it."""
+
+    frame: Frame
+    poses: Poses

@@ -16,8 +16,9 @@ from hprnet_rt.types import Peaks, Poses
 __all__ = ["Grouper", "GroupingOptions"]
 
 FloatArray = npt.NDArray[np.float32]
+_CANDIDATE = 0.05  # least centre score of a row that is looked at
 _KERNEL_FIELDS = (
-    *("person_cell", "person_offset", "person_wh", "joint_regressed"),
+    *("person_score", "person_cell", "person_offset", "person_wh", "joint_regressed"),
     *("joint_regressed_score", "peak_score", "peak_xy"),
 )
 
@@ -29,12 +30,13 @@ class GroupingOptions:
     Attributes:
         person_threshold: people whose centre scores less are left out. The paper keeps all; with MoveNet's
             trunk 0.3 lets few false boxes through and 0.1 many.
-        peak_threshold: joint and part peaks that score less serve nobody (paper: 0.1; 0.2 measured better).
+        peak_threshold: joint and part peaks that score less serve nobody (paper: 0.1). With the shipped
+            weights, mean OKS on 165 hand-labelled people was .827 at 0.1, .836 at 0.2 and .839 at 0.3.
         reach: how far a peak may lie from the regressed point, in units of the box's longer side (paper).
     """
 
     person_threshold: float = 0.3
-    peak_threshold: float = 0.2
+    peak_threshold: float = 0.3
     reach: float = 0.3
 
     def __post_init__(self) -> None:
@@ -74,7 +76,6 @@ class Grouper:
             if part.name in spec.trained
         ]
         self._parts = np.array(parts, np.int64).reshape(-1, 5)
-        self._score = first["person_score"]
         self._compile()
 
     def _compile(self) -> None:
@@ -83,22 +84,23 @@ class Grouper:
         self(Peaks(packed, self._layout, Letterbox.fit((64, 64), (64, 64))))
 
     def __call__(self, peaks: Peaks) -> Poses:
-        """Everyone whose centre scores at least the threshold, strongest first."""
+        """Everyone who scores at least the threshold, strongest first."""
         packed = peaks.packed
-        person_score = packed[:, self._score].copy()
-        people = int(np.count_nonzero(person_score >= self.options.person_threshold))
-        if people == 0:
+        candidates = int(np.count_nonzero(packed[:, self._fields[0]] >= _CANDIDATE))
+        if candidates == 0:
             return Poses.empty()
-        xy, score, box = kernels.group(
+        person_score, xy, score, box = kernels.group(
             packed,
-            people,
+            candidates,
             self._fields,
             self._keypoint_of_joint,
             self._parts,
             self.options.reach,
             self.options.peak_threshold,
         )
-        return self._in_image(peaks.letterbox, xy, score, box, person_score[:people])
+        order = np.argsort(-person_score, kind="stable")
+        order = order[person_score[order] >= self.options.person_threshold]
+        return self._in_image(peaks.letterbox, xy[order], score[order], box[order], person_score[order])
 
     def _in_image(
         self,

@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from hprnet_rt import skeleton
 
-__all__ = ["assign", "group", "match_joints", "match_part"]
+__all__ = ["assign", "distinct", "group", "match_joints", "match_part"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+_BESIDE = 1.5  # cells
 _KEYPOINTS = skeleton.NUM_KEYPOINTS
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -29,6 +30,30 @@ def _kernel(function: _Function) -> _Function:
 @_kernel
 def _admits(x: float, y: float, box: FloatArray) -> bool:
     return bool(box[0] <= x <= box[2] and box[1] <= y <= box[3])
+
+
+@_kernel
+def _repeats(xy: FloatArray, k: int, count: int) -> bool:
+    """Whether point k lies beside one of the first `count` points: a tie, which NMS lets through."""
+    for i in range(count):
+        if abs(xy[i, 0] - xy[k, 0]) < _BESIDE and abs(xy[i, 1] - xy[k, 1]) < _BESIDE:
+            return True
+    return False
+
+
+@_kernel
+def distinct(cells: FloatArray) -> IntArray:
+    """Rows of `cells` (N, 2) that are not neighbours of an earlier row.
+
+    Two neighbours of equal score are both local maxima; in bf16, equal scores are common.
+    """
+    kept = np.empty(cells.shape[0], np.int64)
+    count = 0
+    for n in range(cells.shape[0]):
+        if not _repeats(cells, n, n):
+            kept[count] = n
+            count += 1
+    return kept[:count]
 
 
 @_kernel
@@ -49,9 +74,9 @@ def match_joints(
     of the regressed point (paper, section 3.1). A regressed point outside the map stays absent.
 
     Args:
-        regressed: (K, J, 2); regressed_score: (K, J), the heat-map there, 0 outside the map.
+        regressed: (N, J, 2); regressed_score: (N, J), the heat-map there, 0 outside the map.
         peak_xy: (K, J, 2); peak_score: (K, J), strongest first.
-        box: (N, 4) xyxy; reach: (N,); N <= K.
+        box: (N, 4) xyxy; reach: (N,).
         xy: (N, J, 2), filled with NaN, written; score: (N, J), filled with 0, written.
     """
     ranks = peak_xy.shape[0]
@@ -170,18 +195,20 @@ def match_part(
     that they regress, with the heat-map's score there, or none when it falls outside the map.
 
     Args:
-        center: (K, 2) regressed part centre of each person; center_score: (K,).
+        center: (N, 2) regressed part centre of each person; center_score: (N,).
         peak_xy: (K, 2) peaks of the part's centre; peak_score: (K,), strongest first.
-        at_peak: (K, P, 2) points read at each peak; at_regressed: (K, P, 2) at each regressed centre.
-        box: (N, 4) xyxy; reach: (N,); N <= K.
+        at_peak: (K, P, 2) points read at each peak; at_regressed: (N, P, 2) at each regressed centre.
+        box: (N, 4) xyxy; reach: (N,).
         xy: (N, P, 2), filled with NaN, written; score: (N, P), filled with 0, written.
     """
     people, peaks = box.shape[0], 0
     while peaks < peak_score.shape[0] and peak_score[peaks] >= floor:
         peaks += 1
     cost = np.full((people, peaks), 1.0, np.float32)
-    for n in range(people):
-        for k in range(peaks):
+    for k in range(peaks):
+        if _repeats(peak_xy, k, k):
+            continue
+        for n in range(people):
             dx, dy = peak_xy[k, 0] - center[n, 0], peak_xy[k, 1] - center[n, 1]
             distance = dx * dx + dy * dy
             if distance < reach[n] * reach[n] and _admits(peak_xy[k, 0], peak_xy[k, 1], box[n]):
@@ -200,19 +227,19 @@ def match_part(
 @_kernel
 def group(
     packed: FloatArray,
-    people: int,
+    candidates: int,
     fields: IntArray,
     keypoint_of_joint: IntArray,
     parts: IntArray,
     reach_of_size: float,
     floor: float,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Group one packed output (see `PeakLayout`): all the loops of a frame in one call.
 
     Args:
         packed: (K, width).
-        people: how many rows are people, K at most.
-        fields: first columns of person_cell, person_offset, person_wh, joint_regressed,
+        candidates: how many rows, from the first, score enough to be looked at.
+        fields: first columns of person_score, person_cell, person_offset, person_wh, joint_regressed,
             joint_regressed_score, peak_score, peak_xy.
         keypoint_of_joint: (J,) index among the 133 points, -1 for a joint that is not wanted.
         parts: (parts, 5): centre joint, first column at peaks, first column at regressed centres, first
@@ -221,52 +248,63 @@ def group(
         floor: least score of a peak.
 
     Returns:
-        xy (people, 133, 2) with NaN where absent, score (people, 133), box (people, 4) xyxy.
+        person score (N,), xy (N, 133, 2) with NaN where absent, score (N, 133), box (N, 4) xyxy. A
+        person's score is the geometric mean of the centre's and of the wanted joints' mean. Candidates
+        whose centres are neighbours count once.
     """
     ranks, joints = packed.shape[0], keypoint_of_joint.shape[0]
-    cell, offset, size, at_joint, at_score, at_peak_score, at_peak = fields
-    box = np.empty((people, 4), np.float32)
-    reach = np.empty(people, np.float32)
-    for n in range(people):
+    center, cell, offset, size, at_joint, at_score, at_peak_score, at_peak = fields
+    kept = distinct(packed[:candidates, cell : cell + 2])
+    own = packed[kept]
+    count = len(kept)
+    box = np.empty((count, 4), np.float32)
+    reach = np.empty(count, np.float32)
+    for n in range(count):
         for axis in range(2):
-            middle = packed[n, cell + axis] + packed[n, offset + axis]
-            half = max(packed[n, size + axis], np.float32(0.0)) / 2
+            middle = own[n, cell + axis] + own[n, offset + axis]
+            half = max(own[n, size + axis], np.float32(0.0)) / 2
             box[n, axis], box[n, axis + 2] = middle - half, middle + half
         reach[n] = reach_of_size * max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
 
-    regressed = packed[:, at_joint : at_joint + 2 * joints].copy().reshape(ranks, joints, 2)
-    regressed_score = packed[:, at_score : at_score + joints]
+    regressed = own[:, at_joint : at_joint + 2 * joints].copy().reshape(count, joints, 2)
+    regressed_score = own[:, at_score : at_score + joints]
     peak_score = packed[:, at_peak_score : at_peak_score + joints]
     peak_xy = packed[:, at_peak : at_peak + 2 * joints].copy().reshape(ranks, joints, 2)
-    joint_xy = np.full((people, joints, 2), np.nan, np.float32)
-    joint_score = np.zeros((people, joints), np.float32)
+    joint_xy = np.full((count, joints, 2), np.nan, np.float32)
+    joint_score = np.zeros((count, joints), np.float32)
     match_joints(
         regressed, regressed_score, peak_xy, peak_score, box, reach, floor, joint_xy, joint_score
     )
-    xy = np.full((people, _KEYPOINTS, 2), np.nan, np.float32)
-    score = np.zeros((people, _KEYPOINTS), np.float32)
+    xy = np.full((count, _KEYPOINTS, 2), np.nan, np.float32)
+    score = np.zeros((count, _KEYPOINTS), np.float32)
+    person_score = np.zeros(count, np.float32)
+    wanted = 0
     for j in range(joints):
         keypoint = keypoint_of_joint[j]
         if keypoint >= 0:
-            for n in range(people):
+            wanted += 1
+            for n in range(count):
+                person_score[n] += joint_score[n, j]
                 xy[n, keypoint, 0], xy[n, keypoint, 1] = joint_xy[n, j, 0], joint_xy[n, j, 1]
                 score[n, keypoint] = joint_score[n, j]
+    for n in range(count):
+        person_score[n] = np.sqrt(own[n, center] * person_score[n] / max(wanted, 1))
 
     for p in range(parts.shape[0]):
-        joint, first_peak, first_regressed, first, count = parts[p]
-        points = packed[:, first_peak : first_peak + 2 * count].copy().reshape(ranks, count, 2)
-        fallback = packed[:, first_regressed : first_regressed + 2 * count].copy()
+        joint, first_peak, first_regressed, first, points = parts[p]
+        at_peaks = packed[:, first_peak : first_peak + 2 * points].copy()
+        at_regressed = own[:, first_regressed : first_regressed + 2 * points].copy()
         match_part(
             regressed[:, joint],
             regressed_score[:, joint],
             peak_xy[:, joint],
             peak_score[:, joint],
-            points,
-            fallback.reshape(ranks, count, 2),
+            at_peaks.reshape(ranks, points, 2),
+            at_regressed.reshape(count, points, 2),
             box,
             reach,
             floor,
-            xy[:, first : first + count],
-            score[:, first : first + count],
+            xy[:, first : first + points],
+            score[:, first : first + points],
         )
-    return xy, score, box
+    return person_score, xy, score, box

@@ -1,0 +1,189 @@
+"""The runner: owns threads, clocks and errors; stages are plain functions.
+
+    source -> channel -> stage -> channel -> ... -> the caller
+
+The source and every stage have a thread. The end cascades: the source closes its channel, each stage
+closes the next one. A failure is recorded, aborts every channel, and rises in the caller once the threads
+are gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+from hprnet_rt.errors import PipelineError
+from hprnet_rt.pipeline.channel import Channel, ChannelClosed
+from hprnet_rt.pipeline.profiler import Profiler
+from hprnet_rt.types import Frame
+
+__all__ = ["Parcel", "Pipeline", "Source", "Stage"]
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_CAPACITY = 3
+_JOIN_S = 5.0
+_POLL_S = 0.5  # a waiting caller looks up this often, so that a signal handler can run
+
+
+class Source(Protocol):
+    """Anything that gives frames and can be closed."""
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A named function from one payload to the next; it runs in a thread of its own."""
+
+    name: str
+    run: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Parcel(Generic[T]):
+    """One frame on its way.
+
+    Attributes:
+        sequence: of the frame.
+        payload: what the last stage made.
+        sent_s: when it was put into the channel it is in.
+    """
+
+    sequence: int
+    payload: T
+    sent_s: float
+
+
+class Pipeline(Generic[T]):
+    """Runs a source through stages, every frame, in order.
+
+    Iterate it once, in a `with` block, to get the parcels that leave the last stage.
+
+    Args:
+        source: frames; iterated and closed in its own thread.
+        stages: in order.
+        profiler: gets a record per stage and frame; the source is "capture".
+        capacity: frames waiting before each stage.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        stages: Sequence[Stage],
+        *,
+        profiler: Profiler | None = None,
+        capacity: int = _CAPACITY,
+    ) -> None:
+        self.profiler = profiler or Profiler()
+        self._error: BaseException | None = None
+        self._error_lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._started = False
+        self._channels: list[Channel[Parcel[Any]]] = [Channel(capacity) for _ in range(len(stages) + 1)]
+        targets: list[tuple[str, Callable[[], None]]] = [("capture", lambda: self._capture(source))]
+        for i, stage in enumerate(stages):
+            targets.append((stage.name, lambda i=i, stage=stage: self._work(stage, i)))  # type: ignore[misc]
+        self._threads = [
+            threading.Thread(target=self._guard, args=(run,), name=f"hprnet-{name}", daemon=True)
+            for name, run in targets
+        ]
+
+    def __enter__(self) -> Pipeline[T]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Parcel[T]]:
+        """Start, and yield parcels until the source ends, `stop` is called, or a stage fails.
+
+        Raises:
+            PipelineError: the pipeline was started before.
+            Exception: whatever the source or a stage raised first.
+        """
+        if self._started:
+            raise PipelineError("a pipeline runs once; make another one")
+        self._started = True
+        for thread in self._threads:
+            thread.start()
+        last = self._channels[-1]
+        try:
+            while True:
+                try:
+                    yield cast(Parcel[T], last.get(_POLL_S))
+                except TimeoutError:
+                    continue
+                except ChannelClosed:
+                    break
+        finally:
+            self.close()
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        """End early: frames on their way are dropped. Safe in any thread and in a signal handler's wake."""
+        self._stopping.set()
+        for channel in self._channels:
+            channel.abort()
+
+    def close(self) -> None:
+        """Stop and wait for the threads; further calls do nothing."""
+        self.stop()
+        deadline = time.perf_counter() + _JOIN_S
+        for thread in self._threads:
+            if thread.ident is not None and thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.perf_counter()))
+        stuck = [thread.name for thread in self._threads if thread.is_alive()]
+        if stuck:
+            _log.warning("these threads did not end within %.0f s: %s", _JOIN_S, ", ".join(stuck))
+
+    def _guard(self, run: Callable[[], None]) -> None:
+        try:
+            run()
+        except ChannelClosed:
+            pass  # a neighbour ended first; its own error, if any, is recorded
+        except BaseException as error:
+            with self._error_lock:
+                self._error = self._error or error
+            self.stop()
+
+    def _capture(self, source: Source) -> None:
+        out = self._channels[0]
+        try:
+            frames = iter(cast(Iterable[Frame], source))
+            while not self._stopping.is_set():
+                started_s = time.perf_counter()
+                frame = next(frames, None)
+                if frame is None:
+                    break
+                ended_s = time.perf_counter()
+                self.profiler.record("capture", 0.0, ended_s - started_s)
+                out.put(Parcel(frame.sequence, frame, ended_s))
+            out.close()
+        finally:
+            source.close()
+
+    def _work(self, stage: Stage, position: int) -> None:
+        inbox, out = self._channels[position], self._channels[position + 1]
+        while True:
+            try:
+                parcel = inbox.get()
+            except ChannelClosed:
+                out.close()
+                return
+            started_s = time.perf_counter()
+            payload = stage.run(parcel.payload)
+            ended_s = time.perf_counter()
+            self.profiler.record(stage.name, started_s - parcel.sent_s, ended_s - started_s)
+            out.put(replace(parcel, payload=payload, sent_s=ended_s))

@@ -1,0 +1,78 @@
+"""A still image as a source of one frame, and as a sink."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hprnet_rt.errors import MediaError, OutputError
+from hprnet_rt.types import Estimated, Frame
+from hprnet_rt.video.media import MediaInfo
+from hprnet_rt.video.output import PartialFile, reason
+
+__all__ = ["ImageSink", "ImageSource"]
+
+
+class ImageSource:
+    """One frame from an image file, upright by its EXIF orientation.
+
+    Raises:
+        MediaError: the file cannot be read, or is no image.
+    """
+
+    damage: str | None = None
+
+    def __init__(self, path: Path) -> None:
+        try:
+            data = np.frombuffer(path.read_bytes(), np.uint8)
+        except OSError as error:
+            raise MediaError(f"cannot read {path}: {reason(error)}") from error
+        if not data.size:
+            raise MediaError(f"{path} is empty (0 bytes)")
+        try:
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        except cv2.error as error:
+            raise MediaError(f"{path} cannot be decoded as an image: {error.err}") from error
+        if image is None:
+            raise MediaError(f"{path} is not an image that can be read: check the file, or convert it to PNG")
+        self._image = np.asarray(image, np.uint8)
+        self.info = MediaInfo(path, width=image.shape[1], height=image.shape[0], frames=1)
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield Frame(0, self._image, time.perf_counter())
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class ImageSink:
+    """Writes the one frame it gets to an image file of the type its name says."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = PartialFile(path)
+        self.paths = (path,)
+        self.partial_paths = (self._file.partial,)
+
+    def write(self, item: Estimated) -> None:
+        """Encode and write.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        done, data = cv2.imencode(self._file.path.suffix, item.frame.image)
+        if not done:
+            raise OutputError(f"cannot encode {self._file.path.name}: use a .png or .jpg name")
+        try:
+            self._file.partial.write_bytes(data.tobytes())
+        except OSError as error:
+            raise OutputError(f"cannot write {self._file.path}: {reason(error)}") from error
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def commit(self) -> None:
+        self._file.commit()

@@ -1,0 +1,103 @@
+"""Keypoints as JSON lines: a header object, then one object a frame."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from hprnet_rt import skeleton
+from hprnet_rt.errors import OutputError
+from hprnet_rt.types import Estimated, Poses
+from hprnet_rt.video.output import PartialFile, reason
+
+__all__ = ["KEYPOINTS_FORMAT", "KeypointsSink"]
+
+KEYPOINTS_FORMAT: Final = "hprnet-rt-keypoints/1"
+_FLUSH_FRAMES = 30
+
+
+def _people(poses: Poses) -> list[dict[str, Any]]:
+    """Plain lists; positions to 0.01 px, scores to 0.0001, absent points None."""
+    xy = np.round(poses.xy.astype(np.float64), 2).tolist()
+    scores = np.round(poses.score.astype(np.float64), 4).tolist()
+    boxes = np.round(poses.box_xyxy.astype(np.float64), 2).tolist()
+    present = (~np.isnan(poses.xy[..., 0])).tolist()
+    people = []
+    for n in range(len(poses)):
+        points = zip(xy[n], scores[n], present[n], strict=True)
+        track_id = int(poses.track_id[n])
+        people.append(
+            {
+                "track_id": None if track_id < 0 else track_id,
+                "score": round(float(poses.person_score[n]), 4),
+                "box_xyxy": boxes[n],
+                "keypoints": [[x, y, score] if there else None for (x, y), score, there in points],
+            }
+        )
+    return people
+
+
+class KeypointsSink:
+    """Writes `PATH` as JSON lines.
+
+    Args:
+        path: the final name.
+        header: fields of the header object beside `format` and `keypoints`.
+
+    Raises:
+        OutputError: the file cannot be created.
+    """
+
+    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+        self._target = PartialFile(path)
+        self.paths = (path,)
+        self.partial_paths = (self._target.partial,)
+        self._unflushed = 0
+        first = {"format": KEYPOINTS_FORMAT, "keypoints": list(skeleton.KEYPOINT_NAMES), **header}
+        try:
+            self._file = self._target.partial.open("w", encoding="utf-8", newline="\n")
+            self._line(first)
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {reason(error)}") from error
+
+    def _line(self, data: dict[str, Any]) -> None:
+        self._file.write(json.dumps(data, separators=(",", ":"), allow_nan=False) + "\n")
+
+    def write(self, item: Estimated) -> None:
+        """Write one frame.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        pts_s = item.frame.pts_s
+        data = {
+            "frame": item.frame.sequence,
+            "pts_s": None if pts_s is None else round(pts_s, 6),
+            "people": _people(item.poses),
+        }
+        try:
+            self._line(data)
+            self._unflushed += 1
+            if self._unflushed >= _FLUSH_FRAMES:
+                self._unflushed = 0
+                self._file.flush()
+        except OSError as error:
+            raise OutputError(f"cannot write {self._target.path}: {reason(error)}") from error
+
+    def close(self) -> None:
+        """Finish the partial file; further calls do nothing.
+
+        Raises:
+            OutputError: the last lines cannot be written.
+        """
+        try:
+            self._file.close()
+        except OSError as error:
+            raise OutputError(f"cannot write {self._target.path}: {reason(error)}") from error
+
+    def commit(self) -> None:
+        """Give the closed file its final name."""
+        self._target.commit()

@@ -1,0 +1,38 @@
+"""Files that appear under their final name only when they are complete."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hprnet_rt.errors import OutputError
+
+__all__ = ["PartialFile", "reason"]
+
+
+def reason(error: OSError) -> str:
+    """The system's words for an error, without file names and numbers."""
+    return error.strerror or str(error)
+
+
+class PartialFile:
+    """`clip.mp4` is written as `clip.partial.mp4` and renamed by `commit`.
+
+    Args:
+        path: the final name; its folder exists.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+
+    def commit(self) -> None:
+        """Give the file its final name.
+
+        Raises:
+            OutputError: the system refuses.
+        """
+        try:
+            os.replace(self.partial, self.path)
+        except OSError as error:
+            raise OutputError(f"cannot rename {self.partial} to {self.path.name}: {reason(error)}") from error

@@ -1,0 +1,195 @@
+"""Frames of a video file: every decodable one, upright, with its own timestamp."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+from av.stream import Disposition
+
+from hprnet_rt.errors import MediaError
+from hprnet_rt.types import Frame
+from hprnet_rt.video.media import MediaInfo
+from hprnet_rt.video.output import reason
+
+__all__ = ["VideoSource", "open_input"]
+
+_log = logging.getLogger(__name__)
+
+_FALLBACK_RATE = Fraction(25)
+_HOPELESS = 32  # read errors in a row after which the rest of a file is given up
+_UPRIGHT = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+
+
+def open_input(path: Path) -> av.container.InputContainer:
+    """Open a media file.
+
+    Raises:
+        MediaError: it cannot be read, is empty, or is no media file.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise MediaError(f"{path} is empty (0 bytes)")
+        return av.open(str(path), metadata_errors="replace")
+    except MediaError:
+        raise
+    except (av.FFmpegError, OSError) as error:
+        if isinstance(error, av.error.InvalidDataError):
+            why = "it is not a video, or its index is missing because it was cut off"
+        else:
+            why = reason(error)
+        raise MediaError(f"cannot open {path}: {why}") from error
+
+
+def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    """The first real video stream: cover pictures of audio files do not count."""
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    kind = "only audio" if container.streams.audio else "no video stream"
+    raise MediaError(f"{path} has no pictures to annotate: it holds {kind}")
+
+
+class VideoSource:
+    """Iterates the frames of a video file once.
+
+    Frames are upright (the rotation stored by phones is applied). Timestamps are the file's own; a frame
+    without one continues at the average rate, and one that does not increase is moved by one unit.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        info: size, rate and labels.
+        damage: after iteration, what could not be read, None when all was well.
+
+    Raises:
+        MediaError: the file cannot be opened, or has not one decodable frame.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.damage: str | None = None
+        self._path = path
+        self._container = open_input(path)
+        try:
+            self._stream = _video_stream(self._container, path)
+            self._stream.thread_type = "AUTO"
+            self._errors = 0
+            self._packets = 0
+            self._frames = self._decode()
+            try:
+                self._first = next(self._frames, None)
+            except av.FFmpegError as error:
+                raise MediaError(f"{path} cannot be decoded: {reason(error)}") from error
+            if self._first is None:
+                raise MediaError(f"{path} has no frame that can be decoded")
+        except MediaError:
+            self._container.close()
+            raise
+        first, stream = self._first, self._stream
+        swaps = self._turn(first) in (90, 270)
+        self.info = MediaInfo(
+            path,
+            width=first.height if swaps else first.width,
+            height=first.width if swaps else first.height,
+            rate=stream.average_rate or stream.guessed_rate or None,
+            time_base=stream.time_base or Fraction(1, 1000),
+            frames=stream.frames or None,
+            pixel_aspect=_pixel_aspect(stream, swaps),
+            color=(
+                int(first.color_range),
+                int(first.colorspace),
+                int(first.color_primaries),
+                int(first.color_trc),
+            ),
+        )
+
+    @staticmethod
+    def _turn(frame: av.VideoFrame) -> int:
+        """Degrees, counter-clockwise, that bring the frame upright: 0, 90, 180 or 270."""
+        return round(frame.rotation / 90) * 90 % 360
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        """All frames that decode; what fails is counted and skipped."""
+        in_a_row = 0
+        packets = self._container.demux(self._stream)
+        while in_a_row < _HOPELESS:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                if packet.size:
+                    self._packets += 1
+                    self._errors += packet.is_corrupt
+                yield from packet.decode()
+                in_a_row = 0
+            except av.error.EOFError:
+                return
+            except av.FFmpegError as error:
+                in_a_row += 1
+                self._errors += 1
+                _log.debug("%s: %s", self._path, error)
+                packets = self._container.demux(self._stream)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames in order of presentation.
+
+        The image is a fresh array; the receiver may draw on it.
+        """
+        base = self.info.time_base
+        step = max(1, round(1 / ((self.info.rate or _FALLBACK_RATE) * base)))
+        size = (self.info.width, self.info.height)
+        last: int | None = None
+        sequence = 0
+        frame, self._first = self._first, None
+        while frame is not None:
+            image = self._upright(frame)
+            if (image.shape[1], image.shape[0]) != size:
+                image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+            pts = frame.pts
+            if pts is None:
+                pts = 0 if last is None else last + step
+            if last is not None and pts <= last:
+                pts = last + 1
+            last = pts
+            yield Frame(sequence, image, time.perf_counter(), pts, base)
+            sequence += 1
+            frame = next(self._frames, None)
+        self._report(sequence)
+
+    def _upright(self, frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
+        image: npt.NDArray[np.uint8] = frame.to_ndarray(format="bgr24")
+        turn = self._turn(frame)
+        return np.asarray(cv2.rotate(image, _UPRIGHT[turn]), np.uint8) if turn else image
+
+    def _report(self, decoded: int) -> None:
+        expected = self.info.frames
+        missing = max(0, expected - self._packets) if expected else 0
+        if missing:
+            self.damage = (
+                f"{self._path} is cut off: {decoded} frames could be read, its index lists {expected}; "
+                "all that could be read is in the output"
+            )
+        elif self._errors:
+            self.damage = (
+                f"{self._path} is damaged: {self._errors} packets could not be read; the {decoded} frames "
+                "that could are in the output"
+            )
+
+    def close(self) -> None:
+        """Close the file; further calls do nothing."""
+        self._container.close()
+
+
+def _pixel_aspect(stream: av.VideoStream, swaps: bool) -> Fraction | None:
+    aspect = stream.sample_aspect_ratio
+    if not aspect or aspect == 1:
+        return None
+    return 1 / aspect if swaps else aspect

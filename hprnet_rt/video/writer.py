@@ -1,0 +1,194 @@
+"""Annotated video out: same frames, same timestamps, the source's audio packets untouched."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import av
+import cv2
+import numpy as np
+
+from hprnet_rt.errors import OutputError
+from hprnet_rt.types import Estimated
+from hprnet_rt.video.media import MediaInfo
+from hprnet_rt.video.output import PartialFile, reason
+from hprnet_rt.video.reader import open_input
+
+__all__ = ["VideoSink", "audio_fits"]
+
+_log = logging.getLogger(__name__)
+
+_CODEC = "libx264"
+_QUALITY: Final = {"preset": "veryfast", "crf": "20"}
+_FALLBACK_RATE = Fraction(25)
+_LIMITED_RANGE = 1
+# A fragmented file is playable up to the last fragment whatever happens to the process; closing it
+# turns it into an ordinary one.
+_MP4_OPTIONS: Final = {"movflags": "hybrid_fragmented+delay_moov"}
+_MP4_SUFFIXES: Final = frozenset({".mp4", ".m4v", ".mov"})
+
+
+def audio_fits(source: Path, suffix: str) -> bool:
+    """Whether a container of this suffix can hold the source's audio as it is."""
+    name = {".mkv": "matroska"}.get(suffix, "mp4")
+    with open_input(source) as container:
+        codecs = {stream.codec_context.name for stream in container.streams.audio if stream.codec_context}
+    with av.open("unused", "w", format=name) as output:
+        supported = {av.Codec(codec).canonical_name for codec in _decodable(output.supported_codecs)}
+        return {av.Codec(codec).canonical_name for codec in codecs} <= supported
+
+
+def _decodable(names: set[str]) -> Iterator[str]:
+    for name in names:
+        try:
+            av.Codec(name)
+        except av.codec.codec.UnknownCodecError:
+            continue
+        yield name
+
+
+class _AudioCopy:
+    """Hands the source's audio packets to the output, in step with the pictures."""
+
+    def __init__(self, source: Path, output: av.container.OutputContainer) -> None:
+        self._container = open_input(source)
+        self._output = output
+        streams = self._container.streams.audio
+        self._copies = {stream.index: output.add_stream_from_template(stream) for stream in streams}
+        self._packets = self._container.demux(streams) if streams else iter(())
+        self._waiting: av.Packet | None = None
+
+    def copy_until(self, seconds: float | None) -> None:
+        """Write the packets that start before `seconds`; all that are left when None."""
+        while True:
+            packet = self._waiting or self._next()
+            self._waiting = None
+            if packet is None:
+                return
+            assert packet.dts is not None
+            if seconds is not None and packet.dts * packet.time_base > seconds:
+                self._waiting = packet
+                return
+            packet.stream = self._copies[packet.stream.index]
+            self._output.mux(packet)
+
+    def _next(self) -> av.Packet | None:
+        try:
+            for packet in self._packets:
+                if packet.dts is not None:
+                    return packet
+        except av.FFmpegError as error:
+            _log.debug("audio ends early: %s", error)
+        return None
+
+    def close(self) -> None:
+        self._container.close()
+
+
+class VideoSink:
+    """Encodes frames to H.264.
+
+    Args:
+        path: final name; .mp4, .mov, .m4v or .mkv.
+        info: the source: size, time base, labels.
+        audio_from: file whose audio is copied, or None.
+
+    Raises:
+        OutputError: the file cannot be created.
+    """
+
+    def __init__(self, path: Path, info: MediaInfo, audio_from: Path | None = None) -> None:
+        self._file = PartialFile(path)
+        self.paths = (path,)
+        self.partial_paths = (self._file.partial,)
+        self._info = info
+        self._audio: _AudioCopy | None = None
+        self._closed = False
+        self._failed = False
+        self._last_s = 0.0
+        options = _MP4_OPTIONS if path.suffix.lower() in _MP4_SUFFIXES else {}
+        try:
+            self._container = av.open(str(self._file.partial), "w", options=dict(options))
+        except (av.FFmpegError, OSError, ValueError) as error:
+            why = reason(error) if isinstance(error, OSError) else str(error)
+            raise OutputError(f"cannot write {path}: {why}") from error
+        self._size = (info.width + info.width % 2, info.height + info.height % 2)
+        stream = self._container.add_stream(_CODEC, rate=info.rate or _FALLBACK_RATE, options=dict(_QUALITY))
+        stream.width, stream.height = self._size
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = stream.codec_context.time_base = info.time_base
+        if info.pixel_aspect:
+            stream.codec_context.sample_aspect_ratio = info.pixel_aspect
+        _, matrix, primaries, transfer = info.color
+        stream.codec_context.color_range = _LIMITED_RANGE
+        stream.codec_context.colorspace = matrix
+        stream.codec_context.color_primaries = primaries
+        stream.codec_context.color_trc = transfer
+        self._stream = stream
+        if audio_from is not None:
+            self._audio = _AudioCopy(audio_from, self._container)
+
+    def write(self, item: Estimated) -> None:
+        """Encode one frame at its own time.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        source = item.frame
+        image = source.image
+        height, width = image.shape[:2]
+        if (width, height) != self._size:  # H.264 needs even sides
+            image = np.asarray(
+                cv2.copyMakeBorder(
+                    *(image, 0, self._size[1] - height, 0, self._size[0] - width), cv2.BORDER_REPLICATE
+                ),
+                np.uint8,
+            )
+        picture = av.VideoFrame.from_ndarray(image, format="bgr24")
+        picture = picture.reformat(
+            format="yuv420p", dst_colorspace=self._info.color[1], dst_color_range=_LIMITED_RANGE
+        )
+        picture.pts, picture.time_base = source.pts, source.time_base
+        try:
+            for packet in self._stream.encode(picture):
+                if self._audio is not None and packet.dts is not None:
+                    self._audio.copy_until(float(packet.dts * packet.time_base))
+                self._container.mux(packet)
+        except (av.FFmpegError, OSError) as error:
+            self._failed = True
+            raise OutputError(f"cannot write {self._file.path}: {reason(error)}") from error
+        self._last_s = source.pts_s or 0.0
+
+    def close(self, *, all_audio: bool = False) -> None:
+        """Finish the partial file, so that it plays; further calls do nothing.
+
+        Args:
+            all_audio: copy the audio to its end, not only as far as the pictures go.
+
+        Raises:
+            OutputError: the end cannot be written.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            try:
+                if not self._failed:
+                    self._container.mux(self._stream.encode(None))
+                    if self._audio is not None:
+                        self._audio.copy_until(None if all_audio else self._last_s)
+            finally:
+                self._container.close()
+        except (av.FFmpegError, OSError) as error:
+            raise OutputError(f"cannot write {self._file.path}: {reason(error)}") from error
+        finally:
+            if self._audio is not None:
+                self._audio.close()
+
+    def commit(self) -> None:
+        """Give the closed file its final name."""
+        self._file.commit()
