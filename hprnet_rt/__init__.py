@@ -1,0 +1,45 @@
+"""hprnet-rt: whole-body skeletons of everyone in a video, at a cost that does not grow with people.
+
+    import hprnet_rt
+
+    model = hprnet_rt.load()
+    poses = model(image_bgr)
+    for frame, poses in hprnet_rt.stream("video.mp4"):
+        ...
+"""
+
+from hprnet_rt.errors import (
+    BackendError,
+    HprnetError,
+    MediaError,
+    ModelError,
+    OutputError,
+    PipelineError,
+    ShapeError,
+    UsageError,
+)
+from hprnet_rt.estimator import PoseModel, load
+from hprnet_rt.render import Overlay, OverlayStyle
+from hprnet_rt.stages import stream
+from hprnet_rt.types import Frame, Person, Poses
+from hprnet_rt.version import __version__
+
+__all__ = [
+    "BackendError",
+    "Frame",
+    "HprnetError",
+    "MediaError",
+    "ModelError",
+    "OutputError",
+    "Overlay",
+    "OverlayStyle",
+    "Person",
+    "PipelineError",
+    "PoseModel",
+    "Poses",
+    "ShapeError",
+    "UsageError",
+    "__version__",
+    "load",
+    "stream",
+]

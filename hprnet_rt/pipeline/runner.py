@@ -3,12 +3,13 @@
     source -> channel -> stage -> channel -> ... -> the caller
 
 The source and every stage have a thread. The end cascades: the source closes its channel, each stage
-closes the next one. A failure is recorded, aborts every channel, and rises in the caller once the threads
-are gone.
+closes the next one. A failure is recorded and aborts what comes before it; what has already passed still
+reaches the caller, and then the error rises there, once the threads are gone.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -29,7 +30,7 @@ T = TypeVar("T")
 
 _CAPACITY = 3
 _JOIN_S = 5.0
-_POLL_S = 0.5  # a waiting caller looks up this often, so that a signal handler can run
+_POLL_S = 0.1  # a waiting caller looks this often whether it was cancelled
 
 
 class Source(Protocol):
@@ -73,6 +74,7 @@ class Pipeline(Generic[T]):
         stages: in order.
         profiler: gets a record per stage and frame; the source is "capture".
         capacity: frames waiting before each stage.
+        cancelled: when set, by a signal handler perhaps, the iteration ends early.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Pipeline(Generic[T]):
         *,
         profiler: Profiler | None = None,
         capacity: int = _CAPACITY,
+        cancelled: threading.Event | None = None,
     ) -> None:
         self.profiler = profiler or Profiler()
         self._error: BaseException | None = None
@@ -89,13 +92,17 @@ class Pipeline(Generic[T]):
         self._stopping = threading.Event()
         self._started = False
         self._channels: list[Channel[Parcel[Any]]] = [Channel(capacity) for _ in range(len(stages) + 1)]
-        targets: list[tuple[str, Callable[[], None]]] = [("capture", lambda: self._capture(source))]
-        for i, stage in enumerate(stages):
-            targets.append((stage.name, lambda i=i, stage=stage: self._work(stage, i)))  # type: ignore[misc]
-        self._threads = [
-            threading.Thread(target=self._guard, args=(run,), name=f"hprnet-{name}", daemon=True)
-            for name, run in targets
-        ]
+        self._cancelled = cancelled or threading.Event()
+        self._threads = [self._thread("capture", 0, lambda: self._capture(source))]
+        for position, stage in enumerate(stages):
+            work = functools.partial(self._work, stage, position)
+            self._threads.append(self._thread(stage.name, position + 1, work))
+
+    def _thread(self, name: str, outlet: int, run: Callable[[], None]) -> threading.Thread:
+        """A thread that puts into the channel numbered `outlet`."""
+        return threading.Thread(
+            target=self._guard, args=(run, outlet), name=f"hprnet-{name}", daemon=True
+        )
 
     def __enter__(self) -> Pipeline[T]:
         return self
@@ -119,7 +126,7 @@ class Pipeline(Generic[T]):
             thread.start()
         last = self._channels[-1]
         try:
-            while True:
+            while not self._cancelled.is_set():
                 try:
                     yield cast(Parcel[T], last.get(_POLL_S))
                 except TimeoutError:
@@ -132,7 +139,7 @@ class Pipeline(Generic[T]):
             raise self._error
 
     def stop(self) -> None:
-        """End early: frames on their way are dropped. Safe in any thread and in a signal handler's wake."""
+        """End early, from any thread: frames on their way are dropped."""
         self._stopping.set()
         for channel in self._channels:
             channel.abort()
@@ -148,7 +155,7 @@ class Pipeline(Generic[T]):
         if stuck:
             _log.warning("these threads did not end within %.0f s: %s", _JOIN_S, ", ".join(stuck))
 
-    def _guard(self, run: Callable[[], None]) -> None:
+    def _guard(self, run: Callable[[], None], outlet: int) -> None:
         try:
             run()
         except ChannelClosed:
@@ -156,7 +163,10 @@ class Pipeline(Generic[T]):
         except BaseException as error:
             with self._error_lock:
                 self._error = self._error or error
-            self.stop()
+        finally:
+            for channel in self._channels[:outlet]:
+                channel.abort()
+            self._channels[outlet].close()
 
     def _capture(self, source: Source) -> None:
         out = self._channels[0]
@@ -170,7 +180,6 @@ class Pipeline(Generic[T]):
                 ended_s = time.perf_counter()
                 self.profiler.record("capture", 0.0, ended_s - started_s)
                 out.put(Parcel(frame.sequence, frame, ended_s))
-            out.close()
         finally:
             source.close()
 
@@ -180,7 +189,6 @@ class Pipeline(Generic[T]):
             try:
                 parcel = inbox.get()
             except ChannelClosed:
-                out.close()
                 return
             started_s = time.perf_counter()
             payload = stage.run(parcel.payload)

@@ -45,7 +45,7 @@ class KeypointsSink:
 
     Args:
         path: the final name.
-        header: fields of the header object beside `format` and `keypoints`.
+        header: fields of the header object beside `format` and `keypoint_names`.
 
     Raises:
         OutputError: the file cannot be created.
@@ -56,7 +56,7 @@ class KeypointsSink:
         self.paths = (path,)
         self.partial_paths = (self._target.partial,)
         self._unflushed = 0
-        first = {"format": KEYPOINTS_FORMAT, "keypoints": list(skeleton.KEYPOINT_NAMES), **header}
+        first = {"format": KEYPOINTS_FORMAT, "keypoint_names": list(skeleton.KEYPOINT_NAMES), **header}
         try:
             self._file = self._target.partial.open("w", encoding="utf-8", newline="\n")
             self._line(first)
