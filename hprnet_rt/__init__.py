@@ -1,11 +1,11 @@
 """hprnet-rt: whole-body skeletons of everyone in a video, at a cost that does not grow with people.
 
-    import hprnet_rt
+import hprnet_rt
 
-    model = hprnet_rt.load()
-    poses = model(image_bgr)
-    for frame, poses in hprnet_rt.stream("video.mp4"):
-        ...
+model = hprnet_rt.load()
+poses = model(image_bgr)
+for frame, poses in hprnet_rt.stream("video.mp4"):
+    ...
 """
 
 from hprnet_rt.errors import (

@@ -185,12 +185,11 @@ def _job_to_file(source: Path, out: Path, options: AnnotateOptions) -> Job:
     return Job(source, out, keypoints)
 
 
-def _jobs_to_folder(
-    found: list[tuple[Path, Path]], out: Path, options: AnnotateOptions
-) -> list[Job]:
+def _jobs_to_folder(found: list[tuple[Path, Path]], out: Path, options: AnnotateOptions) -> list[Job]:
     """Outputs are called like their inputs; inputs that share a name keep their suffix in it."""
     shared = Counter(place.with_suffix("") for _, place in found)
-    jobs, taken = [], set()
+    jobs: list[Job] = []
+    taken: set[Path] = set()
     for source, place in found:
         stem = place.name if shared[place.with_suffix("")] > 1 else place.stem
         suffix = place.suffix.lower() if is_image(source) else ".mp4"

@@ -89,7 +89,7 @@ def _cancelled_by_signals() -> Iterator[threading.Event]:
     """An event that the first Ctrl-C (or a polite kill) sets; the second one interrupts at once."""
     cancelled = threading.Event()
 
-    def handler(number: int, frame: FrameType | None) -> None:
+    def handler(number: int, _frame: FrameType | None) -> None:
         cancelled.set()
         signal.signal(number, signal.default_int_handler)
 
@@ -130,7 +130,7 @@ class _Reporter:
             dynamic_ncols=True,
         )
 
-    def progress(self, item: Estimated) -> None:
+    def progress(self, _item: Estimated) -> None:
         if self._bar is not None:
             self._bar.update()
 

@@ -31,7 +31,7 @@ class PoseModel:
     """A network on a backend, with its preprocessing and grouping.
 
     Engines are compiled for one input size; a new aspect ratio compiles another, and the least recently
-    used are closed. Calls from several threads are taken one after the other.
+    used are closed. Several threads may call it.
 
     Args:
         engine: the network.
@@ -72,19 +72,20 @@ class PoseModel:
 
     def engine_for(self, image_hw: tuple[int, int]) -> Backend:
         """The compiled engine for images of this size."""
-        if self._closed:
-            raise BackendError("the model is closed")
         input_hw = self.input_hw(image_hw)
-        if input_hw in self._engines:
-            self._engines.move_to_end(input_hw)
-            return self._engines[input_hw]
         backend, precision, threads = self._choice
-        made = create_backend(self.engine, input_hw, backend=backend, precision=precision, threads=threads)
-        self._engines[input_hw] = made
-        while len(self._engines) > _LIVE_ENGINES:
-            _, oldest = self._engines.popitem(last=False)
-            oldest.close()
-        return made
+        with self._lock:
+            if self._closed:
+                raise BackendError("the model is closed")
+            found = self._engines.pop(input_hw, None)
+            made = found or create_backend(
+                self.engine, input_hw, backend=backend, precision=precision, threads=threads
+            )
+            self._engines[input_hw] = made  # the last one is the most recently used
+            while len(self._engines) > _LIVE_ENGINES:
+                _, oldest = self._engines.popitem(last=False)
+                oldest.close()
+            return made
 
     def prepare(self, image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], Letterbox]:
         """Scale an image (H, W, 3) BGR to the network's input (1, h, w, 3).
@@ -102,8 +103,7 @@ class PoseModel:
         Raises:
             BackendError: the library failed, or the model is closed.
         """
-        with self._lock:
-            packed = self.engine_for(letterbox.image_hw).run(batch)
+        packed = self.engine_for(letterbox.image_hw).run(batch)
         return Peaks(packed[0], self._layout, letterbox)
 
     def __call__(self, image: npt.NDArray[np.uint8]) -> Poses:

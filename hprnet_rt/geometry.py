@@ -49,6 +49,25 @@ def input_hw_for(image_hw: tuple[int, int], longer_px: int, multiple_px: int) ->
     )
 
 
+def _resize(image: ImageArray, size_wh: tuple[int, int]) -> ImageArray:
+    """Resize without aliasing: whole-number area averaging as far as it goes, then bilinear.
+
+    OpenCV's area interpolation is fast for whole-number factors only: 1280 x 720 to 384 x 216 takes a
+    quarter of the time of one area resize this way.
+    """
+    height, width = image.shape[:2]
+    shrink = min(width / size_wh[0], height / size_wh[1])
+    for factor in (4, 3, 2):
+        if factor <= shrink and width % factor == 0 and height % factor == 0:
+            whole = (width // factor, height // factor)
+            image = np.asarray(cv2.resize(image, whole, interpolation=cv2.INTER_AREA), np.uint8)
+            break
+    else:
+        if shrink > 2:
+            return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
 @dataclass(frozen=True)
 class Letterbox:
     """An image scaled into a network input with its shape kept, centred on black.
@@ -78,10 +97,7 @@ class Letterbox:
             out = np.zeros((1, *self.input_hw, 3), np.uint8)
         (top, left), (height, width) = self.pad_yx, self.inner_hw
         inner = out[0, top : top + height, left : left + width]
-        shrinks = height < self.image_hw[0]
-        inner[:] = cv2.resize(
-            image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        )
+        inner[:] = _resize(image, (width, height))
         return out
 
     def cells_to_image(self, stride_px: int) -> tuple[FloatArray, FloatArray]:

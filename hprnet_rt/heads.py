@@ -78,6 +78,7 @@ class PartSpec:
 
     @property
     def num_keypoints(self) -> int:
+        """Points of the part."""
         return self.keypoints.stop - self.keypoints.start
 
 
@@ -110,6 +111,7 @@ class ModelSpec:
 
     @property
     def num_joints(self) -> int:
+        """Joints with a heat-map, part centres included."""
         return len(self.joints)
 
     def head(self, name: str) -> HeadSpec:

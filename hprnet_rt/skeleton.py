@@ -6,6 +6,7 @@ face 23-90, left hand 91-111, right hand 112-132. Left and right are the person'
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 __all__ = [
@@ -71,7 +72,7 @@ def _face_flip(i: int) -> int:
         *((36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46)),
         *((48, 54), (49, 53), (50, 52), (55, 59), (56, 58), (60, 64), (61, 63), (65, 67)),
     )
-    pairs = {a: b for a, b in eyes_and_mouth} | {b: a for a, b in eyes_and_mouth}
+    pairs = dict(eyes_and_mouth) | {b: a for a, b in eyes_and_mouth}
     if i < 17:  # jaw
         return 16 - i
     if i < 27:  # brows
@@ -170,7 +171,7 @@ def _limbs_with_colors() -> tuple[list[tuple[int, int]], list[tuple[int, int, in
     for hand in (LEFT_HAND, RIGHT_HAND):
         for finger, color in enumerate(_FINGER_COLORS):
             chain = [hand.start, *range(hand.start + 1 + 4 * finger, hand.start + 5 + 4 * finger)]
-            limbs += list(zip(chain[:-1], chain[1:], strict=True))
+            limbs += list(pairwise(chain))
             colors += [color] * 4
     return limbs, colors
 

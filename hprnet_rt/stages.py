@@ -53,9 +53,7 @@ def _render(overlay: Overlay, item: Estimated) -> Estimated:
     return item
 
 
-def stream(
-    source: str | Path | Source, model: PoseModel | None = None
-) -> Iterator[tuple[Frame, Poses]]:
+def stream(source: str | Path | Source, model: PoseModel | None = None) -> Iterator[tuple[Frame, Poses]]:
     """Yield every frame of a video with everyone in it, in order; decoding runs ahead on threads.
 
     Args:

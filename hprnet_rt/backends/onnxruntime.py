@@ -54,5 +54,7 @@ def create(
 ) -> _OnnxRuntimeBackend:
     """See `create_backend`."""
     if precision not in ("auto", "fp32"):
-        raise UsageError(f"onnxruntime runs this network in fp32 only, not {precision}; use --backend openvino")
+        raise UsageError(
+            f"onnxruntime runs this network in fp32 only, not {precision}; use --backend openvino"
+        )
     return _OnnxRuntimeBackend(engine, input_hw, threads or os.cpu_count() or 1)

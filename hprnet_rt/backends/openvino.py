@@ -8,6 +8,7 @@ memory.
 from __future__ import annotations
 
 import os
+import threading
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,6 @@ from hprnet_rt.errors import BackendError, UsageError
 __all__ = ["create"]
 
 _CUT = ("feature", "hm", "hm_hp")  # tensor names, given by the export
-_CLOSED = "the openvino engine is closed"
 
 
 def _named_outputs(model: openvino.Model) -> dict[str, openvino.Output]:
@@ -86,19 +86,26 @@ class _OpenVinoBackend:
         version = openvino.__version__.split("-")[0]
         self.description = f"OpenVINO {version}, CPU, {shown}, {threads} threads"
 
+        self._lock = threading.Lock()
+        # The first frame pays for lazy set-up; and the binding's first conversion of an array, if two
+        # threads came to it at once, would deadlock.
+        self.run(np.zeros((1, *input_hw, 3), np.uint8))
+
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        if self._network is None or self._decoder is None:
-            raise BackendError(_CLOSED)
-        try:
-            self._network.infer({0: images}, share_inputs=True)
-            self._decoder.infer()
-        except RuntimeError as error:
-            raise BackendError(f"openvino failed on a frame: {error}") from error
-        result: npt.NDArray[np.float32] = self._decoder.get_output_tensor(0).data.copy()
-        return result
+        with self._lock:
+            if self._network is None or self._decoder is None:
+                raise BackendError("the openvino engine is closed")
+            try:
+                self._network.infer({0: images}, share_inputs=True)
+                self._decoder.infer()
+            except RuntimeError as error:
+                raise BackendError(f"openvino failed on a frame: {error}") from error
+            result: npt.NDArray[np.float32] = self._decoder.get_output_tensor(0).data.copy()
+            return result
 
     def close(self) -> None:
-        self._network = self._decoder = None
+        with self._lock:
+            self._network = self._decoder = None
 
 
 def create(

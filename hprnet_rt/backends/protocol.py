@@ -13,7 +13,7 @@ __all__ = ["Backend"]
 
 
 class Backend(Protocol):
-    """A compiled network for one input size. Used by one thread at a time.
+    """A compiled network for one input size. Threads may share it; their calls are taken one by one.
 
     Attributes:
         name: "openvino", "onnxruntime", ...

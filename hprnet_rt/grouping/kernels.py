@@ -272,9 +272,7 @@ def group(
     peak_xy = packed[:, at_peak : at_peak + 2 * joints].copy().reshape(ranks, joints, 2)
     joint_xy = np.full((count, joints, 2), np.nan, np.float32)
     joint_score = np.zeros((count, joints), np.float32)
-    match_joints(
-        regressed, regressed_score, peak_xy, peak_score, box, reach, floor, joint_xy, joint_score
-    )
+    match_joints(regressed, regressed_score, peak_xy, peak_score, box, reach, floor, joint_xy, joint_score)
     xy = np.full((count, _KEYPOINTS, 2), np.nan, np.float32)
     score = np.zeros((count, _KEYPOINTS), np.float32)
     person_score = np.zeros(count, np.float32)

@@ -56,7 +56,7 @@ def export_onnx(network: HprnetMobile, path: Path, *, dense: bool = False, k: in
         axis: multiple * torch.export.Dim(name, min=1, max=_LARGEST_MULTIPLE)
         for axis, name in ((1, "rows"), (2, "columns"))
     }
-    batch = torch.export.Dim.DYNAMIC  # type: ignore[attr-defined]
+    batch = torch.export.Dim.DYNAMIC
     example = torch.zeros((1, *_EXAMPLE_HW, 3), dtype=torch.uint8)
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level

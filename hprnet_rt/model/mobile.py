@@ -8,6 +8,7 @@ stride 4.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -121,6 +122,10 @@ class HprnetMobile(nn.Module):
         self.heads = nn.ModuleDict(
             {head.name: SeparableHead(FEATURES, _HIDDEN, head.channels) for head in spec.heads}
         )
+
+    def head(self, name: str) -> SeparableHead:
+        """The branch called `name`."""
+        return cast(SeparableHead, self.heads[name])
 
     def feature(self, images: Tensor) -> Tensor:
         """(N, H, W, 3) uint8 or float BGR in [0, 255] -> (N, 24, H / 4, W / 4)."""

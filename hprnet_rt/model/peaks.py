@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hprnet_rt.heads import ModelSpec, PartSpec
+from hprnet_rt.heads import PartSpec
 from hprnet_rt.model.heads import gather_patches
 from hprnet_rt.model.mobile import HprnetMobile
 
@@ -58,23 +58,23 @@ class PeakNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, H, W, 3) uint8 BGR -> (N, k, layout width) float32."""
-        spec, heads, k = self.network.spec, self.network.heads, self.k
+        spec, head, k = self.network.spec, self.network.head, self.k
         feature = self.network.feature(images)
         batch, _, height, width = feature.shape
         joints = spec.num_joints
 
-        person_score, person_cell = top_peaks(heads["hm"](feature), k)
+        person_score, person_cell = top_peaks(head("hm")(feature), k)
         cells = person_cell[:, 0]
         person_xy = _cell_xy(cells, width)
         patches = gather_patches(feature, cells)
-        offsets = heads["hps"].at(patches).reshape(batch, k, joints, 2)
+        offsets = head("hps").at(patches).reshape(batch, k, joints, 2)
         regressed = person_xy.unsqueeze(2) + offsets
 
-        heat = heads["hm_hp"](feature)
+        heat = head("hm_hp")(feature)
         peak_score, peak_cell = top_peaks(heat, k)
         at_peaks = gather_patches(feature, peak_cell.reshape(batch, joints * k))
         at_peaks = at_peaks.reshape(batch, joints, k, 9, -1)
-        offset_head = heads["hp_offset"]
+        offset_head = head("hp_offset")
         sub_cell = offset_head.pair_at(at_peaks) if spec.offset_per_joint else offset_head.at(at_peaks)
         peak_xy = _cell_xy(peak_cell, width) + sub_cell
 
@@ -89,8 +89,8 @@ class PeakNetwork(nn.Module):
         fields = [
             person_score[:, 0].unsqueeze(-1),
             person_xy,
-            heads["reg"].at(patches),
-            heads["wh"].at(patches),
+            head("reg").at(patches),
+            head("wh").at(patches),
             regressed.flatten(2),
             regressed_score,
             peak_score.transpose(1, 2),
@@ -106,12 +106,12 @@ class PeakNetwork(nn.Module):
     def _part(self, part: PartSpec, patches: Tensor, cells: Tensor, width: int) -> list[Tensor]:
         """The part's points (N, k, 2 * P), absolute, and its box size when it has one."""
         first, channels = part.first_channel, 2 * part.num_keypoints
-        offsets = self.network.heads[part.head].at(patches)[..., first : first + channels]
+        offsets = self.network.head(part.head).at(patches)[..., first : first + channels]
         offsets = offsets.reshape(*offsets.shape[:-1], part.num_keypoints, 2)
         points = (_cell_xy(cells, width).unsqueeze(2) + offsets).flatten(2)
         if part.size_head is None:
             return [points]
-        return [points, self.network.heads[part.size_head].at(patches)]
+        return [points, self.network.head(part.size_head).at(patches)]
 
 
 class DenseNetwork(nn.Module):

@@ -38,7 +38,9 @@ class Source(Protocol):
 
     def __iter__(self) -> Iterator[Frame]: ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Free what is open; further calls do nothing."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,7 @@ class Pipeline(Generic[T]):
 
     def _thread(self, name: str, outlet: int, run: Callable[[], None]) -> threading.Thread:
         """A thread that puts into the channel numbered `outlet`."""
-        return threading.Thread(
-            target=self._guard, args=(run, outlet), name=f"hprnet-{name}", daemon=True
-        )
+        return threading.Thread(target=self._guard, args=(run, outlet), name=f"hprnet-{name}", daemon=True)
 
     def __enter__(self) -> Pipeline[T]:
         return self

@@ -102,9 +102,7 @@ class Overlay:
             line = max(1, round(body_line * stroke.relative_width))
             limbs = stroke.limbs[shown[stroke.limbs].all(axis=1)]
             if len(limbs):
-                cv2.polylines(
-                    image, list(fixed[limbs]), False, stroke.color_bgr, line, cv2.LINE_AA, _SHIFT
-                )
+                cv2.polylines(image, list(fixed[limbs]), False, stroke.color_bgr, line, cv2.LINE_AA, _SHIFT)
         for stroke in self._strokes:
             dot = max(2, round(2.2 * body_line * stroke.relative_width))
             points = stroke.points[shown[stroke.points]]

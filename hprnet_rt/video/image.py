@@ -75,4 +75,5 @@ class ImageSink:
         """Nothing is held open."""
 
     def commit(self) -> None:
+        """Give the written file its final name."""
         self._file.commit()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from hprnet_rt.errors import OutputError
@@ -10,9 +9,9 @@ from hprnet_rt.errors import OutputError
 __all__ = ["PartialFile", "reason"]
 
 
-def reason(error: OSError) -> str:
+def reason(error: Exception) -> str:
     """The system's words for an error, without file names and numbers."""
-    return error.strerror or str(error)
+    return getattr(error, "strerror", None) or str(error)
 
 
 class PartialFile:
@@ -33,6 +32,6 @@ class PartialFile:
             OutputError: the system refuses.
         """
         try:
-            os.replace(self.partial, self.path)
+            self.partial.replace(self.path)
         except OSError as error:
             raise OutputError(f"cannot rename {self.partial} to {self.path.name}: {reason(error)}") from error

@@ -152,7 +152,7 @@ class VideoSource:
         while frame is not None:
             image = self._upright(frame)
             if (image.shape[1], image.shape[0]) != size:
-                image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+                image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
             pts = frame.pts
             if pts is None:
                 pts = 0 if last is None else last + step
@@ -165,7 +165,7 @@ class VideoSource:
         self._report(sequence)
 
     def _upright(self, frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
-        image: npt.NDArray[np.uint8] = frame.to_ndarray(format="bgr24")
+        image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
         turn = self._turn(frame)
         return np.asarray(cv2.rotate(image, _UPRIGHT[turn]), np.uint8) if turn else image
 

@@ -60,7 +60,7 @@ class _AudioCopy:
         streams = self._container.streams.audio
         self._copies = {stream.index: output.add_stream_from_template(stream) for stream in streams}
         self._packets = self._container.demux(streams) if streams else iter(())
-        self._waiting: av.Packet | None = None
+        self._waiting: av.Packet[av.AudioStream] | None = None
 
     def copy_until(self, seconds: float | None) -> None:
         """Write the packets that start before `seconds`; all that are left when None."""
@@ -76,7 +76,7 @@ class _AudioCopy:
             packet.stream = self._copies[packet.stream.index]
             self._output.mux(packet)
 
-    def _next(self) -> av.Packet | None:
+    def _next(self) -> av.Packet[av.AudioStream] | None:
         try:
             for packet in self._packets:
                 if packet.dts is not None:
@@ -114,10 +114,10 @@ class VideoSink:
         try:
             self._container = av.open(str(self._file.partial), "w", options=dict(options))
         except (av.FFmpegError, OSError, ValueError) as error:
-            why = reason(error) if isinstance(error, OSError) else str(error)
-            raise OutputError(f"cannot write {path}: {why}") from error
+            raise OutputError(f"cannot write {path}: {reason(error)}") from error
         self._size = (info.width + info.width % 2, info.height + info.height % 2)
         stream = self._container.add_stream(_CODEC, rate=info.rate or _FALLBACK_RATE, options=dict(_QUALITY))
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = self._size
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = info.time_base
@@ -148,7 +148,8 @@ class VideoSink:
                 ),
                 np.uint8,
             )
-        picture = av.VideoFrame.from_ndarray(image, format="bgr24")
+        # shares memory: nobody writes into a frame that has reached the sink
+        picture = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="bgr24")
         picture = picture.reformat(
             format="yuv420p", dst_colorspace=self._info.color[1], dst_color_range=_LIMITED_RANGE
         )
