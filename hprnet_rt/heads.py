@@ -79,7 +79,8 @@ class PartSpec:
     @property
     def num_keypoints(self) -> int:
         """Points of the part."""
-        return self.keypoints.stop - self.keypoints.start
+        points = self.keypoints
+        return int(points.stop) - int(points.start)
 
 
 @dataclass(frozen=True)

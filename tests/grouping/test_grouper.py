@@ -1,0 +1,185 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from hprnet_rt.errors import UsageError
+from hprnet_rt.geometry import Letterbox
+from hprnet_rt.grouping import Grouper, GroupingOptions, kernels
+from hprnet_rt.heads import HPRNET_MOBILE, PeakLayout
+from hprnet_rt.skeleton import PARTS
+from hprnet_rt.types import Peaks
+from tests.oracles import grouping as oracle
+
+ALL_TRAINED = dataclasses.replace(HPRNET_MOBILE, trained=tuple(PARTS))
+LAYOUT = PeakLayout.of(ALL_TRAINED)
+COLUMNS = LAYOUT.columns
+K = 32
+CELLS = 96
+WHOLE_INPUT = Letterbox.fit((4 * CELLS, 4 * CELLS), (4 * CELLS, 4 * CELLS))
+
+
+@pytest.fixture(scope="module")
+def grouper():
+    return Grouper(ALL_TRAINED, GroupingOptions(person_threshold=0.0))
+
+
+def scene(people: int, seed: int) -> np.ndarray:
+    """Imaginary peaks: people anywhere, joints near where they are regressed, parts contested."""
+    rng = np.random.default_rng(seed)
+    packed = np.zeros((K, LAYOUT.width), np.float32)
+    joints = ALL_TRAINED.num_joints
+    grid = rng.permutation((CELLS // 4) ** 2)[:K]
+    cells = np.stack((grid % (CELLS // 4), grid // (CELLS // 4)), axis=1) * 4
+    packed[:people, COLUMNS["person_score"]] = np.sort(rng.uniform(0.3, 1, (people, 1)), axis=0)[::-1]
+    packed[:, COLUMNS["person_cell"]] = cells
+    packed[:, COLUMNS["person_offset"]] = rng.uniform(0, 1, (K, 2))
+    packed[:, COLUMNS["person_wh"]] = rng.uniform(8, 60, (K, 2))
+    regressed = cells[:, None] + rng.normal(0, 9, (K, joints, 2))
+    packed[:, COLUMNS["joint_regressed"]] = regressed.reshape(K, -1)
+    inside = ((regressed >= 0) & (regressed < CELLS)).all(axis=2)
+    packed[:, COLUMNS["joint_regressed_score"]] = inside * rng.uniform(0.01, 0.2, (K, joints))
+    order = np.array([rng.permutation(K) for _ in range(joints)]).T
+    near = np.take_along_axis(regressed, order[..., None], axis=0) + rng.normal(0, 2, (K, joints, 2))
+    packed[:, COLUMNS["peak_xy"]] = near.reshape(K, -1)
+    scores = np.sort(rng.uniform(0, 1, (K, joints)), axis=0)[::-1]
+    packed[:, COLUMNS["peak_score"]] = scores
+    for name in ("face", "left_hand", "right_hand"):
+        for where in ("peak", "regressed"):
+            columns = COLUMNS[f"{name}_{where}"]
+            packed[:, columns] = rng.uniform(0, CELLS, (K, columns.stop - columns.start))
+    return packed
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_grouping_equals_the_plain_rule(seed):
+    people = (1, 2, 5, 20)[seed % 4]
+    packed = scene(people, seed)
+    spec, options = ALL_TRAINED, GroupingOptions()
+    fields = np.array(
+        [
+            COLUMNS[name].start
+            for name in (
+                *("person_score", "person_cell", "person_offset", "person_wh"),
+                *("joint_regressed", "joint_regressed_score", "peak_score", "peak_xy"),
+            )
+        ]
+    )
+    parts = np.array(
+        [
+            (
+                spec.joint(part.center),
+                COLUMNS[f"{part.name}_peak"].start,
+                COLUMNS[f"{part.name}_regressed"].start,
+                part.keypoints.start,
+                part.num_keypoints,
+            )
+            for part in spec.parts
+        ]
+    )
+    joints = np.array(spec.keypoint_of_joint)
+    _, xy, score, box = kernels.group(
+        packed, people, fields, joints, parts, options.reach, options.peak_threshold
+    )
+    plain = oracle.group(packed, spec, people, options.reach, options.peak_threshold)
+    for ours, theirs in zip((xy, score, box), plain, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)  # cells; float32 against float64
+
+
+def test_assignment_is_as_cheap_as_scipys_and_never_shares_a_peak():
+    from scipy.optimize import linear_sum_assignment
+
+    rng = np.random.default_rng(7)
+    for _ in range(500):
+        people, peaks = rng.integers(1, 12), rng.integers(0, 12)
+        cost = np.minimum(1.0, rng.uniform(0, 1.6, (people, peaks))).astype(np.float32)
+        chosen = kernels.assign(cost)
+        taken = chosen[chosen >= 0]
+        assert len(set(taken)) == len(taken)
+        ours = sum(cost[n, k] if k >= 0 else 1.0 for n, k in enumerate(chosen))
+        padded = np.concatenate((cost, np.ones((people, people))), axis=1)
+        rows, columns = linear_sum_assignment(padded)
+        assert ours == pytest.approx(padded[rows, columns].sum(), abs=1e-5)
+
+
+def two_people() -> np.ndarray:
+    """Two people, side by side, whose faces rank the other way round than they do."""
+    packed = np.zeros((K, LAYOUT.width), np.float32)
+    face = ALL_TRAINED.joint("face_center")
+    regressed = packed[:, COLUMNS["joint_regressed"]].reshape(K, -1, 2)
+    peak_xy = packed[:, COLUMNS["peak_xy"]].reshape(K, -1, 2)
+    for row, (x, score) in enumerate(((20, 0.9), (60, 0.8))):
+        packed[row, COLUMNS["person_score"]] = score
+        packed[row, COLUMNS["person_cell"]] = (x, 40)
+        packed[row, COLUMNS["person_wh"]] = (24, 60)
+        regressed[row] = (x, 30)
+    packed[:, COLUMNS["joint_regressed"]] = regressed.reshape(K, -1)
+    packed[:, COLUMNS["joint_regressed_score"]] = 0.05
+    for row, (x, score) in enumerate(((60, 0.95), (20, 0.7))):
+        peak_xy[row, face] = (x, 29)
+        packed[row, COLUMNS["peak_score"].start + face] = score
+        packed[row, COLUMNS["face_peak"]] = x
+    packed[:, COLUMNS["peak_xy"]] = peak_xy.reshape(K, -1)
+    return packed
+
+
+def test_each_person_gets_their_own_face_whatever_the_faces_rank(grouper):
+    poses = grouper(Peaks(two_people(), LAYOUT, WHOLE_INPUT))
+    face = PARTS["face"]
+    by_x = sorted(poses, key=lambda person: person.box_xyxy[0])
+    assert [person.xy[face][0, 0] for person in by_x] == [80, 240]  # 4 px a cell
+    assert by_x[0].score[face][0] == pytest.approx(0.7)
+
+
+def test_one_face_never_serves_two_people(grouper):
+    packed = two_people()
+    packed[1, COLUMNS["peak_score"].start + ALL_TRAINED.joint("face_center")] = 0.0
+    packed[0, COLUMNS["person_wh"]] = packed[1, COLUMNS["person_wh"]] = (90, 90)
+    packed[:, COLUMNS["face_regressed"]] = 7
+    left, right = sorted(
+        grouper(Peaks(packed, LAYOUT, WHOLE_INPUT)), key=lambda p: -p.score[PARTS["face"]][0]
+    )
+    assert left.score[PARTS["face"]][0] == pytest.approx(0.95)
+    assert right.xy[PARTS["face"]][0, 0] == 28  # read at its own regressed centre
+    assert right.score[PARTS["face"]][0] == pytest.approx(0.05)
+
+
+def test_a_part_whose_centre_is_outside_the_map_is_absent_not_zero(grouper):
+    packed = two_people()
+    packed[:, COLUMNS["joint_regressed_score"]] = 0.0
+    poses = grouper(Peaks(packed, LAYOUT, WHOLE_INPUT))
+    hand = PARTS["left_hand"]
+    assert np.isnan(poses.xy[:, hand]).all()
+    assert (poses.score[:, hand] == 0).all()
+
+
+def test_points_are_absent_exactly_where_their_score_is_zero(grouper):
+    for seed in range(5):
+        poses = grouper(Peaks(scene(10, seed), LAYOUT, WHOLE_INPUT))
+        assert (np.isnan(poses.xy).any(axis=2) == (poses.score == 0)).all()
+
+
+def test_neighbouring_centres_of_equal_score_are_one_person(grouper):
+    packed = two_people()
+    packed[1, COLUMNS["person_cell"]] = packed[0, COLUMNS["person_cell"]] + (1, 1)
+    assert len(grouper(Peaks(packed, LAYOUT, WHOLE_INPUT))) == 1
+
+
+def test_untrained_parts_are_absent():
+    body_only = Grouper(HPRNET_MOBILE, GroupingOptions(person_threshold=0.0))
+    poses = body_only(Peaks(scene(3, 0), LAYOUT, WHOLE_INPUT))
+    assert len(poses) == 3
+    assert not np.isnan(poses.xy[:, :17]).all()
+    assert np.isnan(poses.xy[:, 17:]).all()
+
+
+def test_people_come_strongest_first_and_the_threshold_holds(grouper):
+    all_scores = grouper(Peaks(scene(20, 3), LAYOUT, WHOLE_INPUT)).person_score
+    assert (np.diff(all_scores) <= 0).all()
+    strict = Grouper(ALL_TRAINED, GroupingOptions(person_threshold=float(all_scores[9])))
+    assert len(strict(Peaks(scene(20, 3), LAYOUT, WHOLE_INPUT))) == 10
+
+
+def test_a_threshold_that_is_no_score_is_refused():
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        GroupingOptions(person_threshold=1.5)

@@ -1,0 +1,143 @@
+"""Sparse heads and in-graph decode against dense heads, in torch and in both backends."""
+
+import numpy as np
+import onnxruntime
+import pytest
+
+torch = pytest.importorskip("torch", reason="the extra train is not installed")
+
+from hprnet_rt.backends import BACKENDS, EngineFile, create_backend  # noqa: E402
+from hprnet_rt.errors import ModelError  # noqa: E402
+from hprnet_rt.heads import HPRNET_MOBILE, PeakLayout  # noqa: E402
+from hprnet_rt.model import HprnetMobile, export_onnx, load_weights  # noqa: E402
+from hprnet_rt.model.peaks import PeakNetwork  # noqa: E402
+from tests.oracles.decode import peaks_from_dense  # noqa: E402
+
+SHIPPED = EngineFile.find("hprnet-mobile")
+LAYOUT = PeakLayout.of(HPRNET_MOBILE)
+K = 32
+# every head is alive in this network, at sizes with people at the borders too
+SIZES = [(96, 128), (160, 96)]
+
+
+@pytest.fixture(scope="module")
+def network():
+    """The shipped trunk with heads that all say something, feet, face and hands too."""
+    made = load_weights(HprnetMobile(), SHIPPED.path)
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for name in ("face_lms", "hand_lms", "wh_face"):
+            torch.nn.init.normal_(made.heads[name].out.weight, std=0.5)
+        heat, regress = made.heads["hm_hp"].out, made.heads["hps"].out
+        heat.weight[17:] = heat.weight[:9] + 0.02 * torch.randn_like(heat.weight[:9])
+        heat.bias[17:] = heat.bias[:9]
+        regress.weight[34:] = regress.weight[:18]
+        regress.bias[34:] = regress.bias[:18]
+        offset = made.heads["hp_offset"].out
+        offset.weight[34:] = offset.weight[:18]
+    return made
+
+
+@pytest.fixture(scope="module")
+def exported(network, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("engines")
+    export_onnx(network, folder / "sparse.onnx", k=K)
+    export_onnx(network, folder / "dense.onnx", dense=True)
+    EngineFile.describe(folder / "sparse.onnx", HPRNET_MOBILE, K, "test", "none")
+    return folder
+
+
+def images(size, count=1):
+    """Smooth noise with strong contrast: many peaks, some at the borders."""
+    rng = np.random.default_rng(size[0] + count)
+    coarse = rng.integers(0, 256, (count, size[0] // 16, size[1] // 16, 3), np.uint8)
+    return coarse.repeat(16, axis=1).repeat(16, axis=2)
+
+
+def assert_same_peaks(ours, oracle, atol=1e-4):
+    """Equal where a peak scores enough to be used; weaker ones may change places."""
+    for name, columns in LAYOUT.columns.items():
+        a, b = ours[:, columns], oracle[:, columns]
+        if name in ("person_score", "peak_score"):
+            np.testing.assert_allclose(a, b, atol=1e-4)
+            continue
+        if name == "peak_xy":
+            kept = (oracle[:, LAYOUT.columns["peak_score"]] > FLOOR).repeat(2, axis=1)
+        elif name.endswith(("_peak", "_peak_wh")):
+            part = next(p for p in HPRNET_MOBILE.parts if name.startswith(p.name))
+            first = LAYOUT.columns["peak_score"].start + HPRNET_MOBILE.joint(part.center)
+            kept = np.broadcast_to(oracle[:, first, None] > FLOOR, a.shape)
+        else:
+            kept = np.broadcast_to(oracle[:, LAYOUT.columns["person_score"]] > FLOOR, a.shape)
+        np.testing.assert_allclose(a[kept], b[kept], atol=atol, err_msg=name)
+
+
+FLOOR = 1e-3
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_sparse_heads_equal_dense_ones_in_torch(network, size):
+    batch = torch.from_numpy(images(size, 2))
+    with torch.no_grad():
+        sparse = PeakNetwork(network, K)(batch).numpy()
+        dense = {name: maps.numpy() for name, maps in network.dense(batch).items()}
+    for n in range(2):
+        oracle = peaks_from_dense({name: maps[n] for name, maps in dense.items()}, HPRNET_MOBILE, K)
+        people = (oracle[:, 0] > FLOOR).sum()
+        assert people >= 2
+        assert_same_peaks(sparse[n], oracle)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("size", SIZES)
+def test_sparse_equals_dense_in_both_backends(exported, backend, size):
+    batch = images(size)
+    dense = onnxruntime.InferenceSession(exported / "dense.onnx", providers=["CPUExecutionProvider"])
+    maps = dense.run(None, {"images": batch})
+    names = [output.name for output in dense.get_outputs()]
+    assert names == [head.name for head in HPRNET_MOBILE.heads]
+    oracle = peaks_from_dense({n: m[0] for n, m in zip(names, maps, strict=True)}, HPRNET_MOBILE, K)
+    engine = create_backend(
+        EngineFile.find(exported / "sparse.onnx"), size, backend=backend, precision="fp32"
+    )
+    ours = engine.run(batch)[0]
+    engine.close()
+    assert_same_peaks(ours, oracle)
+
+
+def test_the_shipped_file_gives_its_weights_back(tmp_path):
+    network = load_weights(HprnetMobile(), SHIPPED.path)
+    export_onnx(network, tmp_path / "again.onnx", k=SHIPPED.k)
+    again = load_weights(HprnetMobile(), tmp_path / "again.onnx")
+    for (name, a), (_, b) in zip(network.state_dict().items(), again.state_dict().items(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_the_shipped_file_is_what_the_code_exports(tmp_path):
+    """Same graph from the same weights: nobody edits the shipped engine by hand."""
+    import onnx
+
+    export_onnx(load_weights(HprnetMobile(), SHIPPED.path), tmp_path / "again.onnx", k=SHIPPED.k)
+    ours, shipped = (onnx.load(path).graph for path in (tmp_path / "again.onnx", SHIPPED.path))
+    assert [node.op_type for node in ours.node] == [node.op_type for node in shipped.node]
+
+
+def test_the_export_names_no_file_of_the_machine(exported):
+    for path in (exported / "sparse.onnx", SHIPPED.path):
+        data = path.read_bytes()
+        assert b"/hprnet_rt/" not in data
+        assert b".py" not in data
+
+
+def test_untrained_parts_never_fire():
+    network = load_weights(HprnetMobile(), SHIPPED.path)
+    with torch.no_grad():
+        peaks = PeakNetwork(network, K)(torch.from_numpy(images((96, 128))))[0].numpy()
+    scores = peaks[:, LAYOUT.columns["peak_score"]]
+    assert scores[:, 17:].max() < 1e-3 < scores[:, :17].max()
+
+
+def test_weights_of_another_file_are_refused(tmp_path):
+    (tmp_path / "text.onnx").write_text("hello")
+    with pytest.raises(ModelError, match=r"text\.onnx"):
+        load_weights(HprnetMobile(), tmp_path / "text.onnx")

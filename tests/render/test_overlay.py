@@ -1,0 +1,64 @@
+import numpy as np
+
+from hprnet_rt.render import Overlay, OverlayStyle
+from hprnet_rt.skeleton import KEYPOINT_COLORS_RGB, NUM_KEYPOINTS
+from hprnet_rt.types import Poses
+
+
+def someone(xy, score=0.9, size=400.0):
+    n = len(xy)
+    return Poses(
+        np.asarray(xy, np.float32),
+        np.where(np.isnan(np.asarray(xy)[..., 0]), 0, score).astype(np.float32),
+        np.tile(np.array([0, 0, size, size], np.float32), (n, 1)),
+        np.full(n, 0.9, np.float32),
+        np.full(n, -1, np.int64),
+    )
+
+
+def single_point(index, at):
+    xy = np.full((1, NUM_KEYPOINTS, 2), np.nan)
+    xy[0, index] = at
+    return xy
+
+
+def test_each_point_is_drawn_where_it_is_in_its_colour():
+    for index in (0, 5, 6, 17, 22, 40, 91, 95, 100, 132):
+        image = np.zeros((100, 120, 3), np.uint8)
+        Overlay().draw(image, someone(single_point(index, (60.5, 40.5))))
+        ys, xs = np.nonzero(image.any(axis=2))
+        assert abs(ys.mean() - 40) < 0.5 and abs(xs.mean() - 60) < 0.5, index
+        assert tuple(image[40, 60][::-1]) == KEYPOINT_COLORS_RGB[index]
+
+
+def test_all_133_points_are_drawn():
+    grid = np.stack(np.meshgrid(np.arange(12) * 60 + 30, np.arange(12) * 60 + 30), -1).reshape(-1, 2)
+    image = np.zeros((720, 720, 3), np.uint8)
+    Overlay().draw(image, someone(grid[None, :NUM_KEYPOINTS] + 0.5))
+    assert all(image[y, x].any() for x, y in grid[:NUM_KEYPOINTS])
+
+
+def test_absent_weak_and_far_points_are_not_drawn():
+    image = np.zeros((50, 50, 3), np.uint8)
+    Overlay().draw(image, someone(np.full((1, NUM_KEYPOINTS, 2), np.nan)))
+    Overlay().draw(image, someone(single_point(3, (25, 25)), score=0.1))
+    Overlay().draw(image, someone(single_point(3, (1e7, -1e7))))
+    Overlay().draw(image, Poses.empty())
+    assert not image.any()
+
+
+def test_lines_are_wider_on_larger_people():
+    def painted(size):
+        xy = np.full((1, NUM_KEYPOINTS, 2), np.nan)
+        xy[0, 5], xy[0, 7] = (100, 100), (300, 100)
+        image = np.zeros((200, 400, 3), np.uint8)
+        Overlay().draw(image, someone(xy, size=size))
+        return image.any(axis=2)[:, 200].sum()
+
+    assert painted(100) < painted(600) < painted(1200)
+
+
+def test_the_threshold_of_the_style_holds():
+    image = np.zeros((50, 50, 3), np.uint8)
+    Overlay(OverlayStyle(point_threshold=0.95)).draw(image, someone(single_point(3, (25, 25))))
+    assert not image.any()
