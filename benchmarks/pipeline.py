@@ -130,8 +130,8 @@ def main() -> None:
     print(f"ratio, median: {middle:.2f}; with these cores no pipeline exceeds {best_possible:.2f}")
     if memory:
         half = [mib for frame, mib in memory if frame >= memory[-1][0] / 2]
-        print(f"memory: {memory[0][1]:.0f} MiB after {memory[0][0]} frames, "
-              f"{memory[-1][1]:.0f} after {memory[-1][0]}; second half varies by {max(half) - min(half):.1f} MiB"
+        print(f"memory: {memory[0][1]:.0f} MiB at frame {memory[0][0]}, "
+              f"{memory[-1][1]:.0f} at {memory[-1][0]}; second half varies by {max(half) - min(half):.1f} MiB"
               )  # fmt: skip
     if options.save:
         kind = "keypoints" if options.no_video else "video"

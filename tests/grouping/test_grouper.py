@@ -165,6 +165,16 @@ def test_neighbouring_centres_of_equal_score_are_one_person(grouper):
     assert len(grouper(Peaks(packed, LAYOUT, WHOLE_INPUT))) == 1
 
 
+def test_a_second_centre_on_one_body_is_the_same_person_and_a_close_neighbour_is_not(grouper):
+    for shift, expected in ((0.5, 1), (12, 2)):
+        packed = two_people()
+        packed[1] = packed[0]
+        packed[1, COLUMNS["person_score"]] = 0.8
+        packed[1, COLUMNS["person_cell"]] += (6, 0)
+        packed[1, COLUMNS["joint_regressed"]] += shift
+        assert len(grouper(Peaks(packed, LAYOUT, WHOLE_INPUT))) == expected
+
+
 def test_untrained_parts_are_absent():
     body_only = Grouper(HPRNET_MOBILE, GroupingOptions(person_threshold=0.0))
     poses = body_only(Peaks(scene(3, 0), LAYOUT, WHOLE_INPUT))
