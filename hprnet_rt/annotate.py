@@ -233,11 +233,11 @@ class _Outputs:
             sink.write(item)
         self.frames += 1
 
-    def finish(self) -> tuple[Path, ...]:
+    def finish(self, *, all_audio: bool) -> tuple[Path, ...]:
         """Complete every file and give it its name."""
         for sink in self.sinks:
             if isinstance(sink, VideoSink):
-                sink.close(all_audio=True)
+                sink.close(all_audio=all_audio)
             else:
                 sink.close()
         for sink in self.sinks:
@@ -365,7 +365,10 @@ def annotate(
                 if progress is not None:
                     progress(parcel.payload)
         stopped = cancelled.is_set()
-        written = outputs.abandon() if stopped else outputs.finish()
+        if stopped:
+            written = outputs.abandon()
+        else:
+            written = outputs.finish(all_audio=options.limit is None or outputs.frames < options.limit)
     except BaseException as error:
         kept = outputs.abandon()
         if kept and isinstance(error, HprnetError):

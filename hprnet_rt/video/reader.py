@@ -19,13 +19,17 @@ from hprnet_rt.types import Frame
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.output import reason
 
-__all__ = ["VideoSource", "open_input"]
+__all__ = ["VideoSource", "file_url", "open_input"]
 
 _log = logging.getLogger(__name__)
 
 _FALLBACK_RATE = Fraction(25)
 _HOPELESS = 32  # read errors in a row after which the rest of a file is given up
-_UPRIGHT = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+
+
+def file_url(path: Path) -> str:
+    """The path as FFmpeg takes it, even when a colon makes it look like `protocol:address`."""
+    return f"file:{path}"
 
 
 def open_input(path: Path) -> av.container.InputContainer:
@@ -37,7 +41,7 @@ def open_input(path: Path) -> av.container.InputContainer:
     try:
         if path.stat().st_size == 0:
             raise MediaError(f"{path} is empty (0 bytes)")
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(file_url(path), metadata_errors="replace")
     except MediaError:
         raise
     except (av.FFmpegError, OSError) as error:
@@ -82,7 +86,6 @@ class VideoSource:
             self._stream = _video_stream(self._container, path)
             self._stream.thread_type = "AUTO"
             self._errors = 0
-            self._packets = 0
             self._frames = self._decode()
             try:
                 self._first = next(self._frames, None)
@@ -94,7 +97,7 @@ class VideoSource:
             self._container.close()
             raise
         first, stream = self._first, self._stream
-        swaps = self._turn(first) in (90, 270)
+        swaps = _orientation(first)[0]
         self.info = MediaInfo(
             path,
             width=first.height if swaps else first.width,
@@ -111,11 +114,6 @@ class VideoSource:
             ),
         )
 
-    @staticmethod
-    def _turn(frame: av.VideoFrame) -> int:
-        """Degrees, counter-clockwise, that bring the frame upright: 0, 90, 180 or 270."""
-        return round(frame.rotation / 90) * 90 % 360
-
     def _decode(self) -> Iterator[av.VideoFrame]:
         """All frames that decode; what fails is counted and skipped."""
         in_a_row = 0
@@ -126,7 +124,6 @@ class VideoSource:
                 if packet is None:
                     return
                 if packet.size:
-                    self._packets += 1
                     self._errors += packet.is_corrupt
                 yield from packet.decode()
                 in_a_row = 0
@@ -166,26 +163,40 @@ class VideoSource:
 
     def _upright(self, frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
         image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
-        turn = self._turn(frame)
-        return np.asarray(cv2.rotate(image, _UPRIGHT[turn]), np.uint8) if turn else image
+        swaps, flips_x, flips_y = _orientation(frame)
+        if swaps:
+            image = np.asarray(cv2.transpose(image), np.uint8)
+        if flips_x or flips_y:
+            code = -1 if flips_x and flips_y else int(flips_x)
+            image = np.asarray(cv2.flip(image, code), np.uint8)
+        return image
 
     def _report(self, decoded: int) -> None:
-        expected = self.info.frames
-        missing = max(0, expected - self._packets) if expected else 0
-        if missing:
-            self.damage = (
-                f"{self._path} is cut off: {decoded} frames could be read, its index lists {expected}; "
-                "all that could be read is in the output"
-            )
-        elif self._errors:
-            self.damage = (
-                f"{self._path} is damaged: {self._errors} packets could not be read; the {decoded} frames "
-                "that could are in the output"
-            )
+        if not self._errors:
+            return
+        listed = f" of the {self.info.frames} that its index lists" if self.info.frames else ""
+        self.damage = (
+            f"{self._path} is damaged or cut off: {decoded} frames{listed} could be read and are in the "
+            "output; the rest is lost in the file itself"
+        )
 
     def close(self) -> None:
         """Close the file; further calls do nothing."""
         self._container.close()
+
+
+def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
+    """What brings the frame upright: transpose, then mirror along x, then along y.
+
+    Read from the display matrix that phones store: quarter turns and mirrors, in any combination.
+    """
+    matrix = frame.side_data.get(av.sidedata.sidedata.Type.DISPLAYMATRIX)
+    if matrix is None:
+        return False, False, False
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return False, a < 0, d < 0
+    return True, c < 0, b < 0
 
 
 def _pixel_aspect(stream: av.VideoStream, swaps: bool) -> Fraction | None:

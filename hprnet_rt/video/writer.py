@@ -16,7 +16,7 @@ from hprnet_rt.errors import OutputError
 from hprnet_rt.types import Estimated
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.output import PartialFile, reason
-from hprnet_rt.video.reader import open_input
+from hprnet_rt.video.reader import file_url, open_input
 
 __all__ = ["VideoSink", "audio_fits"]
 
@@ -29,6 +29,8 @@ _LIMITED_RANGE = 1
 # A fragmented file is playable up to the last fragment whatever happens to the process; closing it
 # turns it into an ordinary one.
 _MP4_OPTIONS: Final = {"movflags": "hybrid_fragmented+delay_moov"}
+_LEAST_TIMESCALE: Final = 1000
+_LARGEST_TIMESCALE: Final = 10_000_000
 _MP4_SUFFIXES: Final = frozenset({".mp4", ".m4v", ".mov"})
 
 
@@ -51,6 +53,14 @@ def _decodable(names: set[str]) -> Iterator[str]:
         yield name
 
 
+def _fine_timescale(time_base: Fraction) -> int:
+    """Units a second in which every multiple of `time_base` is whole, if that fits the file format."""
+    units = time_base.denominator
+    while units < _LEAST_TIMESCALE:
+        units *= 10
+    return min(units, _LARGEST_TIMESCALE)
+
+
 class _AudioCopy:
     """Hands the source's audio packets to the output, in step with the pictures."""
 
@@ -59,6 +69,12 @@ class _AudioCopy:
         self._output = output
         streams = self._container.streams.audio
         self._copies = {stream.index: output.add_stream_from_template(stream) for stream in streams}
+        # AAC of transport streams has a header before each packet, which other containers must not have
+        self._unwrap = {
+            stream.index: av.BitStreamFilterContext("aac_adtstoasc", stream)
+            for stream in streams
+            if stream.codec_context.name == "aac" and not stream.codec_context.extradata
+        }
         self._packets = self._container.demux(streams) if streams else iter(())
         self._waiting: av.Packet[av.AudioStream] | None = None
 
@@ -73,8 +89,10 @@ class _AudioCopy:
             if seconds is not None and packet.dts * packet.time_base > seconds:
                 self._waiting = packet
                 return
-            packet.stream = self._copies[packet.stream.index]
-            self._output.mux(packet)
+            index = packet.stream.index
+            for copy in self._unwrap[index].filter(packet) if index in self._unwrap else (packet,):
+                copy.stream = self._copies[index]
+                self._output.mux(copy)
 
     def _next(self) -> av.Packet[av.AudioStream] | None:
         try:
@@ -109,10 +127,13 @@ class VideoSink:
         self._audio: _AudioCopy | None = None
         self._closed = False
         self._failed = False
-        self._last_s = 0.0
-        options = _MP4_OPTIONS if path.suffix.lower() in _MP4_SUFFIXES else {}
+        self._end_s = 0.0
+        options = {}
+        if path.suffix.lower() in _MP4_SUFFIXES:
+            # the start of a track is kept in this unit; the default, 1 ms, would round it
+            options = {**_MP4_OPTIONS, "movie_timescale": str(_fine_timescale(info.time_base))}
         try:
-            self._container = av.open(str(self._file.partial), "w", options=dict(options))
+            self._container = av.open(file_url(self._file.partial), "w", options=options)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise OutputError(f"cannot write {path}: {reason(error)}") from error
         self._size = (info.width + info.width % 2, info.height + info.height % 2)
@@ -162,7 +183,7 @@ class VideoSink:
         except (av.FFmpegError, OSError) as error:
             self._failed = True
             raise OutputError(f"cannot write {self._file.path}: {reason(error)}") from error
-        self._last_s = source.pts_s or 0.0
+        self._end_s = (source.pts_s or 0.0) + float(1 / (self._info.rate or _FALLBACK_RATE))
 
     def close(self, *, all_audio: bool = False) -> None:
         """Finish the partial file, so that it plays; further calls do nothing.
@@ -181,7 +202,7 @@ class VideoSink:
                 if not self._failed:
                     self._container.mux(self._stream.encode(None))
                     if self._audio is not None:
-                        self._audio.copy_until(None if all_audio else self._last_s)
+                        self._audio.copy_until(None if all_audio else self._end_s)
             finally:
                 self._container.close()
         except (av.FFmpegError, OSError) as error:
