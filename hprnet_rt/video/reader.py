@@ -191,7 +191,7 @@ def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
 
     Read from the display matrix that phones store: quarter turns and mirrors, in any combination.
     """
-    matrix: Any = frame.side_data.get(av.sidedata.sidedata.Type.DISPLAYMATRIX)
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return False, False, False
     a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
