@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import logging
 import threading
@@ -16,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from hprnet_rt.errors import HprnetError, OutputError, UsageError
+from hprnet_rt.errors import HprnetError, MediaError, OutputError, UsageError
 from hprnet_rt.estimator import PoseModel
 from hprnet_rt.pipeline import Pipeline, Profiler
 from hprnet_rt.render import Overlay
@@ -30,6 +29,7 @@ from hprnet_rt.video import (
     ImageSource,
     KeypointsSink,
     MediaInfo,
+    PartialFile,
     VideoSink,
     VideoSource,
     is_image,
@@ -123,7 +123,16 @@ def plan(inputs: Sequence[str], out: Path, options: AnnotateOptions) -> list[Job
     Raises:
         UsageError: an input is missing, a folder holds no media, an output exists or is an input.
     """
-    found = [pair for text in inputs for pair in _expand(text)]
+    try:
+        return _plan(inputs, out, options)
+    except OSError as error:  # a name too long, a folder that may not be read
+        if isinstance(error, HprnetError):
+            raise
+        raise UsageError(f"cannot look at {error.filename}: {reason(error)}") from error
+
+
+def _plan(inputs: Sequence[str], out: Path, options: AnnotateOptions) -> list[Job]:
+    found = [pair for text in inputs for pair in _expand(text, out)]
     found = list(dict.fromkeys(found))
     if _names_a_file(out):
         if len(found) > 1:
@@ -136,10 +145,13 @@ def plan(inputs: Sequence[str], out: Path, options: AnnotateOptions) -> list[Job
         if out.is_file():
             raise UsageError(f"the output {out} is a file; give a folder, or a file name that ends in .mp4")
         jobs = _jobs_to_folder(found, out, options)
+    jobs = [_with_room_for_audio(job) for job in jobs]
+    sources = {job.source.resolve() for job in jobs}
     for job in jobs:
         for path in job.outputs:
-            if path.exists() and path.samefile(job.source):
-                raise UsageError(f"the output {path} is the input itself; choose another -o")
+            for written in (path, PartialFile(path).partial):
+                if written.exists() and written.resolve() in sources:
+                    raise UsageError(f"{written} would be overwritten, but it is an input; choose another -o")
             if path.exists() and not options.overwrite:
                 raise UsageError(f"{path} exists; add --overwrite to replace it, or choose another -o")
     return jobs
@@ -150,13 +162,18 @@ def _names_a_file(out: Path) -> bool:
     return out.suffix.lower() in suffixes and not out.is_dir()
 
 
-def _expand(text: str) -> Iterator[tuple[Path, Path]]:
-    """(file, its place below the output folder) of an input as the user typed it."""
+def _expand(text: str, out: Path) -> Iterator[tuple[Path, Path]]:
+    """(file, its place below the output folder) of an input as the user typed it.
+
+    In a folder, the output folder and partial files are passed over: they are results.
+    """
     path = Path(text)
+    if not text:
+        raise UsageError("an input has an empty name; give a file, a folder or a pattern")
     if path.is_dir():
         wanted = IMAGE_SUFFIXES | VIDEO_SUFFIXES
         files = sorted(p for p in path.rglob("*") if p.suffix.lower() in wanted and p.is_file())
-        files = [p for p in files if not p.stem.endswith(_PARTIAL)]
+        files = [p for p in files if not p.stem.endswith(_PARTIAL) and out not in p.parents]
         if not files:
             kinds = " ".join(sorted(wanted))
             raise UsageError(f"the folder {path} holds no video or image (looked for {kinds})")
@@ -227,14 +244,18 @@ class _Outputs:
 
     sinks: list[Sink] = field(default_factory=list)
     frames: int = 0
+    whole: bool = True  # no sink has failed
 
     def write(self, item: Estimated) -> None:
+        self.whole = False
         for sink in self.sinks:
             sink.write(item)
+        self.whole = True
         self.frames += 1
 
     def finish(self, *, all_audio: bool) -> tuple[Path, ...]:
         """Complete every file and give it its name."""
+        self.whole = False
         for sink in self.sinks:
             if isinstance(sink, VideoSink):
                 sink.close(all_audio=all_audio)
@@ -242,20 +263,23 @@ class _Outputs:
                 sink.close()
         for sink in self.sinks:
             sink.commit()
-        return tuple(path for sink in self.sinks for path in sink.paths)
+        return tuple(sink.path for sink in self.sinks)
 
     def abandon(self) -> tuple[Path, ...]:
         """Close what was done under its partial name; without a frame, leave nothing."""
         kept = []
         for sink in self.sinks:
-            with contextlib.suppress(OutputError):  # the first error is the one to report
+            try:
                 sink.close()
-            for path in sink.partial_paths:
-                if self.frames and path.exists():
-                    kept.append(path)
-                else:
-                    path.unlink(missing_ok=True)
-        return tuple(kept)
+            except OutputError:  # the first error is the one to report
+                self.whole = False
+            frames = self.frames if self.whole else min(self.frames, sink.frames_kept())
+            if frames:
+                kept.append((frames, sink.partial_path))
+            else:
+                sink.partial_path.unlink(missing_ok=True)
+        self.frames = min((frames for frames, _ in kept), default=0)
+        return tuple(path for _, path in kept)
 
 
 def _open_sinks(
@@ -295,14 +319,17 @@ def _header(info: MediaInfo, model: PoseModel, options: AnnotateOptions) -> dict
     }
 
 
-def _with_room_for_audio(job: Job, options: AnnotateOptions) -> Job:
-    """The job, as .mkv when .mp4 cannot hold the source's audio as it is."""
+def _with_room_for_audio(job: Job) -> Job:
+    """The job, as .mkv when its container cannot hold the source's audio as it is."""
     picture = job.picture
-    if picture is None or is_image(job.source) or audio_fits(job.source, picture.suffix.lower()):
+    if picture is None or is_image(job.source):
         return job
+    try:
+        if audio_fits(job.source, picture.suffix.lower()):
+            return job
+    except MediaError:
+        return job  # said when its turn comes
     other = picture.with_suffix(".mkv")
-    if other.exists() and not options.overwrite:
-        raise UsageError(f"{other} exists; add --overwrite to replace it, or choose another -o")
     _log.warning(
         "%s cannot hold the audio of %s as it is; writing %s", picture.suffix, job.source.name, other.name
     )
@@ -345,7 +372,6 @@ def annotate(
     source = open_source(job.source)
     outputs = _Outputs()
     try:
-        job = _with_room_for_audio(job, options)
         _open_sinks(outputs, job, source.info, model, options)
         if started is not None:
             started(source.info)

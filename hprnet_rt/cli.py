@@ -197,8 +197,9 @@ def _run_jobs(
 ) -> int:
     """All jobs in order; one that fails does not keep the others from being done."""
     profiler = Profiler()
-    failed = 0
+    failed = tried = 0
     for job in jobs:
+        tried += 1
         try:
             report = annotate(
                 job,
@@ -231,7 +232,8 @@ def _run_jobs(
         _complain("stopped by Ctrl-C")
         return INTERRUPTED
     if failed and len(jobs) > 1:
-        _complain(f"{failed} of {len(jobs)} files failed")
+        untried = f", {len(jobs) - tried} were not tried" if tried < len(jobs) else ""
+        _complain(f"{failed} of {len(jobs)} files failed{untried}")
     return FAILED if failed else DONE
 
 

@@ -54,8 +54,8 @@ class ImageSink:
 
     def __init__(self, path: Path) -> None:
         self._file = PartialFile(path)
-        self.paths = (path,)
-        self.partial_paths = (self._file.partial,)
+        self.path = path
+        self.partial_path = self._file.partial
 
     def write(self, item: Estimated) -> None:
         """Encode and write.
@@ -73,6 +73,10 @@ class ImageSink:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def frames_kept(self) -> int:
+        """Frames in the partial file."""
+        return int(self.partial_path.exists())
 
     def commit(self) -> None:
         """Give the written file its final name."""

@@ -53,10 +53,11 @@ class KeypointsSink:
 
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
         self._target = PartialFile(path)
-        self.paths = (path,)
-        self.partial_paths = (self._target.partial,)
+        self.path = path
+        self.partial_path = self._target.partial
         self._unflushed = 0
         first = {"format": KEYPOINTS_FORMAT, "keypoint_names": list(skeleton.KEYPOINT_NAMES), **header}
+        self._target.create()
         try:
             self._file = self._target.partial.open("w", encoding="utf-8", newline="\n")
             self._line(first)
@@ -97,6 +98,11 @@ class KeypointsSink:
             self._file.close()
         except OSError as error:
             raise OutputError(f"cannot write {self._target.path}: {reason(error)}") from error
+
+    def frames_kept(self) -> int:
+        """Whole lines of frames in the closed partial file."""
+        with self.partial_path.open("rb") as file:
+            return max(0, sum(line.endswith(b"\n") for line in file) - 1)
 
     def commit(self) -> None:
         """Give the closed file its final name."""

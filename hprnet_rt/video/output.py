@@ -8,6 +8,8 @@ from hprnet_rt.errors import OutputError
 
 __all__ = ["PartialFile", "reason"]
 
+_BEGINNING = 1 << 16  # bytes
+
 
 def reason(error: Exception) -> str:
     """The system's words for an error, without file names and numbers."""
@@ -24,6 +26,19 @@ class PartialFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+
+    def create(self) -> None:
+        """Make the partial file, and see that there is room for its beginning.
+
+        Raises:
+            OutputError: the system refuses.
+        """
+        try:
+            with self.partial.open("wb") as file:
+                file.write(bytes(_BEGINNING))
+        except OSError as error:
+            self.partial.unlink(missing_ok=True)
+            raise OutputError(f"cannot write {self.path}: {reason(error)}") from error
 
     def commit(self) -> None:
         """Give the file its final name.

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ __all__ = ["VideoSource", "file_url", "open_input"]
 _log = logging.getLogger(__name__)
 
 _FALLBACK_RATE = Fraction(25)
+_LAST_ENTRIES = 32  # of an index; its end lies at the end of the file
 _HOPELESS = 32  # read errors in a row after which the rest of a file is given up
 
 
@@ -85,8 +87,7 @@ class VideoSource:
         self._container = open_input(path)
         try:
             self._stream = _video_stream(self._container, path)
-            self._stream.thread_type = "AUTO"
-            self._errors = 0
+            self._errors = int(_is_cut_off(self._stream, path))
             self._frames = self._decode()
             try:
                 self._first = next(self._frames, None)
@@ -116,16 +117,41 @@ class VideoSource:
         )
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        """All frames that decode; what fails is counted and skipped."""
+        """All frames that decode.
+
+        Frame threads are fast, but an error in them takes frames along that had been decoded before. So at
+        the first sign of damage the file is read again without them, up to where it was.
+        """
+        given = 0
+        if not self._is_damaged():
+            self._stream.thread_type = "AUTO"
+            for frame in self._decode_packets(until_damage=True):
+                given += 1
+                yield frame
+            if not self._is_damaged():
+                return
+            self._container.close()
+            self._container = open_input(self._path)
+            self._stream = _video_stream(self._container, self._path)
+        self._stream.thread_type = "SLICE"
+        self._errors = 1
+        yield from islice(self._decode_packets(until_damage=False), given, None)
+
+    def _is_damaged(self) -> bool:
+        return self._errors > 0
+
+    def _decode_packets(self, *, until_damage: bool) -> Iterator[av.VideoFrame]:
+        """Decode; what fails is counted, and skipped or the end."""
         in_a_row = 0
         packets = self._container.demux(self._stream)
-        while in_a_row < _HOPELESS:
+        while in_a_row < _HOPELESS and not (until_damage and self._is_damaged()):
             try:
                 packet = next(packets, None)
                 if packet is None:
                     return
-                if packet.size:
-                    self._errors += packet.is_corrupt
+                self._errors += bool(packet.size and packet.is_corrupt)
+                if until_damage and self._is_damaged():
+                    return
                 yield from packet.decode()
                 in_a_row = 0
             except av.error.EOFError:
@@ -184,6 +210,14 @@ class VideoSource:
     def close(self) -> None:
         """Close the file; further calls do nothing."""
         self._container.close()
+
+
+def _is_cut_off(stream: av.VideoStream, path: Path) -> bool:
+    """Whether the stream's index, where the container has one, points beyond the end of the file."""
+    entries = stream.index_entries
+    size = path.stat().st_size
+    last = range(max(0, len(entries) - _LAST_ENTRIES), len(entries))
+    return any(entries[i].pos + entries[i].size > size for i in last)
 
 
 def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:

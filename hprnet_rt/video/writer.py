@@ -12,7 +12,7 @@ import av
 import cv2
 import numpy as np
 
-from hprnet_rt.errors import OutputError
+from hprnet_rt.errors import MediaError, OutputError
 from hprnet_rt.types import Estimated
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.output import PartialFile, reason
@@ -25,10 +25,11 @@ _log = logging.getLogger(__name__)
 _CODEC = "libx264"
 _QUALITY: Final = {"preset": "veryfast", "crf": "20"}
 _FALLBACK_RATE = Fraction(25)
+_KEY_FRAME_S = 2
 _LIMITED_RANGE = 1
 # A fragmented file is playable up to the last fragment whatever happens to the process; closing it
 # turns it into an ordinary one.
-_MP4_OPTIONS: Final = {"movflags": "hybrid_fragmented+delay_moov"}
+_MP4_OPTIONS: Final = {"movflags": "hybrid_fragmented+delay_moov", "flush_packets": "1"}
 _LEAST_TIMESCALE: Final = 1000
 _LARGEST_TIMESCALE: Final = 10_000_000
 _MP4_SUFFIXES: Final = frozenset({".mp4", ".m4v", ".mov"})
@@ -121,8 +122,8 @@ class VideoSink:
 
     def __init__(self, path: Path, info: MediaInfo, audio_from: Path | None = None) -> None:
         self._file = PartialFile(path)
-        self.paths = (path,)
-        self.partial_paths = (self._file.partial,)
+        self.path = path
+        self.partial_path = self._file.partial
         self._info = info
         self._audio: _AudioCopy | None = None
         self._closed = False
@@ -132,12 +133,16 @@ class VideoSink:
         if path.suffix.lower() in _MP4_SUFFIXES:
             # the start of a track is kept in this unit; the default, 1 ms, would round it
             options = {**_MP4_OPTIONS, "movie_timescale": str(_fine_timescale(info.time_base))}
+        self._file.create()  # PyAV would never close a file that has no room for its header
         try:
             self._container = av.open(file_url(self._file.partial), "w", options=options)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise OutputError(f"cannot write {path}: {reason(error)}") from error
         self._size = (info.width + info.width % 2, info.height + info.height % 2)
-        stream = self._container.add_stream(_CODEC, rate=info.rate or _FALLBACK_RATE, options=dict(_QUALITY))
+        rate = info.rate or _FALLBACK_RATE
+        # fragments are cut at key frames: what is lost when the process is killed is at most one of them
+        quality = {**_QUALITY, "g": str(max(1, round(_KEY_FRAME_S * rate)))}
+        stream = self._container.add_stream(_CODEC, rate=rate, options=quality)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = self._size
         stream.pix_fmt = "yuv420p"
@@ -206,10 +211,19 @@ class VideoSink:
             finally:
                 self._container.close()
         except (av.FFmpegError, OSError) as error:
+            self._failed = True
             raise OutputError(f"cannot write {self._file.path}: {reason(error)}") from error
         finally:
             if self._audio is not None:
                 self._audio.close()
+
+    def frames_kept(self) -> int:
+        """Pictures that the closed partial file really holds, 0 when it does not open."""
+        try:
+            with open_input(self.partial_path) as container:
+                return sum(packet.size > 0 and not packet.is_corrupt for packet in container.demux(video=0))
+        except (MediaError, av.FFmpegError):
+            return 0
 
     def commit(self) -> None:
         """Give the closed file its final name."""
