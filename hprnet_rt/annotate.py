@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import logging
+import os
 import threading
 import time
 from collections import Counter
@@ -37,7 +38,7 @@ from hprnet_rt.video import (
 from hprnet_rt.video.output import reason
 from hprnet_rt.video.writer import audio_fits
 
-__all__ = ["AnnotateOptions", "Job", "Report", "annotate", "plan"]
+__all__ = ["AnnotateOptions", "Job", "Report", "annotate", "plan", "shared_threads"]
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +108,11 @@ class Report:
     written: tuple[Path, ...]
     damage: str | None = None
     cancelled: bool = False
+
+
+def shared_threads() -> int:
+    """Threads for each of the two heavy stages, engine and encoder, when they run side by side."""
+    return max(1, (os.cpu_count() or 1) // 2)
 
 
 def plan(inputs: Sequence[str], out: Path, options: AnnotateOptions) -> list[Job]:
@@ -297,7 +303,7 @@ def _open_sinks(
         if is_image(job.source):
             outputs.sinks.append(ImageSink(job.picture))
         else:
-            outputs.sinks.append(VideoSink(job.picture, info, audio_from=job.source))
+            outputs.sinks.append(VideoSink(job.picture, info, job.source, threads=shared_threads()))
 
 
 def _header(info: MediaInfo, model: PoseModel, options: AnnotateOptions) -> dict[str, Any]:

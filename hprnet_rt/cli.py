@@ -15,7 +15,7 @@ from typing import Final
 
 from tqdm import tqdm
 
-from hprnet_rt.annotate import AnnotateOptions, Job, Report, annotate, plan
+from hprnet_rt.annotate import AnnotateOptions, Job, Report, annotate, plan, shared_threads
 from hprnet_rt.backends import BACKENDS, shipped_models
 from hprnet_rt.backends.create import PRECISIONS
 from hprnet_rt.errors import HprnetError, OutputError, UsageError
@@ -70,7 +70,11 @@ def _parser() -> argparse.ArgumentParser:
         help=f"auto, {', '.join(BACKENDS)} (default %(default)s, which says what it chose)",
     )
     job.add_argument("--precision", default="auto", help=f"{', '.join(PRECISIONS)} (default %(default)s)")
-    job.add_argument("--threads", type=int, help="CPU threads of the engine (default all cores)")
+    job.add_argument(
+        "--threads",
+        type=int,
+        help="CPU threads of the engine (default: all cores, or half of them beside an encoder)",
+    )
     job.add_argument(
         "--size",
         type=int,
@@ -178,7 +182,7 @@ def _annotate(options: argparse.Namespace) -> int:
             options.model,
             backend=options.backend,
             precision=options.precision,
-            threads=options.threads,
+            threads=shared_threads() if options.threads is None and wanted.video else options.threads,
             input_px=options.size,
             threshold=options.threshold,
         )

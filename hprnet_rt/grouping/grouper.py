@@ -84,24 +84,20 @@ class Grouper:
 
     def __call__(self, peaks: Peaks) -> Poses:
         """Everyone who scores at least the threshold, strongest first."""
-        packed = peaks.packed
-        candidates = int(np.count_nonzero(packed[:, self._fields[0]] >= _CANDIDATE))
-        if candidates == 0:
-            return Poses.empty()
+        options = self.options
         person_score, xy, score, box = kernels.group(
-            packed,
-            candidates,
+            peaks.packed,
             self._fields,
             self._keypoint_of_joint,
             self._parts,
-            self.options.reach,
-            self.options.peak_threshold,
+            options.reach,
+            options.peak_threshold,
+            _CANDIDATE,
+            options.person_threshold,
         )
-        order = np.argsort(-person_score, kind="stable")
-        order = order[person_score[order] >= self.options.person_threshold]
-        order = kernels.without_repeats(order, xy, box, self._keypoint_of_joint)
-        xy, score, box, person_score = xy[order], score[order], box[order], person_score[order]
+        if not len(person_score):
+            return Poses.empty()
         scale, shift = peaks.letterbox.cells_to_image(self.spec.stride_px)
         height, width = peaks.letterbox.image_hw
         kernels.to_image(xy, box, scale, shift, width, height)
-        return Poses(xy, score, box, person_score, np.full(len(order), -1, np.int64))
+        return Poses(xy, score, box, person_score, np.full(len(person_score), -1, np.int64))

@@ -198,7 +198,7 @@ def match_part(
     Args:
         center: (N, 2) regressed part centre of each person; center_score: (N,).
         peak_xy: (K, 2) peaks of the part's centre; peak_score: (K,), strongest first.
-        at_peak: (K, P, 2) points read at each peak; at_regressed: (N, P, 2) at each regressed centre.
+        at_peak: (K, 2P) points read at each peak; at_regressed: (N, 2P) at each regressed centre.
         box: (N, 4) xyxy; reach: (N,).
         xy: (N, P, 2), filled with NaN, written; score: (N, P), filled with 0, written.
     """
@@ -217,102 +217,19 @@ def match_part(
     peak_of = assign(cost)
     for n in range(people):
         k = peak_of[n]
-        if k >= 0:
-            xy[n] = at_peak[k]
-            score[n] = peak_score[k]
-        elif center_score[n] > 0.0:
-            xy[n] = at_regressed[n]
-            score[n] = center_score[n]
+        own = peak_score[k] if k >= 0 else center_score[n]
+        if own <= 0.0:
+            continue
+        for i in range(xy.shape[1]):
+            if k >= 0:
+                xy[n, i, 0], xy[n, i, 1] = at_peak[k, 2 * i], at_peak[k, 2 * i + 1]
+            else:
+                xy[n, i, 0], xy[n, i, 1] = at_regressed[n, 2 * i], at_regressed[n, 2 * i + 1]
+            score[n, i] = own
 
 
 @_kernel
-def group(
-    packed: FloatArray,
-    candidates: int,
-    fields: IntArray,
-    keypoint_of_joint: IntArray,
-    parts: IntArray,
-    reach_of_size: float,
-    floor: float,
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Group one packed output (see `PeakLayout`): all the loops of a frame in one call.
-
-    Args:
-        packed: (K, width).
-        candidates: how many rows, from the first, score enough to be looked at.
-        fields: first columns of person_score, person_cell, person_offset, person_wh, joint_regressed,
-            joint_regressed_score, peak_score, peak_xy.
-        keypoint_of_joint: (J,) index among the 133 points, -1 for a joint that is not wanted.
-        parts: (parts, 5): centre joint, first column at peaks, first column at regressed centres, first
-            keypoint, number of keypoints.
-        reach_of_size: reach in units of the box's longer side.
-        floor: least score of a peak.
-
-    Returns:
-        person score (N,), xy (N, 133, 2) with NaN where absent, score (N, 133), box (N, 4) xyxy. A
-        person's score is the geometric mean of the centre's and of the wanted joints' mean. Candidates
-        whose centres are neighbours count once.
-    """
-    ranks, joints = packed.shape[0], keypoint_of_joint.shape[0]
-    center, cell, offset, size, at_joint, at_score, at_peak_score, at_peak = fields
-    kept = distinct(packed[:candidates, cell : cell + 2])
-    own = packed[kept]
-    count = len(kept)
-    box = np.empty((count, 4), np.float32)
-    reach = np.empty(count, np.float32)
-    for n in range(count):
-        for axis in range(2):
-            middle = own[n, cell + axis] + own[n, offset + axis]
-            half = max(own[n, size + axis], np.float32(0.0)) / 2
-            box[n, axis], box[n, axis + 2] = middle - half, middle + half
-        reach[n] = reach_of_size * max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
-
-    regressed = own[:, at_joint : at_joint + 2 * joints].copy().reshape(count, joints, 2)
-    regressed_score = own[:, at_score : at_score + joints]
-    peak_score = packed[:, at_peak_score : at_peak_score + joints]
-    peak_xy = packed[:, at_peak : at_peak + 2 * joints].copy().reshape(ranks, joints, 2)
-    joint_xy = np.full((count, joints, 2), np.nan, np.float32)
-    joint_score = np.zeros((count, joints), np.float32)
-    match_joints(regressed, regressed_score, peak_xy, peak_score, box, reach, floor, joint_xy, joint_score)
-    xy = np.full((count, _KEYPOINTS, 2), np.nan, np.float32)
-    score = np.zeros((count, _KEYPOINTS), np.float32)
-    person_score = np.zeros(count, np.float32)
-    wanted = 0
-    for j in range(joints):
-        keypoint = keypoint_of_joint[j]
-        if keypoint >= 0:
-            wanted += 1
-            for n in range(count):
-                person_score[n] += joint_score[n, j]
-                xy[n, keypoint, 0], xy[n, keypoint, 1] = joint_xy[n, j, 0], joint_xy[n, j, 1]
-                score[n, keypoint] = joint_score[n, j]
-    for n in range(count):
-        person_score[n] = np.sqrt(own[n, center] * person_score[n] / max(wanted, 1))
-
-    for p in range(parts.shape[0]):
-        joint, first_peak, first_regressed, first, points = parts[p]
-        at_peaks = packed[:, first_peak : first_peak + 2 * points].copy()
-        at_regressed = own[:, first_regressed : first_regressed + 2 * points].copy()
-        match_part(
-            regressed[:, joint],
-            regressed_score[:, joint],
-            peak_xy[:, joint],
-            peak_score[:, joint],
-            at_peaks.reshape(ranks, points, 2),
-            at_regressed.reshape(count, points, 2),
-            box,
-            reach,
-            floor,
-            xy[:, first : first + points],
-            score[:, first : first + points],
-        )
-    return person_score, xy, score, box
-
-
-@_kernel
-def without_repeats(
-    order: IntArray, xy: FloatArray, box: FloatArray, keypoint_of_joint: IntArray
-) -> IntArray:
+def without_repeats(order: IntArray, xy: FloatArray, wanted: IntArray, size: FloatArray) -> IntArray:
     """Leave out people who are a stronger person again, found at a second centre.
 
     Two centres on one body take the same joint peaks. A person repeats a stronger one when at least half
@@ -320,8 +237,9 @@ def without_repeats(
 
     Args:
         order: (M,) rows, strongest first.
-        xy: (N, 133, 2) with NaN where absent; box: (N, 4) xyxy.
-        keypoint_of_joint: (J,), -1 for a joint that does not count.
+        xy: (N, J, 2) with NaN where absent.
+        wanted: the joints that count.
+        size: (N,) longer side of each person's box.
 
     Returns:
         the rows of `order` that stay, in order.
@@ -332,18 +250,14 @@ def without_repeats(
         repeats = False
         for i in range(count):
             k = kept[i]
-            wide = max(box[n, 2] - box[n, 0], box[k, 2] - box[k, 0])
-            high = max(box[n, 3] - box[n, 1], box[k, 3] - box[k, 1])
-            limit = _SAME_POINT * max(wide, high)
+            limit = _SAME_POINT * max(size[n], size[k])
             both, same = 0, 0
-            for keypoint in keypoint_of_joint:
-                if keypoint < 0 or np.isnan(xy[n, keypoint, 0]) or np.isnan(xy[k, keypoint, 0]):
-                    continue
-                both += 1
-                dx = abs(xy[n, keypoint, 0] - xy[k, keypoint, 0])
-                dy = abs(xy[n, keypoint, 1] - xy[k, keypoint, 1])
-                if dx < limit and dy < limit:
-                    same += 1
+            for j in wanted:
+                dx, dy = abs(xy[n, j, 0] - xy[k, j, 0]), abs(xy[n, j, 1] - xy[k, j, 1])
+                if dx == dx:  # not NaN: both have the joint
+                    both += 1
+                    if dx < limit and dy < limit:
+                        same += 1
             if both > 0 and 2 * same >= both:
                 repeats = True
                 break
@@ -351,6 +265,104 @@ def without_repeats(
             kept[count] = n
             count += 1
     return kept[:count]
+
+
+@_kernel
+def group(
+    packed: FloatArray,
+    fields: IntArray,
+    keypoint_of_joint: IntArray,
+    parts: IntArray,
+    reach_of_size: float,
+    floor: float,
+    candidate: float,
+    threshold: float,
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Group one packed output (see `PeakLayout`): all the loops of a frame in one call.
+
+    A person's score is the geometric mean of the centre's score and the mean of the wanted joints'. Parts
+    are shared out among those people only who stay.
+
+    Args:
+        packed: (K, width).
+        fields: first columns of person_score, person_cell, person_offset, person_wh, joint_regressed,
+            joint_regressed_score, peak_score, peak_xy.
+        keypoint_of_joint: (J,) index among the 133 points, -1 for a joint that is not wanted.
+        parts: (parts, 5): centre joint, first column at peaks, first column at regressed centres, first
+            keypoint, number of keypoints.
+        reach_of_size: reach in units of the box's longer side.
+        floor: least score of a peak.
+        candidate: least score of a person's centre.
+        threshold: least score of a person.
+
+    Returns:
+        person score (N,), xy (N, 133, 2) with NaN where absent, score (N, 133), box (N, 4) xyxy,
+        strongest first.
+    """
+    ranks, joints = packed.shape[0], keypoint_of_joint.shape[0]
+    center, cell, offset, size_at, at_joint, at_score, at_peak_score, at_peak = fields
+    candidates = 0
+    while candidates < ranks and packed[candidates, center] >= candidate:
+        candidates += 1
+    rows = distinct(packed[:candidates, cell : cell + 2])
+    count = len(rows)
+    box = np.empty((count, 4), np.float32)
+    size = np.empty(count, np.float32)
+    regressed = np.empty((count, joints, 2), np.float32)
+    regressed_score = np.empty((count, joints), np.float32)
+    for n in range(count):
+        row = packed[rows[n]]
+        for axis in range(2):
+            middle = row[cell + axis] + row[offset + axis]
+            half = max(row[size_at + axis], np.float32(0.0)) / 2
+            box[n, axis], box[n, axis + 2] = middle - half, middle + half
+        size[n] = max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
+        for j in range(joints):
+            regressed[n, j, 0], regressed[n, j, 1] = row[at_joint + 2 * j], row[at_joint + 2 * j + 1]
+            regressed_score[n, j] = row[at_score + j]
+    reach = (reach_of_size * size).astype(np.float32)
+    peak_score = packed[:, at_peak_score : at_peak_score + joints]
+    peak_xy = packed[:, at_peak : at_peak + 2 * joints].copy().reshape(ranks, joints, 2)
+    joint_xy = np.full((count, joints, 2), np.nan, np.float32)
+    joint_score = np.zeros((count, joints), np.float32)
+    match_joints(regressed, regressed_score, peak_xy, peak_score, box, reach, floor, joint_xy, joint_score)
+
+    wanted = np.nonzero(keypoint_of_joint >= 0)[0]
+    weighed = np.zeros(count, np.float32)
+    for n in range(count):
+        for known in wanted:
+            weighed[n] += joint_score[n, known]
+        weighed[n] = np.sqrt(packed[rows[n], center] * weighed[n] / max(len(wanted), 1))
+    order = np.argsort(-weighed, kind="mergesort")
+    order = order[weighed[order] >= threshold]
+    order = without_repeats(order, joint_xy, wanted, size)
+
+    people = len(order)
+    box, reach, regressed = box[order], reach[order], regressed[order]
+    regressed_score = regressed_score[order]
+    xy = np.full((people, _KEYPOINTS, 2), np.nan, np.float32)
+    score = np.zeros((people, _KEYPOINTS), np.float32)
+    for n in range(people):
+        for known in wanted:
+            keypoint, m = keypoint_of_joint[known], order[n]
+            xy[n, keypoint, 0], xy[n, keypoint, 1] = joint_xy[m, known, 0], joint_xy[m, known, 1]
+            score[n, keypoint] = joint_score[m, known]
+    for p in range(parts.shape[0]):
+        joint, first_peak, first_regressed, first, points = parts[p]
+        match_part(
+            regressed[:, joint],
+            regressed_score[:, joint],
+            peak_xy[:, joint],
+            peak_score[:, joint],
+            packed[:, first_peak : first_peak + 2 * points],
+            packed[rows[order], first_regressed : first_regressed + 2 * points],
+            box,
+            reach,
+            floor,
+            xy[:, first : first + points],
+            score[:, first : first + points],
+        )
+    return weighed[order], xy, score, box
 
 
 @_kernel

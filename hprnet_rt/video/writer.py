@@ -115,12 +115,19 @@ class VideoSink:
         path: final name; .mp4, .mov, .m4v or .mkv.
         info: the source: size, time base, labels.
         audio_from: file whose audio is copied, or None.
+        threads: of the encoder; its own choice when None.
 
     Raises:
         OutputError: the file cannot be created.
     """
 
-    def __init__(self, path: Path, info: MediaInfo, audio_from: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        info: MediaInfo,
+        audio_from: Path | None = None,
+        threads: int | None = None,
+    ) -> None:
         self._file = PartialFile(path)
         self.path = path
         self.partial_path = self._file.partial
@@ -141,7 +148,7 @@ class VideoSink:
         self._size = (info.width + info.width % 2, info.height + info.height % 2)
         rate = info.rate or _FALLBACK_RATE
         # fragments are cut at key frames: what is lost when the process is killed is at most one of them
-        quality = {**_QUALITY, "g": str(max(1, round(_KEY_FRAME_S * rate)))}
+        quality = {**_QUALITY, "g": str(max(1, round(_KEY_FRAME_S * rate))), "threads": str(threads or 0)}
         stream = self._container.add_stream(_CODEC, rate=rate, options=quality)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = self._size

@@ -78,11 +78,9 @@ def test_grouping_equals_the_plain_rule(seed):
         ]
     )
     joints = np.array(spec.keypoint_of_joint)
-    _, xy, score, box = kernels.group(
-        packed, people, fields, joints, parts, options.reach, options.peak_threshold
-    )
+    grouped = kernels.group(packed, fields, joints, parts, options.reach, options.peak_threshold, 0.05, 0.0)
     plain = oracle.group(packed, spec, people, options.reach, options.peak_threshold)
-    for ours, theirs in zip((xy, score, box), plain, strict=True):
+    for ours, theirs in zip(grouped, plain, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)  # cells; float32 against float64
 
 

@@ -11,7 +11,7 @@ def admitted(xy, box):
 
 
 def group(packed, spec: ModelSpec, people: int, reach_of_size: float, floor: float):
-    """xy (N, 133, 2), score (N, 133), box (N, 4), in cells, of the first `people` rows."""
+    """Person score (N,), xy (N, 133, 2), score (N, 133), box (N, 4), in cells, of the first `people` rows."""
     layout, joints = PeakLayout.of(spec).columns, spec.num_joints
     ranks = len(packed)
     xy = np.full((people, 133, 2), np.nan)
@@ -60,4 +60,7 @@ def group(packed, spec: ModelSpec, people: int, reach_of_size: float, floor: flo
             elif regressed_score[n, j] > 0:
                 xy[n, part.keypoints] = packed[:, layout[f"{part.name}_regressed"]].reshape(points)[n]
                 score[n, part.keypoints] = regressed_score[n, j]
-    return xy, score, box
+    joints_of = [p for p in spec.keypoint_of_joint if p >= 0 and spec.trained_keypoints[p]]
+    person_score = np.sqrt(packed[:people, layout["person_score"]][:, 0] * score[:, joints_of].mean(axis=1))
+    order = np.argsort(-person_score, kind="stable")
+    return person_score[order], xy[order], score[order], box[order]
