@@ -141,7 +141,8 @@ def main() -> None:
         half = [mib for frame, mib in memory if frame >= memory[-1][0] / 2]
         spread = max(half) - min(half)
         print(
-            f"memory at frame {memory[-1][0]}: {memory[-1][1]:.0f} MiB, {spread:.1f} MiB spread in the second half"
+            f"memory at {memory[-1][0]} frames: {memory[-1][1]:.0f} MiB, "
+            f"within {spread:.1f} MiB over the second half"
         )
     if options.save:
         kind = "keypoints" if options.no_video else "video"
