@@ -19,8 +19,9 @@ from typing import Any
 from machine import heading, machine, rss_mib, save
 
 import hprnet_rt
-from hprnet_rt.annotate import AnnotateOptions, annotate, plan, shared_threads
+from hprnet_rt.annotate import annotate, shared_threads
 from hprnet_rt.estimator import PoseModel
+from hprnet_rt.jobs import AnnotateOptions, plan
 from hprnet_rt.pipeline import Profiler
 from hprnet_rt.render import Overlay
 from hprnet_rt.types import Estimated

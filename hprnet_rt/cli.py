@@ -15,12 +15,13 @@ from typing import Final
 
 from tqdm import tqdm
 
-from hprnet_rt.annotate import AnnotateOptions, Job, Report, annotate, plan, shared_threads
+from hprnet_rt.annotate import Report, annotate, shared_threads
 from hprnet_rt.backends import BACKENDS, shipped_models
 from hprnet_rt.backends.create import PRECISIONS
 from hprnet_rt.errors import HprnetError, OutputError, UsageError
 from hprnet_rt.estimator import DEFAULT_INPUT_PX, DEFAULT_MODEL, PoseModel, load
 from hprnet_rt.grouping import GroupingOptions
+from hprnet_rt.jobs import AnnotateOptions, Job, plan
 from hprnet_rt.pipeline import Profiler, StageSummary
 from hprnet_rt.types import Estimated
 from hprnet_rt.version import __version__

@@ -9,7 +9,8 @@ import pytest
 
 import hprnet_rt
 from hprnet_rt import cli
-from hprnet_rt.annotate import AnnotateOptions, annotate, plan
+from hprnet_rt.annotate import annotate
+from hprnet_rt.jobs import AnnotateOptions, plan
 from hprnet_rt.skeleton import KEYPOINT_NAMES, PARTS
 from tests import clips
 

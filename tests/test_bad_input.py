@@ -16,8 +16,9 @@ import pytest
 
 import hprnet_rt
 from hprnet_rt import PoseModel, cli
-from hprnet_rt.annotate import AnnotateOptions, annotate, plan
+from hprnet_rt.annotate import annotate
 from hprnet_rt.errors import BackendError, MediaError, OutputError
+from hprnet_rt.jobs import AnnotateOptions, plan
 from hprnet_rt.video import KeypointsSink, VideoSink, VideoSource
 from tests import clips
 

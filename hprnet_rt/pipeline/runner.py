@@ -128,11 +128,13 @@ class Pipeline(Generic[T]):
         try:
             while not self._cancelled.is_set():
                 try:
-                    yield cast(Parcel[T], last.get(_POLL_S))
+                    parcel = last.get(_POLL_S)
                 except TimeoutError:
                     continue
                 except ChannelClosed:
                     break
+                if not self._cancelled.is_set():
+                    yield cast(Parcel[T], parcel)
         finally:
             self.close()
         if self._error is not None:
