@@ -234,7 +234,7 @@ def _run_jobs(
     if summary:
         reporter.stages(summary)
     if cancelled.is_set():
-        _complain("stopped by Ctrl-C")
+        _complain("stopped before the end")
         return INTERRUPTED
     if failed and len(jobs) > 1:
         untried = f", {len(jobs) - tried} were not tried" if tried < len(jobs) else ""

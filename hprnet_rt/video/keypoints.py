@@ -100,7 +100,9 @@ class KeypointsSink:
             raise OutputError(f"cannot write {self._target.path}: {reason(error)}") from error
 
     def frames_kept(self) -> int:
-        """Whole lines of frames in the closed partial file."""
+        """Whole lines of frames in the closed partial file, 0 when it has its final name already."""
+        if not self.partial_path.exists():
+            return 0
         with self.partial_path.open("rb") as file:
             return max(0, sum(line.endswith(b"\n") for line in file) - 1)
 
