@@ -151,10 +151,10 @@ class _Reporter:
     def result(self, report: Report) -> None:
         rate = report.frames / report.seconds if report.seconds > 0 else 0.0
         mean = report.people / report.frames if report.frames else 0.0
-        what = "stopped after" if report.cancelled else ""
+        what = "stopped after " if report.cancelled else ""
         self.say(
-            f"{report.job.source}: {what} {report.frames} frames, {report.people} people "
-            f"({mean:.1f} a frame, at most {report.most_people}), {rate:.1f} FPS".replace(":  ", ": ")
+            f"{report.job.source}: {what}{report.frames} frames, {report.people} people "
+            f"({mean:.1f} a frame, at most {report.most_people}), {rate:.1f} FPS"
         )
         for path in report.written:
             self.say(f"  {'kept' if report.cancelled else 'wrote'} {path}")

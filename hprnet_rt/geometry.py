@@ -91,10 +91,9 @@ class Letterbox:
         pad_yx = ((input_hw[0] - inner_hw[0]) // 2, (input_hw[1] - inner_hw[1]) // 2)
         return cls(image_hw, input_hw, inner_hw, pad_yx)
 
-    def apply(self, image: ImageArray, out: ImageArray | None = None) -> ImageArray:
-        """Scale `image` (H, W, 3) into a fresh or given (1, input height, input width, 3) batch of one."""
-        if out is None:
-            out = np.zeros((1, *self.input_hw, 3), np.uint8)
+    def apply(self, image: ImageArray) -> ImageArray:
+        """Scale `image` (H, W, 3) into a fresh (1, input height, input width, 3) batch of one."""
+        out = np.zeros((1, *self.input_hw, 3), np.uint8)
         (top, left), (height, width) = self.pad_yx, self.inner_hw
         inner = out[0, top : top + height, left : left + width]
         inner[:] = _resize(image, (width, height))

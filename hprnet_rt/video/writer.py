@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterator
 from fractions import Fraction
@@ -42,9 +43,14 @@ def audio_fits(source: Path, suffix: str) -> bool:
     name = {".mkv": "matroska"}.get(suffix, "mp4")
     with open_input(source) as container:
         codecs = {stream.codec_context.name for stream in container.streams.audio if stream.codec_context}
-    with av.open("unused", "w", format=name) as output:
-        supported = {av.Codec(codec).canonical_name for codec in _decodable(output.supported_codecs)}
-        return {av.Codec(codec).canonical_name for codec in codecs} <= supported
+    return {av.Codec(codec).canonical_name for codec in codecs} <= _supported(name)
+
+
+@functools.cache
+def _supported(container_name: str) -> frozenset[str]:
+    """Canonical names of the codecs that a container format can hold."""
+    with av.open("unused", "w", format=container_name) as output:
+        return frozenset(av.Codec(codec).canonical_name for codec in _decodable(output.supported_codecs))
 
 
 def _decodable(names: set[str]) -> Iterator[str]:
