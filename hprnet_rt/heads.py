@@ -16,7 +16,13 @@ from hprnet_rt import skeleton
 from hprnet_rt.errors import ModelError
 
 __all__ = [
+    "HPRNET_DLA34",
+    "HPRNET_DLA34_BASELINE",
+    "HPRNET_DLA34_HM1",
+    "HPRNET_HOURGLASS104",
     "HPRNET_MOBILE",
+    "JOINTS_26",
+    "SPECS",
     "HeadSpec",
     "ModelSpec",
     "PartSpec",
@@ -34,6 +40,12 @@ JOINTS_26: Final[tuple[str, ...]] = (
     *_CENTERS.values(),
 )
 """HPRNet's joints (HM-II): 17 body, 6 feet, then the centres of the face and of both hands."""
+
+
+def _points(region: str) -> int:
+    """Points of a key of `skeleton.REGIONS`."""
+    run = skeleton.REGIONS[region]
+    return int(run.stop) - int(run.start)
 
 
 @dataclass(frozen=True)
@@ -58,7 +70,7 @@ class PartSpec:
     """A part whose points are regressed from the part's own centre (paper, section 3.1).
 
     Attributes:
-        name: "face", "left_hand" or "right_hand"; a key of `skeleton.PARTS`.
+        name: "face", "left_hand", ...; a key of `skeleton.REGIONS`.
         center: the joint that is the part's centre.
         head: the branch that holds the points as (dx, dy) pairs.
         first_channel: where this part's points start in that branch.
@@ -74,13 +86,12 @@ class PartSpec:
     @property
     def keypoints(self) -> slice:
         """Where the part stands among the 133 points."""
-        return skeleton.PARTS[self.name]
+        return skeleton.REGIONS[self.name]
 
     @property
     def num_keypoints(self) -> int:
         """Points of the part."""
-        points = self.keypoints
-        return int(points.stop) - int(points.start)
+        return _points(self.name)
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,7 @@ class ModelSpec:
         mean, std: per BGR channel, of values in [0, 1].
         stride_px: input pixels per output cell.
         multiple_px: input width and height are multiples of this.
+        input_px: longer side of the input unless the user says otherwise.
         offset_per_joint: `hp_offset` has a pair of channels per joint instead of one shared pair.
     """
 
@@ -108,6 +120,7 @@ class ModelSpec:
     std: tuple[float, float, float]
     stride_px: int = 4
     multiple_px: int = 32
+    input_px: int = 512
     offset_per_joint: bool = False
 
     @property
@@ -160,40 +173,99 @@ class ModelSpec:
             raise ModelError(f"the model description cannot be read: {error}") from error
 
 
-def _hierarchical_heads(num_joints: int, offset_channels: int) -> tuple[HeadSpec, ...]:
-    """The nine branches of HPRNet, in the released code's order."""
-    hand_channels = 4 * (skeleton.LEFT_HAND.stop - skeleton.LEFT_HAND.start)
-    face_channels = 2 * (skeleton.FACE.stop - skeleton.FACE.start)
-    return (
+def _person_heads(joints: int, offset_channels: int = 2) -> dict[str, HeadSpec]:
+    """CenterNet's branches, which every network of the family has."""
+    heads = (
         HeadSpec("hm", 1, "person centre, logit", dense=True),
         HeadSpec("wh", 2, "person box width, height"),
-        HeadSpec("hps", 2 * num_joints, "(dx, dy) of each joint from the integer person centre"),
-        HeadSpec("wh_face", 2, "face box width, height"),
-        HeadSpec("face_lms", face_channels, "(dx, dy) of each face point from the integer face centre"),
-        HeadSpec("hand_lms", hand_channels, "(dx, dy) of each hand point, left hand first"),
+        HeadSpec("hps", 2 * joints, "(dx, dy) of each joint from the integer person centre"),
         HeadSpec("reg", 2, "sub-cell offset of the person centre"),
-        HeadSpec("hm_hp", num_joints, "joints, logits", dense=True),
+        HeadSpec("hm_hp", joints, "joints, logits", dense=True),
         HeadSpec("hp_offset", offset_channels, "sub-cell offset of a joint"),
+    )
+    return {head.name: head for head in heads}
+
+
+_FACE: Final = HeadSpec("face_lms", 2 * _points("face"), "(dx, dy) of each face point from its centre")
+_HANDS: Final = HeadSpec("hand_lms", 4 * _points("left_hand"), "(dx, dy) of each hand point, left hand first")
+_FEET: Final = HeadSpec("foot_lms", 4 * _points("left_foot"), "(dx, dy) of each foot point, left foot first")
+_FACE_SIZE: Final = HeadSpec("wh_face", 2, "face box width, height")
+
+
+def _hierarchical_heads(joints: int, offset_channels: int = 2) -> tuple[HeadSpec, ...]:
+    """The nine branches of HPRNet, in the released code's order."""
+    person = _person_heads(joints, offset_channels)
+    return (
+        *(person["hm"], person["wh"], person["hps"], _FACE_SIZE, _FACE, _HANDS),
+        *(person["reg"], person["hm_hp"], person["hp_offset"]),
     )
 
 
-_PARTS_FACE_HANDS: Final = (
+_FACE_AND_HANDS: Final = (
     PartSpec("face", _CENTERS["face"], "face_lms", size_head="wh_face"),
     PartSpec("left_hand", _CENTERS["left_hand"], "hand_lms"),
-    PartSpec("right_hand", _CENTERS["right_hand"], "hand_lms", first_channel=42),
+    PartSpec("right_hand", _CENTERS["right_hand"], "hand_lms", first_channel=2 * _points("left_hand")),
 )
 
 HPRNET_MOBILE: Final = ModelSpec(
     name="hprnet-mobile",
     joints=JOINTS_26,
     heads=_hierarchical_heads(len(JOINTS_26), 2 * len(JOINTS_26)),
-    parts=_PARTS_FACE_HANDS,
+    parts=_FACE_AND_HANDS,
     trained=("body",),
     mean=(0.5, 0.5, 0.5),
     std=(0.5, 0.5, 0.5),
+    input_px=384,
     offset_per_joint=True,
 )
 """HPRNet's heads on MoveNet MultiPose's trunk; only the body is trained so far."""
+
+HPRNET_DLA34: Final = ModelSpec(
+    name="hprnet-dla34",
+    joints=JOINTS_26,
+    heads=_hierarchical_heads(len(JOINTS_26)),
+    parts=_FACE_AND_HANDS,
+    trained=tuple(skeleton.PARTS),
+    mean=(0.40789654, 0.44719302, 0.47026115),
+    std=(0.28863828, 0.27408164, 0.27809835),
+)
+"""The paper's network: feet are joints of their own (HM-II)."""
+
+HPRNET_HOURGLASS104: Final = dataclasses.replace(HPRNET_DLA34, name="hprnet-hourglass104", multiple_px=128)
+"""The paper's slower, more accurate network."""
+
+_FOOT_CENTERS: Final = ("left_foot_center", "right_foot_center")
+
+HPRNET_DLA34_HM1: Final = dataclasses.replace(
+    HPRNET_DLA34,
+    name="hprnet-dla34-hm1",
+    joints=(*skeleton.KEYPOINT_NAMES[skeleton.BODY], *_CENTERS.values(), *_FOOT_CENTERS),
+    heads=(*_hierarchical_heads(len(_CENTERS) + _points("body") + len(_FOOT_CENTERS)), _FEET),
+    parts=(
+        *_FACE_AND_HANDS,
+        PartSpec("left_foot", _FOOT_CENTERS[0], "foot_lms"),
+        PartSpec("right_foot", _FOOT_CENTERS[1], "foot_lms", first_channel=2 * _points("left_foot")),
+    ),
+)
+"""The paper's HM-I: feet are read at their centres, as hands are. Not among the released networks."""
+
+HPRNET_DLA34_BASELINE: Final = dataclasses.replace(
+    HPRNET_DLA34,
+    name="hprnet-dla34-baseline",
+    joints=skeleton.KEYPOINT_NAMES,
+    heads=tuple(_person_heads(skeleton.NUM_KEYPOINTS).values()),
+    parts=(),
+)
+"""The paper's baseline (figure 4a): CenterNet, all 133 points regressed from the person's centre."""
+
+SPECS: Final[dict[str, ModelSpec]] = {
+    spec.name: spec
+    for spec in (
+        *(HPRNET_MOBILE, HPRNET_DLA34, HPRNET_HOURGLASS104),
+        *(HPRNET_DLA34_HM1, HPRNET_DLA34_BASELINE),
+    )
+}
+"""Every network of this project, by name."""
 
 
 @dataclass(frozen=True)

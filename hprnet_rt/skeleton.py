@@ -16,11 +16,14 @@ __all__ = [
     "FLIP_INDEX",
     "KEYPOINT_COLORS_RGB",
     "KEYPOINT_NAMES",
+    "LEFT_FOOT",
     "LEFT_HAND",
     "LIMBS",
     "LIMB_COLORS_RGB",
     "NUM_KEYPOINTS",
     "PARTS",
+    "REGIONS",
+    "RIGHT_FOOT",
     "RIGHT_HAND",
     "SIGMAS",
 ]
@@ -38,6 +41,12 @@ PARTS: Final[dict[str, slice]] = {
     "left_hand": LEFT_HAND,
     "right_hand": RIGHT_HAND,
 }
+"""Every point is in exactly one part."""
+
+LEFT_FOOT: Final = slice(17, 20)
+RIGHT_FOOT: Final = slice(20, 23)
+REGIONS: Final[dict[str, slice]] = {**PARTS, "left_foot": LEFT_FOOT, "right_foot": RIGHT_FOOT}
+"""The parts, and the two feet apart."""
 
 _BODY_NAMES = (
     *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder"),

@@ -72,7 +72,7 @@ class Grouper:
                 part.num_keypoints,
             )
             for part in spec.parts
-            if part.name in spec.trained
+            if trained[part.keypoints.start]
         ]
         self._parts = np.array(parts, np.int64).reshape(-1, 5)
         self._compile()
