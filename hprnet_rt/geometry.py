@@ -91,12 +91,23 @@ class Letterbox:
         pad_yx = ((input_hw[0] - inner_hw[0]) // 2, (input_hw[1] - inner_hw[1]) // 2)
         return cls(image_hw, input_hw, inner_hw, pad_yx)
 
+    @classmethod
+    def keep(cls, image_hw: tuple[int, int], multiple_px: int) -> Letterbox:
+        """The image at its own size, in the next larger input; a side that fits gets a multiple more.
+
+        This is the released code's `keep_res`: sides of `(side | multiple - 1) + 1` and the image's
+        middle pixel `side // 2` on the input's.
+        """
+        input_hw = tuple((side // multiple_px + 1) * multiple_px for side in image_hw)
+        pad_yx = tuple(outer // 2 - inner // 2 for outer, inner in zip(input_hw, image_hw, strict=True))
+        return cls(image_hw, (input_hw[0], input_hw[1]), image_hw, (pad_yx[0], pad_yx[1]))
+
     def apply(self, image: ImageArray) -> ImageArray:
         """Scale `image` (H, W, 3) into a fresh (1, input height, input width, 3) batch of one."""
         out = np.zeros((1, *self.input_hw, 3), np.uint8)
         (top, left), (height, width) = self.pad_yx, self.inner_hw
         inner = out[0, top : top + height, left : left + width]
-        inner[:] = _resize(image, (width, height))
+        inner[:] = image if self.inner_hw == self.image_hw else _resize(image, (width, height))
         return out
 
     def cells_to_image(self, stride_px: int) -> tuple[FloatArray, FloatArray]:

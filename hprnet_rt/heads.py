@@ -143,6 +143,21 @@ class ModelSpec:
         return tuple(index.get(name, -1) for name in self.joints)
 
     @property
+    def flip_index(self) -> tuple[int, ...]:
+        """For each joint its mirror partner (itself on the middle line)."""
+        keypoints = self.keypoint_of_joint
+        joint_of = {keypoint: joint for joint, keypoint in enumerate(keypoints) if keypoint >= 0}
+        partner = []
+        for joint, keypoint in enumerate(keypoints):
+            if keypoint >= 0:
+                partner.append(joint_of[skeleton.FLIP_INDEX[keypoint]])
+                continue
+            side, _, rest = self.joints[joint].partition("_")
+            other = {"left": "right", "right": "left"}.get(side)
+            partner.append(self.joint(f"{other}_{rest}") if other else joint)
+        return tuple(partner)
+
+    @property
     def trained_keypoints(self) -> tuple[bool, ...]:
         """For each of the 133 points whether the weights know it."""
         known = [False] * skeleton.NUM_KEYPOINTS

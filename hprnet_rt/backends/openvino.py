@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import openvino
 import openvino.passes
-from openvino import opset13
+from openvino import opset8, opset13
+from openvino.frontend import NodeContext
+from openvino.frontend.onnx import ConversionExtension
 
 from hprnet_rt.backends.engine_file import EngineFile
 from hprnet_rt.errors import BackendError, UsageError
@@ -22,6 +24,22 @@ from hprnet_rt.errors import BackendError, UsageError
 __all__ = ["create"]
 
 _CUT = ("feature", "hm", "hm_hp")  # tensor names, given by the export
+
+
+def _deform_conv(node: NodeContext) -> list[openvino.Output]:
+    """ONNX's DeformConv of one group, which OpenVINO's importer does not know, as OpenVINO's own."""
+    image, weight, offset, bias, mask = (node.get_input(i) for i in range(5))
+    strides, pads = node.get_attribute("strides", [1, 1]), node.get_attribute("pads", [0, 0, 0, 0])
+    sums = opset8.deformable_convolution(
+        *(image, offset, weight, strides, pads[:2], pads[2:], [1, 1]),
+        mask=mask,
+        bilinear_interpolation_pad=True,
+    )
+    per_channel = opset8.constant(np.array([1, -1, 1, 1], np.int64))
+    outputs: list[openvino.Output] = opset8.add(
+        sums, opset8.reshape(bias, per_channel, special_zero=False)
+    ).outputs()
+    return outputs
 
 
 def _named_outputs(model: openvino.Model) -> dict[str, openvino.Output]:
@@ -65,6 +83,7 @@ class _OpenVinoBackend:
         self.spec = engine.spec
         self.input_hw = input_hw
         core = openvino.Core()
+        core.add_extension(ConversionExtension("DeformConv", _deform_conv))
         options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,

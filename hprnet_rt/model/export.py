@@ -2,7 +2,8 @@
 
 Weights keep their names in the file, so that it can be read back into the network, and are stored as
 fp16 where that is exact (MoveNet publishes fp16 weights), behind a Cast that engines fold at load.
-Arithmetic in the graph is float32.
+Arithmetic in the graph is float32. Deformable convolutions become one DeformConv node each, or standard
+operations for engines without it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from hprnet_rt.errors import OutputError
-from hprnet_rt.model.mobile import HprnetMobile
+from hprnet_rt.model.deform import DEFORM_CONV_OPSET, DeformForm, choose_deform_form, has_deform_conv
+from hprnet_rt.model.network import Network
 from hprnet_rt.model.peaks import DenseNetwork, PeakNetwork
 
 __all__ = ["FEATURE_MAP", "HALF_SUFFIX", "HEAT_MAPS", "export_onnx"]
@@ -32,11 +34,13 @@ HEAT_MAPS = ("hm", "hm_hp")
 
 _OPSET = 18
 _LARGEST_MULTIPLE = 64
-_EXAMPLE_HW = (256, 320)  # unequal sides, so that no exporter takes them for one
+_EXAMPLE_MULTIPLES = (2, 3)  # unequal sides, so that no exporter takes them for one
 _SMALL = 32  # elements; larger tensors are weights
 
 
-def export_onnx(network: HprnetMobile, path: Path, *, dense: bool = False, k: int = 32) -> None:
+def export_onnx(
+    network: Network, path: Path, *, dense: bool = False, k: int = 32, deform: DeformForm = "deform_conv"
+) -> None:
     """Write `network` as ONNX with dynamic batch, height and width (multiples of `spec.multiple_px`).
 
     Args:
@@ -45,11 +49,14 @@ def export_onnx(network: HprnetMobile, path: Path, *, dense: bool = False, k: in
         dense: one float32 (N, C, H / 4, W / 4) output per head, named after it, in place of `peaks`,
             the (N, k, width) packed peaks.
         k: people per image, and peaks per joint.
+        deform: the form of deformable convolutions: "deform_conv" for onnxruntime and OpenVINO,
+            "grid_sample" for engines without that operation.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    module = DenseNetwork(network) if dense else PeakNetwork(network, k)
+    module = (DenseNetwork(network) if dense else PeakNetwork(network, k)).eval()
+    as_node = deform == "deform_conv" and has_deform_conv(network)
     outputs = [head.name for head in network.spec.heads] if dense else ["peaks"]
     multiple = network.spec.multiple_px
     sides = {
@@ -57,33 +64,36 @@ def export_onnx(network: HprnetMobile, path: Path, *, dense: bool = False, k: in
         for axis, name in ((1, "rows"), (2, "columns"))
     }
     batch = torch.export.Dim.DYNAMIC
-    example = torch.zeros((1, *_EXAMPLE_HW, 3), dtype=torch.uint8)
+    example_hw = (multiple * count for count in _EXAMPLE_MULTIPLES)
+    example = torch.zeros((1, *example_hw, 3), dtype=torch.uint8)
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
     quiet.setLevel(logging.ERROR)
+    choose_deform_form(network, deform)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                module.eval(),
+                module,
                 (example,),
                 input_names=["images"],
                 output_names=outputs,
                 dynamic_shapes={"images": {0: batch, **sides}},
-                opset_version=_OPSET,
+                opset_version=DEFORM_CONV_OPSET if as_node else _OPSET,
                 dynamo=True,
                 optimize=False,
                 verbose=False,
             )
     finally:
         quiet.setLevel(level)
+        choose_deform_form(network, "grid_sample")
     assert program is not None
     model = program.model_proto
     # Fold only what is tiny: folding a weight would rename it.
     model = onnxscript.optimizer.optimize(model, input_size_limit=_SMALL, output_size_limit=_SMALL)
     _drop_traces(model)
     if not dense:
-        _name_maps(model)
+        _name_maps(model, network)
     _store_half(model)
     onnx.checker.check_model(model)
     try:
@@ -92,15 +102,19 @@ def export_onnx(network: HprnetMobile, path: Path, *, dense: bool = False, k: in
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _name_maps(model: onnx.ModelProto) -> None:
+def _name_maps(model: onnx.ModelProto, network: Network) -> None:
     """Name the tensors between network and decode, where a backend may change precision."""
+    name_of = {id(parameter): f"network.{name}" for name, parameter in network.named_parameters()}
+    first = name_of[id(network.head(HEAT_MAPS[0]).first.weight)]
+    last = {name_of[id(network.head(head).last.weight)]: head for head in HEAT_MAPS}
     names = {}
     for node in model.graph.node:
-        if "network.heads.hm.depthwise.weight" in node.input:
+        if node.op_type != "Conv":
+            continue
+        if first in node.input:
             names[node.input[0]] = FEATURE_MAP
-        for head in HEAT_MAPS:
-            if f"network.heads.{head}.out.weight" in node.input and node.op_type == "Conv":
-                names[node.output[0]] = head
+        for weight in last.keys() & set(node.input):
+            names[node.output[0]] = last[weight]
     for node in model.graph.node:
         for values in (node.input, node.output):
             values[:] = [names.get(value, value) for value in values]

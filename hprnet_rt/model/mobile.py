@@ -10,12 +10,12 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hprnet_rt.heads import HPRNET_MOBILE, ModelSpec
 from hprnet_rt.model.heads import SeparableHead
+from hprnet_rt.model.network import Network
 
 __all__ = ["FEATURES", "HprnetMobile"]
 
@@ -108,7 +108,7 @@ class _Trunk(nn.Module):
         return x
 
 
-class HprnetMobile(nn.Module):
+class HprnetMobile(Network):
     """The network; its branches are in `heads`, by name.
 
     Args:
@@ -116,8 +116,7 @@ class HprnetMobile(nn.Module):
     """
 
     def __init__(self, spec: ModelSpec = HPRNET_MOBILE) -> None:
-        super().__init__()
-        self.spec = spec
+        super().__init__(spec)
         self.trunk = _Trunk()
         self.heads = nn.ModuleDict(
             {head.name: SeparableHead(FEATURES, _HIDDEN, head.channels) for head in spec.heads}
@@ -127,15 +126,7 @@ class HprnetMobile(nn.Module):
         """The branch called `name`."""
         return cast(SeparableHead, self.heads[name])
 
-    def feature(self, images: Tensor) -> Tensor:
-        """(N, H, W, 3) uint8 or float BGR in [0, 255] -> (N, 24, H / 4, W / 4)."""
-        mean = torch.tensor(self.spec.mean) * 255.0
-        inverse = 1.0 / (torch.tensor(self.spec.std) * 255.0)
-        x = (images.to(torch.float32).permute(0, 3, 1, 2) - mean.view(1, 3, 1, 1)) * inverse.view(1, 3, 1, 1)
-        feature: Tensor = self.trunk(x)
-        return feature
-
-    def dense(self, images: Tensor) -> dict[str, Tensor]:
-        """Every head everywhere, by name: (N, channels, H / 4, W / 4); heat-maps are logits."""
-        feature = self.feature(images)
-        return {name: head(feature) for name, head in self.heads.items()}
+    def trunk_map(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, 24, H / 4, W / 4); H and W are multiples of 32."""
+        result: Tensor = self.trunk(x)
+        return result

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from hprnet_rt.heads import PartSpec
 from hprnet_rt.model.heads import gather_patches
-from hprnet_rt.model.mobile import HprnetMobile
+from hprnet_rt.model.network import Network
 
 __all__ = ["DenseNetwork", "PeakNetwork", "top_peaks"]
 
@@ -51,7 +51,7 @@ class PeakNetwork(nn.Module):
         k: people per image, and peaks per joint.
     """
 
-    def __init__(self, network: HprnetMobile, k: int = 32) -> None:
+    def __init__(self, network: Network, k: int = 32) -> None:
         super().__init__()
         self.network = network
         self.k = k
@@ -117,7 +117,7 @@ class PeakNetwork(nn.Module):
 class DenseNetwork(nn.Module):
     """A network whose outputs are its dense heads, in the order of its spec: the oracle of `PeakNetwork`."""
 
-    def __init__(self, network: HprnetMobile) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 

@@ -1,0 +1,56 @@
+"""The flip test: heads of an image and of its mirror image, averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from hprnet_rt.errors import ShapeError
+from hprnet_rt.heads import ModelSpec
+
+__all__ = ["average_flipped"]
+
+FloatArray = npt.NDArray[np.float32]
+_SIZES = ("wh", "wh_face")
+
+
+def _probability(logits: FloatArray) -> FloatArray:
+    return np.asarray(1.0 / (1.0 + np.exp(-logits)), np.float32)
+
+
+def average_flipped(
+    heads: Mapping[str, FloatArray], mirrored: Mapping[str, FloatArray], spec: ModelSpec
+) -> dict[str, FloatArray]:
+    """Average dense heads with those of the mirrored images, as the released flip test does.
+
+    Heat-maps, sizes and regressed joints are averaged; sub-cell offsets and part points are the plain
+    image's.
+
+    Args:
+        heads: of the images, (N, channels, H, W) by name; heat-maps are logits.
+        mirrored: of the same images mirrored left to right.
+
+    Returns:
+        heads by name; heat-maps are probabilities, for `decode_dense(..., probabilities=True)`.
+
+    Raises:
+        ShapeError: the two do not match.
+    """
+    for name in heads:
+        if name not in mirrored or mirrored[name].shape != heads[name].shape:
+            raise ShapeError(f"head {name} of the mirrored images must be {heads[name].shape}")
+    back = {name: values[..., ::-1] for name, values in mirrored.items()}
+    partner = np.array(spec.flip_index)
+    result = dict(heads)
+    for name in _SIZES:
+        if name in result:
+            result[name] = (heads[name] + back[name]) / 2
+    result["hm"] = (_probability(heads["hm"]) + _probability(back["hm"])) / 2
+    result["hm_hp"] = (_probability(heads["hm_hp"]) + _probability(back["hm_hp"])[:, partner]) / 2
+    batch, channels, height, width = heads["hps"].shape
+    offsets = back["hps"].reshape(batch, channels // 2, 2, height, width)[:, partner]
+    offsets = offsets * np.array([-1, 1], np.float32).reshape(1, 1, 2, 1, 1)
+    result["hps"] = (heads["hps"] + offsets.reshape(heads["hps"].shape)) / 2
+    return result

@@ -1,0 +1,151 @@
+"""PyTorch checkpoints: the released ones and our own. Nothing in a file is ever executed.
+
+A checkpoint is `{'epoch': ..., 'state_dict': ...}` or a bare state dict; keys may start with `module.`,
+which PyTorch's data-parallel wrapper leaves behind.
+"""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import torch
+from torch import Tensor
+
+from hprnet_rt.errors import ModelError
+from hprnet_rt.heads import SPECS
+from hprnet_rt.model.create import create_model
+from hprnet_rt.model.network import Network
+
+__all__ = ["load_checkpoint", "read_checkpoint", "save_checkpoint"]
+
+NetworkT = TypeVar("NetworkT", bound=Network)
+_WRAPPER: Final = "module."
+_UNUSED: Final = ("base.fc.weight", "base.fc.bias")  # a classifier that the released DLA-34 carries
+_SHOWN: Final = 8
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The weights in a checkpoint file, by name, without a wrapper's prefix.
+
+    Raises:
+        ModelError: the file is missing, damaged, no checkpoint, or holds anything but weights and plain
+            values; nothing of it was executed.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            _check_sums(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            data: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise ModelError(f"the checkpoint {path} does not exist") from error
+    except OSError as error:
+        raise ModelError(f"the checkpoint {path} cannot be read: {error.strerror or error}") from error
+    except pickle.UnpicklingError as error:
+        if "Weights only load failed" in str(error) and "GLOBAL" in str(error):
+            raise ModelError(
+                f"{path} asks to run code, which no checkpoint needs, and was refused; nothing of it was "
+                "run. Get the file again from its authors"
+            ) from error
+        raise ModelError(f"{path} is damaged or no PyTorch checkpoint; get the file again") from error
+    except Exception as error:  # torch reports damage with whatever its parsers stumble over
+        raise ModelError(f"{path} is damaged or no PyTorch checkpoint; get the file again") from error
+    if isinstance(data, Mapping) and "state_dict" in data:
+        data = data["state_dict"]
+    if not isinstance(data, Mapping) or not data:
+        raise ModelError(
+            f"{path} holds no weights: a checkpoint is a state dict, or a dict with a 'state_dict'"
+        )
+    wrong = [key for key, value in data.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
+    if wrong:
+        raise ModelError(f"{path} holds no weights, but other values: {_listed(map(str, wrong))}")
+    return {key.removeprefix(_WRAPPER): value for key, value in data.items()}
+
+
+def _check_sums(path: Path) -> None:
+    """Raise BadZipFile where a tensor's bytes do not match their checksum; torch does not look."""
+    with zipfile.ZipFile(path) as archive:
+        if not any(member.CRC for member in archive.infolist()):
+            return  # written without checksums
+        bad = archive.testzip()
+        if bad is not None:
+            raise zipfile.BadZipFile(f"{bad} does not match its checksum")
+
+
+def load_checkpoint(network: NetworkT, path: str | Path) -> NetworkT:
+    """Fill `network` with the weights of a checkpoint and return it, in evaluation mode.
+
+    Args:
+        network: from `create_model`.
+        path: a released file or one of `save_checkpoint`.
+
+    Raises:
+        ModelError: see `read_checkpoint`; or a key is missing, unknown or of another shape (all are
+            named); or a value is no number.
+    """
+    path = Path(path)
+    weights = read_checkpoint(path)
+    wanted = network.state_dict()
+    for key in _UNUSED:
+        if key in wanted:
+            weights.setdefault(key, wanted[key])
+        else:
+            weights.pop(key, None)
+    problems = []
+    missing = [key for key in wanted if key not in weights]
+    unknown = [key for key in weights if key not in wanted]
+    misshapen = [
+        f"{key} {_shape(weights[key])} instead of {_shape(tensor)}"
+        for key, tensor in wanted.items()
+        if key in weights and weights[key].shape != tensor.shape
+    ]
+    if missing:
+        problems.append(f"missing: {_listed(missing)}")
+    if unknown:
+        problems.append(f"unknown: {_listed(unknown)}")
+    if misshapen:
+        problems.append(f"of another shape: {_listed(misshapen)}")
+    if problems:
+        real = _network_with({key: tuple(tensor.shape) for key, tensor in weights.items()})
+        hint = f" They are weights of {real}." if real else ""
+        raise ModelError(f"{path} does not hold weights of {network.spec.name}.{hint} {'; '.join(problems)}")
+    broken = [
+        key for key, tensor in weights.items() if tensor.is_floating_point() and not tensor.isfinite().all()
+    ]
+    if broken:
+        raise ModelError(f"{path} is damaged: {_listed(broken)} hold values that are no numbers")
+    network.load_state_dict(weights)
+    network.eval()
+    return network
+
+
+def save_checkpoint(network: Network, path: Path, epoch: int = 0) -> None:
+    """Write the weights in the released form, which `load_checkpoint` and the authors' code read."""
+    torch.save({"epoch": epoch, "state_dict": network.state_dict()}, path)
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
+
+
+def _listed(names: Iterable[str]) -> str:
+    """All names, or the first few and how many more."""
+    names = list(names)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _network_with(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+    """The name of the network that has just these weights."""
+    for name in SPECS:
+        with torch.device("meta"):
+            wanted = create_model(name).state_dict()
+        used = {key: tuple(tensor.shape) for key, tensor in wanted.items() if key not in _UNUSED}
+        if used == {key: shape for key, shape in shapes.items() if key not in _UNUSED}:
+            return name
+    return None

@@ -1,0 +1,34 @@
+"""Networks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from hprnet_rt.errors import UsageError
+from hprnet_rt.heads import SPECS, ModelSpec
+from hprnet_rt.model.dla import HprnetDla34
+from hprnet_rt.model.hourglass import HprnetHourglass104
+from hprnet_rt.model.mobile import HprnetMobile
+from hprnet_rt.model.network import Network
+
+__all__ = ["create_model"]
+
+_BUILDERS: Final[dict[str, Callable[[ModelSpec], Network]]] = {
+    "hprnet-mobile": HprnetMobile,
+    "hprnet-dla34": HprnetDla34,
+    "hprnet-dla34-hm1": HprnetDla34,
+    "hprnet-dla34-baseline": HprnetDla34,
+    "hprnet-hourglass104": HprnetHourglass104,
+}
+
+
+def create_model(name: str) -> Network:
+    """A network of `SPECS` with fresh random weights, in training mode.
+
+    Raises:
+        UsageError: there is no network of this name.
+    """
+    if name not in _BUILDERS:
+        raise UsageError(f"there is no network {name!r}; use one of: {', '.join(_BUILDERS)}")
+    return _BUILDERS[name](SPECS[name])

@@ -1,0 +1,60 @@
+"""What every network of the family is: a trunk, a feature map at stride 4, and the heads of its spec."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from hprnet_rt.heads import ModelSpec
+from hprnet_rt.model.heads import Head
+
+__all__ = ["Network"]
+
+_RARE = -2.19  # logit of a heat-map before training: one cell in ten (Lin et al., "Focal Loss", 2017)
+
+
+class Network(nn.Module, ABC):
+    """A trunk and one branch per head of `spec`.
+
+    Attributes:
+        spec: names and widths of the heads, and the input's normalisation.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    @abstractmethod
+    def trunk_map(self, x: Tensor) -> Tensor:
+        """Normalised input (N, 3, H, W) -> the feature map that the heads read, (N, C, H / 4, W / 4)."""
+
+    @abstractmethod
+    def head(self, name: str) -> Head:
+        """The branch called `name`."""
+
+    def feature(self, images: Tensor) -> Tensor:
+        """(N, H, W, 3) uint8 or float BGR in [0, 255] -> (N, C, H / 4, W / 4).
+
+        H and W are multiples of `spec.multiple_px`.
+        """
+        mean = torch.tensor(self.spec.mean, device=images.device) * 255.0
+        inverse = 1.0 / (torch.tensor(self.spec.std, device=images.device) * 255.0)
+        x = (images.to(torch.float32).permute(0, 3, 1, 2) - mean.view(1, 3, 1, 1)) * inverse.view(1, 3, 1, 1)
+        return self.trunk_map(x)
+
+    def dense(self, images: Tensor) -> dict[str, Tensor]:
+        """Every head everywhere, by name: (N, channels, H / 4, W / 4); heat-maps are logits.
+
+        Args:
+            images: as `feature` takes them.
+        """
+        feature = self.feature(images)
+        return {head.name: self.head(head.name)(feature) for head in self.spec.heads}
+
+
+def start_rare(head: Head) -> None:
+    """Let an untrained heat-map start with a probability of about 0.1 everywhere."""
+    assert head.last.bias is not None
+    nn.init.constant_(head.last.bias, _RARE)
