@@ -66,11 +66,12 @@ class Peaks:
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """One person: a view into `Poses`, in source pixels."""
+    """One person: a view into `Poses`; `face_xyxy` is NaN where unknown."""
 
     xy: FloatArray
     score: FloatArray
     box_xyxy: FloatArray
+    face_xyxy: FloatArray
     person_score: float
     track_id: int | None
 
@@ -82,12 +83,13 @@ class Person:
 
 @dataclass(frozen=True, eq=False)
 class Poses:
-    """Everyone in one image, strongest first, in source pixels.
+    """Everyone in one image, strongest first, in source pixels unless their maker says otherwise.
 
     Attributes:
         xy: (N, 133, 2) float32 px; NaN where a point is absent.
         score: (N, 133) float32 in [0, 1]; 0 exactly where a point is absent.
         box_xyxy: (N, 4) float32 px.
+        face_xyxy: (N, 4) float32 px, box of the face; NaN where unknown.
         person_score: (N,) float32 in [0, 1].
         track_id: (N,) int64, -1 while unknown.
     """
@@ -95,6 +97,7 @@ class Poses:
     xy: FloatArray
     score: FloatArray
     box_xyxy: FloatArray
+    face_xyxy: FloatArray
     person_score: FloatArray
     track_id: IntArray
 
@@ -104,6 +107,7 @@ class Poses:
             ("xy", (people, skeleton.NUM_KEYPOINTS, 2)),
             ("score", (people, skeleton.NUM_KEYPOINTS)),
             ("box_xyxy", (people, 4)),
+            ("face_xyxy", (people, 4)),
             ("track_id", (people,)),
         ):
             if getattr(self, name).shape != shape:
@@ -115,6 +119,7 @@ class Poses:
         return cls(
             np.zeros((0, skeleton.NUM_KEYPOINTS, 2), np.float32),
             np.zeros((0, skeleton.NUM_KEYPOINTS), np.float32),
+            np.zeros((0, 4), np.float32),
             np.zeros((0, 4), np.float32),
             np.zeros(0, np.float32),
             np.zeros(0, np.int64),
@@ -129,6 +134,7 @@ class Poses:
             self.xy[index],
             self.score[index],
             self.box_xyxy[index],
+            self.face_xyxy[index],
             float(self.person_score[index]),
             None if track_id < 0 else track_id,
         )

@@ -13,6 +13,7 @@ from hprnet_rt.heads import ModelSpec
 __all__ = ["average_flipped"]
 
 FloatArray = npt.NDArray[np.float32]
+_HALF = np.float32(0.5)
 _SIZES = ("wh", "wh_face")
 
 
@@ -46,11 +47,11 @@ def average_flipped(
     result = dict(heads)
     for name in _SIZES:
         if name in result:
-            result[name] = (heads[name] + back[name]) / 2
-    result["hm"] = (_probability(heads["hm"]) + _probability(back["hm"])) / 2
-    result["hm_hp"] = (_probability(heads["hm_hp"]) + _probability(back["hm_hp"])[:, partner]) / 2
+            result[name] = (heads[name] + back[name]) * _HALF
+    result["hm"] = (_probability(heads["hm"]) + _probability(back["hm"])) * _HALF
+    result["hm_hp"] = (_probability(heads["hm_hp"]) + _probability(back["hm_hp"])[:, partner]) * _HALF
     batch, channels, height, width = heads["hps"].shape
     offsets = back["hps"].reshape(batch, channels // 2, 2, height, width)[:, partner]
     offsets = offsets * np.array([-1, 1], np.float32).reshape(1, 1, 2, 1, 1)
-    result["hps"] = (heads["hps"] + offsets.reshape(heads["hps"].shape)) / 2
+    result["hps"] = (heads["hps"] + offsets.reshape(heads["hps"].shape)) * _HALF
     return result

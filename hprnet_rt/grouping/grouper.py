@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from hprnet_rt.errors import UsageError
+from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import kernels
+from hprnet_rt.grouping.released import RELEASED_FLOOR, RELEASED_REACH, group_as_released
 from hprnet_rt.heads import ModelSpec, PeakLayout
 from hprnet_rt.types import Peaks, Poses
 
-__all__ = ["Grouper", "GroupingOptions"]
+__all__ = ["MATCHINGS", "Grouper", "GroupingOptions"]
+
+FloatArray = npt.NDArray[np.float32]
+
+MATCHINGS: Final = ("one-to-one", "released")
+"""Ways to share peaks out among people."""
 
 _CANDIDATE = 0.05  # least centre score of a row that is looked at
 _KERNEL_FIELDS = (
@@ -32,17 +40,26 @@ class GroupingOptions:
         peak_threshold: joint and part peaks that score less serve nobody (paper: 0.1). With the shipped
             weights, mean OKS on 165 hand-labelled people was .827 at 0.1, .836 at 0.2 and .839 at 0.3.
         reach: how far a peak may lie from the regressed point, in units of the box's longer side (paper).
+        matching: "one-to-one" shares part peaks out so that none serves two people. "released" repeats the
+            released code point for point, its mistaken faces and hands included, for comparison: a
+            person's score is the centre's alone, everyone in rank order is a person, and peaks serve by
+            the released constants (more than 0.1, 0.3 of the longer side), whatever `peak_threshold` and
+            `reach` say. See `released.group_as_released`.
     """
 
     person_threshold: float = 0.3
     peak_threshold: float = 0.3
     reach: float = 0.3
+    matching: str = "one-to-one"
 
     def __post_init__(self) -> None:
         for name in ("person_threshold", "peak_threshold"):
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
                 raise UsageError(f"{name} is a score between 0 and 1, got {value}")
+        if self.matching not in MATCHINGS:
+            choices = " or ".join(map(repr, MATCHINGS))
+            raise UsageError(f"matching is {choices}, got {self.matching!r}")
 
 
 class Grouper:
@@ -50,7 +67,7 @@ class Grouper:
 
     Args:
         spec: the network that the peaks come from.
-        options: thresholds.
+        options: thresholds, and who gets which peak.
     """
 
     def __init__(self, spec: ModelSpec, options: GroupingOptions | None = None) -> None:
@@ -63,18 +80,23 @@ class Grouper:
         self._keypoint_of_joint = np.array(
             [p if p >= 0 and trained[p] else -1 for p in spec.keypoint_of_joint], np.int64
         )
-        parts = [
-            (
-                spec.joint(part.center),
-                first[f"{part.name}_peak"],
-                first[f"{part.name}_regressed"],
-                part.keypoints.start,
-                part.num_keypoints,
+        parts = []
+        for part in spec.parts:
+            if not trained[part.keypoints.start]:
+                continue
+            sized = part.name == "face" and part.size_head is not None
+            parts.append(
+                (
+                    spec.joint(part.center),
+                    first[f"{part.name}_peak"],
+                    first[f"{part.name}_regressed"],
+                    part.keypoints.start,
+                    part.num_keypoints,
+                    first[f"{part.name}_peak_wh"] if sized else -1,
+                    first[f"{part.name}_regressed_wh"] if sized else -1,
+                )
             )
-            for part in spec.parts
-            if trained[part.keypoints.start]
-        ]
-        self._parts = np.array(parts, np.int64).reshape(-1, 5)
+        self._parts = np.array(parts, np.int64).reshape(-1, 7)
         self._compile()
 
     def _compile(self) -> None:
@@ -83,21 +105,38 @@ class Grouper:
         self(Peaks(packed, self._layout, Letterbox.fit((64, 64), (64, 64))))
 
     def __call__(self, peaks: Peaks) -> Poses:
-        """Everyone who scores at least the threshold, strongest first."""
-        options = self.options
-        person_score, xy, score, box = kernels.group(
-            peaks.packed,
-            self._fields,
-            self._keypoint_of_joint,
-            self._parts,
-            options.reach,
-            options.peak_threshold,
-            _CANDIDATE,
-            options.person_threshold,
-        )
-        if not len(person_score):
-            return Poses.empty()
-        scale, shift = peaks.letterbox.cells_to_image(self.spec.stride_px)
-        height, width = peaks.letterbox.image_hw
-        kernels.to_image(xy, box, scale, shift, width, height)
-        return Poses(xy, score, box, person_score, np.full(len(person_score), -1, np.int64))
+        """Everyone who scores at least the threshold, strongest first, in image pixels.
+
+        Boxes end at the image's border.
+        """
+        poses = self.in_cells(peaks.packed)
+        if len(poses):
+            scale, shift = peaks.letterbox.cells_to_image(self.spec.stride_px)
+            height, width = peaks.letterbox.image_hw
+            kernels.to_image(poses.xy, poses.box_xyxy, poses.face_xyxy, scale, shift, width, height)
+        return poses
+
+    def in_cells(self, packed: FloatArray) -> Poses:
+        """Everyone who scores at least the threshold, strongest first, in output cells.
+
+        Args:
+            packed: (K, layout width), see `PeakLayout`.
+
+        Returns:
+            people whose positions are in output cells; their boxes may reach beyond the map.
+
+        Raises:
+            ShapeError: packed is not of this network.
+        """
+        if packed.ndim != 2 or packed.shape[1] != self._layout.width:
+            raise ShapeError(f"peaks are (K, {self._layout.width}), got {packed.shape}")
+        options, table = self.options, (self._fields, self._keypoint_of_joint, self._parts)
+        threshold = options.person_threshold
+        if options.matching == "released":
+            grouped = group_as_released(packed, *table, RELEASED_REACH, RELEASED_FLOOR, threshold)
+        else:
+            grouped = kernels.group(
+                packed, *table, options.reach, options.peak_threshold, _CANDIDATE, threshold
+            )
+        person_score, xy, score, box, face = grouped
+        return Poses(xy, score, box, face, person_score, np.full(len(person_score), -1, np.int64))

@@ -1,39 +1,35 @@
 """The compiled loops of grouping. Positions are in output cells, x before y.
 
-Every kernel has a slow plain twin in tests/oracles. They release the GIL and are cached on disk.
+Every kernel has a slow plain twin in tests/oracles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt import skeleton
+from hprnet_rt.grouping.assignment import assign
+from hprnet_rt.grouping.compiled import kernel
 
-__all__ = ["assign", "distinct", "group", "match_joints", "match_part", "to_image", "without_repeats"]
+__all__ = [
+    *("assign", "distinct", "group", "match_joints", "match_part", "read_people", "surround"),
+    *("to_image", "without_repeats"),
+]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 _BESIDE = 1.5  # cells
 _SAME_POINT = 0.05  # of the larger person's longer side
 _KEYPOINTS = skeleton.NUM_KEYPOINTS
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def _kernel(function: _Function) -> _Function:
-    return cast(_Function, numba.njit(cache=True, nogil=True)(function))
-
-
-@_kernel
+@kernel
 def _admits(x: float, y: float, box: FloatArray) -> bool:
     return bool(box[0] <= x <= box[2] and box[1] <= y <= box[3])
 
 
-@_kernel
+@kernel
 def _repeats(xy: FloatArray, k: int, count: int) -> bool:
     """Whether point k lies beside one of the first `count` points: a tie, which NMS lets through."""
     for i in range(count):
@@ -42,7 +38,7 @@ def _repeats(xy: FloatArray, k: int, count: int) -> bool:
     return False
 
 
-@_kernel
+@kernel
 def distinct(cells: FloatArray) -> IntArray:
     """Rows of `cells` (N, 2) that are not neighbours of an earlier row.
 
@@ -57,7 +53,7 @@ def distinct(cells: FloatArray) -> IntArray:
     return kept[:count]
 
 
-@_kernel
+@kernel
 def match_joints(
     regressed: FloatArray,
     regressed_score: FloatArray,
@@ -66,21 +62,28 @@ def match_joints(
     box: FloatArray,
     reach: FloatArray,
     floor: float,
+    nearest_only: bool,
     xy: FloatArray,
     score: FloatArray,
-) -> None:
+) -> IntArray:
     """Give each person the nearest peak of every joint, or the regressed point.
 
     A peak serves a person when it scores at least `floor`, lies in the person's box and within `reach`
-    of the regressed point (paper, section 3.1). A regressed point outside the map stays absent.
+    of the regressed point (paper, section 3.1). A regressed point outside the map stays absent. Of two
+    peaks equally near, the stronger one is taken.
 
     Args:
         regressed: (N, J, 2); regressed_score: (N, J), the heat-map there, 0 outside the map.
         peak_xy: (K, J, 2); peak_score: (K, J), strongest first.
         box: (N, 4) xyxy; reach: (N,).
+        nearest_only: look at the very nearest peak alone, in the box or not, as the released code does.
         xy: (N, J, 2), filled with NaN, written; score: (N, J), filled with 0, written.
+
+    Returns:
+        (N, J) rank of the peak that each joint took, -1 for none.
     """
     ranks = peak_xy.shape[0]
+    peak_of = np.full(regressed_score.shape, -1, np.int64)
     column = np.empty((ranks, 2), np.float32)  # one joint's peaks, side by side in memory
     for j in range(regressed.shape[1]):
         peaks = 0
@@ -94,88 +97,21 @@ def match_joints(
                 dx, dy = column[k, 0] - x, column[k, 1] - y
                 distance = dx * dx + dy * dy
                 nearer = distance < best_distance or (best < 0 and distance == best_distance)
-                if nearer and _admits(column[k, 0], column[k, 1], box[n]):
+                if nearer and (nearest_only or _admits(column[k, 0], column[k, 1], box[n])):
                     best, best_distance = k, distance
+            if nearest_only and best >= 0 and not _admits(column[best, 0], column[best, 1], box[n]):
+                best = -1
+            peak_of[n, j] = best
             if best >= 0:
                 xy[n, j, 0], xy[n, j, 1] = column[best, 0], column[best, 1]
                 score[n, j] = peak_score[best, j]
             elif regressed_score[n, j] > 0.0:
                 xy[n, j, 0], xy[n, j, 1] = x, y
                 score[n, j] = regressed_score[n, j]
+    return peak_of
 
 
-@_kernel
-def assign(cost: FloatArray) -> IntArray:
-    """Cheapest assignment of rows to columns where leaving a row alone costs 1.
-
-    Args:
-        cost: (N, K); a cost of 1 or more is never taken.
-
-    Returns:
-        (N,) column of each row, -1 for none; no column twice.
-
-    Source: Kuhn's Hungarian method with shortest augmenting paths (Jonker and Volgenant, 1987).
-    """
-    rows, real = cost.shape
-    result = np.full(rows, -1, np.int64)
-    taken = np.zeros(real, np.bool_)
-    clash = False
-    for i in range(rows):  # when every row's own best column is free, that is the optimum
-        best, best_cost = -1, 1.0
-        for j in range(real):
-            if cost[i, j] < best_cost:
-                best, best_cost = j, cost[i, j]
-        result[i] = best
-        if best >= 0:
-            clash = clash or taken[best]
-            taken[best] = True
-    if not clash:
-        return result
-
-    columns = real + rows  # a column for each row that stays alone
-    row_price = np.zeros(rows + 1)
-    column_price = np.zeros(columns + 1)
-    row_of = np.zeros(columns + 1, np.int64)  # 1-based; column 0 starts each path
-    for i in range(1, rows + 1):
-        row_of[0] = i
-        slack = np.full(columns + 1, np.inf)
-        came_from = np.zeros(columns + 1, np.int64)
-        visited = np.zeros(columns + 1, np.bool_)
-        column = 0
-        while row_of[column] != 0:
-            visited[column] = True
-            row, nearest, step = row_of[column], 0, np.inf
-            for j in range(1, columns + 1):
-                if visited[j]:
-                    continue
-                price = 1.0
-                if j <= real and cost[row - 1, j - 1] < 1.0:
-                    price = cost[row - 1, j - 1]
-                reduced = price - row_price[row] - column_price[j]
-                if reduced < slack[j]:
-                    slack[j] = reduced
-                    came_from[j] = column
-                if slack[j] < step:
-                    nearest, step = j, slack[j]
-            for j in range(columns + 1):
-                if visited[j]:
-                    row_price[row_of[j]] += step
-                    column_price[j] -= step
-                else:
-                    slack[j] -= step
-            column = nearest
-        while column != 0:
-            row_of[column] = row_of[came_from[column]]
-            column = came_from[column]
-    result[:] = -1
-    for j in range(1, real + 1):
-        row = row_of[j]
-        if row > 0 and cost[row - 1, j - 1] < 1.0:
-            result[row - 1] = j - 1
-    return result
-
-
-@_kernel
+@kernel
 def match_part(
     center: FloatArray,
     center_score: FloatArray,
@@ -188,7 +124,7 @@ def match_part(
     floor: float,
     xy: FloatArray,
     score: FloatArray,
-) -> None:
+) -> IntArray:
     """Give each person the points of one part; no part peak serves two people.
 
     Peaks are admitted as in `match_joints`; among the admitted ones the assignment with the least total
@@ -201,6 +137,9 @@ def match_part(
         at_peak: (K, 2P) points read at each peak; at_regressed: (N, 2P) at each regressed centre.
         box: (N, 4) xyxy; reach: (N,).
         xy: (N, P, 2), filled with NaN, written; score: (N, P), filled with 0, written.
+
+    Returns:
+        (N,) rank of the peak that each person took, -1 for none.
     """
     people, peaks = box.shape[0], 0
     while peaks < peak_score.shape[0] and peak_score[peaks] >= floor:
@@ -226,9 +165,10 @@ def match_part(
             else:
                 xy[n, i, 0], xy[n, i, 1] = at_regressed[n, 2 * i], at_regressed[n, 2 * i + 1]
             score[n, i] = own
+    return peak_of
 
 
-@_kernel
+@kernel
 def without_repeats(order: IntArray, xy: FloatArray, wanted: IntArray, size: FloatArray) -> IntArray:
     """Leave out people who are a stronger person again, found at a second centre.
 
@@ -267,7 +207,45 @@ def without_repeats(order: IntArray, xy: FloatArray, wanted: IntArray, size: Flo
     return kept[:count]
 
 
-@_kernel
+@kernel
+def surround(box: FloatArray, x: float, y: float, width: float, height: float) -> None:
+    """Write the corners xyxy of a box of this size around (x, y) into `box` (4,)."""
+    box[0], box[2] = x - width / 2, x + width / 2
+    box[1], box[3] = y - height / 2, y + height / 2
+
+
+@kernel
+def read_people(
+    packed: FloatArray, rows: IntArray, fields: IntArray, joints: int, least_side: float
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """What some rows of a packed output say of their people.
+
+    Args:
+        packed, fields: as in `group`; rows: (N,).
+        joints: J, the network's.
+        least_side: a box narrower than this is this wide, and as to its height.
+
+    Returns:
+        box (N, 4) xyxy, its longer side (N,), regressed joints (N, J, 2), the heat-map there (N, J).
+    """
+    _, cell, offset, size_at, at_joint, at_score, _, _ = fields
+    count = len(rows)
+    box = np.empty((count, 4), np.float32)
+    size = np.empty(count, np.float32)
+    regressed = np.empty((count, joints, 2), np.float32)
+    regressed_score = np.empty((count, joints), np.float32)
+    for n in range(count):
+        row = packed[rows[n]]
+        width, height = max(row[size_at], least_side), max(row[size_at + 1], least_side)
+        surround(box[n], row[cell] + row[offset], row[cell + 1] + row[offset + 1], width, height)
+        size[n] = max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
+        for j in range(joints):
+            regressed[n, j, 0], regressed[n, j, 1] = row[at_joint + 2 * j], row[at_joint + 2 * j + 1]
+            regressed_score[n, j] = row[at_score + j]
+    return box, size, regressed, regressed_score
+
+
+@kernel
 def group(
     packed: FloatArray,
     fields: IntArray,
@@ -277,7 +255,7 @@ def group(
     floor: float,
     candidate: float,
     threshold: float,
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
     """Group one packed output (see `PeakLayout`): all the loops of a frame in one call.
 
     A person's score is the geometric mean of the centre's score and the mean of the wanted joints'. Parts
@@ -288,44 +266,34 @@ def group(
         fields: first columns of person_score, person_cell, person_offset, person_wh, joint_regressed,
             joint_regressed_score, peak_score, peak_xy.
         keypoint_of_joint: (J,) index among the 133 points, -1 for a joint that is not wanted.
-        parts: (parts, 5): centre joint, first column at peaks, first column at regressed centres, first
-            keypoint, number of keypoints.
+        parts: (parts, 7): centre joint, first column at peaks, first column at regressed centres, first
+            keypoint, number of keypoints, first column of the face's size at peaks and at regressed
+            centres; -1 for a part that is no face or whose size is not known.
         reach_of_size: reach in units of the box's longer side.
         floor: least score of a peak.
         candidate: least score of a person's centre.
         threshold: least score of a person.
 
     Returns:
-        person score (N,), xy (N, 133, 2) with NaN where absent, score (N, 133), box (N, 4) xyxy,
-        strongest first.
+        person score (N,), xy (N, 133, 2) with NaN where absent, score (N, 133), box (N, 4) xyxy, face box
+        (N, 4) xyxy with NaN where the face is absent or has no size; strongest first.
     """
     ranks, joints = packed.shape[0], keypoint_of_joint.shape[0]
-    center, cell, offset, size_at, at_joint, at_score, at_peak_score, at_peak = fields
+    center, cell, at_peak_score, at_peak = fields[0], fields[1], fields[6], fields[7]
     candidates = 0
     while candidates < ranks and packed[candidates, center] >= candidate:
         candidates += 1
     rows = distinct(packed[:candidates, cell : cell + 2])
     count = len(rows)
-    box = np.empty((count, 4), np.float32)
-    size = np.empty(count, np.float32)
-    regressed = np.empty((count, joints, 2), np.float32)
-    regressed_score = np.empty((count, joints), np.float32)
-    for n in range(count):
-        row = packed[rows[n]]
-        for axis in range(2):
-            middle = row[cell + axis] + row[offset + axis]
-            half = max(row[size_at + axis], np.float32(0.0)) / 2
-            box[n, axis], box[n, axis + 2] = middle - half, middle + half
-        size[n] = max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
-        for j in range(joints):
-            regressed[n, j, 0], regressed[n, j, 1] = row[at_joint + 2 * j], row[at_joint + 2 * j + 1]
-            regressed_score[n, j] = row[at_score + j]
+    box, size, regressed, regressed_score = read_people(packed, rows, fields, joints, 0.0)
     reach = (reach_of_size * size).astype(np.float32)
     peak_score = packed[:, at_peak_score : at_peak_score + joints]
     peak_xy = packed[:, at_peak : at_peak + 2 * joints].copy().reshape(ranks, joints, 2)
     joint_xy = np.full((count, joints, 2), np.nan, np.float32)
     joint_score = np.zeros((count, joints), np.float32)
-    match_joints(regressed, regressed_score, peak_xy, peak_score, box, reach, floor, joint_xy, joint_score)
+    match_joints(
+        regressed, regressed_score, peak_xy, peak_score, box, reach, floor, False, joint_xy, joint_score
+    )
 
     wanted = np.nonzero(keypoint_of_joint >= 0)[0]
     weighed = np.zeros(count, np.float32)
@@ -347,9 +315,10 @@ def group(
             keypoint, m = keypoint_of_joint[known], order[n]
             xy[n, keypoint, 0], xy[n, keypoint, 1] = joint_xy[m, known, 0], joint_xy[m, known, 1]
             score[n, keypoint] = joint_score[m, known]
+    face = np.full((people, 4), np.nan, np.float32)
     for p in range(parts.shape[0]):
-        joint, first_peak, first_regressed, first, points = parts[p]
-        match_part(
+        joint, first_peak, first_regressed, first, points, peak_size, regressed_size = parts[p]
+        peak_of = match_part(
             regressed[:, joint],
             regressed_score[:, joint],
             peak_xy[:, joint],
@@ -362,17 +331,31 @@ def group(
             xy[:, first : first + points],
             score[:, first : first + points],
         )
-    return weighed[order], xy, score, box
+        for n in range(people):
+            if peak_size < 0 or score[n, first] <= 0.0:
+                continue
+            middle, size_of = regressed[n, joint], packed[rows[order[n]], regressed_size:]
+            if peak_of[n] >= 0:
+                middle, size_of = peak_xy[peak_of[n], joint], packed[peak_of[n], peak_size:]
+            if size_of[0] > 0.0 and size_of[1] > 0.0:
+                surround(face[n], middle[0], middle[1], size_of[0], size_of[1])
+    return weighed[order], xy, score, box, face
 
 
-@_kernel
+@kernel
 def to_image(
-    xy: FloatArray, box: FloatArray, scale: FloatArray, shift: FloatArray, width: int, height: int
+    xy: FloatArray,
+    box: FloatArray,
+    face: FloatArray,
+    scale: FloatArray,
+    shift: FloatArray,
+    width: int,
+    height: int,
 ) -> None:
-    """From cells to image pixels, in place; boxes end at the image's border.
+    """From cells to image pixels, in place; boxes end at the image's border, NaN stays NaN.
 
     Args:
-        xy: (N, P, 2); box: (N, 4) xyxy.
+        xy: (N, P, 2); box, face: (N, 4) xyxy.
         scale, shift: (2,), from `Letterbox.cells_to_image`.
         width, height: of the image.
     """
@@ -384,3 +367,7 @@ def to_image(
             for corner in (axis, axis + 2):
                 at = box[n, corner] * scale[axis] + shift[axis]
                 box[n, corner] = min(max(at, np.float32(0.0)), border)
+                at = face[n, corner] * scale[axis] + shift[axis]
+                if at == at:  # not NaN
+                    at = min(max(at, np.float32(0.0)), border)
+                face[n, corner] = at

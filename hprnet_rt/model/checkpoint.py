@@ -44,8 +44,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             data: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ModelError(f"the checkpoint {path} does not exist") from error
-    except OSError as error:
-        raise ModelError(f"the checkpoint {path} cannot be read: {error.strerror or error}") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise ModelError(f"the checkpoint {path} cannot be read: {error.strerror}") from error
     except pickle.UnpicklingError as error:
         if "Weights only load failed" in str(error) and "GLOBAL" in str(error):
             raise ModelError(

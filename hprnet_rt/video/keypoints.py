@@ -20,23 +20,26 @@ _FLUSH_FRAMES = 30
 
 
 def _people(poses: Poses) -> list[dict[str, Any]]:
-    """Plain lists; positions to 0.01 px, scores to 0.0001, absent points None."""
+    """Plain lists; positions to 0.01 px, scores to 0.0001, absent points None, no face box where unknown."""
     xy = np.round(poses.xy.astype(np.float64), 2).tolist()
     scores = np.round(poses.score.astype(np.float64), 4).tolist()
     boxes = np.round(poses.box_xyxy.astype(np.float64), 2).tolist()
+    faces = np.round(poses.face_xyxy.astype(np.float64), 2).tolist()
+    face_known = (~np.isnan(poses.face_xyxy[:, 0])).tolist()
     present = (~np.isnan(poses.xy[..., 0])).tolist()
     people = []
     for n in range(len(poses)):
         points = zip(xy[n], scores[n], present[n], strict=True)
         track_id = int(poses.track_id[n])
-        people.append(
-            {
-                "track_id": None if track_id < 0 else track_id,
-                "score": round(float(poses.person_score[n]), 4),
-                "box_xyxy": boxes[n],
-                "keypoints": [[x, y, score] if there else None for (x, y), score, there in points],
-            }
-        )
+        person: dict[str, Any] = {
+            "track_id": None if track_id < 0 else track_id,
+            "score": round(float(poses.person_score[n]), 4),
+            "box_xyxy": boxes[n],
+            "keypoints": [[x, y, score] if there else None for (x, y), score, there in points],
+        }
+        if face_known[n]:
+            person["face_xyxy"] = faces[n]
+        people.append(person)
     return people
 
 

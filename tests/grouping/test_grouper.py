@@ -1,21 +1,17 @@
-import dataclasses
-
 import numpy as np
 import pytest
 
-from hprnet_rt.errors import UsageError
+from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import Grouper, GroupingOptions, kernels
 from hprnet_rt.heads import HPRNET_MOBILE, PeakLayout
 from hprnet_rt.skeleton import PARTS
 from hprnet_rt.types import Peaks
+from tests.grouping.scenes import ALL_TRAINED, CELLS, WHOLE_BODY_SPECS, K, random_peaks
 from tests.oracles import grouping as oracle
 
-ALL_TRAINED = dataclasses.replace(HPRNET_MOBILE, trained=tuple(PARTS))
 LAYOUT = PeakLayout.of(ALL_TRAINED)
 COLUMNS = LAYOUT.columns
-K = 32
-CELLS = 96
 WHOLE_INPUT = Letterbox.fit((4 * CELLS, 4 * CELLS), (4 * CELLS, 4 * CELLS))
 
 
@@ -24,64 +20,32 @@ def grouper():
     return Grouper(ALL_TRAINED, GroupingOptions(person_threshold=0.0))
 
 
-def scene(people: int, seed: int) -> np.ndarray:
-    """Imaginary peaks: people anywhere, joints near where they are regressed, parts contested."""
-    rng = np.random.default_rng(seed)
-    packed = np.zeros((K, LAYOUT.width), np.float32)
-    joints = ALL_TRAINED.num_joints
-    grid = rng.permutation((CELLS // 4) ** 2)[:K]
-    cells = np.stack((grid % (CELLS // 4), grid // (CELLS // 4)), axis=1) * 4
-    packed[:people, COLUMNS["person_score"]] = np.sort(rng.uniform(0.3, 1, (people, 1)), axis=0)[::-1]
-    packed[:, COLUMNS["person_cell"]] = cells
-    packed[:, COLUMNS["person_offset"]] = rng.uniform(0, 1, (K, 2))
-    packed[:, COLUMNS["person_wh"]] = rng.uniform(8, 60, (K, 2))
-    regressed = cells[:, None] + rng.normal(0, 9, (K, joints, 2))
-    packed[:, COLUMNS["joint_regressed"]] = regressed.reshape(K, -1)
-    inside = ((regressed >= 0) & (regressed < CELLS)).all(axis=2)
-    packed[:, COLUMNS["joint_regressed_score"]] = inside * rng.uniform(0.01, 0.2, (K, joints))
-    order = np.array([rng.permutation(K) for _ in range(joints)]).T
-    near = np.take_along_axis(regressed, order[..., None], axis=0) + rng.normal(0, 2, (K, joints, 2))
-    packed[:, COLUMNS["peak_xy"]] = near.reshape(K, -1)
-    scores = np.sort(rng.uniform(0, 1, (K, joints)), axis=0)[::-1]
-    packed[:, COLUMNS["peak_score"]] = scores
-    for name in ("face", "left_hand", "right_hand"):
-        for where in ("peak", "regressed"):
-            columns = COLUMNS[f"{name}_{where}"]
-            packed[:, columns] = rng.uniform(0, CELLS, (K, columns.stop - columns.start))
-    return packed
-
-
 @pytest.mark.parametrize("seed", range(12))
-def test_grouping_equals_the_plain_rule(seed):
+@pytest.mark.parametrize("spec", WHOLE_BODY_SPECS, ids=lambda spec: spec.name)
+def test_grouping_equals_the_plain_rule(spec, seed):
     people = (1, 2, 5, 20)[seed % 4]
-    packed = scene(people, seed)
-    spec, options = ALL_TRAINED, GroupingOptions()
-    fields = np.array(
-        [
-            COLUMNS[name].start
-            for name in (
-                *("person_score", "person_cell", "person_offset", "person_wh"),
-                *("joint_regressed", "joint_regressed_score", "peak_score", "peak_xy"),
-            )
-        ]
-    )
-    parts = np.array(
-        [
-            (
-                spec.joint(part.center),
-                COLUMNS[f"{part.name}_peak"].start,
-                COLUMNS[f"{part.name}_regressed"].start,
-                part.keypoints.start,
-                part.num_keypoints,
-            )
-            for part in spec.parts
-        ]
-    )
-    joints = np.array(spec.keypoint_of_joint)
-    grouped = kernels.group(packed, fields, joints, parts, options.reach, options.peak_threshold, 0.05, 0.0)
+    packed = random_peaks(people, seed, spec)
+    options = GroupingOptions(person_threshold=0.0)
+    poses = Grouper(spec, options).in_cells(packed)
+    grouped = (poses.person_score, poses.xy, poses.score, poses.box_xyxy, poses.face_xyxy)
     plain = oracle.group(packed, spec, people, options.reach, options.peak_threshold)
     for ours, theirs in zip(grouped, plain, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)  # cells; float32 against float64
+
+
+@pytest.mark.parametrize("spec", [s for s in WHOLE_BODY_SPECS if s.parts], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("seed", range(20))
+def test_no_part_peak_serves_two_people(spec, seed):
+    packed = random_peaks(20, seed, spec)  # the points of each peak are like no other's
+    poses = Grouper(spec, GroupingOptions(person_threshold=0.0, peak_threshold=0.1)).in_cells(packed)
+    columns = PeakLayout.of(spec).columns
+    for part in spec.parts:
+        at_peaks = packed[:, columns[f"{part.name}_peak"]].reshape(K, -1, 2)
+        taken = [
+            k for points in poses.xy[:, part.keypoints] for k in range(K) if (points == at_peaks[k]).all()
+        ]
+        assert len(taken) > 2
+        assert len(set(taken)) == len(taken)
 
 
 def test_assignment_is_as_cheap_as_scipys_and_never_shares_a_peak():
@@ -153,7 +117,7 @@ def test_a_part_whose_centre_is_outside_the_map_is_absent_not_zero(grouper):
 
 def test_points_are_absent_exactly_where_their_score_is_zero(grouper):
     for seed in range(5):
-        poses = grouper(Peaks(scene(10, seed), LAYOUT, WHOLE_INPUT))
+        poses = grouper(Peaks(random_peaks(10, seed), LAYOUT, WHOLE_INPUT))
         assert (np.isnan(poses.xy).any(axis=2) == (poses.score == 0)).all()
 
 
@@ -175,17 +139,48 @@ def test_a_second_centre_on_one_body_is_the_same_person_and_a_close_neighbour_is
 
 def test_untrained_parts_are_absent():
     body_only = Grouper(HPRNET_MOBILE, GroupingOptions(person_threshold=0.0))
-    poses = body_only(Peaks(scene(3, 0), LAYOUT, WHOLE_INPUT))
+    poses = body_only(Peaks(random_peaks(3, 0), LAYOUT, WHOLE_INPUT))
     assert len(poses) == 3
     assert not np.isnan(poses.xy[:, :17]).all()
     assert np.isnan(poses.xy[:, 17:]).all()
 
 
 def test_people_come_strongest_first_and_the_threshold_holds(grouper):
-    all_scores = grouper(Peaks(scene(20, 3), LAYOUT, WHOLE_INPUT)).person_score
+    all_scores = grouper(Peaks(random_peaks(20, 3), LAYOUT, WHOLE_INPUT)).person_score
     assert (np.diff(all_scores) <= 0).all()
     strict = Grouper(ALL_TRAINED, GroupingOptions(person_threshold=float(all_scores[9])))
-    assert len(strict(Peaks(scene(20, 3), LAYOUT, WHOLE_INPUT))) == 10
+    assert len(strict(Peaks(random_peaks(20, 3), LAYOUT, WHOLE_INPUT))) == 10
+
+
+def test_a_face_box_lies_around_the_face_and_ends_at_the_border_of_the_image(grouper):
+    packed = two_people()
+    packed[:, COLUMNS["face_peak_wh"]] = (6, 80)
+    poses = grouper(Peaks(packed, LAYOUT, WHOLE_INPUT))
+    left = min(poses, key=lambda person: person.box_xyxy[0])
+    np.testing.assert_allclose(left.face_xyxy, (4 * 17, 0, 4 * 23, 4 * 69))
+
+
+def test_a_face_box_is_unknown_without_a_face_or_a_size(grouper):
+    packed = two_people()
+    packed[0, COLUMNS["face_peak_wh"]] = (6, 8)
+    packed[1, COLUMNS["face_peak_wh"]] = (6, -8)
+    known = {p.xy[30, 0]: ~np.isnan(p.face_xyxy).any() for p in grouper(Peaks(packed, LAYOUT, WHOLE_INPUT))}
+    assert known == {240: True, 80: False}
+    packed[:, COLUMNS["peak_score"]] = packed[:, COLUMNS["joint_regressed_score"]] = 0
+    packed[:, COLUMNS["face_regressed_wh"]] = 5
+    assert np.isnan(grouper(Peaks(packed, LAYOUT, WHOLE_INPUT)).face_xyxy).all()
+    body_only = Grouper(HPRNET_MOBILE, GroupingOptions(person_threshold=0.0))
+    assert np.isnan(body_only(Peaks(random_peaks(3, 0), LAYOUT, WHOLE_INPUT)).face_xyxy).all()
+
+
+def test_peaks_of_another_network_are_refused(grouper):
+    with pytest.raises(ShapeError, match=f"{LAYOUT.width}.*\\(32, 7\\)"):
+        grouper.in_cells(np.zeros((32, 7), np.float32))
+
+
+def test_an_unknown_matching_is_refused_with_the_known_ones():
+    with pytest.raises(UsageError, match="'one-to-one' or 'released', got 'greedy'"):
+        GroupingOptions(matching="greedy")
 
 
 def test_a_threshold_that_is_no_score_is_refused():

@@ -11,11 +11,15 @@ def admitted(xy, box):
 
 
 def group(packed, spec: ModelSpec, people: int, reach_of_size: float, floor: float):
-    """Person score (N,), xy (N, 133, 2), score (N, 133), box (N, 4), in cells, of the first `people` rows."""
+    """Person score (N,), xy (N, 133, 2), score (N, 133), box and face box (N, 4), in cells.
+
+    Of the first `people` rows.
+    """
     layout, joints = PeakLayout.of(spec).columns, spec.num_joints
     ranks = len(packed)
     xy = np.full((people, 133, 2), np.nan)
     score = np.zeros((people, 133))
+    face = np.full((people, 4), np.nan)
     center = packed[:people, layout["person_cell"]] + packed[:people, layout["person_offset"]]
     size = np.maximum(packed[:people, layout["person_wh"]], 0)
     box = np.concatenate((center - size / 2, center + size / 2), axis=1)
@@ -40,7 +44,7 @@ def group(packed, spec: ModelSpec, people: int, reach_of_size: float, floor: flo
             elif regressed_score[n, j] > 0:
                 xy[n, keypoint], score[n, keypoint] = regressed[n, j], regressed_score[n, j]
     for part in spec.parts:
-        if part.name not in spec.trained:
+        if not spec.trained_keypoints[part.keypoints.start]:
             continue
         j = spec.joint(part.center)
         cost = np.ones((people, ranks + people))
@@ -54,6 +58,13 @@ def group(packed, spec: ModelSpec, people: int, reach_of_size: float, floor: flo
         rows, chosen = linear_sum_assignment(cost)
         for n, k in zip(rows, chosen, strict=True):
             points = (ranks, part.num_keypoints, 2)
+            if part.name == "face" and part.size_head:
+                served = k < ranks and cost[n, k] < 1
+                middle = peak_xy[k, j] if served else regressed[n, j]
+                where, row = ("peak", k) if served else ("regressed", n)
+                half = packed[row, layout[f"face_{where}_wh"]] / 2
+                if (half > 0).all() and (served or regressed_score[n, j] > 0):
+                    face[n] = *(middle - half), *(middle + half)
             if k < ranks and cost[n, k] < 1:
                 xy[n, part.keypoints] = packed[:, layout[f"{part.name}_peak"]].reshape(points)[k]
                 score[n, part.keypoints] = peak_score[k, j]
@@ -63,4 +74,4 @@ def group(packed, spec: ModelSpec, people: int, reach_of_size: float, floor: flo
     joints_of = [p for p in spec.keypoint_of_joint if p >= 0 and spec.trained_keypoints[p]]
     person_score = np.sqrt(packed[:people, layout["person_score"]][:, 0] * score[:, joints_of].mean(axis=1))
     order = np.argsort(-person_score, kind="stable")
-    return person_score[order], xy[order], score[order], box[order]
+    return person_score[order], xy[order], score[order], box[order], face[order]

@@ -11,6 +11,7 @@ def someone(xy, score=0.9, size=400.0):
         np.asarray(xy, np.float32),
         np.where(np.isnan(np.asarray(xy)[..., 0]), 0, score).astype(np.float32),
         np.tile(np.array([0, 0, size, size], np.float32), (n, 1)),
+        np.full((n, 4), np.nan, np.float32),
         np.full(n, 0.9, np.float32),
         np.full(n, -1, np.int64),
     )

@@ -1,0 +1,84 @@
+"""One peak for each person at the least total cost."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from hprnet_rt.grouping.compiled import kernel
+
+__all__ = ["assign"]
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+@kernel
+def assign(cost: FloatArray) -> IntArray:
+    """Cheapest assignment of rows to columns where leaving a row alone costs 1.
+
+    Args:
+        cost: (N, K); a cost of 1 or more is never taken.
+
+    Returns:
+        (N,) column of each row, -1 for none; no column twice.
+
+    Source: Kuhn's Hungarian method with shortest augmenting paths (Jonker and Volgenant, 1987).
+    """
+    rows, real = cost.shape
+    result = np.full(rows, -1, np.int64)
+    taken = np.zeros(real, np.bool_)
+    clash = False
+    for i in range(rows):  # when every row's own best column is free, that is the optimum
+        best, best_cost = -1, 1.0
+        for j in range(real):
+            if cost[i, j] < best_cost:
+                best, best_cost = j, cost[i, j]
+        result[i] = best
+        if best >= 0:
+            clash = clash or taken[best]
+            taken[best] = True
+    if not clash:
+        return result
+
+    columns = real + rows  # a column for each row that stays alone
+    row_price = np.zeros(rows + 1)
+    column_price = np.zeros(columns + 1)
+    row_of = np.zeros(columns + 1, np.int64)  # 1-based; column 0 starts each path
+    for i in range(1, rows + 1):
+        row_of[0] = i
+        slack = np.full(columns + 1, np.inf)
+        came_from = np.zeros(columns + 1, np.int64)
+        visited = np.zeros(columns + 1, np.bool_)
+        column = 0
+        while row_of[column] != 0:
+            visited[column] = True
+            row, nearest, step = row_of[column], 0, np.inf
+            for j in range(1, columns + 1):
+                if visited[j]:
+                    continue
+                price = 1.0
+                if j <= real and cost[row - 1, j - 1] < 1.0:
+                    price = cost[row - 1, j - 1]
+                reduced = price - row_price[row] - column_price[j]
+                if reduced < slack[j]:
+                    slack[j] = reduced
+                    came_from[j] = column
+                if slack[j] < step:
+                    nearest, step = j, slack[j]
+            for j in range(columns + 1):
+                if visited[j]:
+                    row_price[row_of[j]] += step
+                    column_price[j] -= step
+                else:
+                    slack[j] -= step
+            column = nearest
+        while column != 0:
+            row_of[column] = row_of[came_from[column]]
+            column = came_from[column]
+    result[:] = -1
+    for j in range(1, real + 1):
+        row = row_of[j]
+        if row > 0 and cost[row - 1, j - 1] < 1.0:
+            result[row - 1] = j - 1
+    return result
