@@ -25,7 +25,7 @@ def main() -> None:
     options = parser.parse_args()
     network = import_movenet(options.graph)
     export_onnx(network, options.out, k=K)
-    engine = EngineFile.describe(options.out, network.spec, K, SOURCE, LICENCE)
+    engine = EngineFile.describe(options.out, network.spec, K, SOURCE, LICENCE, bf16=True)
     print(f"{engine.path}: {engine.path.stat().st_size} bytes, SHA-256 {engine.sha256}")
 
 

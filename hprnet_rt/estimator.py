@@ -17,13 +17,13 @@ from hprnet_rt.geometry import Letterbox, input_hw_for, require_image
 from hprnet_rt.grouping import Grouper, GroupingOptions
 from hprnet_rt.heads import PeakLayout
 from hprnet_rt.types import Peaks, Poses
+from hprnet_rt.zoo.weights import engine_for
 
-__all__ = ["DEFAULT_INPUT_PX", "DEFAULT_MODEL", "PoseModel", "load"]
+__all__ = ["DEFAULT_MODEL", "PoseModel", "load"]
 
 _log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "hprnet-mobile"
-DEFAULT_INPUT_PX = 384
 _LIVE_ENGINES = 6  # compiled input sizes kept; a folder of photographs has a few aspect ratios
 
 
@@ -36,7 +36,7 @@ class PoseModel:
     Args:
         engine: the network.
         backend, precision, threads: see `create_backend`.
-        input_px: longer side of the input, a multiple of the network's `multiple_px`.
+        input_px: longer side of the input, a multiple of the network's `multiple_px`; its own when None.
         grouping: thresholds.
     """
 
@@ -47,9 +47,10 @@ class PoseModel:
         backend: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
-        input_px: int = DEFAULT_INPUT_PX,
+        input_px: int | None = None,
         grouping: GroupingOptions | None = None,
     ) -> None:
+        input_px = engine.spec.input_px if input_px is None else input_px
         input_hw_for((1, 1), input_px, engine.spec.multiple_px)
         self.engine = engine
         self.input_px = input_px
@@ -134,30 +135,34 @@ class PoseModel:
 def load(
     model: str | Path = DEFAULT_MODEL,
     *,
+    weights: str | Path | None = None,
     backend: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
-    input_px: int = DEFAULT_INPUT_PX,
+    input_px: int | None = None,
     threshold: float | None = None,
 ) -> PoseModel:
     """Open a model, ready to be called.
 
     Args:
-        model: a shipped model's name, or an .onnx file with its JSON beside it.
+        model: a network's name, or an .onnx file with its JSON beside it.
+        weights: a checkpoint of the network, converted at the first use; None takes what is on this machine.
         backend: "auto" (says in the log what it chose), "openvino" or "onnxruntime".
         precision: "auto", "fp32" or "bf16".
         threads: CPU threads of the engine; all cores when None.
-        input_px: longer side of the network's input; larger finds smaller people and takes longer.
+        input_px: longer side of the network's input, its own when None; larger finds smaller people and
+            takes longer.
         threshold: least person score; `GroupingOptions`' default when None.
 
     Raises:
-        UsageError: an unknown model, backend or setting.
+        UsageError: an unknown model, backend or setting, or no weights on this machine.
         ModelError: the model file is damaged.
-        BackendError: the backend cannot load it.
+        BackendError: the backend cannot load it, or packages for a conversion are missing.
+        OutputError: a converted checkpoint cannot be written to the cache.
     """
     grouping = GroupingOptions() if threshold is None else GroupingOptions(person_threshold=threshold)
     return PoseModel(
-        EngineFile.find(model),
+        engine_for(model, weights),
         backend=backend,
         precision=precision,
         threads=threads,

@@ -3,7 +3,18 @@
 import subprocess
 import sys
 
-BLOCKED = ("torch", "onnx", "onnxscript", "tensorrt", "pycuda", "scipy", "PySide6", "pyqtgraph")
+BLOCKED = (
+    "torch",
+    "onnx",
+    "onnxscript",
+    "gdown",
+    "filelock",
+    "tensorrt",
+    "pycuda",
+    "scipy",
+    "PySide6",
+    "pyqtgraph",
+)
 
 SCRIPT = f"""
 import sys

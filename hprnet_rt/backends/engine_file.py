@@ -12,7 +12,7 @@ from typing import Any
 from hprnet_rt.errors import ModelError, UsageError
 from hprnet_rt.heads import ModelSpec
 
-__all__ = ["EngineFile", "shipped_models"]
+__all__ = ["EngineFile", "sha256_of", "shipped_models"]
 
 _FORMAT = "hprnet-rt-engine/1"
 
@@ -29,7 +29,8 @@ def shipped_models() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _shipped_folder().glob("*.onnx")))
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -47,6 +48,7 @@ class EngineFile:
         k: people per image, and peaks per joint.
         sha256: of the ONNX file.
         source, licence: where the weights come from and on what terms.
+        bf16: running the network in bf16 was measured to cost no accuracy, so that "auto" may do it.
     """
 
     path: Path
@@ -55,6 +57,7 @@ class EngineFile:
     sha256: str
     source: str = ""
     licence: str = ""
+    bf16: bool = False
 
     @classmethod
     def find(cls, model: str | Path) -> EngineFile:
@@ -89,10 +92,11 @@ class EngineFile:
             raise ModelError(f"{sidecar} does not describe an engine of format {_FORMAT}")
         try:
             spec = ModelSpec.from_dict(data["spec"])
-            engine = cls(path, spec, int(data["k"]), data["sha256"], data["source"], data["licence"])
+            known = (data["sha256"], data["source"], data["licence"], bool(data["bf16"]))
+            engine = cls(path, spec, int(data["k"]), *known)
         except KeyError as error:
             raise ModelError(f"{sidecar} lacks {error}") from error
-        found = _sha256(path)
+        found = sha256_of(path)
         if found != engine.sha256:
             raise ModelError(
                 f"{path} is damaged or was replaced: its SHA-256 is {found[:12]}..., but {sidecar.name} says "
@@ -101,9 +105,11 @@ class EngineFile:
         return engine
 
     @classmethod
-    def describe(cls, path: Path, spec: ModelSpec, k: int, source: str, licence: str) -> EngineFile:
+    def describe(
+        cls, path: Path, spec: ModelSpec, k: int, source: str, licence: str, *, bf16: bool = False
+    ) -> EngineFile:
         """Write the sidecar of a freshly exported ONNX file."""
-        engine = cls(path, spec, k, _sha256(path), source, licence)
+        engine = cls(path, spec, k, sha256_of(path), source, licence, bf16)
         data: dict[str, Any] = {"format": _FORMAT, **dataclasses.asdict(engine), "spec": spec.to_dict()}
         del data["path"]
         path.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

@@ -21,7 +21,7 @@ from openvino.frontend.onnx import ConversionExtension
 from hprnet_rt.backends.engine_file import EngineFile
 from hprnet_rt.errors import BackendError, UsageError
 
-__all__ = ["create"]
+__all__ = ["create", "reader"]
 
 _CUT = ("feature", "hm", "hm_hp")  # tensor names, given by the export
 
@@ -40,6 +40,13 @@ def _deform_conv(node: NodeContext) -> list[openvino.Output]:
         sums, opset8.reshape(bias, per_channel, special_zero=False)
     ).outputs()
     return outputs
+
+
+def reader() -> openvino.Core:
+    """OpenVINO, able to read every network of this project."""
+    core = openvino.Core()
+    core.add_extension(ConversionExtension("DeformConv", _deform_conv))
+    return core
 
 
 def _named_outputs(model: openvino.Model) -> dict[str, openvino.Output]:
@@ -82,8 +89,7 @@ class _OpenVinoBackend:
     def __init__(self, engine: EngineFile, input_hw: tuple[int, int], precision: str, threads: int) -> None:
         self.spec = engine.spec
         self.input_hw = input_hw
-        core = openvino.Core()
-        core.add_extension(ConversionExtension("DeformConv", _deform_conv))
+        core = reader()
         options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
@@ -130,9 +136,9 @@ class _OpenVinoBackend:
 def create(
     engine: EngineFile, input_hw: tuple[int, int], precision: str, threads: int | None
 ) -> _OpenVinoBackend:
-    """See `create_backend`. "auto" precision is bf16 where the CPU computes in it, else fp32."""
+    """See `create_backend`. "auto" is bf16 where CPU and weights are known to bear it, else fp32."""
     has_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and not has_bf16:
         raise UsageError("this CPU does not compute in bf16; use --precision fp32 or auto")
-    native = "bf16" if precision == "bf16" or (precision == "auto" and has_bf16) else "f32"
+    native = "bf16" if precision == "bf16" or (precision == "auto" and has_bf16 and engine.bf16) else "f32"
     return _OpenVinoBackend(engine, input_hw, native, threads or os.cpu_count() or 1)

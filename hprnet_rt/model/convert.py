@@ -1,4 +1,4 @@
-"""A checkpoint to an engine file that runs without torch."""
+"""A checkpoint to an ONNX file that runs without torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from hprnet_rt.backends import EngineFile
 from hprnet_rt.model.checkpoint import load_checkpoint
 from hprnet_rt.model.create import create_model
 from hprnet_rt.model.export import export_onnx
@@ -14,25 +13,21 @@ from hprnet_rt.model.export import export_onnx
 __all__ = ["convert_checkpoint"]
 
 
-def convert_checkpoint(
-    name: str, checkpoint: Path, onnx_path: Path, *, k: int = 32, source: str = "", licence: str = ""
-) -> EngineFile:
-    """Write `onnx_path` and its JSON from a checkpoint of the network `name`.
+def convert_checkpoint(name: str, checkpoint: Path, onnx_path: Path, *, k: int = 32) -> None:
+    """Write `onnx_path` from a checkpoint of the network `name`.
 
     Args:
         name: of `SPECS`.
         checkpoint: a released file or one of `save_checkpoint`.
         onnx_path: what to write; its folder exists.
         k: people per image, and peaks per joint.
-        source, licence: of the weights, for the JSON.
 
     Raises:
         UsageError: there is no network of this name.
         ModelError: the checkpoint is damaged or of another network.
-        OutputError: the files cannot be written.
+        OutputError: the file cannot be written.
     """
     with torch.device("meta"):  # checks the name before a large file is read
         create_model(name)
     network = load_checkpoint(create_model(name), checkpoint)
     export_onnx(network, onnx_path, k=k)
-    return EngineFile.describe(onnx_path, network.spec, k, source, licence)

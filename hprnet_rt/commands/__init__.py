@@ -1,0 +1,1 @@
+"""The commands of `hprnet-rt`: each module adds its arguments and does its job."""

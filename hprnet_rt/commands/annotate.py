@@ -1,0 +1,233 @@
+"""`hprnet-rt annotate`: videos and images in, annotated ones and keypoints out."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from tqdm import tqdm
+
+from hprnet_rt.annotate import Report, annotate, shared_threads
+from hprnet_rt.backends import BACKENDS
+from hprnet_rt.backends.create import PRECISIONS
+from hprnet_rt.commands.console import DONE, FAILED, INTERRUPTED, Commands, complain, tell
+from hprnet_rt.errors import HprnetError, OutputError
+from hprnet_rt.estimator import DEFAULT_MODEL, PoseModel, load
+from hprnet_rt.grouping import GroupingOptions
+from hprnet_rt.heads import SPECS
+from hprnet_rt.jobs import AnnotateOptions, Job, plan
+from hprnet_rt.pipeline import Profiler, StageSummary
+from hprnet_rt.types import Estimated
+from hprnet_rt.video import MediaInfo, is_image
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command and its arguments."""
+    job = commands.add_parser(
+        "annotate",
+        help="videos and images in, annotated ones and keypoints out",
+        description="Draw skeletons on videos and images, and write the keypoints beside them as JSON lines.",
+    )
+    job.add_argument("inputs", nargs="+", metavar="INPUT", help="video, image, folder or glob pattern")
+    job.add_argument("-o", "--out", type=Path, required=True, help="folder, or a file for a single input")
+    job.add_argument("--no-video", action="store_true", help="write keypoints only")
+    job.add_argument("--no-keypoints", action="store_true", help="write pictures only")
+    job.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+    job.add_argument("--limit", type=int, metavar="N", help="at most N frames of each file")
+    job.add_argument(
+        "--threshold",
+        type=float,
+        default=GroupingOptions().person_threshold,
+        help="least score of a person, 0 to 1 (default %(default)s)",
+    )
+    job.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        help="a name that `hprnet-rt models` lists, or the path of an .onnx file (default %(default)s)",
+    )
+    job.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="a checkpoint (.pth) of --model, converted at the first use (default: those on this machine)",
+    )
+    job.add_argument(
+        "--backend",
+        default="auto",
+        help=f"auto, {', '.join(BACKENDS)} (default %(default)s, which says what it chose)",
+    )
+    job.add_argument("--precision", default="auto", help=f"{', '.join(PRECISIONS)} (default %(default)s)")
+    job.add_argument(
+        "--threads",
+        type=int,
+        help="CPU threads of the engine (default: all cores, or half of them beside an encoder)",
+    )
+    job.add_argument(
+        "--size",
+        type=int,
+        metavar="PX",
+        help="longer side of the network's input, a multiple of 32 (128 for hprnet-hourglass104); larger "
+        "finds smaller people and takes longer (default: the network's own, "
+        f"{SPECS[DEFAULT_MODEL].input_px} for {DEFAULT_MODEL}, 512 for the others)",
+    )
+    job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    job.set_defaults(run=_annotate)
+
+
+@contextmanager
+def _cancelled_by_signals() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C (or a polite kill) sets; the second one interrupts at once."""
+    cancelled = threading.Event()
+
+    def handler(number: int, _frame: FrameType | None) -> None:
+        cancelled.set()
+        signal.signal(number, signal.default_int_handler)
+
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield cancelled
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+class _Reporter:
+    """Progress on stderr, results on stdout."""
+
+    def __init__(self, quiet: bool, jobs: Sequence[Job]) -> None:
+        self._quiet = quiet
+        self._stills = sum(is_image(job.source) for job in jobs)
+        self._bar: tqdm[None] | None = None
+
+    def say(self, text: str) -> None:
+        if not self._quiet:
+            print(text, flush=True)
+
+    def started(self, info: MediaInfo, limit: int | None) -> None:
+        """Open a bar for a video; all stills share one."""
+        if is_image(info.path) and self._bar is not None:
+            return
+        total = self._stills if is_image(info.path) else info.frames
+        if limit is not None and total is not None and not is_image(info.path):
+            total = min(total, limit)
+        name = "images" if is_image(info.path) else info.path.name
+        self._bar = tqdm(
+            total=total,
+            desc=name,
+            unit=" frames",
+            file=sys.stderr,
+            disable=self._quiet or None,  # None: only on a terminal
+            dynamic_ncols=True,
+        )
+
+    def progress(self, _item: Estimated) -> None:
+        if self._bar is not None:
+            self._bar.update()
+
+    def finished(self, job: Job) -> None:
+        if self._bar is not None and not is_image(job.source):
+            self.close()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def result(self, report: Report) -> None:
+        rate = report.frames / report.seconds if report.seconds > 0 else 0.0
+        mean = report.people / report.frames if report.frames else 0.0
+        what = "stopped after " if report.cancelled else ""
+        self.say(
+            f"{report.job.source}: {what}{report.frames} frames, {report.people} people "
+            f"({mean:.1f} a frame, at most {report.most_people}), {rate:.1f} FPS"
+        )
+        for path in report.written:
+            self.say(f"  {'kept' if report.cancelled else 'wrote'} {path}")
+
+    def stages(self, summary: Sequence[StageSummary]) -> None:
+        self.say("stage        p50 ms  p95 ms")
+        for stage in summary:
+            self.say(f"{stage.name:<12} {stage.service_p50_ms:6.2f}  {stage.service_p95_ms:6.2f}")
+
+
+def _annotate(options: argparse.Namespace) -> int:
+    wanted = AnnotateOptions(
+        video=not options.no_video,
+        keypoints=not options.no_keypoints,
+        overwrite=options.overwrite,
+        limit=options.limit,
+    )
+    jobs = plan(options.inputs, options.out, wanted)
+    reporter = _Reporter(options.quiet, jobs)
+    if not options.quiet:
+        tell("hprnet_rt.zoo.weights")  # a conversion takes a while
+    model = load(
+        options.model,
+        weights=options.weights,
+        backend=options.backend,
+        precision=options.precision,
+        threads=shared_threads() if options.threads is None and wanted.video else options.threads,
+        input_px=options.size,
+        threshold=options.threshold,
+    )
+    chosen = " (auto)" if options.backend == "auto" else ""
+    reporter.say(f"{model.name} on {model.description}{chosen}")
+    with model, _cancelled_by_signals() as cancelled:
+        return _run_jobs(jobs, model, wanted, reporter, cancelled)
+
+
+def _run_jobs(
+    jobs: Sequence[Job],
+    model: PoseModel,
+    wanted: AnnotateOptions,
+    reporter: _Reporter,
+    cancelled: threading.Event,
+) -> int:
+    """All jobs in order; one that fails does not keep the others from being done."""
+    profiler = Profiler()
+    failed = tried = 0
+    for job in jobs:
+        tried += 1
+        try:
+            report = annotate(
+                job,
+                model,
+                wanted,
+                profiler=profiler,
+                started=lambda info: reporter.started(info, wanted.limit),
+                progress=reporter.progress,
+                cancelled=cancelled,
+            )
+        except HprnetError as error:
+            reporter.close()
+            complain(error)
+            failed += 1
+            if isinstance(error, OutputError):
+                break
+            continue
+        reporter.finished(job)
+        reporter.result(report)
+        if report.damage:
+            complain(report.damage)
+            failed += 1
+        if cancelled.is_set():
+            break
+    reporter.close()
+    summary = profiler.summary()
+    if summary:
+        reporter.stages(summary)
+    if cancelled.is_set():
+        complain("stopped before the end")
+        return INTERRUPTED
+    if failed and len(jobs) > 1:
+        untried = f", {len(jobs) - tried} were not tried" if tried < len(jobs) else ""
+        complain(f"{failed} of {len(jobs)} files failed{untried}")
+    return FAILED if failed else DONE

@@ -1,0 +1,31 @@
+"""What all commands share: exit codes, complaints, and which log lines a user sees."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from typing import TYPE_CHECKING, Final
+
+__all__ = ["DONE", "FAILED", "INTERRUPTED", "WRONG_USAGE", "Commands", "complain", "tell"]
+
+DONE: Final = 0
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+INTERRUPTED: Final = 130
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+else:
+    Commands = argparse._SubParsersAction
+
+
+def complain(text: object) -> None:
+    """Say what went wrong, on stderr."""
+    print(f"hprnet-rt: {text}", file=sys.stderr, flush=True)
+
+
+def tell(*loggers: str) -> None:
+    """Let a user see what these modules report of their progress, not only their warnings."""
+    for name in loggers:
+        logging.getLogger(name).setLevel(logging.INFO)

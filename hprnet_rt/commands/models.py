@@ -1,0 +1,265 @@
+"""`hprnet-rt models`: the networks, their weights, and how to get them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any, Final
+
+from tqdm import tqdm
+
+from hprnet_rt.backends import EngineFile
+from hprnet_rt.commands.console import DONE, INTERRUPTED, Commands, complain, tell
+from hprnet_rt.errors import UsageError
+from hprnet_rt.zoo import cache
+from hprnet_rt.zoo.download import MIRROR_VARIABLE, pull
+from hprnet_rt.zoo.networks import ZOO, ZooEntry, zoo_entry
+from hprnet_rt.zoo.weights import import_checkpoint, weights_state
+
+__all__ = ["add_parser"]
+
+_HEADER: Final = ("NAME", "PARAMETERS", "GMAC", "INPUT", "WEIGHTS", "SIZE", "LICENCE", "FROM")
+_NUMBERS: Final = tuple(_HEADER.index(name) for name in ("PARAMETERS", "GMAC", "INPUT", "SIZE"))
+_LINE: Final = 90  # columns
+_REPORTING: Final = ("hprnet_rt.zoo.download", "hprnet_rt.zoo.transfer", "hprnet_rt.zoo.weights")
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command and its arguments."""
+    models = commands.add_parser(
+        "models",
+        help="the networks: list them, get their weights, convert checkpoints",
+        description="The networks of this project and their weights. Without an action: list.",
+        epilog=f"environment: {cache.CACHE_VARIABLE} the cache folder; {cache.OFFLINE_VARIABLE}=1 forbids "
+        f"the network; {MIRROR_VARIABLE} an address below which pull looks for NAME.pth first",
+    )
+    models.set_defaults(run=_list, json=False)
+    actions = models.add_subparsers(metavar="ACTION")
+
+    action = actions.add_parser("list", help="name, size, cost, licence, origin; on this machine or not")
+    action.add_argument("--json", action="store_true", help="for programs")
+    action.set_defaults(run=_list)
+
+    action = actions.add_parser("info", help="everything about one network")
+    action.add_argument("name", metavar="NAME")
+    action.set_defaults(run=_info)
+
+    action = actions.add_parser("pull", help="fetch the published weights and convert them")
+    action.add_argument("name", metavar="NAME")
+    action.add_argument("--url", help="fetch the checkpoint from this address only")
+    action.add_argument(
+        "--overwrite", action="store_true", help="fetch again, and accept a file that has changed"
+    )
+    action.add_argument("--no-import", action="store_true", help="do not convert it now")
+    action.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    action.set_defaults(run=_pull)
+
+    action = actions.add_parser("import", help="convert a checkpoint, and let NAME stand for it")
+    action.add_argument("name", metavar="NAME")
+    action.add_argument("path", type=Path, metavar="PATH", help="a checkpoint (.pth) of that network")
+    action.add_argument("--overwrite", action="store_true", help="convert again what is converted already")
+    action.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    action.set_defaults(run=_import)
+
+    action = actions.add_parser("remove", help="delete a network's files from the cache")
+    action.add_argument("name", metavar="NAME")
+    action.set_defaults(run=_remove)
+
+
+def _say(options: argparse.Namespace, text: str) -> None:
+    if not options.quiet:
+        print(text, flush=True)
+
+
+def _size(number: float) -> str:
+    """Bytes for a person."""
+    if number < 1e6:
+        return f"{number / 1e3:.0f} kB"
+    return f"{number / 1e6:.0f} MB" if number >= 10e6 else f"{number / 1e6:.1f} MB"
+
+
+def _files(entry: ZooEntry, state: str) -> list[Path]:
+    """The network's files on this machine."""
+    if state != "shipped":
+        return cache.files_of(entry.name)
+    path = EngineFile.find(entry.name).path
+    return [path, path.with_suffix(".json"), *cache.files_of(entry.name)]
+
+
+def _facts(entry: ZooEntry) -> dict[str, Any]:
+    """What is known of a network, as plain values."""
+    state = weights_state(entry.name)
+    return {
+        "name": entry.name,
+        "parameters": entry.parameters,
+        "gmac": entry.gmac,
+        "gmac_dense": entry.gmac_dense,
+        "input_px": entry.spec.input_px,
+        "multiple_px": entry.spec.multiple_px,
+        "licence": entry.licence,
+        "terms": entry.terms,
+        "origin": entry.origin,
+        "page": entry.page,
+        "sha256": entry.sha256,
+        "weights": state,
+        "files": [
+            {"path": str(path), "bytes": path.stat().st_size}
+            for path in _files(entry, state)
+            if path.exists()
+        ],
+    }
+
+
+def _list(options: argparse.Namespace) -> int:
+    networks = [_facts(entry) for entry in ZOO.values()]
+    if options.json:
+        print(json.dumps(networks, indent=1))
+        return DONE
+    rows = [_HEADER]
+    for facts in networks:
+        here = sum(file["bytes"] for file in facts["files"])
+        there = f"~{_size(ZOO[facts['name']].float32_bytes)}" if ZOO[facts["name"]].released else "-"
+        rows.append(
+            (
+                facts["name"],
+                f"{facts['parameters'] / 1e6:.2f} M",
+                "-" if facts["gmac"] is None else f"{facts['gmac']:g}",
+                str(facts["input_px"]),
+                facts["weights"],
+                _size(here) if here else there,
+                facts["licence"],
+                facts["origin"],
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            text.rjust(width) if column in _NUMBERS else text.ljust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())
+    print("\nGMAC: 1e9 multiply-accumulates of a square input. SIZE: on this machine, or about (~) to fetch.")
+    print("More: hprnet-rt models info NAME")
+    return DONE
+
+
+def _info(options: argparse.Namespace) -> int:
+    entry = zoo_entry(options.name)
+    facts = _facts(entry)
+    spec = entry.spec
+    rows: list[tuple[str, str]] = [
+        ("weights", facts["weights"]),
+        ("parameters", f"{entry.parameters:,}"),
+        ("input", f"{spec.input_px} px on the longer side, in multiples of {spec.multiple_px}"),
+    ]
+    if entry.gmac is not None:
+        dense = "" if entry.gmac_dense is None else f" ({entry.gmac_dense} with dense heads)"
+        rows.append(("GMAC", f"{entry.gmac}{dense} at {spec.input_px} x {spec.input_px}"))
+    rows += [
+        ("knows", ", ".join(spec.trained)),
+        ("joints", ", ".join(spec.joints)),
+        ("parts", ", ".join(f"{part.name} ({part.num_keypoints})" for part in spec.parts) or "none"),
+        ("heads", ", ".join(f"{head.name} ({head.channels})" for head in spec.heads)),
+        ("from", f"{entry.origin}, {entry.page}"),
+        ("licence", entry.licence),
+        ("terms", entry.terms),
+        ("SHA-256", _sha256(entry)),
+    ]
+    rows += [("file", f"{file['path']} ({_size(file['bytes'])})") for file in facts["files"]]
+    if facts["weights"] == "shipped":
+        rows.append(("model card", str(EngineFile.find(entry.name).path.with_suffix(".md"))))
+    rows.append(("to get it", _how(entry, facts["weights"])))
+    print(entry.name)
+    for label, text in rows:
+        lines = textwrap.wrap(text, _LINE, break_long_words=False, break_on_hyphens=False)
+        print(f"  {label:<11} " + f"\n{'':14}".join(lines))
+    return DONE
+
+
+def _sha256(entry: ZooEntry) -> str:
+    """What the weights must hash to, and how that is known."""
+    if weights_state(entry.name) == "shipped":
+        return f"{EngineFile.find(entry.name).sha256} (of the engine)"
+    if entry.sha256:
+        return f"{entry.sha256} (of the checkpoint)"
+    record = cache.read_record(cache.checkpoint_path(entry.name).with_suffix(".json"))
+    if record:
+        return f"{record.get('sha256')} (of the checkpoint, recorded at the first pull, {record.get('date')})"
+    return "not known yet: the first pull records it" if entry.released else "-"
+
+
+def _how(entry: ZooEntry, state: str) -> str:
+    if state == "shipped":
+        return "it comes with the package"
+    own = f"hprnet-rt models import {entry.name} PATH"
+    return (
+        f"hprnet-rt models pull {entry.name}, or {own}" if entry.released else f"with your own weights: {own}"
+    )
+
+
+def _pull(options: argparse.Namespace) -> int:
+    entry = zoo_entry(options.name)
+    if weights_state(entry.name) == "shipped":
+        if options.url:
+            raise UsageError(
+                f"{entry.name} comes with the package; to run it with other weights, download them and use: "
+                f"hprnet-rt annotate --model {entry.name} --weights FILE"
+            )
+        _say(options, f"{entry.name} comes with the package: nothing to fetch")
+        return DONE
+    if not options.quiet:
+        tell(*_REPORTING)
+    bar: tqdm[Any] = tqdm(
+        desc=entry.name,
+        unit="B",
+        unit_scale=True,
+        file=sys.stderr,
+        disable=options.quiet or None,  # None: only on a terminal
+        dynamic_ncols=True,
+        leave=False,
+    )
+
+    def progress(done: int, total: int | None) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    try:
+        with bar:
+            found = pull(entry, url=options.url, overwrite=options.overwrite, progress=progress)
+    except KeyboardInterrupt:
+        complain("stopped by Ctrl-C; what has arrived is kept, and the same command continues there")
+        return INTERRUPTED
+    _say(options, f"{'fetched' if found.fresh else 'already here:'} {found.path} ({_size(found.size)})")
+    first = ", recorded: later pulls must match it" if found.fresh and not entry.sha256 else ""
+    _say(options, f"SHA-256 {found.sha256}{first}")
+    if found.fresh and entry.released:
+        _say(options, entry.terms)
+    if not options.no_import:
+        _converted(options, entry, found.path, found.url)
+    return DONE
+
+
+def _import(options: argparse.Namespace) -> int:
+    entry = zoo_entry(options.name)
+    if not options.quiet:
+        tell(*_REPORTING)
+    _converted(options, entry, options.path, None)
+    return DONE
+
+
+def _converted(options: argparse.Namespace, entry: ZooEntry, path: Path, url: str | None) -> None:
+    engine = import_checkpoint(entry.name, path, overwrite=options.overwrite, url=url)
+    _say(options, f"engine {engine.path} ({_size(engine.path.stat().st_size)})")
+    _say(options, f"to run it: hprnet-rt annotate --model {entry.name} INPUT -o OUT")
+
+
+def _remove(options: argparse.Namespace) -> int:
+    gone = cache.remove(zoo_entry(options.name).name)
+    for path in gone:
+        print(f"deleted {path}")
+    if not gone:
+        print(f"the cache holds nothing of {options.name}")
+    return DONE

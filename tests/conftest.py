@@ -1,0 +1,45 @@
+"""No test touches the user's cache or the network."""
+
+import ipaddress
+import socket
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """A fresh cache folder, which does not exist yet."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("HPRNET_RT_CACHE", str(folder))
+    for name in ("HPRNET_RT_OFFLINE", "HPRNET_RT_MIRROR"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+def _is_here(host):
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """This machine's own servers answer, all others look as they do without a network."""
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    def connect_here(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_here(address[0]):
+            raise OSError(101, "Network is unreachable")
+        return connect(self, address)
+
+    def look_up_here(host, *arguments, **settings):
+        if not _is_here(host):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return look_up(host, *arguments, **settings)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_here)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_here)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)

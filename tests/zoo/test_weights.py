@@ -1,0 +1,214 @@
+"""Which weights a name stands for, and checkpoints that become engines."""
+
+import sys
+import threading
+import types
+
+import pytest
+
+from hprnet_rt.backends import EngineFile
+from hprnet_rt.errors import BackendError, ModelError, OutputError, UsageError
+from hprnet_rt.heads import SPECS
+from hprnet_rt.zoo import cache
+from hprnet_rt.zoo.networks import ZOO
+from hprnet_rt.zoo.weights import engine_for, import_checkpoint, weights_state
+from tests.zoo import web
+
+DLA34 = "hprnet-dla34"
+
+
+@pytest.fixture
+def converter(monkeypatch):
+    """A converter that writes the checkpoint's own bytes as ONNX; `calls` are its arguments."""
+    module = types.ModuleType("hprnet_rt.model.convert")
+    module.calls = []
+    module.fail = None
+
+    def convert_checkpoint(name, checkpoint, onnx_path, *, k):
+        module.calls.append((name, checkpoint, k))
+        onnx_path.write_bytes(checkpoint.read_bytes())
+        if module.fail:
+            raise module.fail
+
+    module.convert_checkpoint = convert_checkpoint
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    path = tmp_path / "mine.pth"
+    path.write_bytes(web.checkpoint(size=1000))
+    return path
+
+
+def names(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_name_of_the_shipped_network_is_its_shipped_engine(own_cache):
+    assert engine_for("hprnet-mobile") == EngineFile.find("hprnet-mobile")
+    assert weights_state("hprnet-mobile") == "shipped"
+    assert not own_cache.exists()
+
+
+def test_network_without_weights_says_how_to_get_them():
+    with pytest.raises(UsageError, match=r"hprnet-rt models pull hprnet-dla34, or .*--weights FILE"):
+        engine_for(DLA34)
+    with pytest.raises(UsageError, match="none are published; give a checkpoint with --weights FILE"):
+        engine_for("hprnet-dla34-hm1")
+    assert [weights_state(name) for name in ZOO] == ["shipped", *["not here"] * 2, *["none published"] * 2]
+
+
+def test_checkpoint_is_converted_once(converter, checkpoint, own_cache, caplog):
+    caplog.set_level("INFO")
+    first = engine_for(DLA34, checkpoint)
+    assert engine_for(DLA34, str(checkpoint)) == first
+    assert converter.calls == [(DLA34, checkpoint, 32)]
+    assert first.spec == SPECS[DLA34]
+    assert first.path.parent == own_cache / "engines"
+    assert caplog.text.count("this happens once") == 1
+    checkpoint.write_bytes(web.checkpoint(seed=1, size=1000))
+    assert engine_for(DLA34, checkpoint).sha256 != first.sha256
+    assert len(converter.calls) == 2
+
+
+def test_weights_of_one_run_do_not_change_what_the_name_stands_for(converter, checkpoint):
+    engine_for(DLA34, checkpoint)
+    assert weights_state(DLA34) == "not here"
+    with pytest.raises(UsageError):
+        engine_for(DLA34)
+
+
+def test_imported_engine_is_what_the_name_stands_for(converter, checkpoint):
+    imported = import_checkpoint(DLA34, checkpoint)
+    assert weights_state(DLA34) == "imported"
+    checkpoint.unlink()
+    assert engine_for(DLA34) == imported
+    assert len(converter.calls) == 1
+    assert weights_state("hprnet-dla34-hm1") == "none published"
+
+
+def test_last_import_wins(converter, checkpoint, tmp_path):
+    other = tmp_path / "other.pth"
+    other.write_bytes(web.checkpoint(seed=1, size=1000))
+    first, second = import_checkpoint(DLA34, checkpoint), import_checkpoint(DLA34, other)
+    assert engine_for(DLA34) == second != first
+    import_checkpoint(DLA34, checkpoint)
+    assert engine_for(DLA34) == first
+    assert len(converter.calls) == 2
+
+
+def test_imported_engine_that_is_gone_is_not_replaced_by_another(converter, checkpoint):
+    fetched = cache.checkpoint_path(DLA34)
+    fetched.parent.mkdir(parents=True)
+    fetched.write_bytes(web.checkpoint(seed=1, size=1000))
+    import_checkpoint(DLA34, checkpoint).path.unlink()
+    with pytest.raises(ModelError, match=f"import it again: .* {checkpoint}"):
+        engine_for(DLA34)
+
+
+def test_engine_of_the_cache_that_is_damaged_is_made_again(converter, checkpoint):
+    engine = engine_for(DLA34, checkpoint)
+    engine.path.write_bytes(b"rubbish")
+    assert engine_for(DLA34, checkpoint) == engine
+    assert engine.path.read_bytes() == checkpoint.read_bytes()
+    import_checkpoint(DLA34, checkpoint)
+    engine.path.write_bytes(b"rubbish")
+    with pytest.raises(ModelError, match="import it again"):
+        engine_for(DLA34)
+
+
+def test_engine_of_another_version_is_made_again(converter, checkpoint, caplog):
+    engine = engine_for(DLA34, checkpoint)
+    EngineFile.describe(engine.path, SPECS["hprnet-dla34-hm1"], 32, "", "")
+    assert engine_for(DLA34, checkpoint) == engine
+    assert "another version" in caplog.text
+
+
+def test_overwrite_converts_again(converter, checkpoint):
+    import_checkpoint(DLA34, checkpoint)
+    import_checkpoint(DLA34, checkpoint, overwrite=True)
+    assert len(converter.calls) == 2
+
+
+def test_other_number_of_people_is_another_engine(converter, checkpoint):
+    engines = {engine_for(DLA34, checkpoint, k=k).path for k in (16, 32)}
+    assert len(engines) == 2
+    assert [call[2] for call in converter.calls] == [16, 32]
+
+
+@pytest.mark.parametrize("error", [ModelError("not these weights"), KeyboardInterrupt()])
+def test_conversion_that_fails_leaves_nothing(converter, checkpoint, own_cache, error):
+    converter.fail = error
+    with pytest.raises(type(error)):
+        import_checkpoint(DLA34, checkpoint)
+    assert [name for name in names(own_cache) if not name.endswith(".lock")] == []
+    converter.fail = None
+    assert import_checkpoint(DLA34, checkpoint).path.is_file()
+
+
+def test_conversion_into_a_full_disk_names_the_variable(converter, checkpoint):
+    converter.fail = OutputError("cannot write x: No space left on device")
+    with pytest.raises(OutputError, match=r"No space left.*HPRNET_RT_CACHE"):
+        engine_for(DLA34, checkpoint)
+
+
+def test_two_conversions_at_once_make_one_engine(converter, checkpoint):
+    started, made = threading.Barrier(2), []
+
+    def run():
+        started.wait(10)
+        made.append(engine_for(DLA34, checkpoint))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert made[0] == made[1]
+    assert len(converter.calls) == 1
+
+
+def test_conversion_without_torch_says_what_to_install(monkeypatch, checkpoint):
+    monkeypatch.setitem(sys.modules, "hprnet_rt.model.convert", None)
+    with pytest.raises(BackendError, match=r'pip install "hprnet-rt\[train\]"'):
+        engine_for(DLA34, checkpoint)
+
+
+def test_engine_of_another_network_is_refused(tmp_path):
+    shipped = EngineFile.find("hprnet-mobile")
+    with pytest.raises(UsageError, match="holds hprnet-mobile, not hprnet-dla34"):
+        engine_for(DLA34, shipped.path)
+    assert engine_for("hprnet-mobile", shipped.path) == shipped
+    assert engine_for(shipped.path) == shipped
+    with pytest.raises(UsageError, match="weights inside"):
+        engine_for(shipped.path, tmp_path / "mine.pth")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"<!DOCTYPE html><html>quota</html>", "a web page"),
+        (b"no weights in here", "not a PyTorch checkpoint"),
+        (web.checkpoint(size=1000)[:600], "cut off"),
+        (web.checkpoint(size=1000).replace(b"archive/data/0", b"archive/data/1", 1), "damaged"),
+    ],
+)
+def test_file_that_is_no_checkpoint_is_refused_before_torch_is_loaded(tmp_path, monkeypatch, content, words):
+    monkeypatch.setitem(sys.modules, "hprnet_rt.model.convert", None)
+    path = tmp_path / "mine.pth"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=words):
+        engine_for(DLA34, path)
+
+
+def test_missing_checkpoint_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"no such\.pth does not exist"):
+        engine_for(DLA34, tmp_path / "no such.pth")
+
+
+def test_shipped_network_is_not_imported_over(checkpoint):
+    with pytest.raises(UsageError, match=r"comes with the package.*--weights"):
+        import_checkpoint("hprnet-mobile", checkpoint)
