@@ -126,7 +126,7 @@ def _list(options: argparse.Namespace) -> int:
             (
                 facts["name"],
                 f"{facts['parameters'] / 1e6:.2f} M",
-                "-" if facts["gmac"] is None else f"{facts['gmac']:g}",
+                f"{facts['gmac']:g}",
                 str(facts["input_px"]),
                 facts["weights"],
                 _size(here) if here else there,
@@ -155,9 +155,8 @@ def _info(options: argparse.Namespace) -> int:
         ("parameters", f"{entry.parameters:,}"),
         ("input", f"{spec.input_px} px on the longer side, in multiples of {spec.multiple_px}"),
     ]
-    if entry.gmac is not None:
-        dense = "" if entry.gmac_dense is None else f" ({entry.gmac_dense} with dense heads)"
-        rows.append(("GMAC", f"{entry.gmac}{dense} at {spec.input_px} x {spec.input_px}"))
+    cost = f"{entry.gmac:g} ({entry.gmac_dense:g} with dense heads) at {spec.input_px} x {spec.input_px}"
+    rows.append(("GMAC", cost))
     rows += [
         ("knows", ", ".join(spec.trained)),
         ("joints", ", ".join(spec.joints)),

@@ -24,21 +24,6 @@ _UNPUBLISHED_TERMS: Final = (
     "non-commercial research only."
 )
 
-# Of the torch modules. DLA-34 includes the classifier `base.fc` (513,000) that the released checkpoint
-# carries and no output uses.
-_PARAMETERS_MOBILE: Final = 4_757_093
-_PARAMETERS_DLA34: Final = 21_132_475
-_PARAMETERS_HOURGLASS104: Final = 198_479_590
-_PARAMETERS_DLA34_HM1: Final = 21_280_187
-_PARAMETERS_DLA34_BASELINE: Final = 20_714_782
-
-# (sparse, dense) at the square default input, in 1e9 multiply-accumulates; None: not measured yet.
-_GMAC_MOBILE: Final = (2.04, 2.49)
-_GMAC_DLA34: Final = (30.5, 48.5)
-_GMAC_HOURGLASS104: Final = (None, None)
-_GMAC_DLA34_HM1: Final = (None, None)
-_GMAC_DLA34_BASELINE: Final = (None, None)
-
 
 @dataclass(frozen=True)
 class ZooEntry:
@@ -46,9 +31,10 @@ class ZooEntry:
 
     Attributes:
         name: a key of `heads.SPECS`.
-        parameters: of the torch module.
+        parameters: of the torch module; DLA-34's include the classifier `base.fc` (513,000) that the
+            released checkpoint carries and no output uses.
         gmac: 1e9 multiply-accumulates at `spec.input_px` squared, as the engines of this project run it
-            (only heat-maps are computed everywhere); None: not measured.
+            (only heat-maps are computed everywhere).
         gmac_dense: the same with every head computed everywhere, as the released code does.
         released: weights are published: they come with the package, or `pull` finds them.
         licence: of the weights, in a few words.
@@ -62,8 +48,8 @@ class ZooEntry:
 
     name: str
     parameters: int
-    gmac: float | None
-    gmac_dense: float | None
+    gmac: float
+    gmac_dense: float
     released: bool
     licence: str
     terms: str
@@ -94,12 +80,12 @@ class ZooEntry:
         return f"https://drive.google.com/file/d/{self.drive_id}/view" if self.drive_id else self.homepage
 
 
-def _dla34_variant(name: str, parameters: int, gmac: tuple[float | None, float | None]) -> ZooEntry:
+def _dla34_variant(name: str, parameters: int, gmac: float, gmac_dense: float) -> ZooEntry:
     return ZooEntry(
         name=name,
         parameters=parameters,
-        gmac=gmac[0],
-        gmac_dense=gmac[1],
+        gmac=gmac,
+        gmac_dense=gmac_dense,
         released=False,
         licence="-",
         terms=_UNPUBLISHED_TERMS,
@@ -111,9 +97,9 @@ def _dla34_variant(name: str, parameters: int, gmac: tuple[float | None, float |
 _NETWORKS: Final = (
     ZooEntry(
         name="hprnet-mobile",
-        parameters=_PARAMETERS_MOBILE,
-        gmac=_GMAC_MOBILE[0],
-        gmac_dense=_GMAC_MOBILE[1],
+        parameters=4_757_093,
+        gmac=2.04,
+        gmac_dense=2.49,
         released=True,
         licence="Apache-2.0",
         terms="Apache-2.0: MoveNet MultiPose Lightning, (c) Google. Only the 17 body joints are trained.",
@@ -122,9 +108,9 @@ _NETWORKS: Final = (
     ),
     ZooEntry(
         name="hprnet-dla34",
-        parameters=_PARAMETERS_DLA34,
-        gmac=_GMAC_DLA34[0],
-        gmac_dense=_GMAC_DLA34[1],
+        parameters=21_132_475,
+        gmac=30.6,
+        gmac_dense=48.5,
         released=True,
         licence="MIT, non-commercial data",
         terms=_AUTHORS_TERMS,
@@ -134,9 +120,9 @@ _NETWORKS: Final = (
     ),
     ZooEntry(
         name="hprnet-hourglass104",
-        parameters=_PARAMETERS_HOURGLASS104,
-        gmac=_GMAC_HOURGLASS104[0],
-        gmac_dense=_GMAC_HOURGLASS104[1],
+        parameters=198_479_590,
+        gmac=254.2,
+        gmac_dense=322.3,
         released=True,
         licence="MIT, non-commercial data",
         terms=_AUTHORS_TERMS,
@@ -144,8 +130,8 @@ _NETWORKS: Final = (
         homepage=_AUTHORS,
         drive_id="1qcE7ac_I_M4qvXV2TH2KO8314K3Q7zIV",
     ),
-    _dla34_variant("hprnet-dla34-hm1", _PARAMETERS_DLA34_HM1, _GMAC_DLA34_HM1),
-    _dla34_variant("hprnet-dla34-baseline", _PARAMETERS_DLA34_BASELINE, _GMAC_DLA34_BASELINE),
+    _dla34_variant("hprnet-dla34-hm1", 21_280_187, 30.5, 50.9),
+    _dla34_variant("hprnet-dla34-baseline", 20_714_782, 31.5, 41.6),
 )
 
 ZOO: Final[dict[str, ZooEntry]] = {entry.name: entry for entry in _NETWORKS}

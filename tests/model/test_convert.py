@@ -1,0 +1,78 @@
+"""A released checkpoint, from the file to annotated pictures."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the extra train is not installed")
+
+from hprnet_rt import cli, load  # noqa: E402
+from hprnet_rt.backends import BACKENDS  # noqa: E402
+from hprnet_rt.skeleton import NUM_KEYPOINTS  # noqa: E402
+from tests.model.recipe import recipe_network  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A checkpoint in the released form, and a small picture."""
+    folder = tmp_path_factory.mktemp("files")
+    weights = recipe_network("hprnet-dla34").state_dict()
+    state = {f"module.{key}": tensor for key, tensor in weights.items()}
+    torch.save({"epoch": 140, "state_dict": state}, folder / "dla34.pth")
+    coarse = np.random.default_rng(4).integers(0, 256, (8, 12, 3), np.uint8)
+    cv2.imwrite(str(folder / "picture.png"), cv2.resize(coarse, (240, 160)))
+    return folder
+
+
+def test_a_checkpoint_is_annotated_with_on_both_backends_after_one_conversion(files, tmp_path, caplog):
+    people = []
+    for backend in BACKENDS:
+        out = tmp_path / backend
+        arguments = ["annotate", files / "picture.png", "-o", out, "--backend", backend, "--size", "128"]
+        arguments += ["--model", "hprnet-dla34", "--weights", files / "dla34.pth", "--threshold", "0.1"]
+        assert cli.main([str(argument) for argument in arguments]) == 0
+        (keypoints,) = out.glob("*.jsonl")
+        header, frame = map(json.loads, keypoints.read_text().splitlines()[:2])
+        assert header["model"] == "hprnet-dla34"
+        assert "fp32" in header["options"]["engine"]  # nobody has measured these weights in bf16
+        people.append(frame["people"])
+    assert sum("converting" in record.message for record in caplog.records) == 1
+    ours, theirs = people
+    assert len(ours) == len(theirs) > 2
+    for one, other in zip(ours, theirs, strict=True):
+        assert len(one["keypoints"]) == NUM_KEYPOINTS
+        assert one["box_xyxy"] == pytest.approx(other["box_xyxy"], abs=0.05)
+
+
+def test_the_command_imports_and_the_name_then_runs(files, monkeypatch, capsys):
+    assert cli.main(["models", "import", "hprnet-dla34", str(files / "dla34.pth")]) == 0
+    engine = capsys.readouterr().out.splitlines()[0]
+    assert "hprnet-dla34-" in engine
+    monkeypatch.setenv("HPRNET_RT_OFFLINE", "1")
+    with load("hprnet-dla34", input_px=128) as model:
+        assert model.name == "hprnet-dla34"
+        assert model(cv2.imread(str(files / "picture.png"))) is not None
+
+
+def test_a_checkpoint_of_another_network_is_refused_and_leaves_nothing(files, own_cache, capsys):
+    arguments = ["models", "import", "hprnet-dla34-baseline", str(files / "dla34.pth")]
+    assert cli.main(arguments) == 1
+    assert "weights of hprnet-dla34." in capsys.readouterr().err
+    assert not list(own_cache.rglob("*.onnx"))
+
+
+def test_code_in_a_checkpoint_is_refused_on_the_command_line(files, tmp_path, capsys):
+    class Command:
+        def __reduce__(self):
+            return open, (str(tmp_path / "mark"), "w")
+
+    torch.save({"state_dict": Command()}, tmp_path / "evil.pth")
+    arguments = ["annotate", files / "picture.png", "-o", tmp_path / "out", "--model", "hprnet-dla34"]
+    arguments += ["--weights", tmp_path / "evil.pth"]
+    assert cli.main([str(argument) for argument in arguments]) == 1
+    error = capsys.readouterr().err
+    assert "asks to run code" in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "mark").exists()
