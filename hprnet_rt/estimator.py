@@ -5,25 +5,30 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.backends import Backend, EngineFile, create_backend
-from hprnet_rt.errors import BackendError
+from hprnet_rt.errors import BackendError, UsageError
 from hprnet_rt.geometry import Letterbox, input_hw_for, require_image
-from hprnet_rt.grouping import Grouper, GroupingOptions
+from hprnet_rt.grouping import MATCHINGS, Grouper, GroupingOptions
 from hprnet_rt.heads import PeakLayout
 from hprnet_rt.types import Peaks, Poses
 from hprnet_rt.zoo.weights import engine_for
 
-__all__ = ["DEFAULT_MODEL", "PoseModel", "load"]
+__all__ = ["DEFAULT_MODEL", "KEEP", "PoseModel", "load"]
 
 _log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "hprnet-mobile"
+KEEP: Final = "keep"
+"""An input size: every image at its own, as the paper tests."""
+_USUAL_HW = (720, 1280)
 _LIVE_ENGINES = 6  # compiled input sizes kept; a folder of photographs has a few aspect ratios
 
 
@@ -37,6 +42,7 @@ class PoseModel:
         engine: the network.
         backend, precision, threads: see `create_backend`.
         input_px: longer side of the input, a multiple of the network's `multiple_px`; its own when None.
+            "keep" takes every image at its own size, as the paper does for its tests.
         grouping: thresholds.
     """
 
@@ -47,11 +53,10 @@ class PoseModel:
         backend: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
-        input_px: int | None = None,
+        input_px: int | str | None = None,
         grouping: GroupingOptions | None = None,
     ) -> None:
         input_px = engine.spec.input_px if input_px is None else input_px
-        input_hw_for((1, 1), input_px, engine.spec.multiple_px)
         self.engine = engine
         self.input_px = input_px
         self._choice = (backend, precision, threads)
@@ -59,7 +64,7 @@ class PoseModel:
         self._engines: OrderedDict[tuple[int, int], Backend] = OrderedDict()
         self._lock = threading.Lock()
         self._closed = False
-        self.description = self.engine_for((input_px, input_px * 9 // 16)).description
+        self.description = self.engine_for(self.letterbox(_USUAL_HW).input_hw).description
         self.group = Grouper(engine.spec, grouping)
 
     @property
@@ -67,13 +72,21 @@ class PoseModel:
         """The network's name."""
         return self.engine.spec.name
 
-    def input_hw(self, image_hw: tuple[int, int]) -> tuple[int, int]:
-        """Height and width of the input for images of this size."""
-        return input_hw_for(image_hw, self.input_px, self.engine.spec.multiple_px)
+    def letterbox(self, image_hw: tuple[int, int]) -> Letterbox:
+        """How images of this size are placed in the input.
 
-    def engine_for(self, image_hw: tuple[int, int]) -> Backend:
-        """The compiled engine for images of this size."""
-        input_hw = self.input_hw(image_hw)
+        Raises:
+            UsageError: the input size is neither "keep" nor a multiple of the network's `multiple_px`.
+        """
+        multiple_px = self.engine.spec.multiple_px
+        if isinstance(self.input_px, int):
+            return Letterbox.fit(image_hw, input_hw_for(image_hw, self.input_px, multiple_px))
+        if self.input_px != KEEP:
+            raise UsageError(f"the input size is a number of pixels or {KEEP!r}, got {self.input_px!r}")
+        return Letterbox.keep(image_hw, multiple_px)
+
+    def engine_for(self, input_hw: tuple[int, int]) -> Backend:
+        """The compiled engine for inputs of this size."""
         backend, precision, threads = self._choice
         with self._lock:
             if self._closed:
@@ -95,7 +108,7 @@ class PoseModel:
             ShapeError: `image` is no such array.
         """
         require_image(image)
-        letterbox = Letterbox.fit(image.shape[:2], self.input_hw(image.shape[:2]))
+        letterbox = self.letterbox(image.shape[:2])
         return letterbox.apply(image), letterbox
 
     def infer(self, batch: npt.NDArray[np.uint8], letterbox: Letterbox) -> Peaks:
@@ -104,7 +117,7 @@ class PoseModel:
         Raises:
             BackendError: the library failed, or the model is closed.
         """
-        packed = self.engine_for(letterbox.image_hw).run(batch)
+        packed = self.engine_for(letterbox.input_hw).run(batch)
         return Peaks(packed[0], self._layout, letterbox)
 
     def __call__(self, image: npt.NDArray[np.uint8]) -> Poses:
@@ -139,8 +152,9 @@ def load(
     backend: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
-    input_px: int | None = None,
+    input_px: int | str | None = None,
     threshold: float | None = None,
+    matching: str = MATCHINGS[0],
 ) -> PoseModel:
     """Open a model, ready to be called.
 
@@ -151,8 +165,9 @@ def load(
         precision: "auto", "fp32" or "bf16".
         threads: CPU threads of the engine; all cores when None.
         input_px: longer side of the network's input, its own when None; larger finds smaller people and
-            takes longer.
+            takes longer. "keep" takes every image at its own size.
         threshold: least person score; `GroupingOptions`' default when None.
+        matching: "one-to-one", or "released" to repeat the released code; see `GroupingOptions`.
 
     Raises:
         UsageError: an unknown model, backend or setting, or no weights on this machine.
@@ -160,7 +175,9 @@ def load(
         BackendError: the backend cannot load it, or packages for a conversion are missing.
         OutputError: a converted checkpoint cannot be written to the cache.
     """
-    grouping = GroupingOptions() if threshold is None else GroupingOptions(person_threshold=threshold)
+    grouping = GroupingOptions(matching=matching)
+    if threshold is not None:
+        grouping = replace(grouping, person_threshold=threshold)
     return PoseModel(
         engine_for(model, weights),
         backend=backend,

@@ -10,7 +10,7 @@ import pytest
 import hprnet_rt
 from hprnet_rt import cli
 from hprnet_rt.annotate import annotate
-from hprnet_rt.commands import annotate as annotate_command
+from hprnet_rt.commands import choice
 from hprnet_rt.jobs import AnnotateOptions, plan
 from hprnet_rt.skeleton import KEYPOINT_NAMES, PARTS
 from tests import clips
@@ -52,7 +52,7 @@ def run(models, monkeypatch, capfd):
         monkeypatch.setattr(model, "close", lambda: None)
         return model
 
-    monkeypatch.setattr(annotate_command, "load", load)
+    monkeypatch.setattr(choice, "load", load)
 
     def run(*arguments):
         size = () if "--size" in arguments else ("--size", SMALL_PX)

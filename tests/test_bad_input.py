@@ -17,7 +17,7 @@ import pytest
 import hprnet_rt
 from hprnet_rt import PoseModel, cli
 from hprnet_rt.annotate import annotate
-from hprnet_rt.commands import annotate as annotate_command
+from hprnet_rt.commands import choice
 from hprnet_rt.errors import BackendError, MediaError, OutputError
 from hprnet_rt.jobs import AnnotateOptions, plan
 from hprnet_rt.video import KeypointsSink, VideoSink, VideoSource
@@ -51,7 +51,7 @@ def run(model, monkeypatch, capfd):
             return model
         return hprnet_rt.load(name, **settings)
 
-    monkeypatch.setattr(annotate_command, "load", load)
+    monkeypatch.setattr(choice, "load", load)
     monkeypatch.setattr(model, "close", lambda: None)
 
     def run(*arguments):

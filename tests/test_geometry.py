@@ -52,3 +52,21 @@ def test_a_bright_spot_maps_back_to_itself(image_hw):
 def test_what_is_no_image_is_refused_with_its_shape(image):
     with pytest.raises(ShapeError, match="uint8 BGR"):
         require_image(image)
+
+
+def test_kept_size_is_the_released_keep_res():
+    """Sides of (side | 31) + 1, the image's middle pixel on the input's middle pixel."""
+    for image_hw in ((100, 150), (101, 151), (512, 640), (31, 32)):
+        letterbox = Letterbox.keep(image_hw, 32)
+        assert letterbox.input_hw == tuple((side | 31) + 1 for side in image_hw)
+        image = np.random.default_rng(0).integers(0, 256, (*image_hw, 3), np.uint8)
+        batch = letterbox.apply(image)
+        rows, columns = (
+            outer // 2 - inner // 2 for outer, inner in zip(batch.shape[1:3], image_hw, strict=True)
+        )
+        kept = batch[0, rows : rows + image_hw[0], columns : columns + image_hw[1]]
+        assert np.array_equal(kept, image)
+        assert batch.sum() == image.sum(dtype=np.int64)  # all around it is 0
+        scale, shift = letterbox.cells_to_image(4)
+        assert scale.tolist() == [4, 4]
+        assert shift.tolist() == [-columns, -rows]

@@ -14,13 +14,10 @@ from types import FrameType
 from tqdm import tqdm
 
 from hprnet_rt.annotate import Report, annotate, shared_threads
-from hprnet_rt.backends import BACKENDS
-from hprnet_rt.backends.create import PRECISIONS
-from hprnet_rt.commands.console import DONE, FAILED, INTERRUPTED, Commands, complain, tell
+from hprnet_rt.commands.choice import add_model_options, load_model
+from hprnet_rt.commands.console import DONE, FAILED, INTERRUPTED, Commands, complain
 from hprnet_rt.errors import HprnetError, OutputError
-from hprnet_rt.estimator import DEFAULT_MODEL, PoseModel, load
-from hprnet_rt.grouping import GroupingOptions
-from hprnet_rt.heads import SPECS
+from hprnet_rt.estimator import PoseModel
 from hprnet_rt.jobs import AnnotateOptions, Job, plan
 from hprnet_rt.pipeline import Profiler, StageSummary
 from hprnet_rt.types import Estimated
@@ -42,42 +39,7 @@ def add_parser(commands: Commands) -> None:
     job.add_argument("--no-keypoints", action="store_true", help="write pictures only")
     job.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
     job.add_argument("--limit", type=int, metavar="N", help="at most N frames of each file")
-    job.add_argument(
-        "--threshold",
-        type=float,
-        default=GroupingOptions().person_threshold,
-        help="least score of a person, 0 to 1 (default %(default)s)",
-    )
-    job.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        help="a name that `hprnet-rt models` lists, or the path of an .onnx file (default %(default)s)",
-    )
-    job.add_argument(
-        "--weights",
-        type=Path,
-        metavar="FILE",
-        help="a checkpoint (.pth) of --model, converted at the first use (default: those on this machine)",
-    )
-    job.add_argument(
-        "--backend",
-        default="auto",
-        help=f"auto, {', '.join(BACKENDS)} (default %(default)s, which says what it chose)",
-    )
-    job.add_argument("--precision", default="auto", help=f"{', '.join(PRECISIONS)} (default %(default)s)")
-    job.add_argument(
-        "--threads",
-        type=int,
-        help="CPU threads of the engine (default: all cores, or half of them beside an encoder)",
-    )
-    job.add_argument(
-        "--size",
-        type=int,
-        metavar="PX",
-        help="longer side of the network's input, a multiple of 32 (128 for hprnet-hourglass104); larger "
-        "finds smaller people and takes longer (default: the network's own, "
-        f"{SPECS[DEFAULT_MODEL].input_px} for {DEFAULT_MODEL}, 512 for the others)",
-    )
+    add_model_options(job)
     job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     job.set_defaults(run=_annotate)
 
@@ -167,17 +129,7 @@ def _annotate(options: argparse.Namespace) -> int:
     )
     jobs = plan(options.inputs, options.out, wanted)
     reporter = _Reporter(options.quiet, jobs)
-    if not options.quiet:
-        tell("hprnet_rt.zoo.weights")  # a conversion takes a while
-    model = load(
-        options.model,
-        weights=options.weights,
-        backend=options.backend,
-        precision=options.precision,
-        threads=shared_threads() if options.threads is None and wanted.video else options.threads,
-        input_px=options.size,
-        threshold=options.threshold,
-    )
+    model = load_model(options, threads=shared_threads() if wanted.video else None)
     chosen = " (auto)" if options.backend == "auto" else ""
     reporter.say(f"{model.name} on {model.description}{chosen}")
     with model, _cancelled_by_signals() as cancelled:

@@ -1,6 +1,7 @@
 """Peaks to people: joints by the paper's rule, faces and hands one-to-one. Arrays in, arrays out."""
 
 from hprnet_rt.grouping.dense import decode_dense, pack_peaks
+from hprnet_rt.grouping.flip import average_flipped
 from hprnet_rt.grouping.grouper import MATCHINGS, Grouper, GroupingOptions
 
-__all__ = ["MATCHINGS", "Grouper", "GroupingOptions", "decode_dense", "pack_peaks"]
+__all__ = ["MATCHINGS", "Grouper", "GroupingOptions", "average_flipped", "decode_dense", "pack_peaks"]

@@ -1,0 +1,80 @@
+"""Which model, and how it runs: the options that commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hprnet_rt.backends import BACKENDS
+from hprnet_rt.backends.create import PRECISIONS
+from hprnet_rt.commands.console import tell
+from hprnet_rt.estimator import DEFAULT_MODEL, KEEP, PoseModel, load
+from hprnet_rt.grouping import GroupingOptions
+from hprnet_rt.heads import SPECS
+
+__all__ = ["add_model_options", "load_model", "size"]
+
+
+def size(text: str) -> int | str:
+    """An input size of the command line: pixels, or "keep"."""
+    return text if text == KEEP else int(text)
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add --model and all that says how it runs."""
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=GroupingOptions().person_threshold,
+        help="least score of a person, 0 to 1 (default %(default)s)",
+    )
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        help="a name that `hprnet-rt models` lists, or the path of an .onnx file (default %(default)s)",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="a checkpoint (.pth) of --model, converted at the first use (default: those on this machine)",
+    )
+    parser.add_argument(
+        "--backend",
+        default="auto",
+        help=f"auto, {', '.join(BACKENDS)} (default %(default)s, which says what it chose)",
+    )
+    parser.add_argument("--precision", default="auto", help=f"{', '.join(PRECISIONS)} (default %(default)s)")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        help="CPU threads of the engine (default: all cores, or half of them beside an encoder)",
+    )
+    parser.add_argument(
+        "--size",
+        type=size,
+        metavar="PX",
+        help="longer side of the network's input, a multiple of 32 (128 for hprnet-hourglass104); larger "
+        f'finds smaller people and takes longer; "{KEEP}" takes images at their own size (default: the '
+        f"network's own, {SPECS[DEFAULT_MODEL].input_px} for {DEFAULT_MODEL}, 512 for the others)",
+    )
+
+
+def load_model(options: argparse.Namespace, *, threads: int | None = None) -> PoseModel:
+    """The model that the options ask for.
+
+    Args:
+        options: with those of `add_model_options`.
+        threads: of the engine when the options do not say.
+    """
+    if not options.quiet:
+        tell("hprnet_rt.zoo.weights")  # a conversion takes a while
+    return load(
+        options.model,
+        weights=options.weights,
+        backend=options.backend,
+        precision=options.precision,
+        threads=threads if options.threads is None else options.threads,
+        input_px=options.size,
+        threshold=options.threshold,
+    )
