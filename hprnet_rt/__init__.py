@@ -10,6 +10,7 @@ for frame, poses in hprnet_rt.stream("video.mp4"):
 
 from hprnet_rt.errors import (
     BackendError,
+    DataError,
     HprnetError,
     MediaError,
     ModelError,
@@ -26,6 +27,7 @@ from hprnet_rt.version import __version__
 
 __all__ = [
     "BackendError",
+    "DataError",
     "Frame",
     "HprnetError",
     "MediaError",

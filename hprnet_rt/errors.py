@@ -7,6 +7,7 @@ what happened, why, and what to do next.
 
 __all__ = [
     "BackendError",
+    "DataError",
     "HprnetError",
     "MediaError",
     "ModelError",
@@ -35,6 +36,10 @@ class ModelError(HprnetError, RuntimeError):
 
 class BackendError(HprnetError, RuntimeError):
     """An inference backend cannot start or failed while running."""
+
+
+class DataError(HprnetError, ValueError):
+    """An annotations or results file is missing, damaged, or not what it must be."""
 
 
 class MediaError(HprnetError, OSError):

@@ -43,6 +43,7 @@ class PoseModel:
         backend, precision, threads: see `create_backend`.
         input_px: longer side of the input, a multiple of the network's `multiple_px`; its own when None.
             "keep" takes every image at its own size, as the paper does for its tests.
+        flip: average with the mirrored image (the flip test; the backend torch only).
         grouping: thresholds.
     """
 
@@ -54,12 +55,13 @@ class PoseModel:
         precision: str = "auto",
         threads: int | None = None,
         input_px: int | str | None = None,
+        flip: bool = False,
         grouping: GroupingOptions | None = None,
     ) -> None:
         input_px = engine.spec.input_px if input_px is None else input_px
         self.engine = engine
         self.input_px = input_px
-        self._choice = (backend, precision, threads)
+        self._choice = (backend, precision, threads, flip)
         self._layout = PeakLayout.of(engine.spec)
         self._engines: OrderedDict[tuple[int, int], Backend] = OrderedDict()
         self._lock = threading.Lock()
@@ -87,13 +89,17 @@ class PoseModel:
 
     def engine_for(self, input_hw: tuple[int, int]) -> Backend:
         """The compiled engine for inputs of this size."""
-        backend, precision, threads = self._choice
+        backend, precision, threads, flip = self._choice
         with self._lock:
             if self._closed:
                 raise BackendError("the model is closed")
             found = self._engines.pop(input_hw, None)
             made = found or create_backend(
-                self.engine, input_hw, backend=backend, precision=precision, threads=threads
+                *(self.engine, input_hw),
+                backend=backend,
+                precision=precision,
+                threads=threads,
+                flip=flip,
             )
             self._engines[input_hw] = made  # the last one is the most recently used
             while len(self._engines) > _LIVE_ENGINES:
@@ -153,6 +159,7 @@ def load(
     precision: str = "auto",
     threads: int | None = None,
     input_px: int | str | None = None,
+    flip: bool = False,
     threshold: float | None = None,
     matching: str = MATCHINGS[0],
 ) -> PoseModel:
@@ -161,11 +168,12 @@ def load(
     Args:
         model: a network's name, or an .onnx file with its JSON beside it.
         weights: a checkpoint of the network, converted at the first use; None takes what is on this machine.
-        backend: "auto" (says in the log what it chose), "openvino" or "onnxruntime".
+        backend: "auto" (says in the log what it chose), "openvino", "onnxruntime" or "torch".
         precision: "auto", "fp32" or "bf16".
         threads: CPU threads of the engine; all cores when None.
         input_px: longer side of the network's input, its own when None; larger finds smaller people and
             takes longer. "keep" takes every image at its own size.
+        flip: average with the mirrored image (the flip test; the backend torch only).
         threshold: least person score; `GroupingOptions`' default when None.
         matching: "one-to-one", or "released" to repeat the released code; see `GroupingOptions`.
 
@@ -184,5 +192,6 @@ def load(
         precision=precision,
         threads=threads,
         input_px=input_px,
+        flip=flip,
         grouping=grouping,
     )

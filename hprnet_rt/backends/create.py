@@ -15,8 +15,10 @@ __all__ = ["BACKENDS", "create_backend"]
 
 _log = logging.getLogger(__name__)
 
-BACKENDS: Final = ("openvino", "onnxruntime")
+BACKENDS: Final = ("openvino", "onnxruntime", "torch")
 """Backends in the order in which "auto" tries them."""
+_FLIPPING: Final = "torch"
+_PACKAGES: Final = {"torch": '"hprnet-rt[train]"'}
 PRECISIONS: Final = ("auto", "fp32", "bf16")
 
 
@@ -27,6 +29,7 @@ def create_backend(
     backend: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
+    flip: bool = False,
 ) -> Backend:
     """Compile `engine` for one input size.
 
@@ -36,6 +39,7 @@ def create_backend(
         backend: "auto" or one of `BACKENDS`.
         precision: "auto" (the fastest that keeps accuracy), "fp32" or "bf16".
         threads: CPU threads; all cores when None.
+        flip: average with the mirrored image (the backend torch only).
 
     Raises:
         UsageError: an unknown or impossible choice.
@@ -50,14 +54,18 @@ def create_backend(
     multiple = engine.spec.multiple_px
     if any(side <= 0 or side % multiple for side in input_hw):
         raise UsageError(f"{engine.spec.name} takes sides that are multiples of {multiple}, got {input_hw}")
+    if flip and backend != _FLIPPING:
+        raise UsageError(f"the flip test needs --backend {_FLIPPING}")
     if backend == "auto":
         backend = next((name for name in BACKENDS if importlib.util.find_spec(name)), "")
         if not backend:
             raise BackendError(f"no inference library is installed; install one of: {', '.join(BACKENDS)}")
         _log.info("backend auto: chose %s", backend)
     elif importlib.util.find_spec(backend) is None:
-        raise BackendError(f"the backend {backend} needs the package {backend}: pip install {backend}")
+        package = _PACKAGES.get(backend, backend)
+        raise BackendError(f"the backend {backend} needs the package {backend}: pip install {package}")
     module = importlib.import_module(f"hprnet_rt.backends.{backend}")
-    made: Backend = module.create(engine, input_hw, precision, threads)
+    more = {"flip": True} if flip else {}
+    made: Backend = module.create(engine, input_hw, precision, threads, **more)
     _log.info("engine %s at %dx%d: %s", engine.spec.name, *reversed(input_hw), made.description)
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ class EngineFile:
         sha256: of the ONNX file.
         source, licence: where the weights come from and on what terms.
         bf16: running the network in bf16 was measured to cost no accuracy, so that "auto" may do it.
+        checkpoint, checkpoint_sha256: the PyTorch file that it was made of, where that is on this machine
+            (not in the JSON); the torch backend reads it.
     """
 
     path: Path
@@ -58,6 +60,8 @@ class EngineFile:
     source: str = ""
     licence: str = ""
     bf16: bool = False
+    checkpoint: Path | None = field(default=None, compare=False)
+    checkpoint_sha256: str = field(default="", compare=False)
 
     @classmethod
     def find(cls, model: str | Path) -> EngineFile:
@@ -111,6 +115,7 @@ class EngineFile:
         """Write the sidecar of a freshly exported ONNX file."""
         engine = cls(path, spec, k, sha256_of(path), source, licence, bf16)
         data: dict[str, Any] = {"format": _FORMAT, **dataclasses.asdict(engine), "spec": spec.to_dict()}
-        del data["path"]
+        for own in ("path", "checkpoint", "checkpoint_sha256"):
+            del data[own]
         path.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         return engine

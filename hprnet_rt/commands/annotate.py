@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from tqdm import tqdm
 
 from hprnet_rt.annotate import Report, annotate, shared_threads
 from hprnet_rt.commands.choice import add_model_options, load_model
-from hprnet_rt.commands.console import DONE, FAILED, INTERRUPTED, Commands, complain
+from hprnet_rt.commands.console import DONE, FAILED, INTERRUPTED, Commands, cancelled_by_signals, complain
 from hprnet_rt.errors import HprnetError, OutputError
 from hprnet_rt.estimator import PoseModel
 from hprnet_rt.jobs import AnnotateOptions, Job, plan
@@ -42,23 +39,6 @@ def add_parser(commands: Commands) -> None:
     add_model_options(job)
     job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     job.set_defaults(run=_annotate)
-
-
-@contextmanager
-def _cancelled_by_signals() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C (or a polite kill) sets; the second one interrupts at once."""
-    cancelled = threading.Event()
-
-    def handler(number: int, _frame: FrameType | None) -> None:
-        cancelled.set()
-        signal.signal(number, signal.default_int_handler)
-
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield cancelled
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
 
 
 class _Reporter:
@@ -132,7 +112,7 @@ def _annotate(options: argparse.Namespace) -> int:
     model = load_model(options, threads=shared_threads() if wanted.video else None)
     chosen = " (auto)" if options.backend == "auto" else ""
     reporter.say(f"{model.name} on {model.description}{chosen}")
-    with model, _cancelled_by_signals() as cancelled:
+    with model, cancelled_by_signals() as cancelled:
         return _run_jobs(jobs, model, wanted, reporter, cancelled)
 
 

@@ -9,7 +9,7 @@ from hprnet_rt.backends import BACKENDS
 from hprnet_rt.backends.create import PRECISIONS
 from hprnet_rt.commands.console import tell
 from hprnet_rt.estimator import DEFAULT_MODEL, KEEP, PoseModel, load
-from hprnet_rt.grouping import GroupingOptions
+from hprnet_rt.grouping import MATCHINGS, GroupingOptions
 from hprnet_rt.heads import SPECS
 
 __all__ = ["add_model_options", "load_model", "size"]
@@ -60,12 +60,19 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_model(options: argparse.Namespace, *, threads: int | None = None) -> PoseModel:
+def load_model(
+    options: argparse.Namespace,
+    *,
+    threads: int | None = None,
+    flip: bool = False,
+    matching: str = MATCHINGS[0],
+) -> PoseModel:
     """The model that the options ask for.
 
     Args:
         options: with those of `add_model_options`.
         threads: of the engine when the options do not say.
+        flip, matching: see `load`.
     """
     if not options.quiet:
         tell("hprnet_rt.zoo.weights")  # a conversion takes a while
@@ -76,5 +83,7 @@ def load_model(options: argparse.Namespace, *, threads: int | None = None) -> Po
         precision=options.precision,
         threads=threads if options.threads is None else options.threads,
         input_px=options.size,
+        flip=flip,
         threshold=options.threshold,
+        matching=matching,
     )

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-__all__ = ["DONE", "FAILED", "INTERRUPTED", "WRONG_USAGE", "Commands", "complain", "tell"]
+__all__ = [
+    "DONE",
+    "FAILED",
+    "INTERRUPTED",
+    "WRONG_USAGE",
+    "Commands",
+    "cancelled_by_signals",
+    "complain",
+    "tell",
+]
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -29,3 +43,20 @@ def tell(*loggers: str) -> None:
     """Let a user see what these modules report of their progress, not only their warnings."""
     for name in loggers:
         logging.getLogger(name).setLevel(logging.INFO)
+
+
+@contextmanager
+def cancelled_by_signals() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C (or a polite kill) sets; the second one interrupts at once."""
+    cancelled = threading.Event()
+
+    def handler(number: int, _frame: FrameType | None) -> None:
+        cancelled.set()
+        signal.signal(number, signal.default_int_handler)
+
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield cancelled
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

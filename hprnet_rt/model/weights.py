@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -12,15 +13,18 @@ from onnx import numpy_helper
 
 from hprnet_rt.errors import ModelError
 from hprnet_rt.model.export import HALF_SUFFIX
-from hprnet_rt.model.mobile import HprnetMobile
+from hprnet_rt.model.network import Network
 
 __all__ = ["load_weights"]
 
 _PREFIX = "network."
+NetworkT = TypeVar("NetworkT", bound=Network)
 
 
-def load_weights(network: HprnetMobile, path: Path) -> HprnetMobile:
+def load_weights(network: NetworkT, path: Path) -> NetworkT:
     """Fill `network` with the weights of an ONNX file written by `export_onnx` and return it.
+
+    Works for networks without batch norms (hprnet-mobile): an export may fold those into other weights.
 
     Raises:
         ModelError: the file cannot be read, or its weights are of another network.
@@ -35,8 +39,11 @@ def load_weights(network: HprnetMobile, path: Path) -> HprnetMobile:
         if name.startswith(_PREFIX):
             array = numpy_helper.to_array(tensor).astype(np.float32)
             state[name.removeprefix(_PREFIX)] = torch.from_numpy(array)
+    if state.keys() != network.state_dict().keys():
+        raise ModelError(f"{path} does not hold the weights of {network.spec.name} by name")
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         raise ModelError(f"{path} holds the weights of another network: {error}") from error
-    return network.eval()
+    network.eval()
+    return network

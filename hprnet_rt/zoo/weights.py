@@ -6,6 +6,7 @@ torch, which the base install has not; it is looked up when it is needed.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import importlib
 import logging
@@ -116,7 +117,8 @@ def imported_engine(name: str, *, k: int = DEFAULT_K) -> EngineFile | None:
     choice = cache.read_record(cache.choice_path(name))
     if choice is None:
         return None
-    path = cache.engine_path(name, str(choice.get("checkpoint_sha256")), k)
+    sha256 = str(choice.get("checkpoint_sha256"))
+    path = cache.engine_path(name, sha256, k)
     if not path.with_suffix(".json").is_file() or not path.is_file():
         return None
     flaw, engine = _open(name, path)
@@ -124,6 +126,9 @@ def imported_engine(name: str, *, k: int = DEFAULT_K) -> EngineFile | None:
         raise ModelError(
             f"{flaw}; import it again: hprnet-rt models import {name} {choice.get('checkpoint')}"
         )
+    for checkpoint in (cache.checkpoint_path(name), Path(str(choice.get("checkpoint")))):
+        if checkpoint.is_file():
+            return _made_of(engine, checkpoint, sha256)
     return engine
 
 
@@ -202,13 +207,13 @@ def _converted(name: str, checkpoint: Path, sha256: str, k: int, *, overwrite: b
 
     found = find()
     if found is not None:
-        return found
+        return _made_of(found, checkpoint, sha256)
     convert = _converter()
     source, licence = _provenance(name, sha256)
     with cache.locked(path):
         found = find()  # another process was faster
         if found is not None:
-            return found
+            return _made_of(found, checkpoint, sha256)
         _log.info("converting %s for %s; this happens once", checkpoint, name)
         with cache.workshop(path) as made:
             try:
@@ -217,7 +222,11 @@ def _converted(name: str, checkpoint: Path, sha256: str, k: int, *, overwrite: b
             except OutputError as error:
                 raise OutputError(f"{error}; {cache.CACHE_VARIABLE} sets another cache folder") from error
             cache.publish(made, path)
-    return EngineFile.find(path)
+    return _made_of(EngineFile.find(path), checkpoint, sha256)
+
+
+def _made_of(engine: EngineFile, checkpoint: Path, sha256: str) -> EngineFile:
+    return dataclasses.replace(engine, checkpoint=checkpoint, checkpoint_sha256=sha256)
 
 
 def _provenance(name: str, checkpoint_sha256: str) -> tuple[str, str]:

@@ -46,10 +46,12 @@ def test_everyone_whom_movenet_finds_is_found_with_the_same_joints(golden, backe
         assert checked >= 6
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_both_backends_return_the_same_peaks(golden, engine, backend):
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_all_backends_return_the_same_peaks(golden, engine, backend):
     image = golden[0][0][None]
-    made = [create_backend(engine, (256, 256), backend=name, precision="fp32") for name in BACKENDS]
+    made = [
+        create_backend(engine, (256, 256), backend=name, precision="fp32") for name in (BACKENDS[0], backend)
+    ]
     first, second = (b.run(image)[0] for b in made)
     for b in made:
         b.close()

@@ -1,0 +1,92 @@
+"""PyTorch on the CPU, float32: the reference of the other backends, and the only one with the flip test.
+
+Weights come from the checkpoint that an engine was made of, or for the shipped model from the engine itself
+(extra: train).
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hprnet_rt.backends.engine_file import EngineFile, sha256_of
+from hprnet_rt.errors import BackendError, ModelError, UsageError
+from hprnet_rt.grouping import average_flipped, pack_peaks
+from hprnet_rt.model import create_model, load_checkpoint, load_weights
+from hprnet_rt.model.network import Network
+from hprnet_rt.model.peaks import PeakNetwork
+
+__all__ = ["create"]
+
+
+def _network(engine: EngineFile) -> Network:
+    """The network of an engine, with its weights.
+
+    Raises:
+        BackendError: they are not on this machine.
+    """
+    network = create_model(engine.spec.name)
+    try:
+        if engine.checkpoint is None:
+            return load_weights(network, engine.path)
+        if sha256_of(engine.checkpoint) != engine.checkpoint_sha256:
+            raise ModelError(f"{engine.checkpoint} is no longer the file that the engine was made of")
+        return load_checkpoint(network, engine.checkpoint)
+    except (ModelError, OSError) as error:
+        raise BackendError(
+            f"torch cannot load {engine.spec.name}: {error}; give its checkpoint with --weights FILE"
+        ) from error
+
+
+class _TorchBackend:
+    name = "torch"
+
+    def __init__(self, engine: EngineFile, input_hw: tuple[int, int], threads: int, flip: bool) -> None:
+        self.spec = engine.spec
+        self.input_hw = input_hw
+        self._k = engine.k
+        self._flip = flip
+        self._network: PeakNetwork | None = PeakNetwork(_network(engine), engine.k)
+        torch.set_num_threads(threads)
+        flipped = ", flip test" if flip else ""
+        self.description = f"PyTorch {torch.__version__}, CPU, fp32{flipped}, {threads} threads"
+
+    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        if self._network is None:
+            raise BackendError("the torch engine is closed")
+        try:
+            with torch.inference_mode():
+                if self._flip:
+                    return self._averaged(self._network, images)
+                result: npt.NDArray[np.float32] = self._network(torch.from_numpy(images)).numpy()
+                return result
+        except RuntimeError as error:
+            raise BackendError(f"torch failed on a frame: {error}") from error
+
+    def _averaged(self, network: PeakNetwork, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        both = np.concatenate((images, images[:, :, ::-1]))
+        heads = {name: maps.numpy() for name, maps in network.network.dense(torch.from_numpy(both)).items()}
+        plain = {name: maps[: len(images)] for name, maps in heads.items()}
+        mirrored = {name: maps[len(images) :] for name, maps in heads.items()}
+        averaged = average_flipped(plain, mirrored, self.spec)
+        return pack_peaks(averaged, self.spec, self._k, probabilities=True)
+
+    def close(self) -> None:
+        self._network = None
+
+
+def create(
+    engine: EngineFile,
+    input_hw: tuple[int, int],
+    precision: str,
+    threads: int | None,
+    *,
+    flip: bool = False,
+) -> _TorchBackend:
+    """See `create_backend`."""
+    if precision not in ("auto", "fp32"):
+        raise UsageError(f"torch runs on the CPU in fp32 only, not {precision}; use --backend openvino")
+    return _TorchBackend(engine, input_hw, threads or os.cpu_count() or 1, flip)

@@ -1,0 +1,38 @@
+"""One evaluator for every part of COCO-WholeBody, and what belongs around it. No torch."""
+
+from hprnet_rt.evaluation.coco import Annotations, Results, read_annotations, read_results
+from hprnet_rt.evaluation.compare import Comparison, compare
+from hprnet_rt.evaluation.evaluate import RANKINGS, Evaluation, evaluate
+from hprnet_rt.evaluation.measures import Measures, PartMeasures, match_people, measure
+from hprnet_rt.evaluation.oks import oks
+from hprnet_rt.evaluation.parts import BOX_METRICS, FACE_BOXES, KEYPOINT_METRICS, PART_TYPES, PartType
+from hprnet_rt.evaluation.report import to_csv, to_json, to_markdown, to_text
+from hprnet_rt.evaluation.results import to_results, write_results
+
+__all__ = [
+    "BOX_METRICS",
+    "FACE_BOXES",
+    "KEYPOINT_METRICS",
+    "PART_TYPES",
+    "RANKINGS",
+    "Annotations",
+    "Comparison",
+    "Evaluation",
+    "Measures",
+    "PartMeasures",
+    "PartType",
+    "Results",
+    "compare",
+    "evaluate",
+    "match_people",
+    "measure",
+    "oks",
+    "read_annotations",
+    "read_results",
+    "to_csv",
+    "to_json",
+    "to_markdown",
+    "to_results",
+    "to_text",
+    "write_results",
+]

@@ -1,0 +1,197 @@
+"""JSON to arrays, with a sentence for everything that is not as it must be."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hprnet_rt.errors import DataError
+from hprnet_rt.evaluation.parts import FIELDS
+from hprnet_rt.skeleton import NUM_KEYPOINTS
+
+__all__ = ["Item", "Who", "boxes", "load", "numbers", "objects", "points", "whole_numbers"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+Item = Mapping[str, Any]
+Who = Callable[[int], str]
+"""Names the n-th item for a sentence: "val.json: annotation 17"."""
+
+_NOT_NUMBERS = (TypeError, ValueError, OverflowError)  # what numpy says to other things
+
+
+def load(source: Any, otherwise: str) -> tuple[str, Any]:
+    """Name and content of a JSON file, or `otherwise` and what is given instead of a file's path.
+
+    A file called .gz is unpacked.
+
+    People's points are arrays already in what comes from a file.
+
+    Raises:
+        DataError: the file is missing, unreadable, or not JSON.
+    """
+    if not isinstance(source, (str, Path)):
+        return otherwise, source
+    path = Path(source)
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {path}") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is damaged or not compressed: {error}") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not JSON: it is not even text") from error
+    try:
+        return path.name, json.loads(text, object_hook=_with_arrays)
+    except json.JSONDecodeError as error:
+        if not text.strip():
+            raise DataError(f"{path} is empty") from error
+        if text.rstrip()[-1] not in "]}":
+            raise DataError(f"{path} breaks off in the middle; write or copy it again") from error
+        raise DataError(
+            f"{path} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        ) from error
+    except RecursionError as error:
+        raise DataError(f"{path} is nested too deeply for annotations or results") from error
+
+
+def _with_arrays(item: dict[str, Any]) -> dict[str, Any]:
+    """A person's long lists as arrays while the file is still being read, which saves most of the memory."""
+    if "image_id" in item:
+        item.pop("segmentation", None)
+        for field in FIELDS:
+            if isinstance(item.get(field), list):
+                try:
+                    item[field] = np.array(item[field], np.float64)
+                except _NOT_NUMBERS:
+                    return item  # the sentence comes later, with the person's id
+    return item
+
+
+def objects(items: Sequence[Any], what: str) -> list[Item]:
+    """The items, all of them JSON objects.
+
+    Raises:
+        DataError: one is something else.
+    """
+    for n, item in enumerate(items):
+        if not isinstance(item, Mapping):
+            raise DataError(f"{what} is a JSON object, got {type(item).__name__} at place {n + 1}")
+    return list(items)
+
+
+def whole_numbers(items: Sequence[Item], key: str, what: str) -> IntArray:
+    """(N,) whole numbers.
+
+    Raises:
+        DataError: one is missing or something else.
+    """
+    values = [item.get(key) for item in items]
+    for n, value in enumerate(values):
+        number = math.nan if isinstance(value, bool) or not isinstance(value, (int, float)) else value
+        if number != number // 1 or abs(number) >= 2**53:
+            got = "none" if value is None else repr(value)
+            raise DataError(f"{what} is a whole number, got {got} at place {n + 1}")
+    return np.array(values, np.int64)
+
+
+def numbers(items: Sequence[Item], key: str, who: Who, default: float | None = None) -> FloatArray:
+    """(N,) finite numbers; without a default every item has one.
+
+    Raises:
+        DataError: someone's is missing or something else.
+    """
+    values = [item.get(key) for item in items]
+    return _rows([default if value is None else value for value in values], None, key, who)
+
+
+def boxes(items: Sequence[Item], key: str, who: Who) -> tuple[FloatArray, BoolArray]:
+    """(N, 4) x, y, width, height, NaN for those who have none (or an empty list), and (N,) who has one.
+
+    Raises:
+        DataError: someone's is something else.
+    """
+    values = [item.get(key) for item in items]
+    has = np.array(
+        [not (value is None or (isinstance(value, list) and not value)) for value in values], np.bool_
+    )
+    boxes = _rows([value if h else [0.0] * 4 for value, h in zip(values, has, strict=True)], 4, key, who)
+    boxes[~has] = np.nan
+    return boxes, has
+
+
+def points(
+    items: Sequence[Item], who: Who, may_lack: BoolArray | None = None
+) -> tuple[FloatArray, BoolArray, frozenset[str]]:
+    """Everyone's points.
+
+    Args:
+        items: N people.
+        who: names one of them.
+        may_lack: (N,) whose missing fields are as good as unlabelled; None for nobody's.
+
+    Returns:
+        xy (N, 133, 2), v > 0 (N, 133), and the fields that they have.
+
+    Raises:
+        DataError: a field holds something else, or only some have it.
+    """
+    xy = np.zeros((len(items), NUM_KEYPOINTS, 2))
+    flag = np.zeros((len(items), NUM_KEYPOINTS), np.bool_)
+    excused = np.zeros(len(items), np.bool_) if may_lack is None else may_lack
+    fields = set()
+    for field, where in FIELDS.items():
+        values = [item.get(field) for item in items]
+        lacks = np.array([value is None for value in values], np.bool_)
+        if lacks.all() and len(items):
+            continue
+        if (lacks & ~excused).any():
+            n = int(np.argmax(lacks & ~excused))
+            raise DataError(f"{who(n)} has no {field}, though others have; give it to all or to none")
+        fields.add(field)
+        width = 3 * (where.stop - where.start)
+        rows = _rows([[0.0] * width if value is None else value for value in values], width, field, who)
+        triples = rows.reshape(len(items), where.stop - where.start, 3)
+        xy[:, where], flag[:, where] = triples[..., :2], triples[..., 2] > 0
+    return xy, flag, frozenset(fields)
+
+
+def _rows(values: Sequence[Any], width: int | None, field: str, who: Who) -> FloatArray:
+    """(N, width) finite numbers, or (N,) where width is None.
+
+    Raises:
+        DataError: someone's value is something else.
+    """
+    shape = () if width is None else (width,)
+    try:
+        rows = np.array(values, np.float64).reshape(len(values), *shape)
+    except _NOT_NUMBERS:
+        rows = None
+    if rows is not None and np.isfinite(rows).all():
+        return rows
+    for n, value in enumerate(values):
+        if value is None:
+            raise DataError(f"{who(n)} has no {field}")
+        try:
+            row = np.array(value, np.float64)
+        except _NOT_NUMBERS as error:
+            raise DataError(f"{who(n)} has something in {field} that is not a number") from error
+        if row.shape != shape:
+            points = f", that is {width // 3} points of x, y, v" if width and width % 3 == 0 else ""
+            got = "a single number" if row.ndim == 0 else f"{row.size}"
+            raise DataError(f"{who(n)} has {got} in {field}; it must hold {width or 'one number'}{points}")
+        if not np.isfinite(row).all():
+            raise DataError(f"{who(n)} has a number in {field} that is infinite, or none (NaN)")
+    raise DataError(f"{field} does not hold numbers")  # cannot happen: some row is at fault

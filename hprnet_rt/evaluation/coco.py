@@ -1,0 +1,220 @@
+"""Annotations and results in COCO-WholeBody's JSON, checked once when they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hprnet_rt.errors import DataError
+from hprnet_rt.evaluation.checks import Item, boxes, load, numbers, objects, points, whole_numbers
+from hprnet_rt.evaluation.parts import PART_TYPES, box_of_points
+from hprnet_rt.skeleton import BODY
+
+__all__ = ["FACE_BOX_SCORE", "Annotations", "Results", "read_annotations", "read_results"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+FACE_BOX_SCORE: Final = "facebox_score"
+"""What ranks face boxes, where a detection has it; `score` does otherwise."""
+
+_PERSON = 1  # category_id
+_SCORE_FIELDS = (*dict.fromkeys(part.score_field for part in PART_TYPES.values()), FACE_BOX_SCORE)
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """The true people of some images, sorted by image, otherwise in the file's order.
+
+    Attributes:
+        name: the file's name, for sentences.
+        image_ids: (M,) every image, ascending, also those without people.
+        file_names: (M,) of the images; "" where the file does not say.
+        image_hw: (M, 2) px, height and width of the images; 0 where the file does not say.
+        image: (N,) index into `image_ids` of each person's image, ascending.
+        area: (N,) px^2.
+        box_xywh: (N, 4) px.
+        crowd: (N,) a group that is not annotated person by person.
+        xy: (N, 133, 2) px.
+        labelled: (N, 133) v > 0.
+        face_box_xywh: (N, 4) px; NaN where the file has none.
+        fields: which of COCO-WholeBody's fields the file has.
+    """
+
+    name: str
+    image_ids: IntArray
+    file_names: tuple[str, ...]
+    image_hw: IntArray
+    image: IntArray
+    area: FloatArray
+    box_xywh: FloatArray
+    crowd: BoolArray
+    xy: FloatArray
+    labelled: BoolArray
+    face_box_xywh: FloatArray
+    fields: frozenset[str]
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """The people that were found in some images, in the file's order.
+
+    Attributes:
+        name: the file's name, for sentences.
+        image_id: (D,).
+        scores: (D,) of each score field; NaN where a detection has none, except for "score".
+        area: (D,) px^2: of `bbox`, or of the box around the 17 body points where there is none.
+        box_xywh: (D, 4) px; NaN where there is none.
+        xy: (D, 133, 2) px.
+        visible: (D, 133) v > 0.
+        face_box_xywh: (D, 4) px; NaN where there is none.
+        fields: which of COCO-WholeBody's fields the file has; all of them when it has no detections.
+    """
+
+    name: str
+    image_id: IntArray
+    scores: Mapping[str, FloatArray]
+    area: FloatArray
+    box_xywh: FloatArray
+    xy: FloatArray
+    visible: BoolArray
+    face_box_xywh: FloatArray
+    fields: frozenset[str]
+
+    def __len__(self) -> int:
+        return len(self.image_id)
+
+    def rank(self, score_field: str) -> FloatArray:
+        """(D,) this score, or `score` where a detection does not have it."""
+        own = self.scores[score_field]
+        return np.where(np.isnan(own), self.scores["score"], own)
+
+
+def read_annotations(source: str | Path | Item) -> Annotations:
+    """Read COCO-WholeBody annotations, or plain COCO ones with the 17 body points.
+
+    Args:
+        source: a JSON file, or what is in one. Only people (category 1) are looked at; fields of feet, face
+            and hands may be missing, from all of them alike.
+
+    Raises:
+        DataError: there is no such file, or it is not annotations.
+    """
+    name, data = load(source, "the set of annotations")
+    if isinstance(data, list):
+        raise DataError(f"{name} is a list, not an annotations file; is it a results file?")
+    for key in ("images", "annotations"):
+        if not isinstance(data, Mapping) or not isinstance(data.get(key), list):
+            raise DataError(f"{name} has no list of {key}, so it is not a COCO annotations file")
+    images = objects(data["images"], f"{name}: an image")
+    image_ids = whole_numbers(images, "id", f"{name}: the id of an image")
+    sides = [
+        numbers(images, side, lambda n: f"{name}: image {image_ids[n]}", 0.0).astype(np.int64)
+        for side in ("height", "width")
+    ]
+    order = np.argsort(image_ids)
+    image_ids = image_ids[order]
+    repeated = np.flatnonzero(np.diff(image_ids) == 0)
+    if len(repeated):
+        raise DataError(f"{name}: two images have the id {image_ids[repeated[0]]}; give each its own")
+    people = _people(objects(data["annotations"], f"{name}: an annotation"))
+    own_id = whole_numbers(people, "id", f"{name}: the id of an annotation")
+    unique, count = np.unique(own_id, return_counts=True)
+    if len(unique) < len(own_id):
+        shared = unique[count.argmax()]
+        raise DataError(f"{name}: {count.max()} annotations have the id {shared}; give each its own")
+
+    def who(n: int) -> str:
+        return f"{name}: annotation {own_id[n]}"
+
+    image_of = whole_numbers(people, "image_id", f"{name}: the image_id of an annotation")
+    image = np.searchsorted(image_ids, image_of)
+    lost = np.flatnonzero(np.append(image_ids, -1)[np.minimum(image, len(image_ids))] != image_of)
+    if len(lost):
+        raise DataError(f"{who(lost[0])} is of image {image_of[lost[0]]}, which the list of images lacks")
+    crowd = numbers(people, "iscrowd", who, 0) != 0
+    area = numbers(people, "area", who)
+    if (area < 0).any():
+        raise DataError(f"{who(int(np.argmin(area)))} has an area below 0")
+    box, has_box = boxes(people, "bbox", who)
+    if not has_box.all():
+        raise DataError(f"{who(int(np.argmin(has_box)))} has no bbox")
+    negative = (box[:, 2:] < 0).any(axis=1)
+    if negative.any():
+        first = who(int(np.argmax(negative)))
+        raise DataError(f"{first} has a bbox of negative size; it is x, y, width, height")
+    face_box, has_face_box = boxes(people, "face_box", who)
+    xy, labelled, fields = points(people, who, crowd)
+    by_image = np.argsort(image, kind="stable")
+    return Annotations(
+        name=name,
+        image_ids=image_ids,
+        file_names=tuple(str(images[n].get("file_name", "")) for n in order),
+        image_hw=np.stack(sides, axis=1)[order],
+        image=image[by_image],
+        area=area[by_image],
+        box_xywh=box[by_image],
+        crowd=crowd[by_image],
+        xy=xy[by_image],
+        labelled=labelled[by_image],
+        face_box_xywh=face_box[by_image],
+        fields=fields | ({"face_box"} if has_face_box.any() else set()),
+    )
+
+
+def read_results(source: str | Path | Sequence[Item]) -> Results:
+    """Read detections in COCO-WholeBody's results format.
+
+    Args:
+        source: a JSON file, or the list that is in one. Only people (category 1) are looked at; fields of
+            points may be missing, from all of them alike.
+
+    Raises:
+        DataError: there is no such file, or it is not results.
+    """
+    name, data = load(source, "the list of results")
+    if not isinstance(data, Sequence) or isinstance(data, str):
+        hint = "; is it an annotations file?" if isinstance(data, Mapping) and "annotations" in data else ""
+        raise DataError(f"{name} is not a list of detections, as COCO's results are{hint}")
+    people = _people(objects(data, f"{name}: a detection"))
+    image_id = whole_numbers(people, "image_id", f"{name}: the image_id of a detection")
+
+    def who(n: int) -> str:
+        return f"{name}: detection {n + 1}, of image {image_id[n]},"
+
+    scores = {"score": numbers(people, "score", who)}
+    for field in _SCORE_FIELDS[1:]:
+        has = np.array([person.get(field) is not None for person in people], np.bool_)
+        scores[field] = np.where(has, numbers(people, field, who, 0.0), np.nan)
+    box, has_box = boxes(people, "bbox", who)
+    face_box, has_face_box = boxes(people, "face_box", who)
+    xy, visible, fields = points(people, who)
+    if "keypoints" not in fields and not has_box.all():
+        first = who(int(np.argmin(has_box)))
+        raise DataError(f"{first} has neither bbox nor keypoints, so its size is unknown")
+    around = box_of_points(xy[:, BODY], np.ones((len(xy), BODY.stop), np.bool_))
+    size = np.where(has_box[:, None], box, around)[:, 2:]
+    return Results(
+        name=name,
+        image_id=image_id,
+        scores=scores,
+        area=size[:, 0] * size[:, 1],
+        box_xywh=box,
+        xy=xy,
+        visible=visible,
+        face_box_xywh=face_box,
+        fields=fields | ({"face_box"} if has_face_box.any() or not people else set()),
+    )
+
+
+def _people(items: list[Item]) -> list[Item]:
+    return [item for item in items if item.get("category_id", _PERSON) == _PERSON]

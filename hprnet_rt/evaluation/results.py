@@ -1,0 +1,126 @@
+"""`Poses` in COCO-WholeBody's results format, which `read_results` and other evaluators read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from hprnet_rt.errors import OutputError
+from hprnet_rt.evaluation.coco import FACE_BOX_SCORE
+from hprnet_rt.evaluation.parts import PART_TYPES, PartType
+from hprnet_rt.types import Poses
+from hprnet_rt.video.output import PartialFile, reason
+
+__all__ = ["ABSENT_PX", "SINGLE_PARTS", "to_results", "write_results"]
+
+ABSENT_PX: Final = -1e5
+"""x and y of a point that was not found."""
+
+SINGLE_PARTS: Final = ("body", "foot", "face", "left_hand", "right_hand")
+"""Each point is in exactly one of them."""
+
+_DECIMALS = 3  # of px
+
+
+def to_results(image_id: int, poses: Poses, parts: Sequence[str] = SINGLE_PARTS) -> list[dict[str, Any]]:
+    """Everyone in one image as detections of COCO-WholeBody.
+
+    Args:
+        image_id: the image's id in the annotations.
+        poses: in px of that image.
+        parts: of `SINGLE_PARTS`, which fields to write; a network that knows bodies only gives ("body",).
+
+    Returns:
+        a dict for each person, in the poses' order: image_id, category_id 1, bbox (x, y, width, height in
+        px), score, and for each part its x, y, score of every point. Feet, face and hands come with a score
+        that ranks them: the person's times the mean of the points', absent ones being 0. A face that has
+        a box gives `face_box` and its `facebox_score`, the same as the face's.
+
+    An absent point is at (-100000, -100000) with score 0. COCO's evaluation counts every labelled point,
+    whatever v the detection says, so an absent one needs a place that agrees with nothing: at (0, 0) it
+    could score, on large people in the upper left corner; NaN is not JSON; and so far away it adds
+    nothing (under 1e-200) for any image up to 20,000 px wide. As bbox is there, no evaluator takes the
+    detection's area from the points.
+    """
+    xy = np.where(np.isnan(poses.xy), ABSENT_PX, poses.xy.astype(np.float64)).round(_DECIMALS)
+    boxes = _xywh(poses.box_xyxy)
+    faces = _xywh(poses.face_xyxy)
+    results = []
+    for n in range(len(poses)):
+        person_score = float(poses.person_score[n])
+        detection: dict[str, Any] = {
+            "image_id": int(image_id),
+            "category_id": 1,
+            "bbox": boxes[n].tolist(),
+            "score": _digits(person_score, 9),
+        }
+        for part in (PART_TYPES[name] for name in parts):
+            scores = poses.score[n, part.points]
+            detection[part.fields[0]] = _triples(xy[n], scores, part)
+            if part.score_field != "score":
+                detection[part.score_field] = _digits(person_score * float(scores.mean()), 9)
+        if "face" in parts and not np.isnan(faces[n]).any():
+            detection["face_box"] = faces[n].tolist()
+            detection[FACE_BOX_SCORE] = detection[PART_TYPES["face"].score_field]
+        results.append(detection)
+    return results
+
+
+def _xywh(xyxy: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Boxes (N, 4); sizes that a network puts below 0 are 0."""
+    corners = xyxy.astype(np.float64)
+    sizes = np.maximum(corners[:, 2:] - corners[:, :2], 0.0)
+    return np.concatenate((corners[:, :2], sizes), axis=1).round(_DECIMALS)
+
+
+def _digits(value: float, count: int) -> float:
+    """The value with so many significant digits; what is more than 0 stays so."""
+    return float(f"{value:.{count}g}")
+
+
+def _triples(
+    xy: np.ndarray[Any, np.dtype[np.float64]],
+    scores: np.ndarray[Any, np.dtype[np.float32]],
+    part: PartType,
+) -> list[float]:
+    points = zip(xy[part.points].tolist(), scores.tolist(), strict=True)
+    return [number for (x, y), score in points for number in (x, y, _digits(score, 4))]
+
+
+def write_results(path: str | Path, results: Iterable[Mapping[str, Any]]) -> int:
+    """Write detections as a JSON list, one a line; the file appears when it is complete.
+
+    Args:
+        path: its folder exists; a file there is replaced.
+        results: of any number of images, taken one by one.
+
+    Returns:
+        how many there were.
+
+    Raises:
+        OutputError: the system refuses.
+        ValueError: a number is NaN or infinite.
+    """
+    file = PartialFile(Path(path))
+    file.create()
+    count = 0
+    try:
+        with file.partial.open("w", encoding="utf-8") as out:
+            out.write("[")
+            for result in results:
+                out.write(",\n" if count else "\n")
+                out.write(json.dumps(result, allow_nan=False, separators=(",", ":")))
+                count += 1
+            out.write("\n]\n")
+    except OSError as error:
+        file.partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {reason(error)}") from error
+    except BaseException:
+        file.partial.unlink(missing_ok=True)
+        raise
+    file.commit()
+    return count

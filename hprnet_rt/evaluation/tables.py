@@ -1,0 +1,125 @@
+"""The paper's tables, with what was measured beside what was published.
+
+Numbers: Samet and Akbas, "Hierarchical Point Regression for Whole-Body Human Pose Estimation" (2021),
+tables 1 to 4, COCO-WholeBody's validation images, in percent, no test-time augmentation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from hprnet_rt.errors import UsageError
+from hprnet_rt.evaluation.evaluate import Evaluation
+
+__all__ = ["TABLES", "PaperTable", "table_rows"]
+
+_PARTS: Final = ("body", "foot", "face", "hand", "whole_body", "wholebody_mean")
+_Pairs = tuple[tuple[float, float | None], ...]
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """One of the paper's tables.
+
+    Attributes:
+        title: what it compares.
+        columns: parts, or face boxes.
+        rows: system -> (AP, AR) per column, in percent; AR None where it is not at hand.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: dict[str, _Pairs]
+
+
+def _ap(*values: float) -> _Pairs:
+    return tuple((value, None) for value in values)
+
+
+_DLA: Final[_Pairs] = ((55.2, 63.1), (49.1, 60.9), (74.6, 83.7), (47.0, 60.8), (31.5, 44.6), (51.5, 62.6))
+_HOURGLASS: Final[_Pairs] = (
+    (59.4, 68.3),
+    (53.0, 65.4),
+    (75.4, 86.8),
+    (50.4, 64.2),
+    (34.8, 49.2),
+    (54.6, 66.8),
+)
+_HM1: Final[_Pairs] = ((55.5, 63.4), (33.5, 55.3), (74.6, 83.5), (44.1, 57.8), (28.0, 40.5), (47.1, 60.1))
+_BASELINE: Final[_Pairs] = (
+    (46.7, 55.5),
+    (33.6, 48.9),
+    (52.0, 60.2),
+    (26.4, 39.1),
+    (33.3, 43.4),
+    (38.4, 49.4),
+)
+_ZOOMNET: Final[_Pairs] = ((74.3, 80.2), (79.8, 86.9), (62.3, 70.1), (40.1, 49.8), (54.1, 65.8), (62.1, 70.6))
+
+TABLES: Final[dict[int, PaperTable]] = {
+    1: PaperTable(
+        "feet from foot centres (HM-I) or as joints (HM-II)",
+        _PARTS,
+        {"HPRNet DLA, HM-I": _HM1, "HPRNet DLA, HM-II": _DLA},
+    ),
+    2: PaperTable(
+        "the baseline (CenterNet, all points from the person's centre) and HPRNet",
+        _PARTS,
+        {"baseline DLA": _BASELINE, "HPRNet DLA": _DLA},
+    ),
+    3: PaperTable(
+        "other systems",
+        _PARTS,
+        {
+            "PAF": _ap(26.6, 10.0, 30.9, 13.3, 14.1, 19.0),
+            "SN": _ap(28.0, 12.1, 38.2, 13.8, 16.1, 21.6),
+            "AE": _ap(40.5, 7.7, 47.7, 34.1, 27.4, 31.5),
+            "OpenPose": _ap(56.3, 53.2, 48.2, 19.8, 33.8, 42.3),
+            "HRNet": _ap(65.9, 31.4, 52.3, 30.0, 43.2, 44.6),
+            "ZoomNet (top-down)": _ZOOMNET,
+            "HPRNet DLA": _DLA,
+            "HPRNet Hourglass-104": _HOURGLASS,
+        },
+    ),
+    4: PaperTable(
+        "face boxes: from the extreme face points, and from the face's width and height branch",
+        ("face_points_box", "face_box"),
+        {
+            "ZoomNet (top-down)": ((37.7, None),),
+            "HPRNet DLA": ((46.2, None), (55.8, None)),
+            "HPRNet Hourglass-104": ((46.1, None), (56.4, None)),
+        },
+    ),
+}
+"""By the paper's number."""
+
+
+def _pair(ap: float | None, ar: float | None) -> str:
+    if ap is None:
+        return "-"
+    return f"{ap:.1f}" if ar is None else f"{ap:.1f}/{ar:.1f}"
+
+
+def table_rows(number: int, measured: Evaluation) -> list[list[str]]:
+    """Rows of text: a heading, the paper's rows marked "published", and one marked "measured".
+
+    A cell is AP/AR in percent, "-" where there is none.
+
+    Raises:
+        UsageError: the paper has no such table.
+    """
+    if number not in TABLES:
+        raise UsageError(f"the paper has no table {number}; use one of: {', '.join(map(str, TABLES))}")
+    table = TABLES[number]
+    rows = [["system", "", *(name.replace("_", " ") for name in table.columns)]]
+    for system, pairs in table.rows.items():
+        cells = [_pair(*pair) for pair in pairs]
+        rows.append([system, "published", *cells, *["-"] * (len(table.columns) - len(cells))])
+    ours = []
+    for column in table.columns:
+        scores = measured.scores.get(column, {})
+        ap, ar = (scores.get(metric) for metric in ("AP", "AR"))
+        ours.append(_pair(None if ap is None else 100 * ap, None if ar is None else 100 * ar))
+    rows.append([measured.name, "measured", *ours])
+    return rows

@@ -1,0 +1,112 @@
+"""Small sets to evaluate: COCO-WholeBody's example, the golden scenes, and random people."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hprnet_rt.evaluation.parts import FIELDS
+from tests.oracles.golden import SCENES, golden
+
+EXAMPLE_GT = Path(__file__).parents[1] / "golden" / "example_gt.json"
+EXAMPLE_RESULTS = EXAMPLE_GT.with_name("example_pred.json")
+CELL_PX = 4
+
+
+def person(xy, visible, area, box_xywh, image_id, number):
+    """An annotation; unlabelled points are (0, 0, 0)."""
+    visible = np.asarray(visible, bool)
+    triples = np.concatenate((np.where(visible[:, None], xy, 0), 2 * visible[:, None]), axis=1)
+    return {
+        "id": number,
+        "image_id": image_id,
+        "category_id": 1,
+        "iscrowd": 0,
+        "area": float(area),
+        "bbox": [float(v) for v in box_xywh],
+        "num_keypoints": int(visible[:17].sum()),
+        **{field: triples[where].reshape(-1).tolist() for field, where in FIELDS.items()},
+    }
+
+
+def annotations(people, image_ids=None):
+    ids = sorted({p["image_id"] for p in people}) if image_ids is None else image_ids
+    images = [{"id": i, "file_name": f"{i}.jpg"} for i in ids]
+    return {"images": images, "annotations": people, "categories": [{"id": 1, "name": "person"}]}
+
+
+def detection(annotation, xy, score, **more):
+    """A result for the person of an annotation."""
+    triples = np.concatenate((xy, np.ones((len(xy), 1))), axis=1)
+    return {
+        "image_id": annotation["image_id"],
+        "category_id": 1,
+        "bbox": annotation["bbox"],
+        "score": score,
+        **{field: triples[where].reshape(-1).tolist() for field, where in FIELDS.items()},
+        **more,
+    }
+
+
+def golden_annotations():
+    """The people of the golden scenes in px; an area is about half the box's, as with real people."""
+    people = []
+    for scene in SCENES:
+        boxes = CELL_PX * golden(scene, "gt_box").astype(float)
+        sizes = boxes[:, 2:] - boxes[:, :2]
+        for xy, visible, box, wh in zip(
+            CELL_PX * golden(scene, "gt_kp").astype(float),
+            golden(scene, "gt_vis") > 0,
+            boxes,
+            sizes,
+            strict=True,
+        ):
+            people.append(person(xy, visible, 0.5 * wh.prod(), [*box[:2], *wh], scene, len(people) + 1))
+    return annotations(people)
+
+
+def random_set(seed, images=12, people=6, extra=3, noise=0.02):
+    """Annotations and results that agree somewhat, with missing parts, crowds, ties, and strangers.
+
+    Returns:
+        the annotations' dict and the results' list, as in their files.
+    """
+    rng = np.random.default_rng(seed)
+    true, found = [], []
+    for image_id in rng.permutation(1000)[:images].tolist():
+        for _ in range(rng.integers(0, people + 1)):
+            wh = rng.uniform(15, 250, 2)
+            corner = rng.uniform(0, 400, 2)
+            xy = (corner + wh * rng.random((133, 2))).round(1)
+            visible = rng.random(133) < 0.8
+            for where in FIELDS.values():
+                if rng.random() < 0.3:
+                    visible[where] = False
+            annotation = person(xy, visible, 0.6 * wh.prod(), [*corner, *wh], image_id, len(true) + 1)
+            annotation["iscrowd"] = int(rng.random() < 0.08)
+            face = xy[23:91]
+            has_face = visible[23:91].any()
+            annotation["face_box"] = (
+                [*face.min(axis=0).tolist(), *np.ptp(face, axis=0).tolist()] if has_face else [0, 0, 0, 0]
+            )
+            true.append(annotation)
+            for _ in range(rng.integers(0, 3)):
+                scores = rng.random(6).round(1).tolist()  # few values: many ties
+                guess = xy + rng.normal(0, noise * wh.max() * rng.uniform(0.1, 4), xy.shape)
+                low, high = guess[23:91].min(axis=0), guess[23:91].max(axis=0)
+                found.append(
+                    detection(
+                        annotation,
+                        guess,
+                        scores[0],
+                        foot_score=scores[1],
+                        face_score=scores[2],
+                        lefthand_score=scores[3],
+                        face_box=[*low.tolist(), *(high - low).tolist()],
+                        facebox_score=scores[4],
+                    )
+                )
+        for _ in range(rng.integers(0, extra + 1)):
+            somebody = {"image_id": image_id, "bbox": [*rng.uniform(0, 400, 2), *rng.uniform(10, 200, 2)]}
+            found.append(detection(somebody, rng.uniform(0, 600, (133, 2)), float(rng.random())))
+    ids = sorted({p["image_id"] for p in true} | {p["image_id"] for p in found} | {2001, 2002})
+    return annotations(true, ids), [found[n] for n in rng.permutation(len(found))]
