@@ -1,11 +1,15 @@
 """Small sets to evaluate: COCO-WholeBody's example, the golden scenes, and random people."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 
+from hprnet_rt.evaluation import to_results
 from hprnet_rt.evaluation.parts import FIELDS
-from tests.oracles.golden import SCENES, golden
+from hprnet_rt.grouping import GroupingOptions, decode_dense
+from hprnet_rt.heads import HPRNET_DLA34
+from tests.oracles.golden import SCENES, dense_heads, golden
 
 EXAMPLE_GT = Path(__file__).parents[1] / "golden" / "example_gt.json"
 EXAMPLE_RESULTS = EXAMPLE_GT.with_name("example_pred.json")
@@ -110,3 +114,14 @@ def random_set(seed, images=12, people=6, extra=3, noise=0.02):
             found.append(detection(somebody, rng.uniform(0, 600, (133, 2)), float(rng.random())))
     ids = sorted({p["image_id"] for p in true} | {p["image_id"] for p in found} | {2001, 2002})
     return annotations(true, ids), [found[n] for n in rng.permutation(len(found))]
+
+
+def decoded(matching):
+    """The golden scenes' heads, decoded, as results in px."""
+    options = GroupingOptions(person_threshold=0.0, peak_threshold=0.1, matching=matching)
+    results = []
+    for scene in SCENES:
+        (poses,) = decode_dense(dense_heads(scene), HPRNET_DLA34, k=25, options=options, probabilities=True)
+        in_px = {name: CELL_PX * getattr(poses, name) for name in ("xy", "box_xyxy", "face_xyxy")}
+        results += to_results(scene, dataclasses.replace(poses, **in_px))
+    return results

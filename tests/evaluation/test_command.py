@@ -52,7 +52,7 @@ def test_mistakes_are_sentences_with_exit_codes(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["eval", *FILES, "--out", str(tmp_path / "file")]) == 1
     err = capsys.readouterr().err
-    assert "give --results FILE" in err
+    assert "give either --results FILE" in err
     assert "no part 'nose'" in err
     assert "there is no file" in err
     assert "cannot make the folder" in err

@@ -17,11 +17,8 @@ from hprnet_rt.evaluation import (
     write_results,
 )
 from hprnet_rt.evaluation.results import ABSENT_PX
-from hprnet_rt.grouping import GroupingOptions, decode_dense
-from hprnet_rt.heads import HPRNET_DLA34
 from hprnet_rt.types import Poses
-from tests.evaluation.sets import CELL_PX, EXAMPLE_GT, annotations, golden_annotations, person
-from tests.oracles.golden import SCENES, dense_heads
+from tests.evaluation.sets import EXAMPLE_GT, annotations, decoded, golden_annotations, person
 
 ROUNDED = 6e-4  # px; three decimals are written
 
@@ -123,17 +120,6 @@ def test_a_file_is_complete_or_not_there(tmp_path):
     assert json.loads(path.read_text()) == []
     with pytest.raises(OutputError, match="cannot write"):
         write_results(tmp_path / "nowhere" / "results.json", [])
-
-
-def decoded(matching):
-    """The golden scenes' heads, decoded, as results in px."""
-    options = GroupingOptions(person_threshold=0.0, peak_threshold=0.1, matching=matching)
-    results = []
-    for scene in SCENES:
-        (poses,) = decode_dense(dense_heads(scene), HPRNET_DLA34, k=25, options=options, probabilities=True)
-        in_px = {name: CELL_PX * getattr(poses, name) for name in ("xy", "box_xyxy", "face_xyxy")}
-        results += to_results(scene, dataclasses.replace(poses, **in_px))
-    return results
 
 
 def test_released_matching_loses_most_of_the_whole_body_and_little_of_the_parts():
