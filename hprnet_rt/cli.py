@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from hprnet_rt.commands import annotate, evaluate, models
+from hprnet_rt.commands import annotate, evaluate, models, train
 from hprnet_rt.commands.console import FAILED, INTERRUPTED, WRONG_USAGE, complain
 from hprnet_rt.errors import HprnetError, UsageError
 from hprnet_rt.version import __version__
@@ -25,6 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     annotate.add_parser(commands)
     models.add_parser(commands)
+    train.add_parser(commands)
     evaluate.add_parser(commands)
     return parser
 

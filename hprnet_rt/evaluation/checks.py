@@ -17,7 +17,7 @@ from hprnet_rt.errors import DataError
 from hprnet_rt.evaluation.parts import FIELDS
 from hprnet_rt.skeleton import NUM_KEYPOINTS
 
-__all__ = ["Item", "Who", "boxes", "load", "numbers", "objects", "points", "whole_numbers"]
+__all__ = ["Item", "Who", "boxes", "flags", "load", "numbers", "objects", "points", "whole_numbers"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -130,6 +130,19 @@ def boxes(items: Sequence[Item], key: str, who: Who) -> tuple[FloatArray, BoolAr
     boxes = _rows([value if h else [0.0] * 4 for value, h in zip(values, has, strict=True)], 4, key, who)
     boxes[~has] = np.nan
     return boxes, has
+
+
+def flags(items: Sequence[Item], key: str, who: Who) -> BoolArray:
+    """(N,) yes or no; those who do not say are a no.
+
+    Raises:
+        DataError: someone's is something else.
+    """
+    values = [item.get(key) for item in items]
+    for n, value in enumerate(values):
+        if value not in (None, True, False):  # 0 and 1 are equal to these
+            raise DataError(f"{who(n)} has {value!r} in {key}; it must hold true or false")
+    return np.array([bool(value) for value in values], np.bool_)
 
 
 def points(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.errors import DataError
-from hprnet_rt.evaluation.checks import Item, boxes, load, numbers, objects, points, whole_numbers
+from hprnet_rt.evaluation.checks import Item, boxes, flags, load, numbers, objects, points, whole_numbers
 from hprnet_rt.evaluation.parts import PART_TYPES, box_of_points
 from hprnet_rt.skeleton import BODY
 
@@ -25,6 +25,7 @@ FACE_BOX_SCORE: Final = "facebox_score"
 """What ranks face boxes, where a detection has it; `score` does otherwise."""
 
 _PERSON = 1  # category_id
+_HANDS = ("lefthand", "righthand")
 _SCORE_FIELDS = (*dict.fromkeys(part.score_field for part in PART_TYPES.values()), FACE_BOX_SCORE)
 
 
@@ -44,6 +45,8 @@ class Annotations:
         xy: (N, 133, 2) px.
         labelled: (N, 133) v > 0.
         face_box_xywh: (N, 4) px; NaN where the file has none.
+        hand_box_xywh: (N, 2, 4) px, left and right; NaN where the file has none.
+        part_valid: (N, 3) the file calls the face, the left and the right hand valid; for training only.
         fields: which of COCO-WholeBody's fields the file has.
     """
 
@@ -58,6 +61,8 @@ class Annotations:
     xy: FloatArray
     labelled: BoolArray
     face_box_xywh: FloatArray
+    hand_box_xywh: FloatArray
+    part_valid: BoolArray
     fields: frozenset[str]
 
     def __len__(self) -> int:
@@ -153,6 +158,8 @@ def read_annotations(source: str | Path | Item) -> Annotations:
         first = who(int(np.argmax(negative)))
         raise DataError(f"{first} has a bbox of negative size; it is x, y, width, height")
     face_box, has_face_box = boxes(people, "face_box", who)
+    hand_box = np.stack([boxes(people, f"{side}_box", who)[0] for side in _HANDS], axis=1)
+    valid = np.stack([flags(people, f"{part}_valid", who) for part in ("face", *_HANDS)], axis=1)
     xy, labelled, fields = points(people, who, crowd)
     by_image = np.argsort(image, kind="stable")
     return Annotations(
@@ -167,6 +174,8 @@ def read_annotations(source: str | Path | Item) -> Annotations:
         xy=xy[by_image],
         labelled=labelled[by_image],
         face_box_xywh=face_box[by_image],
+        hand_box_xywh=hand_box[by_image],
+        part_valid=valid[by_image],
         fields=fields | ({"face_box"} if has_face_box.any() else set()),
     )
 

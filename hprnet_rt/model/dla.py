@@ -211,6 +211,8 @@ class _DlaUp(nn.Module):
 class HprnetDla34(Network):
     """DLA-34 with the heads of `spec`; `HPRNET_DLA34` unless stated."""
 
+    unread = ("base.fc.", "base.level3.project.", "base.level4.project.")
+
     def __init__(self, spec: ModelSpec = HPRNET_DLA34) -> None:
         super().__init__(spec)
         self.base = _Base()

@@ -7,6 +7,7 @@ one's are read. The feature map has 256 channels at stride 4.
 
 from __future__ import annotations
 
+import functools
 from typing import cast
 
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 
 from hprnet_rt.heads import HPRNET_HOURGLASS104, ModelSpec
 from hprnet_rt.model.heads import StackHead
-from hprnet_rt.model.network import Network, start_rare
+from hprnet_rt.model.network import Network, Stack, start_rare
 
 __all__ = ["HprnetHourglass104"]
 
@@ -109,7 +110,15 @@ class HprnetHourglass104(Network):
 
     def head(self, name: str) -> StackHead:
         """The last stack's branch called `name`."""
-        return cast(StackHead, cast(nn.ModuleList, self.get_submodule(name))[-1])
+        return self._stack_head(_STACKS - 1, name)
+
+    def _stack_head(self, stack: int, name: str) -> StackHead:
+        return cast(StackHead, cast(nn.ModuleList, self.get_submodule(name))[stack])
+
+    def stacks(self, images: Tensor) -> list[Stack]:
+        """Each of `trunk_maps` with its own branches, the first stack first."""
+        maps = self.trunk_maps(self.normalized(images))
+        return [(feature, functools.partial(self._stack_head, i)) for i, feature in enumerate(maps)]
 
     def trunk_maps(self, x: Tensor) -> list[Tensor]:
         """(N, 3, H, W) -> each stack's (N, 256, H / 4, W / 4); H and W are multiples of 128."""

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from hprnet_rt.heads import HPRNET_MOBILE, ModelSpec
 from hprnet_rt.model.heads import SeparableHead
-from hprnet_rt.model.network import Network
+from hprnet_rt.model.network import Network, start_rare
 
 __all__ = ["FEATURES", "HprnetMobile"]
 
@@ -121,6 +121,9 @@ class HprnetMobile(Network):
         self.heads = nn.ModuleDict(
             {head.name: SeparableHead(FEATURES, _HIDDEN, head.channels) for head in spec.heads}
         )
+        for head in spec.heads:
+            if head.dense:
+                start_rare(self.head(head.name))
 
     def head(self, name: str) -> SeparableHead:
         """The branch called `name`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,10 @@ from torch import Tensor, nn
 from hprnet_rt.heads import ModelSpec
 from hprnet_rt.model.heads import Head
 
-__all__ = ["Network"]
+__all__ = ["Network", "Stack"]
+
+Stack = tuple[Tensor, Callable[[str], Head]]
+"""A feature map (N, C, H, W), and the branches that read it, by name."""
 
 _RARE = -2.19  # logit of a heat-map before training: one cell in ten (Lin et al., "Focal Loss", 2017)
 
@@ -20,7 +24,10 @@ class Network(nn.Module, ABC):
 
     Attributes:
         spec: names and widths of the heads, and the input's normalisation.
+        unread: prefixes of weights that released files carry and no output reads; they do not learn.
     """
+
+    unread: tuple[str, ...] = ()
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
@@ -39,10 +46,22 @@ class Network(nn.Module, ABC):
 
         H and W are multiples of `spec.multiple_px`.
         """
+        return self.trunk_map(self.normalized(images))
+
+    def stacks(self, images: Tensor) -> list[Stack]:
+        """What training looks at: every feature map with its own branches, the last one being `feature`'s.
+
+        Args:
+            images: as `feature` takes them.
+        """
+        return [(self.feature(images), self.head)]
+
+    def normalized(self, images: Tensor) -> Tensor:
+        """(N, H, W, 3) images -> (N, 3, H, W), what the trunk reads."""
         mean = torch.tensor(self.spec.mean, device=images.device) * 255.0
         inverse = 1.0 / (torch.tensor(self.spec.std, device=images.device) * 255.0)
-        x = (images.to(torch.float32).permute(0, 3, 1, 2) - mean.view(1, 3, 1, 1)) * inverse.view(1, 3, 1, 1)
-        return self.trunk_map(x)
+        x = images.to(torch.float32).permute(0, 3, 1, 2)
+        return (x - mean.view(1, 3, 1, 1)) * inverse.view(1, 3, 1, 1)
 
     def dense(self, images: Tensor) -> dict[str, Tensor]:
         """Every head everywhere, by name: (N, channels, H / 4, W / 4); heat-maps are logits.

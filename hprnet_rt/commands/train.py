@@ -1,0 +1,59 @@
+"""`hprnet-rt train`: a network from a configuration, on one device or many."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib
+from pathlib import Path
+
+from hprnet_rt.commands.console import DONE, INTERRUPTED, Commands, cancelled_by_signals, complain
+from hprnet_rt.errors import BackendError
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command and its arguments."""
+    job = commands.add_parser(
+        "train",
+        help="train a network (extra: train)",
+        description="Train a network as a TOML file says. The same command continues a run that was stopped "
+        "or killed. On many GPUs: torchrun --nproc-per-node=8 -m hprnet_rt train CONFIG.",
+    )
+    job.add_argument(
+        "config", type=Path, metavar="CONFIG", help="a TOML file; engines/training has the paper's"
+    )
+    job.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="changes",
+        help="change a value of the file, such as batch=16 or data.train_images=coco/train2017",
+    )
+    job.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs"),
+        metavar="FOLDER",
+        help="of the run's own folder (default: runs)",
+    )
+    job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    job.set_defaults(run=_train)
+
+
+def _train(options: argparse.Namespace) -> int:
+    try:
+        report = importlib.import_module("hprnet_rt.training.report")
+    except ImportError as error:
+        raise BackendError(
+            f'training needs the package {error.name or error}: pip install "hprnet-rt[train,eval]"'
+        ) from error
+    with cancelled_by_signals() as stop:
+        say = None if options.quiet else functools.partial(print, flush=True)
+        complete = report.train(options.config, options.changes, options.out, stop=stop, say=say)
+    if not complete:
+        complain("stopped; the same command continues")
+        return INTERRUPTED
+    return DONE

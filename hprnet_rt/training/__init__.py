@@ -1,0 +1,1 @@
+"""Training: samples, augmentation, targets and losses. Needs the `train` extra (torch)."""

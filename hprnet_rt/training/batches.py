@@ -1,0 +1,84 @@
+"""Images with their targets, as torch batches them; and the validation set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from hprnet_rt.evaluation import read_annotations
+from hprnet_rt.heads import SPECS
+from hprnet_rt.training.augment import PaperAugmentation, Transform
+from hprnet_rt.training.config import TrainConfig
+from hprnet_rt.training.dataset import WholeBodyDataset
+from hprnet_rt.training.images import ImageFiles
+from hprnet_rt.training.strong import StrongAugmentation
+from hprnet_rt.training.targets import make_targets
+from hprnet_rt.training.validate import Validator
+
+__all__ = ["Batch", "TargetSet", "training_set", "validation_set"]
+
+Batch = dict[str, Tensor]
+"""`image` (N, H, W, 3) uint8 BGR, and the arrays of `make_targets` by name, N of each."""
+
+
+class TargetSet(Dataset[Batch]):
+    """The samples of a data set, each with the targets of one network.
+
+    Args:
+        samples: transformed to one input size.
+        config: whose network.
+    """
+
+    def __init__(self, samples: WholeBodyDataset, config: TrainConfig) -> None:
+        self._samples = samples
+        self._spec = SPECS[config.model]
+        self._background = config.data.unlabelled_is_background
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Use other random numbers from now on."""
+        self._samples.set_epoch(epoch)
+
+    def __getitem__(self, index: int) -> Batch:
+        sample = self._samples[index]
+        targets = make_targets(sample, self._spec, unlabelled_is_background=self._background)
+        arrays: dict[str, Any] = {"image": sample.image, **targets}
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def training_set(config: TrainConfig) -> TargetSet:
+    """What a configuration trains on.
+
+    Raises:
+        DataError: annotations or images are missing or damaged.
+    """
+    transform: Transform = PaperAugmentation(config.input_px)
+    if config.augmentation == "strong":
+        transform = StrongAugmentation((config.input_px, config.input_px))
+    samples = WholeBodyDataset.from_files(
+        Path(config.data.train_annotations),
+        Path(config.data.train_images),
+        transform,
+        seed=config.seed,
+        with_people_only=True,
+    )
+    return TargetSet(samples, config)
+
+
+def validation_set(config: TrainConfig, device: torch.device) -> Validator | None:
+    """What a configuration is validated on, None when it names nothing.
+
+    Raises:
+        DataError: annotations or images are missing or damaged.
+    """
+    if not config.data.val_annotations:
+        return None
+    annotations = read_annotations(Path(config.data.val_annotations))
+    images = ImageFiles(annotations.file_names, Path(config.data.val_images))
+    return Validator(annotations, images, config.input_px, device)

@@ -1,0 +1,188 @@
+"""A training run, as a TOML file says it. Unknown keys are errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hprnet_rt.errors import UsageError
+from hprnet_rt.heads import SPECS
+from hprnet_rt.training.losses import POINT_LOSSES
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["AUGMENTATIONS", "PRECISIONS", "DataConfig", "TrainConfig", "read_config"]
+
+AUGMENTATIONS = ("paper", "strong")
+PRECISIONS = ("fp32", "bf16", "fp16")
+_PLACES = ("train_annotations", "train_images", "val_annotations", "val_images")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the images and labels are; relative paths are looked up from the file's folder.
+
+    Attributes:
+        train_annotations, val_annotations: COCO-WholeBody JSON (.gz is unpacked); no validation when empty.
+        train_images, val_images: a folder of images, or of tars with images.
+        unlabelled_is_background: joints without a label teach the heat-maps that nothing is there (the
+            paper's way, for sets that are labelled by hand).
+        workers: loader processes.
+    """
+
+    train_annotations: str = ""
+    train_images: str = ""
+    val_annotations: str = ""
+    val_images: str = ""
+    unlabelled_is_background: bool = True
+    workers: int = 4
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a run. The defaults are the paper's.
+
+    Attributes:
+        name: of the run's folder.
+        model: of `heads.SPECS`.
+        weights: a checkpoint to start from; random weights when empty.
+        input_px: side of the square input.
+        augmentation: one of `AUGMENTATIONS`.
+        epochs, batch: `batch` is of all processes together.
+        learning_rate: for `batch` images; Adam.
+        drops: epochs after which the rate is divided by 10.
+        warm_up: steps over which the rate rises from 0.
+        clip_norm: gradients are scaled down to this norm; 0 for never.
+        precision: of the network's arithmetic, one of `PRECISIONS`.
+        channels_last: memory order; faster on GPUs.
+        points: how the errors of points count, one of `POINT_LOSSES`.
+        ema: decay a step of the averaged weights that are validated and kept; 0 for the plain ones.
+        seed: of everything random.
+        save_every: steps between checkpoints, beside the one after each epoch.
+        validate_every: epochs.
+        pictures: validation images that are drawn after the first epoch and each validation.
+    """
+
+    name: str = "run"
+    model: str = "hprnet-dla34"
+    weights: str = ""
+    input_px: int = 512
+    augmentation: str = "paper"
+    epochs: int = 140
+    batch: int = 32
+    learning_rate: float = 1.25e-4
+    drops: tuple[int, ...] = (90, 120)
+    warm_up: int = 0
+    clip_norm: float = 0.0
+    precision: str = "fp32"
+    channels_last: bool = False
+    points: str = "l1"
+    ema: float = 0.0
+    seed: int = 0
+    save_every: int = 500
+    validate_every: int = 5
+    pictures: int = 8
+    data: DataConfig = field(default_factory=DataConfig)
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("model", tuple(SPECS)),
+            ("augmentation", AUGMENTATIONS),
+            ("precision", PRECISIONS),
+            ("points", POINT_LOSSES),
+        ):
+            if getattr(self, name) not in known:
+                raise UsageError(f"{name} is one of {', '.join(known)}, got {getattr(self, name)!r}")
+        for name in ("input_px", "epochs", "batch", "learning_rate", "save_every", "validate_every"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"{name} is more than 0, got {getattr(self, name)}")
+        multiple = SPECS[self.model].multiple_px
+        if self.input_px % multiple:
+            raise UsageError(f"input_px of {self.model} is a multiple of {multiple}, got {self.input_px}")
+        if not 0.0 <= self.ema < 1.0:
+            raise UsageError(f"ema is at least 0 and less than 1, got {self.ema}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, for a checkpoint."""
+        return dataclasses.asdict(self) | {"drops": list(self.drops)}
+
+
+def _value(text: str) -> Any:
+    """A value as TOML writes it; anything else is a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _made(kind: type, values: Mapping[str, Any], where: str) -> Any:
+    """A dataclass from a table, with types checked."""
+    known = {entry.name: entry for entry in dataclasses.fields(kind)}
+    types = typing.get_type_hints(kind)
+    result = {}
+    for key, value in values.items():
+        if key not in known:
+            raise UsageError(f"{where}: there is no key {key!r}; the keys are {', '.join(known)}")
+        wanted = types[key]
+        if dataclasses.is_dataclass(wanted):
+            if not isinstance(value, Mapping):
+                raise UsageError(f"{where}: {key} is a table, written [{key}]")
+            result[key] = _made(typing.cast(type, wanted), value, f"{where} [{key}]")
+            continue
+        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if typing.get_origin(wanted) is tuple and isinstance(value, list):
+            value = tuple(value)
+            fits = all(type(item) is int for item in value)
+        else:
+            fits = type(value) is wanted
+        if not fits:
+            raise UsageError(f"{where}: {key} cannot be {value!r}")
+        result[key] = value
+    return kind(**result)
+
+
+def read_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
+    """Read a run from a TOML file.
+
+    Args:
+        path: the file.
+        changes: KEY=VALUE, keys of the data table as data.KEY, values as in TOML; paths are looked up from
+            the working folder.
+
+    Raises:
+        UsageError: there is no such file, it is no TOML, or a key or value is wrong.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+    for change in changes:
+        key, equals, text = change.partition("=")
+        table = values
+        *parents, last = key.strip().split(".")
+        if not equals or not last:
+            raise UsageError(f"a change is KEY=VALUE, got {change!r}")
+        for parent in parents:
+            table = table.setdefault(parent, {})
+            if not isinstance(table, dict):
+                raise UsageError(f"{change!r}: {parent} is not a table")
+        path_like = key.strip() in (*(f"data.{name}" for name in _PLACES), "weights")
+        table[last] = str(Path(text.strip()).absolute()) if path_like else _value(text.strip())
+    config: TrainConfig = _made(TrainConfig, values, path.name)
+    folder = path.parent
+    places: dict[str, Any] = {
+        name: str(folder / getattr(config.data, name)) for name in _PLACES if getattr(config.data, name)
+    }
+    weights = str(folder / config.weights) if config.weights else ""
+    return dataclasses.replace(config, weights=weights, data=dataclasses.replace(config.data, **places))

@@ -1,0 +1,329 @@
+"""The training loop: one process or many (torchrun), resumed bit for bit where the device is deterministic.
+
+Nothing depends on the wall clock: the order of images and their augmentation follow from the seed, the
+epoch and the image's index, so that a run that was killed goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, Sampler
+
+from hprnet_rt.errors import ModelError, UsageError
+from hprnet_rt.model import create_model, load_checkpoint
+from hprnet_rt.model.network import Network
+from hprnet_rt.training.batches import Batch, training_set
+from hprnet_rt.training.config import TrainConfig
+from hprnet_rt.training.losses import HprLoss
+from hprnet_rt.training.state import Averaged, load_state, save_state
+
+__all__ = ["Progress", "Trainer", "Workers"]
+
+_log = logging.getLogger(__name__)
+
+LAST = "last.pth"
+_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The processes of a run, as torchrun starts them.
+
+    Attributes:
+        rank, world: this process and how many there are.
+        device: of this process.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @classmethod
+    def join(cls) -> Workers:
+        """Meet the other processes of torchrun's environment, if there are any."""
+        world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        if world > 1 and not torch.distributed.is_initialized():
+            torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        return cls(rank, world, device)
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files and speaks."""
+        return self.rank == 0
+
+    def leave(self) -> None:
+        """Part from the other processes."""
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a step did.
+
+    Attributes:
+        epoch, epochs: from 0, and how many.
+        step, steps: of the epoch, from 1.
+        loss: in all; losses: by name.
+        rate: of learning.
+        images_s: images a second of all processes since the last report.
+        waiting: share of that time in which the loader was waited for.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    losses: dict[str, float]
+    rate: float
+    images_s: float
+    waiting: float
+
+
+class _Order(Sampler[int]):
+    """A new order each epoch, split among processes, from any batch on; whole batches only."""
+
+    def __init__(self, count: int, config: TrainConfig, workers: Workers) -> None:
+        self._count, self._config, self._workers = count, config, workers
+        self.batch = config.batch // workers.world
+        self.steps = count // config.batch
+        self.epoch = 0
+        self.skipped = 0
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self._config.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(self._count, generator=generator)[: self.steps * self._config.batch]
+        mine = order.view(self.steps, self._workers.world, self.batch)[self.skipped :, self._workers.rank]
+        return iter(mine.reshape(-1).tolist())
+
+    def __len__(self) -> int:
+        return (self.steps - self.skipped) * self.batch
+
+
+class Trainer:
+    """One run of a configuration.
+
+    Args:
+        config: what to do.
+        folder: for the checkpoints; a run that is there is gone on with.
+        workers: this process and the others.
+
+    Raises:
+        UsageError: the folder holds a run of another configuration, or the set is too small.
+        ModelError: a checkpoint is damaged.
+        DataError: the annotations cannot be read.
+        MediaError: images are missing.
+    """
+
+    def __init__(self, config: TrainConfig, folder: Path, workers: Workers) -> None:
+        if config.batch % workers.world:
+            raise UsageError(f"a batch of {config.batch} cannot be shared by {workers.world} processes")
+        self.config, self.folder, self.workers = config, folder, workers
+        torch.manual_seed(config.seed)
+        self.network = create_model(config.model)
+        if config.weights:
+            load_checkpoint(self.network, config.weights)
+        self._memory = torch.channels_last if config.channels_last else torch.contiguous_format
+        self.network.to(workers.device, memory_format=self._memory)  # type: ignore[call-overload]
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(not name.startswith(self.network.unread))
+        learning = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.Adam(learning, lr=config.learning_rate)
+        self.scaler = torch.amp.GradScaler(workers.device.type, enabled=config.precision == "fp16")
+        self.averaged = Averaged(self.network, config.ema)
+        self.loss = HprLoss(self.network.spec, points=config.points)
+        self.dataset = training_set(config)
+        self._order = _Order(len(self.dataset), config, workers)
+        if self._order.steps < 1:
+            raise UsageError(f"{len(self.dataset)} images do not fill a batch of {config.batch}")
+        self.epoch = self.step = self.total = 0
+        self._resume()
+        self._module = _Losses(self.network, self.loss)
+        self._wrapped: nn.Module = self._module
+        if workers.world > 1:
+            devices = [workers.device.index] if workers.device.type == "cuda" else None
+            self._wrapped = DistributedDataParallel(self._module, device_ids=devices)
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return self._order.steps
+
+    def _resume(self) -> None:
+        path = self.folder / LAST
+        if not path.exists():
+            return
+        data = load_state(path)
+        ours, theirs = self.config.to_dict(), data["config"]
+        changed = [key for key in ours if key not in ("epochs", "data") and ours[key] != theirs.get(key)]
+        if changed:
+            raise UsageError(
+                f"{self.folder} holds a run with another {', '.join(changed)}; choose another --out"
+            )
+        state = data["training"]
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+            for name, tensor in data["state_dict"].items():
+                self.averaged.state[name].copy_(tensor)
+            self.epoch, self.step, self.total = state["epoch"], state["step"], state["total"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ModelError(f"{path} is damaged; delete it to start again ({error})") from error
+
+    def save(self) -> None:
+        """Write the checkpoint; only the first process does."""
+        if not self.workers.first:
+            return
+        training = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "total": self.total,
+        }
+        save_state(
+            self.folder / LAST,
+            weights=self.averaged.state,
+            epoch=self.epoch,
+            training=training,
+            config=self.config.to_dict(),
+        )
+
+    def _rate(self) -> float:
+        """The learning rate of the step to come."""
+        config = self.config
+        rate = config.learning_rate * 0.1 ** sum(self.epoch >= drop for drop in config.drops)
+        if self.total < config.warm_up:
+            rate *= (self.total + 1) / config.warm_up
+        return rate
+
+    def _loader(self) -> DataLoader[Batch]:
+        self._order.epoch, self._order.skipped = self.epoch, self.step
+        self.dataset.set_epoch(self.epoch)
+        return DataLoader(
+            cast(Any, self.dataset),
+            batch_size=self._order.batch,
+            sampler=self._order,
+            num_workers=self.config.data.workers,
+            pin_memory=self.workers.device.type == "cuda",
+            drop_last=True,
+        )
+
+    def run(
+        self,
+        *,
+        stepped: Callable[[Progress], None] | None = None,
+        epoch_ended: Callable[[int], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> bool:
+        """Train until the last epoch is done.
+
+        Args:
+            stepped: called after each step.
+            epoch_ended: called with the epoch's number after its checkpoint is written.
+            stop: when set, the step is finished, a checkpoint written, and the call returns.
+
+        Returns:
+            whether the run is complete.
+        """
+        stop = stop or threading.Event()
+        while self.epoch < self.config.epochs:
+            if not self._run_epoch(stepped, stop):
+                return False
+            ended = self.epoch
+            self.epoch, self.step = self.epoch + 1, 0
+            self.save()
+            if epoch_ended is not None:
+                epoch_ended(ended)
+            if stop.is_set():
+                return self.epoch >= self.config.epochs
+        return True
+
+    def _run_epoch(self, stepped: Callable[[Progress], None] | None, stop: threading.Event) -> bool:
+        self._wrapped.train()
+        mark_s = time.perf_counter()
+        for batch in self._loader():
+            ready_s = time.perf_counter()
+            total, losses = self._step(batch)
+            self.step += 1
+            self.total += 1
+            now_s = time.perf_counter()
+            if stepped is not None:
+                spent = now_s - mark_s
+                stepped(
+                    Progress(
+                        *(self.epoch, self.config.epochs, self.step, self.steps),
+                        loss=float(total),
+                        losses={name: float(value) for name, value in losses.items()},
+                        rate=self.optimizer.param_groups[0]["lr"],
+                        images_s=self.config.batch / spent,
+                        waiting=(ready_s - mark_s) / spent,
+                    )
+                )
+            mark_s = now_s
+            if stop.is_set() and self.step < self.steps:
+                self.save()
+                return False
+            if self.total % self.config.save_every == 0:
+                self.save()
+        return True
+
+    def _step(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        device, config = self.workers.device, self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate()
+        images = batch["image"].to(device, non_blocking=True)
+        targets = {
+            name: tensor.to(device, non_blocking=True) for name, tensor in batch.items() if name != "image"
+        }
+        self.optimizer.zero_grad(set_to_none=True)
+        half = contextlib.nullcontext()
+        if config.precision != "fp32":
+            half = cast(Any, torch.autocast(device.type, _TYPES[config.precision]))
+        with half:
+            total, losses = self._wrapped(images, targets)
+        if not torch.isfinite(total):
+            raise ModelError(
+                f"the loss is {total.item()} in epoch {self.epoch + 1}, step {self.step + 1}: lower "
+                "learning_rate, or set clip_norm; the last checkpoint is kept"
+            )
+        self.scaler.scale(total).backward()
+        if config.clip_norm:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.averaged.update(self.network, self.total + 1)
+        return total.detach(), {name: value.detach() for name, value in losses.items()}
+
+
+class _Losses(nn.Module):
+    """Network and losses as one module, which is what DistributedDataParallel wraps."""
+
+    def __init__(self, network: Network, loss: HprLoss) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+
+    def forward(self, images: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        result: tuple[Tensor, dict[str, Tensor]] = self.loss(self.network, images, targets)
+        return result

@@ -1,0 +1,192 @@
+"""A run as a person sees it: progress, a log, TensorBoard, validation, pictures, the best weights."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from hprnet_rt.errors import OutputError
+from hprnet_rt.evaluation import Evaluation, to_text
+from hprnet_rt.model import save_checkpoint
+from hprnet_rt.training.batches import validation_set
+from hprnet_rt.training.config import TrainConfig, read_config
+from hprnet_rt.training.loop import LAST, Progress, Trainer, Workers
+from hprnet_rt.training.validate import Validator
+
+__all__ = ["train"]
+
+_log = logging.getLogger(__name__)
+
+Say = Callable[[str], None]
+BEST = "best.pth"
+_LOG = "log.jsonl"
+
+
+def _silent(_text: str) -> None:
+    """Says nothing."""
+
+
+class _Journal:
+    """Numbers of the run: a line of JSON each, and TensorBoard's files where that is installed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / _LOG
+        self._board: Any = None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            _log.info("tensorboard is not installed: numbers go to %s only", self._path)
+        else:
+            self._board = SummaryWriter(folder / "tensorboard")
+
+    def add(self, total: int, **numbers: float) -> None:
+        """Write numbers of step `total`."""
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": total, **numbers}) + "\n")
+        except OSError as error:
+            raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
+        if self._board is not None:
+            for name, value in numbers.items():
+                self._board.add_scalar(name, value, total)
+
+    def close(self) -> None:
+        if self._board is not None:
+            self._board.close()
+
+
+class _Watcher:
+    """Follows a trainer: what is shown, logged, validated and kept."""
+
+    def __init__(self, trainer: Trainer, validator: Validator | None, say: Say | None) -> None:
+        self._trainer, self._validator = trainer, validator
+        self._quiet = say is None
+        self._say = say or _silent
+        self._journal = _Journal(trainer.folder)
+        self._bar: tqdm[None] | None = None
+
+    def stepped(self, progress: Progress) -> None:
+        if self._bar is None:
+            self._bar = tqdm(
+                total=progress.steps,
+                initial=progress.step - 1,
+                desc=f"epoch {progress.epoch + 1}/{progress.epochs}",
+                unit=" steps",
+                file=sys.stderr,
+                disable=self._quiet or None,  # None: only on a terminal
+                dynamic_ncols=True,
+                leave=False,
+            )
+        self._bar.update()
+        self._bar.set_postfix_str(f"loss {progress.loss:.3f}", refresh=False)
+        self._journal.add(
+            self._trainer.total,
+            loss=progress.loss,
+            rate=progress.rate,
+            images_s=progress.images_s,
+            waiting=progress.waiting,
+            **{f"loss/{name}": value for name, value in progress.losses.items()},
+        )
+        if progress.step == progress.steps:
+            self._close_bar()
+            self._say(
+                f"epoch {progress.epoch + 1}/{progress.epochs}: loss {progress.loss:.3f}, "
+                f"{progress.images_s:.1f} images/s"
+            )
+
+    def epoch_ended(self, epoch: int) -> None:
+        self._close_bar()
+        config: TrainConfig = self._trainer.config
+        last = epoch + 1 == config.epochs
+        if self._validator is None or not (epoch == 0 or last or (epoch + 1) % config.validate_every == 0):
+            return
+        weights = self._trainer.averaged.state
+        if config.pictures:
+            folder = self._trainer.folder / "pictures" / f"epoch-{epoch + 1:03d}"
+            folder.mkdir(parents=True, exist_ok=True)
+            self._validator.draw(self._trainer.network, weights, folder, config.pictures)
+        evaluation = self._validator.evaluate(self._trainer.network, weights)
+        self._say(to_text(evaluation))
+        scores = {
+            f"AP/{part}": values["AP"]
+            for part, values in evaluation.scores.items()
+            if values["AP"] is not None
+        }
+        self._journal.add(self._trainer.total, **{name: value or 0.0 for name, value in scores.items()})
+        self._keep_best(evaluation, epoch)
+
+    def _keep_best(self, evaluation: Evaluation, epoch: int) -> None:
+        """Save the averaged weights when they are the best so far, by whole-body AP or else the body's."""
+        part = "whole_body" if "whole_body" in evaluation.scores else next(iter(evaluation.scores))
+        score = evaluation[part]["AP"] or 0.0
+        record = self._trainer.folder / "best.json"
+        best = json.loads(record.read_text())["AP"] if record.exists() else -1.0
+        if score > best:
+            network, own = self._trainer.network, self._trainer.network.state_dict()
+            kept = {name: tensor.clone() for name, tensor in own.items()}
+            network.load_state_dict(self._trainer.averaged.state)
+            save_checkpoint(network, self._trainer.folder / BEST, epoch + 1)
+            network.load_state_dict(kept)
+            record.write_text(json.dumps({"epoch": epoch + 1, "part": part, "AP": score}) + "\n")
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def close(self) -> None:
+        self._close_bar()
+        self._journal.close()
+
+
+def train(
+    path: Path, changes: Sequence[str], out: Path, *, stop: threading.Event, say: Say | None = None
+) -> bool:
+    """Run a configuration file, or go on with it.
+
+    Args:
+        path, changes: see `read_config`.
+        out: the run's folder is made in it, and called as the configuration says.
+        stop: ends the run after the step, with a checkpoint.
+        say: gets what a person wants to read, a line or a table at a time; None keeps silent.
+
+    Returns:
+        whether the run is complete.
+
+    Raises:
+        HprnetError: as `read_config` and `Trainer` say.
+    """
+    speak = say or _silent
+    config = read_config(path, changes)
+    folder = out / config.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
+    workers = Workers.join()
+    try:
+        trainer = Trainer(config, folder, workers)
+        if not workers.first:
+            return trainer.run(stop=stop)
+        validator = validation_set(config, workers.device)
+        watcher = _Watcher(trainer, validator, say)
+        at = f", going on at epoch {trainer.epoch + 1}" if trainer.total else ""
+        speak(
+            f"{config.model} on {workers.world} x {workers.device.type}, {config.precision}: "
+            f"{len(trainer.dataset)} images, {trainer.steps} steps an epoch{at}"
+        )
+        try:
+            complete = trainer.run(stepped=watcher.stepped, epoch_ended=watcher.epoch_ended, stop=stop)
+        finally:
+            watcher.close()
+        speak(f"{'done' if complete else 'kept'}: {folder / LAST}")
+        return complete
+    finally:
+        workers.leave()

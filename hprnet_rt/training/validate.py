@@ -1,0 +1,95 @@
+"""Validation while training: average precision and pictures, with the weights that would be kept."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from hprnet_rt.evaluation import PART_TYPES, Annotations, Evaluation, evaluate, to_results
+from hprnet_rt.evaluation.results import SINGLE_PARTS
+from hprnet_rt.geometry import Letterbox, input_hw_for
+from hprnet_rt.grouping import Grouper, GroupingOptions
+from hprnet_rt.heads import PeakLayout
+from hprnet_rt.model.network import Network
+from hprnet_rt.model.peaks import PeakNetwork
+from hprnet_rt.render import Overlay
+from hprnet_rt.training.images import ImageFiles
+from hprnet_rt.types import Peaks, Poses
+
+__all__ = ["Validator"]
+
+_LEAST = 0.05  # average precision wants weak detections too
+_DRAWN = 0.3
+
+
+class Validator:
+    """Runs a network over a validation set.
+
+    Args:
+        annotations: the truth.
+        images: of the annotations, in their order.
+        input_px: longer side of the input.
+        device: to run on.
+    """
+
+    def __init__(
+        self, annotations: Annotations, images: ImageFiles, input_px: int, device: torch.device
+    ) -> None:
+        self.annotations, self._images = annotations, images
+        self._input_px, self._device = input_px, device
+
+    def _found(
+        self, network: Network, weights: Mapping[str, Tensor], threshold: float, limit: int | None
+    ) -> Iterator[tuple[int, np.ndarray[Any, np.dtype[np.uint8]], Poses]]:
+        """(index of the image, image, people) with these weights; the network itself stays as it is."""
+        used = copy.deepcopy(network).eval()
+        used.load_state_dict(dict(weights))
+        peaks = PeakNetwork(used)
+        spec = network.spec
+        layout, group = PeakLayout.of(spec), Grouper(spec, GroupingOptions(person_threshold=threshold))
+        count = len(self.annotations.image_ids)
+        for index in range(count if limit is None else min(limit, count)):
+            image = self._images.read(index)
+            hw = image.shape[0], image.shape[1]
+            letterbox = Letterbox.fit(hw, input_hw_for(hw, self._input_px, spec.multiple_px))
+            with torch.inference_mode():
+                batch = torch.from_numpy(letterbox.apply(image)).to(self._device)
+                packed = peaks(batch)[0].float().cpu().numpy()
+            yield index, image, group(Peaks(packed, layout, letterbox))
+
+    def evaluate(self, network: Network, weights: Mapping[str, Tensor]) -> Evaluation:
+        """AP of every part that the annotations have and the network knows.
+
+        Args:
+            network: its heads; the weights are not used.
+            weights: a state dict.
+        """
+        known = network.spec.trained_keypoints
+        parts = [
+            part
+            for part in SINGLE_PARTS
+            if known[PART_TYPES[part].points.start]
+            and self.annotations.fields.issuperset(PART_TYPES[part].fields)
+        ]
+        results = [
+            result
+            for index, _, poses in self._found(network, weights, _LEAST, None)
+            for result in to_results(int(self.annotations.image_ids[index]), poses, parts)
+        ]
+        asked = [*parts, "whole_body"] if len(parts) == len(SINGLE_PARTS) else parts
+        return evaluate(self.annotations, results, asked, name="validation")
+
+    def draw(self, network: Network, weights: Mapping[str, Tensor], folder: Path, count: int) -> None:
+        """Write the first `count` images with what is found in them; `folder` exists."""
+        overlay = Overlay()
+        for index, image, poses in self._found(network, weights, _DRAWN, count):
+            overlay.draw(image, poses)
+            stem = Path(self.annotations.file_names[index]).stem
+            cv2.imwrite(str(folder / f"{index:03d}-{stem}.jpg"), image)

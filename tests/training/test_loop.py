@@ -1,0 +1,201 @@
+"""The training loop: it learns, and a run that was stopped or killed ends as one that was not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the extra train is not installed")
+
+from hprnet_rt import cli  # noqa: E402
+from hprnet_rt.errors import ModelError, UsageError  # noqa: E402
+from hprnet_rt.model import create_model, load_checkpoint  # noqa: E402
+from hprnet_rt.training.config import read_config  # noqa: E402
+from hprnet_rt.training.loop import LAST, Trainer, Workers  # noqa: E402
+from hprnet_rt.training.state import load_state  # noqa: E402
+
+ALONE = Workers(0, 1, torch.device("cpu"))
+IMAGES = 8
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Eight pictures of coloured boxes, each with one labelled person."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(5)
+    images, people = [], []
+    for number in range(IMAGES):
+        image = rng.integers(0, 60, (96, 96, 3), np.uint8)
+        x, y = rng.integers(10, 30, 2).tolist()
+        width, height = rng.integers(40, 56, 2).tolist()
+        image[y : y + height, x : x + width] = rng.integers(120, 255, 3)
+        cv2.imwrite(str(folder / f"{number}.png"), image)
+        images.append({"id": number, "file_name": f"{number}.png", "width": 96, "height": 96})
+
+        def points(count, box=(x, y, width, height)):
+            xy = np.array(box[:2]) + rng.uniform(0.1, 0.9, (count, 2)) * box[2:]
+            return [value for one in xy.tolist() for value in (*one, 2)]
+
+        face = [x + width * 0.3, y + 2.0, width * 0.4, height * 0.3]
+        people.append(
+            {
+                "id": number + 1,
+                "image_id": number,
+                "category_id": 1,
+                "iscrowd": 0,
+                "bbox": [x, y, width, height],
+                "area": 0.6 * width * height,
+                "keypoints": points(17),
+                "num_keypoints": 17,
+                "foot_kpts": points(6),
+                "face_kpts": points(68, tuple(face)),
+                "lefthand_kpts": points(21, (x, y + height / 2, 12, 12)),
+                "righthand_kpts": points(21, (x + width - 12, y + height / 2, 12, 12)),
+                "face_box": face,
+                "face_valid": True,
+                "lefthand_box": [x, y + height / 2, 12, 12],
+                "lefthand_valid": True,
+                "righthand_box": [x + width - 12, y + height / 2, 12, 12],
+                "righthand_valid": True,
+                "foot_valid": True,
+            }
+        )
+    (folder / "truth.json").write_text(json.dumps({"images": images, "annotations": people}))
+    (folder / "run.toml").write_text(
+        'model = "hprnet-mobile"\ninput_px = 64\nepochs = 2\nbatch = 2\nsave_every = 3\nema = 0.9\n'
+        '[data]\ntrain_annotations = "truth.json"\ntrain_images = "."\nworkers = 0\n'
+    )
+    return folder
+
+
+def trained(config, folder, stop_after=None):
+    """Run until the end, or stop after so many steps; the weights that are kept."""
+    folder.mkdir(exist_ok=True)
+    stop = threading.Event()
+    steps = []
+
+    def stepped(progress):
+        steps.append(progress.loss)
+        if len(steps) == stop_after:
+            stop.set()
+
+    complete = Trainer(config, folder, ALONE).run(stepped=stepped, stop=stop)
+    return complete, steps, load_state(folder / LAST)
+
+
+def assert_same_run(one, other):
+    assert (one["epoch"], one["training"]["total"]) == (other["epoch"], other["training"]["total"])
+    for part in ("state_dict", ("training", "network")):
+        a, b = (run[part] if isinstance(part, str) else run[part[0]][part[1]] for run in (one, other))
+        for name, tensor in a.items():
+            assert torch.equal(tensor, b[name]), name
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 4, 6])
+def test_a_stopped_run_ends_as_an_uninterrupted_one(data, tmp_path, stop_after):
+    """Bit for bit, in the middle of an epoch, at its end, and beside a checkpoint."""
+    config = read_config(data / "run.toml")
+    complete, losses, whole = trained(config, tmp_path / "whole")
+    assert complete
+    assert len(losses) == 2 * IMAGES // 2
+    complete, first, _ = trained(config, tmp_path / "broken", stop_after)
+    assert not complete
+    complete, second, mended = trained(config, tmp_path / "broken")
+    assert complete
+    assert first + second == losses
+    assert_same_run(mended, whole)
+
+
+def test_a_killed_run_ends_as_an_uninterrupted_one(data, tmp_path):
+    """SIGKILL, at moments that nobody chose."""
+    _, _, whole = trained(read_config(data / "run.toml", ["epochs=4"]), tmp_path / "whole")
+    command = [sys.executable, "-m", "hprnet_rt", "train", str(data / "run.toml")]
+    command += ["--set", "epochs=4", "--out", str(tmp_path), "-q"]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    log = tmp_path / "run" / "log.jsonl"
+    for lines in (3, 8):
+        process = subprocess.Popen(command, env=environment)
+        while process.poll() is None and (not log.exists() or log.read_bytes().count(b"\n") < lines):
+            pass
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    subprocess.run(command, env=environment, check=True)
+    assert_same_run(load_state(tmp_path / "run" / LAST), whole)
+
+
+def test_a_run_of_another_configuration_is_not_continued(data, tmp_path):
+    trained(read_config(data / "run.toml", ["epochs=1"]), tmp_path / "run")
+    with pytest.raises(UsageError, match="another learning_rate"):
+        Trainer(read_config(data / "run.toml", ["learning_rate=0.1"]), tmp_path / "run", ALONE)
+    complete, steps, _ = trained(read_config(data / "run.toml", ["epochs=2"]), tmp_path / "run")
+    assert complete
+    assert len(steps) == IMAGES // 2  # more epochs are no other run
+
+
+def test_a_damaged_checkpoint_is_a_sentence(data, tmp_path):
+    (tmp_path / LAST).write_bytes(b"PK damaged")
+    with pytest.raises(ModelError, match="damaged"):
+        Trainer(read_config(data / "run.toml"), tmp_path, ALONE)
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint(data, tmp_path):
+    config = read_config(data / "run.toml", ["learning_rate=1e30", "epochs=3"])
+    with pytest.raises(ModelError, match="lower learning_rate"):
+        trained(config, tmp_path / "run")
+
+
+def test_the_command_trains_validates_and_keeps_the_best(data, tmp_path, capsys):
+    arguments = ["train", str(data / "run.toml"), "--out", str(tmp_path), "--set", "name=small"]
+    arguments += ["--set", f"data.val_annotations={data / 'truth.json'}", "--set", f"data.val_images={data}"]
+    assert cli.main([*arguments, "--set", "pictures=2"]) == 0
+    out = capsys.readouterr().out
+    assert "epoch 2/2" in out
+    assert "body" in out
+    run = tmp_path / "small"
+    load_checkpoint(create_model("hprnet-mobile"), run / "best.pth")
+    load_checkpoint(create_model("hprnet-mobile"), run / LAST)
+    assert len(list((run / "pictures" / "epoch-001").iterdir())) == 2
+    numbers = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert {"loss", "loss/hm", "loss/left_hand", "images_s", "waiting"} <= set(numbers[0])
+    assert any("AP/body" in line for line in numbers)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["model=hprnet-dla99"], "model is one of"),
+        (["size=3"], "no key 'size'"),
+        (["epochs=many"], "epochs cannot be 'many'"),
+        (["epochs=0"], "epochs is more than 0"),
+        (["input_px=100"], "multiple of 32"),
+        (["epochs"], "KEY=VALUE"),
+        (["data.workers=1.5"], "workers cannot be"),
+        (["batch=100"], "do not fill a batch"),
+        (["ema=2.0"], "ema"),
+    ],
+)
+def test_a_wrong_configuration_is_a_sentence(data, tmp_path, capsys, changes, words):
+    arguments = ["train", str(data / "run.toml"), "--out", str(tmp_path)]
+    for change in changes:
+        arguments += ["--set", change]
+    assert cli.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert "Traceback" not in error
+
+
+def test_the_papers_configurations_are_readable():
+    from pathlib import Path
+
+    found = sorted((Path(__file__).parents[2] / "engines" / "training").glob("*.toml"))
+    assert len(found) == 4
+    for path in found:
+        config = read_config(path)
+        assert (config.epochs, config.batch, config.drops) == (140, 32, (90, 120))
+        assert config.name == path.stem
