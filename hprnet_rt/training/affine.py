@@ -162,9 +162,15 @@ def clipped(sample: Sample, *, least_share: float = 0.0) -> Sample:
 
 
 def _bound(box_xyxy: FloatArray, matrix: Matrix) -> FloatArray:
-    """Upright boxes (..., 4) around the boxes (..., 4) under the map."""
-    corners = box_xyxy[..., [[0, 1], [2, 1], [0, 3], [2, 3]]] @ matrix[:, :2].T + matrix[:, 2]
-    return np.concatenate((corners.min(axis=-2), corners.max(axis=-2)), axis=-1).astype(np.float32)
+    """Upright boxes (..., 4) around the ellipses that fill the boxes (..., 4), under the map.
+
+    A body fills the middle of its box, not the corners: the bound of the turned corners would be up to
+    twice too wide. Without a turn, and at right angles, the two are the same.
+    """
+    center = (box_xyxy[..., :2] + box_xyxy[..., 2:]) / 2 @ matrix[:, :2].T + matrix[:, 2]
+    half = (box_xyxy[..., 2:] - box_xyxy[..., :2]) / 2
+    reach = np.sqrt(np.square(half) @ np.square(matrix[:, :2]).T)
+    return np.concatenate((center - reach, center + reach), axis=-1).astype(np.float32)
 
 
 def _around(box_xyxy: FloatArray, xy: FloatArray, seen: BoolArray) -> FloatArray:

@@ -7,7 +7,7 @@ import pytest
 
 from hprnet_rt.errors import UsageError
 from hprnet_rt.skeleton import FACE, FLIP_INDEX, LEFT_HAND, RIGHT_HAND
-from hprnet_rt.training import colour
+from hprnet_rt.training import affine, colour
 from hprnet_rt.training.affine import clipped, moved, placed
 from hprnet_rt.training.augment import Letterboxed, PaperAugmentation, StrongAugmentation, border_px
 from hprnet_rt.training.sample import Sample
@@ -440,3 +440,13 @@ def test_an_image_without_people_stays_without():
 def test_settings_that_cannot_be(settings, sentence):
     with pytest.raises(UsageError, match=sentence):
         StrongAugmentation(**settings)
+
+
+def test_a_turned_box_is_the_bound_of_the_ellipse_in_it():
+    """By hand: a box of 40 x 20 around the origin, turned by 30 degrees."""
+    cos, sin = np.sqrt(0.75), 0.5
+    matrix = np.array([[cos, -sin, 0.0], [sin, cos, 0.0]])
+    bound = affine._bound(np.array([-20, -10, 20, 10], np.float32), matrix)
+    across = np.hypot(20 * cos, 10 * sin)
+    down = np.hypot(20 * sin, 10 * cos)
+    np.testing.assert_allclose(bound, [-across, -down, across, down], rtol=1e-6)
