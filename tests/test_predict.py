@@ -1,6 +1,7 @@
 """A model over annotated images: nothing lost, nothing done twice, and the numbers at the end."""
 
 import json
+import sys
 import threading
 from pathlib import Path
 
@@ -198,3 +199,11 @@ def test_wrong_usage_is_a_sentence(truth, tmp_path, monkeypatch, capsys, argumen
     error = capsys.readouterr().err
     assert words in error
     assert "Traceback" not in error
+
+
+def test_a_missing_evaluator_is_told_before_the_work(truth, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "faster_coco_eval.core.coco", None)
+    arguments = ("--annotations", truth / "truth.json", "--images", truth, "--out", tmp_path / "out")
+    assert run(*arguments) == 1
+    assert "hprnet-rt[eval]" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

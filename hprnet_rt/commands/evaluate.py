@@ -34,6 +34,7 @@ from hprnet_rt.evaluation import (
     to_markdown,
     to_text,
 )
+from hprnet_rt.evaluation.matching import library
 from hprnet_rt.evaluation.measures import Measures
 from hprnet_rt.evaluation.report import Report, aligned, marked_down, percent
 from hprnet_rt.evaluation.tables import TABLES, table_rows
@@ -134,6 +135,7 @@ def add_parser(commands: Commands) -> None:
 
 def _evaluate(options: argparse.Namespace) -> int:
     _check(options)
+    library()  # a missing package is told before the work, not after it
     if options.out is not None:
         _folder(options.out)  # before the work, not after it
     annotations = read_annotations(options.annotations)
