@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hprnet_rt.evaluation import PART_TYPES, Annotations, Evaluation, evaluate, to_results
+from hprnet_rt.evaluation.matching import library
 from hprnet_rt.evaluation.results import SINGLE_PARTS
 from hprnet_rt.geometry import Letterbox, input_hw_for
 from hprnet_rt.grouping import Grouper, GroupingOptions
@@ -37,11 +38,15 @@ class Validator:
         images: of the annotations, in their order.
         input_px: longer side of the input.
         device: to run on.
+
+    Raises:
+        BackendError: faster-coco-eval is not installed.
     """
 
     def __init__(
         self, annotations: Annotations, images: ImageFiles, input_px: int, device: torch.device
     ) -> None:
+        library()  # before an epoch is trained that cannot be scored
         self.annotations, self._images = annotations, images
         self._input_px, self._device = input_px, device
 
