@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from hprnet_rt.evaluation import read_annotations
 from hprnet_rt.training.augment import Letterboxed, PaperAugmentation, StrongAugmentation, Transform
-from hprnet_rt.training.dataset import WholeBodyDataset
+from hprnet_rt.training.dataset import WholeBodyDataset, loader_workers
 from hprnet_rt.training.sample import Sample
 
 RUNS = 3
@@ -46,9 +46,7 @@ def alone(dataset: WholeBodyDataset) -> Iterator[Sample]:
 
 
 def loaded(dataset: WholeBodyDataset, workers: int) -> Iterator[Sample]:
-    loader = DataLoader(
-        dataset, batch_size=16, collate_fn=list, num_workers=workers, persistent_workers=True, shuffle=True
-    )
+    loader = DataLoader(dataset, batch_size=16, collate_fn=list, shuffle=True, **loader_workers(workers))
     while True:
         for batch in loader:
             yield from batch

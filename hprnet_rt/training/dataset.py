@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,29 +19,29 @@ from hprnet_rt.training.images import ImageFiles
 from hprnet_rt.training.sample import FloatArray, Sample
 from hprnet_rt.training.transform import Transform
 
-__all__ = ["WholeBodyDataset"]
+__all__ = ["WholeBodyDataset", "loader_workers"]
 
 
-class _OneThreadInForks:
-    """OpenCV's threads end before each fork and start again in the parent; the child has none of them.
+def _one_thread(_worker: int) -> None:
+    """A worker is one thread; the others are workers too."""
+    cv2.setNumThreads(1)
 
-    A child that inherits the record of threads which did not come along waits for them for ever.
+
+def loader_workers(count: int) -> dict[str, Any]:
+    """The arguments that give a torch DataLoader `count` worker processes.
+
+    They are fresh processes, not forks: a fork inherits the locks of OpenCV's and other libraries' threads
+    but not the threads, and may wait for them for ever.
     """
-
-    def __init__(self) -> None:
-        self._threads = 1
-
-    def before(self) -> None:
-        self._threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)
-
-    def after_in_parent(self) -> None:
-        cv2.setNumThreads(self._threads)
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    _forks = _OneThreadInForks()
-    os.register_at_fork(before=_forks.before, after_in_parent=_forks.after_in_parent)
+    if count == 0:
+        return {"num_workers": 0}
+    methods = torch.multiprocessing.get_all_start_methods()
+    return {
+        "num_workers": count,
+        "multiprocessing_context": "forkserver" if "forkserver" in methods else "spawn",
+        "worker_init_fn": _one_thread,
+        "persistent_workers": True,
+    }
 
 
 class WholeBodyDataset(Dataset[Sample]):

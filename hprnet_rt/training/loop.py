@@ -26,6 +26,7 @@ from hprnet_rt.model import create_model, load_checkpoint
 from hprnet_rt.model.network import Network
 from hprnet_rt.training.batches import Batch, training_set
 from hprnet_rt.training.config import TrainConfig
+from hprnet_rt.training.dataset import loader_workers
 from hprnet_rt.training.losses import HprLoss
 from hprnet_rt.training.state import Averaged, load_state, save_state
 
@@ -153,6 +154,14 @@ class Trainer:
         self._order = _Order(len(self.dataset), config, workers)
         if self._order.steps < 1:
             raise UsageError(f"{len(self.dataset)} images do not fill a batch of {config.batch}")
+        self._loader: DataLoader[Batch] = DataLoader(
+            cast(Any, self.dataset),
+            batch_size=self._order.batch,
+            sampler=self._order,
+            pin_memory=workers.device.type == "cuda",
+            drop_last=True,
+            **loader_workers(config.data.workers),
+        )
         self.epoch = self.step = self.total = 0
         self._resume()
         self._module = _Losses(self.network, self.loss)
@@ -216,17 +225,11 @@ class Trainer:
             rate *= (self.total + 1) / config.warm_up
         return rate
 
-    def _loader(self) -> DataLoader[Batch]:
+    def _batches(self) -> Iterator[Batch]:
+        """What is left of the epoch."""
         self._order.epoch, self._order.skipped = self.epoch, self.step
         self.dataset.set_epoch(self.epoch)
-        return DataLoader(
-            cast(Any, self.dataset),
-            batch_size=self._order.batch,
-            sampler=self._order,
-            num_workers=self.config.data.workers,
-            pin_memory=self.workers.device.type == "cuda",
-            drop_last=True,
-        )
+        return iter(self._loader)
 
     def run(
         self,
@@ -261,7 +264,7 @@ class Trainer:
     def _run_epoch(self, stepped: Callable[[Progress], None] | None, stop: threading.Event) -> bool:
         self._wrapped.train()
         mark_s = time.perf_counter()
-        for batch in self._loader():
+        for batch in self._batches():
             ready_s = time.perf_counter()
             total, losses = self._step(batch)
             self.step += 1

@@ -14,7 +14,7 @@ from hprnet_rt.errors import DataError, MediaError, UsageError
 from hprnet_rt.evaluation import read_annotations
 from hprnet_rt.skeleton import FACE, LEFT_HAND, RIGHT_HAND
 from hprnet_rt.training.augment import Letterboxed, PaperAugmentation, StrongAugmentation
-from hprnet_rt.training.dataset import WholeBodyDataset
+from hprnet_rt.training.dataset import WholeBodyDataset, loader_workers
 from hprnet_rt.training.sample import Sample
 from tests.evaluation.sets import annotations, person
 
@@ -76,7 +76,7 @@ def crowd_set(tmp_path):
 
 @pytest.fixture
 def no_loader_stays():
-    """A used loader is a cycle; collected in a forked worker, it shuts down the wrong ones."""
+    """A used loader is a cycle: its workers end when it is collected."""
     gc.collect()
     yield
     gc.collect()
@@ -195,7 +195,7 @@ def test_every_number_of_workers_gives_the_same_bytes(crowd_set, transform):
         return [content(sample) for batch in loader for sample in batch]
 
     alone = DataLoader(samples, batch_size=3, collate_fn=list)
-    workers = DataLoader(samples, batch_size=3, collate_fn=list, num_workers=2, persistent_workers=True)
+    workers = DataLoader(samples, batch_size=3, collate_fn=list, **loader_workers(2))
     first = epoch(alone, 0)
     assert len(first) == 8
     assert epoch(workers, 0) == first
@@ -308,7 +308,7 @@ def test_unreadable_images_are_named(crowd_set, damage, sentence):
 def test_an_unreadable_image_is_named_from_a_worker_too(crowd_set):
     data, folder = crowd_set
     (folder / "4.png").write_bytes(b"not an image")
-    loader = DataLoader(made(data, folder), batch_size=2, collate_fn=list, num_workers=1)
+    loader = DataLoader(made(data, folder), batch_size=2, collate_fn=list, **loader_workers(1))
     with pytest.raises(MediaError, match=r"4.png is not an image that can be read"):
         list(loader)
 
