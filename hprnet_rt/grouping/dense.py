@@ -18,7 +18,7 @@ from hprnet_rt.grouping.grouper import Grouper, GroupingOptions
 from hprnet_rt.heads import ModelSpec, PartSpec, PeakLayout
 from hprnet_rt.types import Peaks, Poses
 
-__all__ = ["decode_dense", "pack_peaks", "top_peaks"]
+__all__ = ["decode_dense", "pack_peaks", "probability", "top_peaks"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -65,7 +65,7 @@ def top_peaks(heat: FloatArray, k: int, above: float) -> tuple[FloatArray, IntAr
     return value, cell
 
 
-def _probability(values: FloatArray, known: bool) -> FloatArray:
+def probability(values: FloatArray, known: bool = False) -> FloatArray:
     """Sigmoid of logits, or the values themselves when they are probabilities already."""
     if known:
         return values
@@ -121,13 +121,13 @@ def _pack_one(maps: Mapping[str, FloatArray], spec: ModelSpec, probabilities: bo
     regressed_cell = (inside[..., 1].astype(np.int64) * width) + inside[..., 0].astype(np.int64)
     regressed_value = maps["hm_hp"].reshape(joints, -1)[np.arange(joints), regressed_cell]
     on_map = (floored == inside).all(axis=2)
-    out[:people, columns["person_score"]] = _probability(value[0, :people, None], probabilities)
+    out[:people, columns["person_score"]] = probability(value[0, :people, None], probabilities)
     out[:people, columns["person_cell"]] = person_cell
     out[:people, columns["person_offset"]] = maps["reg"][:, y, x].T
     out[:people, columns["person_wh"]] = maps["wh"][:, y, x].T
     out[:people, columns["joint_regressed"]] = regressed.reshape(people, -1)
     out[:people, columns["joint_regressed_score"]] = np.where(
-        on_map, _probability(regressed_value, probabilities), np.float32(0)
+        on_map, probability(regressed_value, probabilities), np.float32(0)
     )
 
     peak_value, peak_cell = top_peaks(maps["hm_hp"], k, above)
@@ -137,7 +137,7 @@ def _pack_one(maps: Mapping[str, FloatArray], spec: ModelSpec, probabilities: bo
     peak_xy = np.stack((x + maps["hp_offset"][first, y, x], y + maps["hp_offset"][first + 1, y, x]), axis=2)
     peak_xy[~exists] = 0.0
     out[:, columns["peak_xy"]] = peak_xy.transpose(1, 0, 2).reshape(k, -1)
-    out[:, columns["peak_score"]] = np.where(exists, _probability(peak_value, probabilities), 0.0).T
+    out[:, columns["peak_score"]] = np.where(exists, probability(peak_value, probabilities), 0.0).T
 
     for part in spec.parts:
         joint = spec.joint(part.center)

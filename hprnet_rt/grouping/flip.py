@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.errors import ShapeError
+from hprnet_rt.grouping.dense import probability
 from hprnet_rt.heads import ModelSpec
 
 __all__ = ["average_flipped"]
@@ -15,10 +16,6 @@ __all__ = ["average_flipped"]
 FloatArray = npt.NDArray[np.float32]
 _HALF = np.float32(0.5)
 _SIZES = ("wh", "wh_face")
-
-
-def _probability(logits: FloatArray) -> FloatArray:
-    return np.asarray(1.0 / (1.0 + np.exp(-logits)), np.float32)
 
 
 def average_flipped(
@@ -48,8 +45,8 @@ def average_flipped(
     for name in _SIZES:
         if name in result:
             result[name] = (heads[name] + back[name]) * _HALF
-    result["hm"] = (_probability(heads["hm"]) + _probability(back["hm"])) * _HALF
-    result["hm_hp"] = (_probability(heads["hm_hp"]) + _probability(back["hm_hp"])[:, partner]) * _HALF
+    result["hm"] = (probability(heads["hm"]) + probability(back["hm"])) * _HALF
+    result["hm_hp"] = (probability(heads["hm_hp"]) + probability(back["hm_hp"])[:, partner]) * _HALF
     batch, channels, height, width = heads["hps"].shape
     offsets = back["hps"].reshape(batch, channels // 2, 2, height, width)[:, partner]
     offsets = offsets * np.array([-1, 1], np.float32).reshape(1, 1, 2, 1, 1)

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.errors import DataError, MediaError
+from hprnet_rt.video.image import decode_image
 
-__all__ = ["ImageFiles", "decoded"]
+__all__ = ["ImageFiles"]
 
 _NAMED = 3  # missing files that an error names
 
@@ -83,24 +83,7 @@ class ImageFiles:
             raise MediaError(f"cannot read {name} in {place.path}: {error.strerror or error}") from error
         if place.size is not None and len(data) < place.size:
             raise MediaError(f"{place.path} breaks off in {name}; copy it again")
-        return decoded(data, name)
-
-
-def decoded(data: bytes, name: str) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) BGR, upright by its EXIF orientation.
-
-    Raises:
-        MediaError: it is no image.
-    """
-    if not data:
-        raise MediaError(f"{name} is empty (0 bytes)")
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise MediaError(f"{name} cannot be decoded as an image: {error.err}") from error
-    if image is None:
-        raise MediaError(f"{name} is not an image that can be read: check the file, or leave it out")
-    return np.asarray(image, np.uint8)
+        return decode_image(data, name, "leave it out")
 
 
 def _in_folder(names: Iterable[str], folder: Path) -> dict[str, _Place]:

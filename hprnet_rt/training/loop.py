@@ -141,8 +141,8 @@ class Trainer:
         self.network = create_model(config.model)
         if config.weights:
             load_checkpoint(self.network, config.weights)
-        self._memory = torch.channels_last if config.channels_last else torch.contiguous_format
-        self.network.to(workers.device, memory_format=self._memory)  # type: ignore[call-overload]
+        memory = torch.channels_last if config.channels_last else torch.contiguous_format
+        self.network.to(workers.device, memory_format=memory)  # type: ignore[call-overload]
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(not name.startswith(self.network.unread))
         learning = [parameter for parameter in self.network.parameters() if parameter.requires_grad]

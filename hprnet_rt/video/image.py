@@ -8,13 +8,36 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from hprnet_rt.errors import MediaError, OutputError
 from hprnet_rt.types import Estimated, Frame
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.output import PartialFile, reason
 
-__all__ = ["ImageSink", "ImageSource"]
+__all__ = ["ImageSink", "ImageSource", "decode_image"]
+
+
+def decode_image(data: bytes, name: str, advice: str) -> npt.NDArray[np.uint8]:
+    """An image file's bytes as (H, W, 3) BGR, upright by its EXIF orientation.
+
+    Args:
+        data: the file.
+        name: of it, for sentences.
+        advice: what to do with a file that is no image, besides checking it.
+
+    Raises:
+        MediaError: it is no image.
+    """
+    if not data:
+        raise MediaError(f"{name} is empty (0 bytes)")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise MediaError(f"{name} cannot be decoded as an image: {error.err}") from error
+    if image is None:
+        raise MediaError(f"{name} is not an image that can be read: check the file, or {advice}")
+    return np.asarray(image, np.uint8)
 
 
 class ImageSource:
@@ -28,19 +51,11 @@ class ImageSource:
 
     def __init__(self, path: Path) -> None:
         try:
-            data = np.frombuffer(path.read_bytes(), np.uint8)
+            data = path.read_bytes()
         except OSError as error:
             raise MediaError(f"cannot read {path}: {reason(error)}") from error
-        if not data.size:
-            raise MediaError(f"{path} is empty (0 bytes)")
-        try:
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        except cv2.error as error:
-            raise MediaError(f"{path} cannot be decoded as an image: {error.err}") from error
-        if image is None:
-            raise MediaError(f"{path} is not an image that can be read: check the file, or convert it to PNG")
-        self._image = np.asarray(image, np.uint8)
-        self.info = MediaInfo(path, width=image.shape[1], height=image.shape[0], frames=1)
+        self._image = decode_image(data, str(path), "convert it to PNG")
+        self.info = MediaInfo(path, width=self._image.shape[1], height=self._image.shape[0], frames=1)
 
     def __iter__(self) -> Iterator[Frame]:
         yield Frame(0, self._image, time.perf_counter())
