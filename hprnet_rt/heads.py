@@ -103,7 +103,8 @@ class ModelSpec:
         joints: names of the heat-map joints in channel order; a joint is a keypoint or a part's centre.
         heads: every branch.
         parts: the parts regressed from their own centre.
-        trained: keys of `skeleton.PARTS` that the weights know; all others are absent in the output.
+        trained: keys of `skeleton.PARTS`, and names of keypoints, that the weights know; all others are absent
+            in the output.
         mean, std: per BGR channel, of values in [0, 1].
         stride_px: input pixels per output cell.
         multiple_px: input width and height are multiples of this.
@@ -160,11 +161,10 @@ class ModelSpec:
     @property
     def trained_keypoints(self) -> tuple[bool, ...]:
         """For each of the 133 points whether the weights know it."""
-        known = [False] * skeleton.NUM_KEYPOINTS
+        known = {name for name in self.trained if name not in skeleton.PARTS}
         for part in self.trained:
-            for i in range(skeleton.PARTS[part].start, skeleton.PARTS[part].stop):
-                known[i] = True
-        return tuple(known)
+            known.update(skeleton.KEYPOINT_NAMES[skeleton.PARTS.get(part, slice(0))])
+        return tuple(name in known for name in skeleton.KEYPOINT_NAMES)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain lists and numbers, for a sidecar file."""
@@ -227,13 +227,16 @@ HPRNET_MOBILE: Final = ModelSpec(
     joints=JOINTS_26,
     heads=_hierarchical_heads(len(JOINTS_26), 2 * len(JOINTS_26)),
     parts=_FACE_AND_HANDS,
-    trained=("body",),
+    trained=(
+        *("body", "left_big_toe", "left_heel", "right_big_toe", "right_heel"),
+        *("face", "left_hand", "right_hand"),
+    ),
     mean=(0.5, 0.5, 0.5),
     std=(0.5, 0.5, 0.5),
     input_px=384,
     offset_per_joint=True,
 )
-"""HPRNet's heads on MoveNet MultiPose's trunk; only the body is trained so far."""
+"""HPRNet's heads on MoveNet MultiPose's trunk; there were no labels of small toes to learn from."""
 
 HPRNET_DLA34: Final = ModelSpec(
     name="hprnet-dla34",

@@ -22,6 +22,7 @@ IntArray = npt.NDArray[np.int64]
 _BESIDE = 1.5  # cells
 _SAME_POINT = 0.05  # of the larger person's longer side
 _KEYPOINTS = skeleton.NUM_KEYPOINTS
+_BODY = skeleton.BODY.stop  # the first of them are the body
 
 
 @kernel
@@ -258,8 +259,9 @@ def group(
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
     """Group one packed output (see `PeakLayout`): all the loops of a frame in one call.
 
-    A person's score is the geometric mean of the centre's score and the mean of the wanted joints'. Parts
-    are shared out among those people only who stay.
+    A person's score is the geometric mean of the centre's score and the mean of the body's joints', whatever
+    else the network knows: feet are often out of view. Parts are shared out among those people only who
+    stay.
 
     Args:
         packed: (K, width).
@@ -296,14 +298,15 @@ def group(
     )
 
     wanted = np.nonzero(keypoint_of_joint >= 0)[0]
+    bodily = wanted[keypoint_of_joint[wanted] < _BODY]
     weighed = np.zeros(count, np.float32)
     for n in range(count):
-        for known in wanted:
+        for known in bodily:
             weighed[n] += joint_score[n, known]
-        weighed[n] = np.sqrt(packed[rows[n], center] * weighed[n] / max(len(wanted), 1))
+        weighed[n] = np.sqrt(packed[rows[n], center] * weighed[n] / max(len(bodily), 1))
     order = np.argsort(-weighed, kind="mergesort")
     order = order[weighed[order] >= threshold]
-    order = without_repeats(order, joint_xy, wanted, size)
+    order = without_repeats(order, joint_xy, bodily, size)
 
     people = len(order)
     box, reach, regressed = box[order], reach[order], regressed[order]

@@ -105,16 +105,24 @@ def export_onnx(
 def _name_maps(model: onnx.ModelProto, network: Network) -> None:
     """Name the tensors between network and decode, where a backend may change precision."""
     name_of = {id(parameter): f"network.{name}" for name, parameter in network.named_parameters()}
-    first = name_of[id(network.head(HEAT_MAPS[0]).first.weight)]
-    last = {name_of[id(network.head(head).last.weight)]: head for head in HEAT_MAPS}
+    maker = {output: node for node in model.graph.node for output in node.output}
+    reader = {value: node for node in model.graph.node for value in node.input}
+    first = name_of[id(network.head(HEAT_MAPS[0]).first[0].weight)]
+    last = {name_of[id(network.head(head).last[0].weight)]: head for head in HEAT_MAPS}
     names = {}
     for node in model.graph.node:
         if node.op_type != "Conv":
             continue
         if first in node.input:
-            names[node.input[0]] = FEATURE_MAP
+            feature = node.input[0]
+            while maker[feature].op_type == "Slice":  # a branch that reads some of the channels
+                feature = maker[feature].input[0]
+            names[feature] = FEATURE_MAP
         for weight in last.keys() & set(node.input):
-            names[node.output[0]] = last[weight]
+            heat = node.output[0]
+            if len(network.head(last[weight]).last) > 1:  # branches side by side
+                heat = reader[heat].output[0]
+            names[heat] = last[weight]
     for node in model.graph.node:
         for values in (node.input, node.output):
             values[:] = [names.get(value, value) for value in values]

@@ -8,50 +8,63 @@ its cost.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["ConvHead", "Head", "SeparableHead", "StackHead", "gather_patches"]
+__all__ = ["ConvHead", "Head", "SeparableHead", "SplitHead", "StackHead", "gather_patches"]
 
 
 class Head(nn.Module, ABC):
-    """A branch with a receptive field of 3x3 cells: `first`, ReLU, `last`.
+    """A branch with a receptive field of 3x3 cells.
 
     Called with a feature map (N, features, H, W) it gives (N, channels, H, W).
     """
 
     @property
     @abstractmethod
-    def first(self) -> nn.Conv2d:
-        """The 3x3 convolution that reads the feature map."""
+    def first(self) -> tuple[nn.Conv2d, ...]:
+        """The 3x3 convolutions that read the feature map."""
 
     @property
     @abstractmethod
-    def last(self) -> nn.Conv2d:
-        """The 1x1 convolution that gives the output."""
+    def last(self) -> tuple[nn.Conv2d, ...]:
+        """The 1x1 convolutions that give the output, in the order of its channels."""
+
+    @abstractmethod
+    def at(self, patches: Tensor) -> Tensor:
+        """(..., 9, features) patches -> (..., channels): the branch at the patches' centres."""
+
+    @abstractmethod
+    def pair_at(self, patches: Tensor) -> Tensor:
+        """(N, J, K, 9, features) patches -> (N, J, K, 2): channels 2j and 2j + 1 for joint j."""
+
+
+class _PlainHead(Head):
+    """One convolution 3x3, ReLU, one 1x1."""
 
     def hidden_at(self, patches: Tensor) -> Tensor:
         """(..., 9, features) patches -> (..., hidden), what `last` reads at the patches' centres."""
-        weight = self.first.weight.permute(0, 2, 3, 1).flatten(1)  # (hidden, 9 * features)
-        return F.relu(F.linear(patches.flatten(-2), weight, self.first.bias))
+        (first,) = self.first
+        weight = first.weight.permute(0, 2, 3, 1).flatten(1)  # (hidden, 9 * features)
+        return F.relu(F.linear(patches.flatten(-2), weight, first.bias))
 
     def at(self, patches: Tensor) -> Tensor:
-        """(..., 9, features) patches -> (..., channels): the branch at the patches' centres."""
-        return F.linear(self.hidden_at(patches), self.last.weight.flatten(1), self.last.bias)
+        (last,) = self.last
+        return F.linear(self.hidden_at(patches), last.weight.flatten(1), last.bias)
 
     def pair_at(self, patches: Tensor) -> Tensor:
-        """(N, J, K, 9, features) patches -> (N, J, K, 2): channels 2j and 2j + 1 for joint j."""
+        (last,) = self.last
         joints = patches.shape[1]
-        weight = self.last.weight.flatten(1).reshape(joints, 2, -1).transpose(1, 2)
-        bias = self.last.bias
-        assert bias is not None
-        return torch.matmul(self.hidden_at(patches), weight) + bias.reshape(joints, 1, 2)
+        weight = last.weight.flatten(1).reshape(joints, 2, -1).transpose(1, 2)
+        assert last.bias is not None
+        return torch.matmul(self.hidden_at(patches), weight) + last.bias.reshape(joints, 1, 2)
 
 
-class ConvHead(Head, nn.Sequential):
+class ConvHead(_PlainHead, nn.Sequential):
     """3x3, ReLU, 1x1: the paper's form, with the released names `0` and `2`."""
 
     def __init__(self, features: int, hidden: int, channels: int) -> None:
@@ -60,12 +73,12 @@ class ConvHead(Head, nn.Sequential):
         )
 
     @property
-    def first(self) -> nn.Conv2d:
-        return cast(nn.Conv2d, self[0])
+    def first(self) -> tuple[nn.Conv2d]:
+        return (cast(nn.Conv2d, self[0]),)
 
     @property
-    def last(self) -> nn.Conv2d:
-        return cast(nn.Conv2d, self[2])
+    def last(self) -> tuple[nn.Conv2d]:
+        return (cast(nn.Conv2d, self[2]),)
 
 
 class _Rectified(nn.Module):
@@ -79,22 +92,22 @@ class _Rectified(nn.Module):
         return F.relu(self.conv(x))
 
 
-class StackHead(Head, nn.Sequential):
+class StackHead(_PlainHead, nn.Sequential):
     """The same for one stack of an hourglass, with the released names `0.conv` and `1`."""
 
     def __init__(self, features: int, hidden: int, channels: int) -> None:
         nn.Sequential.__init__(self, _Rectified(features, hidden), nn.Conv2d(hidden, channels, 1))
 
     @property
-    def first(self) -> nn.Conv2d:
-        return cast(_Rectified, self[0]).conv
+    def first(self) -> tuple[nn.Conv2d]:
+        return (cast(_Rectified, self[0]).conv,)
 
     @property
-    def last(self) -> nn.Conv2d:
-        return cast(nn.Conv2d, self[1])
+    def last(self) -> tuple[nn.Conv2d]:
+        return (cast(nn.Conv2d, self[1]),)
 
 
-class SeparableHead(Head):
+class SeparableHead(_PlainHead):
     """Depthwise 3x3, pointwise, ReLU, pointwise: MoveNet's form of a CenterNet branch.
 
     Args:
@@ -110,12 +123,12 @@ class SeparableHead(Head):
         self.out = nn.Conv2d(hidden, channels, 1)
 
     @property
-    def first(self) -> nn.Conv2d:
-        return self.depthwise
+    def first(self) -> tuple[nn.Conv2d]:
+        return (self.depthwise,)
 
     @property
-    def last(self) -> nn.Conv2d:
-        return self.out
+    def last(self) -> tuple[nn.Conv2d]:
+        return (self.out,)
 
     def forward(self, feature: Tensor) -> Tensor:
         """(N, features, H, W) -> (N, channels, H, W)."""
@@ -127,6 +140,44 @@ class SeparableHead(Head):
         taps = self.depthwise.weight.flatten(1).t()  # (9, features)
         mixed = (patches * taps).sum(-2)
         return F.relu(F.linear(mixed, self.pointwise.weight.flatten(1), self.pointwise.bias))
+
+
+class SplitHead(Head):
+    """Branches side by side, each on channels of its own of the feature map; their outputs follow each other.
+
+    Args:
+        branches: by name, in the order of the output's channels: the channels that a branch reads, from
+            the first to before the last, and the branch.
+    """
+
+    def __init__(self, branches: Mapping[str, tuple[tuple[int, int], _PlainHead]]) -> None:
+        super().__init__()
+        self.reads = {name: slice(*channels) for name, (channels, _) in branches.items()}
+        self.branches = nn.ModuleDict({name: branch for name, (_, branch) in branches.items()})
+
+    def _each(self) -> Iterator[tuple[slice, _PlainHead]]:
+        for name, channels in self.reads.items():
+            yield channels, cast(_PlainHead, self.branches[name])
+
+    @property
+    def first(self) -> tuple[nn.Conv2d, ...]:
+        return tuple(conv for _, branch in self._each() for conv in branch.first)
+
+    @property
+    def last(self) -> tuple[nn.Conv2d, ...]:
+        return tuple(conv for _, branch in self._each() for conv in branch.last)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """(N, features, H, W) -> (N, channels, H, W)."""
+        return torch.cat([branch(feature[:, channels]) for channels, branch in self._each()], dim=1)
+
+    def at(self, patches: Tensor) -> Tensor:
+        return torch.cat([branch.at(patches[..., channels]) for channels, branch in self._each()], dim=-1)
+
+    def pair_at(self, patches: Tensor) -> Tensor:
+        counts = [branch.last[0].out_channels // 2 for _, branch in self._each()]
+        joints = zip(self._each(), patches.split(counts, dim=1), strict=True)
+        return torch.cat([branch.pair_at(own[..., channels]) for (channels, branch), own in joints], dim=1)
 
 
 def gather_patches(feature: Tensor, cells: Tensor) -> Tensor:

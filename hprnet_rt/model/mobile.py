@@ -7,20 +7,23 @@ stride 4.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hprnet_rt.heads import HPRNET_MOBILE, ModelSpec
-from hprnet_rt.model.heads import SeparableHead
+from hprnet_rt.heads import HPRNET_MOBILE, HeadSpec, ModelSpec
+from hprnet_rt.model.heads import ConvHead, SeparableHead, SplitHead
 from hprnet_rt.model.network import Network, start_rare
 
-__all__ = ["FEATURES", "HprnetMobile"]
+__all__ = ["BODY_FEATURES", "PART_FEATURES", "HprnetMobile"]
 
-FEATURES = 24
-_HIDDEN = 96
+BODY_FEATURES, PART_FEATURES = 24, 64
+_HIDDEN, _WIDE = 96, 256  # of separable branches, and of those that are read at few cells and have much to say
+_WIDE_HEADS = ("hps", "face_lms", "hand_lms")
 _EXPANSION = 6
 _STEM = 48
 # output channels and stride of the 17 inverted residual blocks
@@ -30,7 +33,11 @@ _BLOCKS = (
 )
 _LAST = 1280
 _TAPS = {2: 24, 5: 32, 9: 64}  # block -> lateral channels; the last convolution has 64
+_DOWN = tuple(sorted(_TAPS, reverse=True))
 _TOP = 64
+_PART_TAPS = (16, 12, 9, 5, 2)  # blocks at strides 32, 16, 16, 8, 4
+_PART_WIDTHS = (128, 96, 64)  # at strides 16, 8, 4
+_BODY_CHANNELS = {"hm": 1, "wh": 2, "reg": 2, "hps": 34, "hm_hp": 17, "hp_offset": 34}  # MoveNet's
 
 
 class _SamePad(nn.Module):
@@ -53,8 +60,8 @@ class _InvertedResidual(nn.Module):
         middle = inputs * _EXPANSION if expand else inputs
         layers: list[nn.Module] = []
         if expand:
-            layers += [nn.Conv2d(inputs, middle, 1), nn.ReLU6()]
-        layers += [*_conv3(middle, middle, stride, groups=middle), nn.ReLU6()]
+            layers += [nn.Conv2d(inputs, middle, 1), nn.ReLU6(inplace=True)]
+        layers += [*_conv3(middle, middle, stride, groups=middle), nn.ReLU6(inplace=True)]
         layers.append(nn.Conv2d(middle, outputs, 1))
         self.layers = nn.Sequential(*layers)
         self.adds = stride == 1 and inputs == outputs
@@ -62,6 +69,10 @@ class _InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.layers(x)
         return x + y if self.adds else y
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 class _Smooth(nn.Module):
@@ -77,39 +88,67 @@ class _Smooth(nn.Module):
 
 
 class _Trunk(nn.Module):
-    """(N, 3, H, W) in [-1, 1] -> (N, 24, H / 4, W / 4); H and W are multiples of 32."""
+    """(N, 3, H, W) in [-1, 1] -> the body's feature map (N, 24, H / 4, W / 4), and the parts' maps.
+
+    The latter are the outputs of `_PART_TAPS`, deepest first. H and W are multiples of 32.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(*_conv3(3, _STEM, 2), nn.ReLU6())
+        self.stem = nn.Sequential(*_conv3(3, _STEM, 2), nn.ReLU6(inplace=True))
         inputs, blocks = _STEM, []
         for i, (outputs, stride) in enumerate(_BLOCKS):
             blocks.append(_InvertedResidual(inputs, outputs, stride, expand=i > 0))
             inputs = outputs
         self.blocks = nn.ModuleList(blocks)
-        self.last = nn.Sequential(nn.Conv2d(inputs, _LAST, 1), nn.ReLU6())
+        self.last = nn.Sequential(nn.Conv2d(inputs, _LAST, 1), nn.ReLU6(inplace=True))
         self.top = nn.Conv2d(_LAST, _TOP, 1)
-        taps = sorted(_TAPS, reverse=True)
-        self.laterals = nn.ModuleList(nn.Conv2d(_BLOCKS[i][0], _TAPS[i], 1) for i in taps)
-        widths = [_TAPS[i] for i in taps] + [FEATURES]
+        self.laterals = nn.ModuleList(nn.Conv2d(_BLOCKS[i][0], _TAPS[i], 1) for i in _DOWN)
+        widths = [_TAPS[i] for i in _DOWN] + [BODY_FEATURES]
         self.smooth = nn.ModuleList(_Smooth(a, b) for a, b in pairwise(widths))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         x = self.stem(x)
-        taps = []
+        maps = {}
         for i, block in enumerate(self.blocks):
             x = block(x)
-            if i in _TAPS:
-                taps.append(x)
+            maps[i] = x
         x = self.top(self.last(x))
-        for lateral, smooth, tap in zip(self.laterals, self.smooth, reversed(taps), strict=True):
-            x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-            x = smooth(x + lateral(tap))
-        return x
+        for lateral, smooth, tap in zip(self.laterals, self.smooth, _DOWN, strict=True):
+            x = smooth(_doubled(x) + lateral(maps[tap]))
+        return x, [maps[i] for i in _PART_TAPS]
+
+
+class _PartPyramid(nn.Module):
+    """The trunk's maps again, for feet, face and hands: wider than MoveNet's pyramid, and seeing more around.
+
+    At strides 16 and 8 its convolutions are dense, at stride 4 depthwise and pointwise.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        deep, middle, fine = _PART_WIDTHS
+        top, *taps = (_BLOCKS[i][0] for i in _PART_TAPS)
+        widths = (deep, deep, middle, fine)
+        self.top = nn.Conv2d(top, deep, 1)
+        self.laterals = nn.ModuleList(
+            nn.Conv2d(tap, width, 1) for tap, width in zip(taps, widths, strict=True)
+        )
+        self.narrow = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(_PART_WIDTHS))
+        self.last = _Smooth(fine, PART_FEATURES)
+
+    def forward(self, taps: Sequence[Tensor]) -> Tensor:
+        """The trunk's maps, deepest first -> (N, 64, H / 4, W / 4)."""
+        across = [lateral(tap) for lateral, tap in zip(self.laterals, taps[1:], strict=True)]
+        x = F.relu(_doubled(self.top(taps[0])) + across[0])
+        x = F.relu(self.narrow[0](x + across[1]))
+        x = F.relu(self.narrow[1](_doubled(x) + across[2]))
+        result: Tensor = self.last(_doubled(x) + across[3])
+        return result
 
 
 class HprnetMobile(Network):
-    """The network; its branches are in `heads`, by name.
+    """The network; its branches are in `heads`, by name, split into `body` and `parts`.
 
     Args:
         spec: which joints and heads; `HPRNET_MOBILE` unless stated.
@@ -118,18 +157,33 @@ class HprnetMobile(Network):
     def __init__(self, spec: ModelSpec = HPRNET_MOBILE) -> None:
         super().__init__(spec)
         self.trunk = _Trunk()
-        self.heads = nn.ModuleDict(
-            {head.name: SeparableHead(FEATURES, _HIDDEN, head.channels) for head in spec.heads}
-        )
+        self.parts = _PartPyramid()
+        self.heads = nn.ModuleDict({head.name: _split(head) for head in spec.heads})
         for head in spec.heads:
             if head.dense:
                 start_rare(self.head(head.name))
 
-    def head(self, name: str) -> SeparableHead:
+    def head(self, name: str) -> SplitHead:
         """The branch called `name`."""
-        return cast(SeparableHead, self.heads[name])
+        return cast(SplitHead, self.heads[name])
 
     def trunk_map(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, 24, H / 4, W / 4); H and W are multiples of 32."""
-        result: Tensor = self.trunk(x)
-        return result
+        """(N, 3, H, W) -> (N, 24 + 64, H / 4, W / 4); H and W are multiples of 32."""
+        body, taps = self.trunk(x)
+        return torch.cat((body, self.parts(taps)), dim=1)
+
+
+def _split(head: HeadSpec) -> SplitHead:
+    """A branch of which MoveNet's outputs read its own features, and all others the parts'."""
+    branches: dict[str, tuple[tuple[int, int], SeparableHead | ConvHead]] = {}
+    body = _BODY_CHANNELS.get(head.name, 0)
+    if body:
+        branches["body"] = (0, BODY_FEATURES), SeparableHead(BODY_FEATURES, _HIDDEN, body)
+    rest = head.channels - body
+    if rest:
+        wide = head.name in _WIDE_HEADS
+        branches["parts"] = (
+            (BODY_FEATURES, BODY_FEATURES + PART_FEATURES),
+            ConvHead(PART_FEATURES, _WIDE, rest) if wide else SeparableHead(PART_FEATURES, _HIDDEN, rest),
+        )
+    return SplitHead(branches)

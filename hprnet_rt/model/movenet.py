@@ -14,17 +14,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor, nn
 
 from hprnet_rt.errors import ModelError
 from hprnet_rt.model.mobile import HprnetMobile
 
-__all__ = ["import_movenet", "read_graph_model"]
+__all__ = ["import_movenet", "read_graph_model", "scale_parts"]
 
 Weights = dict[str, npt.NDArray[Any]]
 
 _ROOT = "StatefulPartitionedCall/"
 _EXTRACTOR = _ROOT + "center_net_mobile_net_v2fpn_feature_extractor/model_1/"
-_NEVER = -10.0  # logit of joints that have no weights yet
+_LEAST_DEVIATION = 1e-3  # of a channel, as a share of the map's; about 1% of the channels are dead
 # our branch: MoveNet's name, its separable convolution, its last convolution, and whether it is (y, x)
 _HEADS = {
     "hm": ("center_0", "separable_conv2d_3", "conv2d_4", False),
@@ -107,7 +108,7 @@ def _conv_positions(block: int) -> tuple[int, ...]:
 def import_movenet(graph_path: Path) -> HprnetMobile:
     """hprnet-mobile with MoveNet MultiPose's trunk, centre, box and 17-joint branches.
 
-    Feet, face and hands stay untrained: their heat-maps never fire and their offsets are 0.
+    What is for feet, face and hands has random weights, the same ones every time.
 
     Args:
         graph_path: `models/movenet-multipose.json` of the unpacked npm package.
@@ -119,15 +120,14 @@ def import_movenet(graph_path: Path) -> HprnetMobile:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = HprnetMobile()
-    state = {
-        name: torch.zeros_like(tensor) if ".out." in name else tensor.half().float()
-        for name, tensor in network.state_dict().items()
-    }
+    state = network.state_dict()
+    published = [name for name in state if name.startswith("trunk.") or ".body." in name]
 
     def put(name: str, array: npt.NDArray[Any]) -> None:
         if tuple(state[name].shape) != array.shape:
             raise ModelError(f"{name} is {tuple(state[name].shape)}, but the graph has {array.shape}")
         state[name] = torch.from_numpy(np.ascontiguousarray(array))
+        published.remove(name)
 
     try:
         for module, kernel, bias, depthwise in _convolutions():
@@ -137,25 +137,64 @@ def import_movenet(graph_path: Path) -> HprnetMobile:
                 put(f"{module}.bias", source[bias])
         for head, (name, separable, last, yx) in _HEADS.items():
             base = f"{_ROOT}{name}/{separable}"
+            ours = f"heads.{head}.branches.body"
             put(
-                f"heads.{head}.depthwise.weight",
+                f"{ours}.depthwise.weight",
                 _kernel(source[f"{base}/separable_conv2d/ReadVariableOp"], depthwise=True),
             )
             put(
-                f"heads.{head}.pointwise.weight",
+                f"{ours}.pointwise.weight",
                 _kernel(source[f"{base}/separable_conv2d/ReadVariableOp_1"], depthwise=False),
             )
-            put(f"heads.{head}.pointwise.bias", source[f"{base}/BiasAdd/ReadVariableOp"])
+            put(f"{ours}.pointwise.bias", source[f"{base}/BiasAdd/ReadVariableOp"])
             weight = _kernel(source[f"{_ROOT}{name}/{last}/Conv2D/ReadVariableOp"], depthwise=False)
             bias_array = source[f"{_ROOT}{name}/{last}/BiasAdd/ReadVariableOp"]
             if yx:  # (dy, dx) pairs to (dx, dy)
                 order = np.arange(len(bias_array)).reshape(-1, 2)[:, ::-1].reshape(-1)
                 weight, bias_array = weight[order], bias_array[order]
-            fill = _NEVER if head == "hm_hp" else 0.0
-            missing = state[f"heads.{head}.out.bias"].shape[0] - len(bias_array)
-            put(f"heads.{head}.out.weight", np.pad(weight, ((0, missing), (0, 0), (0, 0), (0, 0))))
-            put(f"heads.{head}.out.bias", np.pad(bias_array, (0, missing), constant_values=fill))
+            put(f"{ours}.out.weight", weight)
+            put(f"{ours}.out.bias", bias_array)
     except KeyError as error:
         raise ModelError(f"{graph_path} is not MoveNet MultiPose: it has no weight {error}") from error
+    if published:
+        raise ModelError(f"{graph_path} is not MoveNet MultiPose: nothing for {', '.join(published)}")
     network.load_state_dict(state)
     return network.eval()
+
+
+@torch.no_grad()
+def scale_parts(network: HprnetMobile, images: Tensor) -> None:
+    """Let the parts' pyramid start with maps of mean near 0 and deviation near 1.
+
+    The trunk's channels differ by orders of magnitude, because their batch norms are folded.
+
+    Args:
+        network: with the trunk's weights; changed in place.
+        images: (N, H, W, 3) BGR in [0, 255], of people.
+
+    Source: Mishkin and Matas, "All you need is a good init" (2016).
+    """
+    _, taps = network.trunk(network.normalized(images))
+    parts = network.parts
+    for conv, tap in zip((parts.top, *parts.laterals), taps, strict=True):
+        deviation = tap.std(dim=(0, 2, 3))
+        conv.weight /= deviation.clamp(min=_LEAST_DEVIATION * tap.std()).view(1, -1, 1, 1)
+    hooks = [
+        module.register_forward_hook(_normalize) for module in parts.modules() if isinstance(module, nn.Conv2d)
+    ]
+    parts(taps)
+    for hook in hooks:
+        hook.remove()
+
+
+def _normalize(conv: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    """Change a convolution, and what it has just given, to mean 0 (where it has a bias) and deviation 1."""
+    assert isinstance(conv, nn.Conv2d)
+    deviation = output.std(dim=(0, 2, 3))
+    conv.weight /= deviation.view(-1, 1, 1, 1)
+    mean = torch.zeros_like(deviation)
+    if conv.bias is not None:
+        mean = output.mean(dim=(0, 2, 3))
+        conv.bias -= mean
+        conv.bias /= deviation
+    return (output - mean.view(1, -1, 1, 1)) / deviation.view(1, -1, 1, 1)

@@ -75,5 +75,6 @@ class Network(nn.Module, ABC):
 
 def start_rare(head: Head) -> None:
     """Let an untrained heat-map start with a probability of about 0.1 everywhere."""
-    assert head.last.bias is not None
-    nn.init.constant_(head.last.bias, _RARE)
+    for conv in head.last:
+        assert conv.bias is not None
+        nn.init.constant_(conv.bias, _RARE)

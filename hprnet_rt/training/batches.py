@@ -16,7 +16,7 @@ from hprnet_rt.training.config import TrainConfig
 from hprnet_rt.training.dataset import WholeBodyDataset
 from hprnet_rt.training.images import ImageFiles
 from hprnet_rt.training.strong import StrongAugmentation
-from hprnet_rt.training.targets import make_targets
+from hprnet_rt.training.targets import HEAT_TARGETS, make_targets
 from hprnet_rt.training.validate import Validator
 
 __all__ = ["Batch", "TargetSet", "training_set", "validation_set"]
@@ -50,6 +50,14 @@ class TargetSet(Dataset[Batch]):
         targets = make_targets(sample, self._spec, unlabelled_is_background=self._background)
         arrays: dict[str, Any] = {"image": sample.image, **targets}
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def without_empty_rows(batch: Batch) -> Batch:
+    """A batch whose targets end with the last person of its fullest image; their values stay."""
+    there = batch["person_mask"]
+    most = max(1, int(there.any(dim=0).sum()))  # people stand first
+    maps = ("image", *HEAT_TARGETS)
+    return {name: tensor if name in maps else tensor[:, :most] for name, tensor in batch.items()}
 
 
 def training_set(config: TrainConfig) -> TargetSet:

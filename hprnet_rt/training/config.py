@@ -19,9 +19,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["AUGMENTATIONS", "PRECISIONS", "DataConfig", "TrainConfig", "read_config"]
+__all__ = ["AUGMENTATIONS", "OPTIMIZERS", "PRECISIONS", "DataConfig", "TrainConfig", "read_config"]
 
 AUGMENTATIONS = ("paper", "strong")
+OPTIMIZERS = ("adam", "relative")
 PRECISIONS = ("fp32", "bf16", "fp16")
 _PLACES = ("train_annotations", "train_images", "val_annotations", "val_images")
 
@@ -53,11 +54,15 @@ class TrainConfig:
     Attributes:
         name: of the run's folder.
         model: of `heads.SPECS`.
-        weights: a checkpoint to start from; random weights when empty.
+        weights: a checkpoint to start from, or hprnet-mobile.onnx; random weights when empty.
         input_px: side of the square input.
         augmentation: one of `AUGMENTATIONS`.
         epochs, batch: `batch` is of all processes together.
-        learning_rate: for `batch` images; Adam.
+        learning_rate: for `batch` images.
+        optimizer: one of `OPTIMIZERS`: Adam, or Adam with steps in units of each weight's own size, for weights
+            whose batch norms are folded.
+        rates: weights whose name starts with a key learn at that multiple of the rate, the longest such key's;
+            those at 0 stay as they are. In the file a table, [rates].
         drops: epochs after which the rate is divided by 10.
         warm_up: steps over which the rate rises from 0.
         clip_norm: gradients are scaled down to this norm; 0 for never.
@@ -79,6 +84,8 @@ class TrainConfig:
     epochs: int = 140
     batch: int = 32
     learning_rate: float = 1.25e-4
+    optimizer: str = "adam"
+    rates: dict[str, float] = field(default_factory=dict)
     drops: tuple[int, ...] = (90, 120)
     warm_up: int = 0
     clip_norm: float = 0.0
@@ -96,6 +103,7 @@ class TrainConfig:
         for name, known in (
             ("model", tuple(SPECS)),
             ("augmentation", AUGMENTATIONS),
+            ("optimizer", OPTIMIZERS),
             ("precision", PRECISIONS),
             ("points", POINT_LOSSES),
         ):
@@ -107,6 +115,9 @@ class TrainConfig:
         multiple = SPECS[self.model].multiple_px
         if self.input_px % multiple:
             raise UsageError(f"input_px of {self.model} is a multiple of {multiple}, got {self.input_px}")
+        negative = [key for key, rate in self.rates.items() if rate < 0]
+        if negative:
+            raise UsageError(f"a rate is at least 0, got {self.rates[negative[0]]} for {negative[0]}")
         if not 0.0 <= self.ema < 1.0:
             raise UsageError(f"ema is at least 0 and less than 1, got {self.ema}")
 
@@ -123,6 +134,15 @@ def _value(text: str) -> Any:
         return text
 
 
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Tables in tables as one, with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        flat.update(_flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value})
+    return flat
+
+
 def _made(kind: type, values: Mapping[str, Any], where: str) -> Any:
     """A dataclass from a table, with types checked."""
     known = {entry.name: entry for entry in dataclasses.fields(kind)}
@@ -136,6 +156,12 @@ def _made(kind: type, values: Mapping[str, Any], where: str) -> Any:
             if not isinstance(value, Mapping):
                 raise UsageError(f"{where}: {key} is a table, written [{key}]")
             result[key] = _made(typing.cast(type, wanted), value, f"{where} [{key}]")
+            continue
+        if typing.get_origin(wanted) is dict:
+            table = _flat(value) if isinstance(value, Mapping) else {}
+            if not table or not all(type(item) in (int, float) for item in table.values()):
+                raise UsageError(f"{where}: {key} is a table of numbers, written [{key}]")
+            result[key] = {name: float(item) for name, item in table.items()}
             continue
         if wanted is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)

@@ -22,12 +22,13 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Sampler
 
 from hprnet_rt.errors import ModelError, UsageError
-from hprnet_rt.model import create_model, load_checkpoint
+from hprnet_rt.model import create_model, load_checkpoint, load_weights
 from hprnet_rt.model.network import Network
-from hprnet_rt.training.batches import Batch, training_set
+from hprnet_rt.training.batches import Batch, training_set, without_empty_rows
 from hprnet_rt.training.config import TrainConfig
 from hprnet_rt.training.dataset import loader_workers
 from hprnet_rt.training.losses import HprLoss
+from hprnet_rt.training.optimizer import make_optimizer
 from hprnet_rt.training.state import Averaged, load_state, save_state
 
 __all__ = ["Progress", "Trainer", "Workers"]
@@ -140,13 +141,11 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.network = create_model(config.model)
         if config.weights:
-            load_checkpoint(self.network, config.weights)
+            path = Path(config.weights)
+            (load_weights if path.suffix == ".onnx" else load_checkpoint)(self.network, path)
         memory = torch.channels_last if config.channels_last else torch.contiguous_format
         self.network.to(workers.device, memory_format=memory)  # type: ignore[call-overload]
-        for name, parameter in self.network.named_parameters():
-            parameter.requires_grad_(not name.startswith(self.network.unread))
-        learning = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.Adam(learning, lr=config.learning_rate)
+        self.optimizer = make_optimizer(self.network, config, self.network.unread)
         self.scaler = torch.amp.GradScaler(workers.device.type, enabled=config.precision == "fp16")
         self.averaged = Averaged(self.network, config.ema)
         self.loss = HprLoss(self.network.spec, points=config.points)
@@ -163,6 +162,7 @@ class Trainer:
             **loader_workers(config.data.workers),
         )
         self.epoch = self.step = self.total = 0
+        self._rate_used = 0.0
         self._resume()
         self._module = _Losses(self.network, self.loss)
         self._wrapped: nn.Module = self._module
@@ -263,6 +263,9 @@ class Trainer:
 
     def _run_epoch(self, stepped: Callable[[Progress], None] | None, stop: threading.Event) -> bool:
         self._wrapped.train()
+        for module in self.network.modules():  # statistics of what does not learn stay too
+            if not any(parameter.requires_grad for parameter in module.parameters()):
+                module.eval()
         mark_s = time.perf_counter()
         for batch in self._batches():
             ready_s = time.perf_counter()
@@ -277,7 +280,7 @@ class Trainer:
                         *(self.epoch, self.config.epochs, self.step, self.steps),
                         loss=float(total),
                         losses={name: float(value) for name, value in losses.items()},
-                        rate=self.optimizer.param_groups[0]["lr"],
+                        rate=self._rate_used,
                         images_s=self.config.batch / spent,
                         waiting=(ready_s - mark_s) / spent,
                     )
@@ -292,8 +295,10 @@ class Trainer:
 
     def _step(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         device, config = self.workers.device, self.config
+        self._rate_used = self._rate()
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = self._rate_used * group["multiple"]
+        batch = without_empty_rows(batch)
         images = batch["image"].to(device, non_blocking=True)
         targets = {
             name: tensor.to(device, non_blocking=True) for name, tensor in batch.items() if name != "image"

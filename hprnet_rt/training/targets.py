@@ -20,7 +20,7 @@ from hprnet_rt.grouping.compiled import kernel
 from hprnet_rt.heads import ModelSpec
 from hprnet_rt.training.sample import BOXED_PARTS, Sample
 
-__all__ = ["Targets", "gaussian_radius", "make_targets"]
+__all__ = ["HEAT_TARGETS", "Targets", "gaussian_radius", "make_targets"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -28,6 +28,9 @@ BoolArray = npt.NDArray[np.bool_]
 
 Targets = dict[str, npt.NDArray[Any]]
 """Arrays by name, of shapes that depend on nothing but the network and the input; see `make_targets`."""
+
+HEAT_TARGETS: Final = ("hm", "hm_known", "hm_hp", "hm_hp_known")
+"""The targets that are maps; all others have a row a person."""
 
 _OVERLAP: Final = 0.7
 

@@ -71,7 +71,7 @@ def group(packed, spec: ModelSpec, people: int, reach_of_size: float, floor: flo
             elif regressed_score[n, j] > 0:
                 xy[n, part.keypoints] = packed[:, layout[f"{part.name}_regressed"]].reshape(points)[n]
                 score[n, part.keypoints] = regressed_score[n, j]
-    joints_of = [p for p in spec.keypoint_of_joint if p >= 0 and spec.trained_keypoints[p]]
+    joints_of = [p for p in spec.keypoint_of_joint if 0 <= p < 17 and spec.trained_keypoints[p]]
     person_score = np.sqrt(packed[:people, layout["person_score"]][:, 0] * score[:, joints_of].mean(axis=1))
     order = np.argsort(-person_score, kind="stable")
     return person_score[order], xy[order], score[order], box[order], face[order]
