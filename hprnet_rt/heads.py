@@ -103,8 +103,8 @@ class ModelSpec:
         joints: names of the heat-map joints in channel order; a joint is a keypoint or a part's centre.
         heads: every branch.
         parts: the parts regressed from their own centre.
-        trained: keys of `skeleton.PARTS`, and names of keypoints, that the weights know; all others are absent
-            in the output.
+        trained: keys of `skeleton.PARTS`, and names of keypoints, that the weights know; all others are
+            absent in the output.
         mean, std: per BGR channel, of values in [0, 1].
         stride_px: input pixels per output cell.
         multiple_px: input width and height are multiples of this.

@@ -221,7 +221,7 @@ class HprnetDla34(Network):
         self.ida_up = _Aggregation(levels[0], levels, tuple(2**i for i in range(len(levels))))
         for head in spec.heads:
             branch = ConvHead(levels[0], _HIDDEN, head.channels)
-            for conv in (branch.first, branch.last):
+            for conv in (*branch.first, *branch.last):
                 nn.init.zeros_(cast(Tensor, conv.bias))
             if head.dense:
                 start_rare(branch)

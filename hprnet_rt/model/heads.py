@@ -15,7 +15,51 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["ConvHead", "Head", "SeparableHead", "SplitHead", "StackHead", "gather_patches"]
+__all__ = ["ConvHead", "Head", "Patches", "PlainHead", "SeparableHead", "SplitHead", "StackHead"]
+
+
+_ALL = slice(None)
+
+
+class Patches:
+    """The 3x3 neighbourhoods of a feature map, zero outside it.
+
+    Args:
+        feature: (N, C, H, W).
+    """
+
+    def __init__(self, feature: Tensor) -> None:
+        self._feature = feature
+        self._rows: dict[tuple[int | None, int | None], Tensor] = {}
+
+    def _rows_of(self, channels: slice) -> Tensor:
+        """(N * (H + 2) * (W + 2), C): the padded map, a row a cell."""
+        key = channels.start, channels.stop
+        if key not in self._rows:
+            feature = self._feature if key == (None, None) else self._feature[:, channels]
+            padded = F.pad(feature, (1, 1, 1, 1)).permute(0, 2, 3, 1)
+            self._rows[key] = padded.reshape(-1, feature.shape[1])
+        return self._rows[key]
+
+    def around(self, cells: Tensor, channels: slice = _ALL) -> Tensor:
+        """What a 3x3 convolution reads at these cells.
+
+        Args:
+            cells: (N, ...) int64, row-major cell numbers y * W + x.
+            channels: of the feature map, without a step.
+
+        Returns:
+            (N, ..., 9, channels), taps in row-major order.
+        """
+        batch, _, height, width = self._feature.shape
+        flat = cells.reshape(batch, -1)
+        y = torch.div(flat, width, rounding_mode="floor")
+        corner = y * (width + 2) + (flat - y * width)  # top-left tap, in the padded map
+        first = torch.arange(batch, device=cells.device).unsqueeze(1) * ((height + 2) * (width + 2))
+        steps = torch.arange(3, device=cells.device)
+        taps = (steps.unsqueeze(1) * (width + 2) + steps.unsqueeze(0)).reshape(-1)
+        index = ((corner + first).unsqueeze(-1) + taps).reshape(-1)
+        return self._rows_of(channels)[index].reshape(*cells.shape, 9, -1)
 
 
 class Head(nn.Module, ABC):
@@ -35,36 +79,39 @@ class Head(nn.Module, ABC):
         """The 1x1 convolutions that give the output, in the order of its channels."""
 
     @abstractmethod
-    def at(self, patches: Tensor) -> Tensor:
-        """(..., 9, features) patches -> (..., channels): the branch at the patches' centres."""
+    def at(self, patches: Patches, cells: Tensor) -> Tensor:
+        """Cells (N, ...) -> (N, ..., channels): the branch there."""
 
     @abstractmethod
-    def pair_at(self, patches: Tensor) -> Tensor:
-        """(N, J, K, 9, features) patches -> (N, J, K, 2): channels 2j and 2j + 1 for joint j."""
+    def pairs_at(self, patches: Patches, cells: Tensor) -> Tensor:
+        """Cells (N, J, K) -> (N, J, K, 2): channels 2j and 2j + 1 for joint j."""
 
 
-class _PlainHead(Head):
+class PlainHead(Head):
     """One convolution 3x3, ReLU, one 1x1."""
 
-    def hidden_at(self, patches: Tensor) -> Tensor:
-        """(..., 9, features) patches -> (..., hidden), what `last` reads at the patches' centres."""
+    def _hidden(self, around: Tensor) -> Tensor:
+        """(..., 9, features) -> (..., hidden), what `last` reads."""
         (first,) = self.first
         weight = first.weight.permute(0, 2, 3, 1).flatten(1)  # (hidden, 9 * features)
-        return F.relu(F.linear(patches.flatten(-2), weight, first.bias))
+        return F.relu(F.linear(around.flatten(-2), weight, first.bias))
 
-    def at(self, patches: Tensor) -> Tensor:
+    def at(self, patches: Patches, cells: Tensor, channels: slice = _ALL) -> Tensor:
+        """See `Head`; `channels` are those of the feature map that are read."""
         (last,) = self.last
-        return F.linear(self.hidden_at(patches), last.weight.flatten(1), last.bias)
+        return F.linear(self._hidden(patches.around(cells, channels)), last.weight.flatten(1), last.bias)
 
-    def pair_at(self, patches: Tensor) -> Tensor:
+    def pairs_at(self, patches: Patches, cells: Tensor, channels: slice = _ALL) -> Tensor:
+        """See `Head`; `channels` are those of the feature map that are read."""
         (last,) = self.last
-        joints = patches.shape[1]
+        joints = cells.shape[1]
         weight = last.weight.flatten(1).reshape(joints, 2, -1).transpose(1, 2)
         assert last.bias is not None
-        return torch.matmul(self.hidden_at(patches), weight) + last.bias.reshape(joints, 1, 2)
+        hidden = self._hidden(patches.around(cells, channels))
+        return torch.matmul(hidden, weight) + last.bias.reshape(joints, 1, 2)
 
 
-class ConvHead(_PlainHead, nn.Sequential):
+class ConvHead(PlainHead, nn.Sequential):
     """3x3, ReLU, 1x1: the paper's form, with the released names `0` and `2`."""
 
     def __init__(self, features: int, hidden: int, channels: int) -> None:
@@ -92,7 +139,7 @@ class _Rectified(nn.Module):
         return F.relu(self.conv(x))
 
 
-class StackHead(_PlainHead, nn.Sequential):
+class StackHead(PlainHead, nn.Sequential):
     """The same for one stack of an hourglass, with the released names `0.conv` and `1`."""
 
     def __init__(self, features: int, hidden: int, channels: int) -> None:
@@ -107,7 +154,7 @@ class StackHead(_PlainHead, nn.Sequential):
         return (cast(nn.Conv2d, self[1]),)
 
 
-class SeparableHead(_PlainHead):
+class SeparableHead(PlainHead):
     """Depthwise 3x3, pointwise, ReLU, pointwise: MoveNet's form of a CenterNet branch.
 
     Args:
@@ -136,9 +183,9 @@ class SeparableHead(_PlainHead):
         result: Tensor = self.out(hidden)
         return result
 
-    def hidden_at(self, patches: Tensor) -> Tensor:
+    def _hidden(self, around: Tensor) -> Tensor:
         taps = self.depthwise.weight.flatten(1).t()  # (9, features)
-        mixed = (patches * taps).sum(-2)
+        mixed = (around * taps).sum(-2)
         return F.relu(F.linear(mixed, self.pointwise.weight.flatten(1), self.pointwise.bias))
 
 
@@ -150,14 +197,14 @@ class SplitHead(Head):
             the first to before the last, and the branch.
     """
 
-    def __init__(self, branches: Mapping[str, tuple[tuple[int, int], _PlainHead]]) -> None:
+    def __init__(self, branches: Mapping[str, tuple[tuple[int, int], PlainHead]]) -> None:
         super().__init__()
         self.reads = {name: slice(*channels) for name, (channels, _) in branches.items()}
         self.branches = nn.ModuleDict({name: branch for name, (_, branch) in branches.items()})
 
-    def _each(self) -> Iterator[tuple[slice, _PlainHead]]:
+    def _each(self) -> Iterator[tuple[slice, PlainHead]]:
         for name, channels in self.reads.items():
-            yield channels, cast(_PlainHead, self.branches[name])
+            yield channels, cast(PlainHead, self.branches[name])
 
     @property
     def first(self) -> tuple[nn.Conv2d, ...]:
@@ -171,31 +218,12 @@ class SplitHead(Head):
         """(N, features, H, W) -> (N, channels, H, W)."""
         return torch.cat([branch(feature[:, channels]) for channels, branch in self._each()], dim=1)
 
-    def at(self, patches: Tensor) -> Tensor:
-        return torch.cat([branch.at(patches[..., channels]) for channels, branch in self._each()], dim=-1)
+    def at(self, patches: Patches, cells: Tensor) -> Tensor:
+        return torch.cat([branch.at(patches, cells, channels) for channels, branch in self._each()], dim=-1)
 
-    def pair_at(self, patches: Tensor) -> Tensor:
+    def pairs_at(self, patches: Patches, cells: Tensor) -> Tensor:
         counts = [branch.last[0].out_channels // 2 for _, branch in self._each()]
-        joints = zip(self._each(), patches.split(counts, dim=1), strict=True)
-        return torch.cat([branch.pair_at(own[..., channels]) for (channels, branch), own in joints], dim=1)
-
-
-def gather_patches(feature: Tensor, cells: Tensor) -> Tensor:
-    """3x3 neighbourhoods of a feature map, zero outside it.
-
-    Args:
-        feature: (N, C, H, W).
-        cells: (N, P) int64, row-major cell numbers y * W + x.
-
-    Returns:
-        (N, P, 9, C), taps in row-major order.
-    """
-    batch, channels, height, width = feature.shape
-    rows = F.pad(feature, (1, 1, 1, 1)).permute(0, 2, 3, 1).reshape(-1, channels)
-    y = torch.div(cells, width, rounding_mode="floor")
-    corner = y * (width + 2) + (cells - y * width)  # top-left tap, in the padded map
-    corner = corner + torch.arange(batch, device=cells.device).unsqueeze(1) * ((height + 2) * (width + 2))
-    steps = torch.arange(3, device=cells.device)
-    taps = (steps.unsqueeze(1) * (width + 2) + steps.unsqueeze(0)).reshape(-1)
-    index = (corner.unsqueeze(-1) + taps).reshape(-1)
-    return rows[index].reshape(batch, cells.shape[1], 9, channels)
+        joints = zip(self._each(), torch.split(cells, counts, dim=1), strict=True)
+        return torch.cat(
+            [branch.pairs_at(patches, own, channels) for (channels, branch), own in joints], dim=1
+        )

@@ -16,13 +16,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hprnet_rt.heads import HPRNET_MOBILE, HeadSpec, ModelSpec
-from hprnet_rt.model.heads import ConvHead, SeparableHead, SplitHead
+from hprnet_rt.model.heads import ConvHead, PlainHead, SeparableHead, SplitHead
 from hprnet_rt.model.network import Network, start_rare
 
 __all__ = ["BODY_FEATURES", "PART_FEATURES", "HprnetMobile"]
 
 BODY_FEATURES, PART_FEATURES = 24, 64
-_HIDDEN, _WIDE = 96, 256  # of separable branches, and of those that are read at few cells and have much to say
+_HIDDEN, _WIDE = (
+    96,
+    256,
+)  # of separable branches, and of those that are read at few cells and have much to say
 _WIDE_HEADS = ("hps", "face_lms", "hand_lms")
 _EXPANSION = 6
 _STEM = 48
@@ -175,7 +178,7 @@ class HprnetMobile(Network):
 
 def _split(head: HeadSpec) -> SplitHead:
     """A branch of which MoveNet's outputs read its own features, and all others the parts'."""
-    branches: dict[str, tuple[tuple[int, int], SeparableHead | ConvHead]] = {}
+    branches: dict[str, tuple[tuple[int, int], PlainHead]] = {}
     body = _BODY_CHANNELS.get(head.name, 0)
     if body:
         branches["body"] = (0, BODY_FEATURES), SeparableHead(BODY_FEATURES, _HIDDEN, body)

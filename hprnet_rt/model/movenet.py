@@ -179,9 +179,8 @@ def scale_parts(network: HprnetMobile, images: Tensor) -> None:
     for conv, tap in zip((parts.top, *parts.laterals), taps, strict=True):
         deviation = tap.std(dim=(0, 2, 3))
         conv.weight /= deviation.clamp(min=_LEAST_DEVIATION * tap.std()).view(1, -1, 1, 1)
-    hooks = [
-        module.register_forward_hook(_normalize) for module in parts.modules() if isinstance(module, nn.Conv2d)
-    ]
+    convolutions = [module for module in parts.modules() if isinstance(module, nn.Conv2d)]
+    hooks = [conv.register_forward_hook(_normalize) for conv in convolutions]
     parts(taps)
     for hook in hooks:
         hook.remove()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hprnet_rt.heads import PartSpec
-from hprnet_rt.model.heads import gather_patches
+from hprnet_rt.model.heads import Patches
 from hprnet_rt.model.network import Network
 
 __all__ = ["DenseNetwork", "PeakNetwork", "top_peaks"]
@@ -63,19 +63,18 @@ class PeakNetwork(nn.Module):
         batch, _, height, width = feature.shape
         joints = spec.num_joints
 
+        patches = Patches(feature)
+
         person_score, person_cell = top_peaks(head("hm")(feature), k)
         cells = person_cell[:, 0]
         person_xy = _cell_xy(cells, width)
-        patches = gather_patches(feature, cells)
-        offsets = head("hps").at(patches).reshape(batch, k, joints, 2)
+        offsets = head("hps").at(patches, cells).reshape(batch, k, joints, 2)
         regressed = person_xy.unsqueeze(2) + offsets
 
         heat = head("hm_hp")(feature)
         peak_score, peak_cell = top_peaks(heat, k)
-        at_peaks = gather_patches(feature, peak_cell.reshape(batch, joints * k))
-        at_peaks = at_peaks.reshape(batch, joints, k, 9, -1)
         offset_head = head("hp_offset")
-        sub_cell = offset_head.pair_at(at_peaks) if spec.offset_per_joint else offset_head.at(at_peaks)
+        sub_cell = (offset_head.pairs_at if spec.offset_per_joint else offset_head.at)(patches, peak_cell)
         peak_xy = _cell_xy(peak_cell, width) + sub_cell
 
         inside = torch.floor(regressed)
@@ -89,8 +88,8 @@ class PeakNetwork(nn.Module):
         fields = [
             person_score[:, 0].unsqueeze(-1),
             person_xy,
-            head("reg").at(patches),
-            head("wh").at(patches),
+            head("reg").at(patches, cells),
+            head("wh").at(patches, cells),
             regressed.flatten(2),
             regressed_score,
             peak_score.transpose(1, 2),
@@ -98,20 +97,19 @@ class PeakNetwork(nn.Module):
         ]
         for part in spec.parts:
             joint = spec.joint(part.center)
-            fields += self._part(part, at_peaks[:, joint], peak_cell[:, joint], width)
-            cells = regressed_cell[:, :, joint]
-            fields += self._part(part, gather_patches(feature, cells), cells, width)
+            for where in (peak_cell[:, joint], regressed_cell[:, :, joint]):
+                fields += self._part(part, patches, where, width)
         return torch.cat(fields, dim=-1)
 
-    def _part(self, part: PartSpec, patches: Tensor, cells: Tensor, width: int) -> list[Tensor]:
+    def _part(self, part: PartSpec, patches: Patches, cells: Tensor, width: int) -> list[Tensor]:
         """The part's points (N, k, 2 * P), absolute, and its box size when it has one."""
         first, channels = part.first_channel, 2 * part.num_keypoints
-        offsets = self.network.head(part.head).at(patches)[..., first : first + channels]
-        offsets = offsets.reshape(*offsets.shape[:-1], part.num_keypoints, 2)
+        offsets = self.network.head(part.head).at(patches, cells)[..., first : first + channels]
+        offsets = offsets.reshape(*cells.shape, part.num_keypoints, 2)
         points = (_cell_xy(cells, width).unsqueeze(2) + offsets).flatten(2)
         if part.size_head is None:
             return [points]
-        return [points, self.network.head(part.size_head).at(patches)]
+        return [points, self.network.head(part.size_head).at(patches, cells)]
 
 
 class DenseNetwork(nn.Module):

@@ -59,10 +59,10 @@ class TrainConfig:
         augmentation: one of `AUGMENTATIONS`.
         epochs, batch: `batch` is of all processes together.
         learning_rate: for `batch` images.
-        optimizer: one of `OPTIMIZERS`: Adam, or Adam with steps in units of each weight's own size, for weights
-            whose batch norms are folded.
-        rates: weights whose name starts with a key learn at that multiple of the rate, the longest such key's;
-            those at 0 stay as they are. In the file a table, [rates].
+        optimizer: one of `OPTIMIZERS`: Adam, or Adam with steps in units of each weight's own size, for
+            weights whose batch norms are folded.
+        rates: weights whose name starts with a key learn at that multiple of the rate, the longest such
+            key's; those at 0 stay as they are. In the file a table, [rates].
         drops: epochs after which the rate is divided by 10.
         warm_up: steps over which the rate rises from 0.
         clip_norm: gradients are scaled down to this norm; 0 for never.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hprnet_rt.errors import UsageError
 from hprnet_rt.heads import ModelSpec
-from hprnet_rt.model.heads import gather_patches
+from hprnet_rt.model.heads import Patches
 from hprnet_rt.model.network import Network, Stack
 from hprnet_rt.skeleton import SIGMAS
 
@@ -122,24 +122,24 @@ class _Sparse(_Predictions):
 
     def __init__(self, stack: Stack, targets: Mapping[str, Tensor]) -> None:
         self._feature, self._head = stack
-        people, joints = targets["person_cell"], targets["joint_cell"]
-        patches = gather_patches(self._feature, torch.cat((people, joints.flatten(1)), dim=1))
-        self._people = patches[:, : people.shape[1]]
-        self._joints = patches[:, people.shape[1] :].reshape(*joints.shape, *patches.shape[2:])
+        self._patches = Patches(self._feature)
+        self._people, self._joints = targets["person_cell"], targets["joint_cell"]
 
     def heat(self, name: str) -> Tensor:
         result: Tensor = self._head(name)(self._feature)
         return result
 
     def at_people(self, name: str) -> Tensor:
-        return self._head(name).at(self._people)
+        return self._head(name).at(self._patches, self._people)
 
     def at_joint(self, name: str, joint: int) -> Tensor:
-        return self._head(name).at(self._joints[:, :, joint])
+        return self._head(name).at(self._patches, self._joints[:, :, joint])
 
     def at_joints(self, name: str, paired: bool) -> Tensor:
         head = self._head(name)
-        return head.pair_at(self._joints.transpose(1, 2)).transpose(1, 2) if paired else head.at(self._joints)
+        if paired:
+            return head.pairs_at(self._patches, self._joints.transpose(1, 2)).transpose(1, 2)
+        return head.at(self._patches, self._joints)
 
 
 def _rows(spec: ModelSpec) -> list[str]:

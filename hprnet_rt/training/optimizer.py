@@ -13,7 +13,7 @@ from hprnet_rt.training.config import TrainConfig
 
 __all__ = ["RelativeAdam", "make_optimizer", "typical_size"]
 
-_LEAST_SHARE = 1e-2  # of a tensor's size, that even its smallest rows have
+_LEAST_SHARE = 1e-4  # of a tensor's size, that even its smallest rows have
 
 
 def typical_size(weight: Tensor) -> Tensor:
@@ -64,21 +64,23 @@ class RelativeAdam(torch.optim.Adam):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """See Adam."""
         before = [parameter.clone() for parameter in self._parameters()]
-        loss = super().step(closure)
+        loss: float | None = super().step(closure)
         for parameter, old, size in zip(self._parameters(), before, self._sizes, strict=True):
             parameter.copy_(torch.lerp(old, parameter, size.to(old.device)))
         return loss
 
     def state_dict(self) -> dict[str, Any]:
+        """Adam's, with the sizes."""
         return {**super().state_dict(), "sizes": self._sizes}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with what `state_dict` gave."""
         others = {key: value for key, value in state_dict.items() if key != "sizes"}
         super().load_state_dict(others)
-        self._sizes = [
-            size.to(parameter) for size, parameter in zip(state_dict["sizes"], self._parameters(), strict=True)
-        ]
+        pairs = zip(state_dict["sizes"], self._parameters(), strict=True)
+        self._sizes = [size.to(parameter) for size, parameter in pairs]
 
 
 def _rate(name: str, rates: Mapping[str, float]) -> float:

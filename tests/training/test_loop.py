@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import cv2
 import numpy as np
@@ -14,8 +15,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
 from hprnet_rt import cli  # noqa: E402
+from hprnet_rt.backends import EngineFile  # noqa: E402
 from hprnet_rt.errors import ModelError, UsageError  # noqa: E402
-from hprnet_rt.model import create_model, load_checkpoint  # noqa: E402
+from hprnet_rt.model import create_model, load_checkpoint, load_weights  # noqa: E402
 from hprnet_rt.training.config import read_config  # noqa: E402
 from hprnet_rt.training.loop import LAST, Trainer, Workers  # noqa: E402
 from hprnet_rt.training.state import load_state  # noqa: E402
@@ -112,21 +114,65 @@ def test_a_stopped_run_ends_as_an_uninterrupted_one(data, tmp_path, stop_after):
     assert_same_run(mended, whole)
 
 
-def test_a_killed_run_ends_as_an_uninterrupted_one(data, tmp_path):
-    """SIGKILL, at moments that nobody chose."""
-    _, _, whole = trained(read_config(data / "run.toml", ["epochs=4"]), tmp_path / "whole")
+@pytest.mark.timeout(600)
+def test_a_run_killed_ten_times_ends_as_an_uninterrupted_one(data, tmp_path):
+    """SIGKILL, at moments that nobody chose: a little after one more step, wherever that is."""
+    changes = ["epochs=12", "save_every=1"]
+    _, _, whole = trained(read_config(data / "run.toml", changes), tmp_path / "whole")
     command = [sys.executable, "-m", "hprnet_rt", "train", str(data / "run.toml")]
-    command += ["--set", "epochs=4", "--out", str(tmp_path), "-q"]
+    command += [word for change in changes for word in ("--set", change)] + ["--out", str(tmp_path), "-q"]
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     log = tmp_path / "run" / "log.jsonl"
-    for lines in (3, 8):
+    rng = np.random.default_rng()
+    for _ in range(10):
+        lines = log.read_bytes().count(b"\n") if log.exists() else 0
         process = subprocess.Popen(command, env=environment)
-        while process.poll() is None and (not log.exists() or log.read_bytes().count(b"\n") < lines):
-            pass
+        while process.poll() is None and (not log.exists() or log.read_bytes().count(b"\n") <= lines):
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.1))
         process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+        assert process.wait() == -signal.SIGKILL, "the run was over before the tenth kill"
     subprocess.run(command, env=environment, check=True)
     assert_same_run(load_state(tmp_path / "run" / LAST), whole)
+
+
+def test_weights_at_rate_0_stay_and_those_at_a_tenth_move_by_a_tenth(data, tmp_path):
+    changes = ["epochs=1", "batch=8", "ema=0", "rates.trunk=0", "rates.parts=0.1"]
+    config = read_config(data / "run.toml", changes)
+    assert config.rates == {"trunk": 0.0, "parts": 0.1}
+    tmp_path.joinpath("run").mkdir()
+    trainer = Trainer(config, tmp_path / "run", ALONE)
+    before = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
+    assert trainer.run()
+    moved = {
+        name: float((tensor - before[name]).abs().max())
+        for name, tensor in trainer.network.state_dict().items()
+    }
+    assert max(value for name, value in moved.items() if name.startswith("trunk.")) == 0
+    rate = config.learning_rate  # Adam's first step is as long as the rate
+    assert max(value for name, value in moved.items() if name.startswith("parts.")) == pytest.approx(
+        0.1 * rate, rel=0.01
+    )
+    assert max(value for name, value in moved.items() if name.startswith("heads.")) == pytest.approx(
+        rate, rel=0.01
+    )
+
+
+def test_relative_steps_are_resumed_bit_for_bit(data, tmp_path):
+    config = read_config(data / "run.toml", ["optimizer=relative", "learning_rate=0.01"])
+    _, _, whole = trained(config, tmp_path / "whole")
+    trained(config, tmp_path / "broken", 3)
+    _, _, mended = trained(config, tmp_path / "broken")
+    assert_same_run(mended, whole)
+
+
+def test_training_goes_on_from_an_exported_engine(data, tmp_path):
+    weights = EngineFile.find("hprnet-mobile").path
+    (tmp_path / "run").mkdir()
+    trainer = Trainer(read_config(data / "run.toml", [f"weights={weights}"]), tmp_path / "run", ALONE)
+    exported = load_weights(create_model("hprnet-mobile"), weights).state_dict()
+    for name, tensor in trainer.network.state_dict().items():
+        assert torch.equal(tensor, exported[name])
 
 
 def test_a_run_of_another_configuration_is_not_continued(data, tmp_path):

@@ -1,0 +1,106 @@
+"""Can a network learn at all? Two images, over and over: every loss must vanish, every point come back.
+
+python benchmarks/overfit.py MODEL ANNOTATIONS IMAGES [--input-px 128] [--steps 500] [--rate 0.001] [--save]
+
+Takes the first two images with one person whose face and hands are labelled. Prints each loss before and
+after, and how far decoded points lie from their labels, in output cells. Batch norms use the statistics of
+the batch, as in training.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from machine import heading, machine, save
+
+from hprnet_rt.grouping import GroupingOptions, decode_dense
+from hprnet_rt.heads import SPECS
+from hprnet_rt.model import create_model
+from hprnet_rt.skeleton import PARTS
+from hprnet_rt.training.augment import Letterboxed
+from hprnet_rt.training.dataset import WholeBodyDataset
+from hprnet_rt.training.losses import HprLoss
+from hprnet_rt.training.targets import make_targets
+
+DROPS = (0.7, 0.9)  # shares of the steps after which the rate is divided by 5
+FOUND = GroupingOptions(person_threshold=0.1, peak_threshold=0.1)
+FALL, REACH = 20.0, 0.5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("model", choices=tuple(SPECS))
+    parser.add_argument("annotations", type=Path)
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--input-px", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--save", action="store_true", help="write results/overfit-MODEL.json")
+    options = parser.parse_args()
+    info = machine()
+    heading(f"Over-fit of {options.model}, {options.input_px} px, {options.steps} steps", info)
+
+    torch.manual_seed(0)
+    network = create_model(options.model)
+    spec = network.spec
+    view = Letterboxed((options.input_px, options.input_px))
+    samples = WholeBodyDataset.from_files(
+        options.annotations, options.images, view, seed=0, with_people_only=True
+    )
+    every = map(samples.__getitem__, range(len(samples)))
+    fitting = (s for s in every if (~s.ignore).sum() == 1 and s.part_valid.all(axis=1).any())
+    batch = list(itertools.islice(fitting, 2))
+    targets = [make_targets(sample, spec) for sample in batch]
+    images = torch.from_numpy(np.stack([sample.image for sample in batch]))
+    stacked = {name: torch.from_numpy(np.stack([t[name] for t in targets])) for name in targets[0]}
+    loss = HprLoss(spec)
+    learning = [p for name, p in network.named_parameters() if not name.startswith(network.unread)]
+    optimizer = torch.optim.Adam(learning, lr=options.rate)
+    history = []
+    started_s = time.perf_counter()
+    for step in range(options.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = options.rate * 0.2 ** sum(step >= drop * options.steps for drop in DROPS)
+        optimizer.zero_grad()
+        total, terms = loss(network, images, stacked)
+        total.backward()
+        if step == 0:
+            still = [name for name, p in network.named_parameters() if p.grad is None]
+            assert all(name.startswith(network.unread) for name in still), f"no gradient: {still}"
+        optimizer.step()
+        history.append({name: float(value) for name, value in terms.items()})
+    seconds = time.perf_counter() - started_s
+    first, last = history[0], history[-1]
+    falls = {name: first[name] / max(last[name], 1e-9) for name in first}
+    for name, fall in falls.items():
+        print(f"{name:12} {first[name]:9.4f} -> {last[name]:8.4f}   {fall:8.1f} times")
+
+    with torch.no_grad():
+        heads = {name: maps.numpy() for name, maps in network.dense(images).items()}
+    everything = dataclasses.replace(spec, trained=tuple(PARTS))
+    worst = 0.0
+    for sample, poses in zip(batch, decode_dense(heads, everything, options=FOUND), strict=True):
+        person = int(np.flatnonzero(~sample.ignore)[0])
+        true = sample.xy[person] / spec.stride_px
+        error = np.full(len(true), np.inf)
+        if len(poses):
+            error = np.nan_to_num(np.hypot(*(poses.xy[0] - true).T), nan=np.inf)
+        error = error[sample.labelled[person]]
+        print(
+            f"{len(poses)} found, {len(error)} points; cells off: {np.median(error):.3f}, {error.max():.3f}"
+        )
+        worst = max(worst, float(error.max()))
+    passed = min(falls.values()) >= FALL and worst <= REACH
+    print(f"{seconds:.0f} s; {'over-fits' if passed else 'does NOT over-fit'}")
+    if options.save:
+        figures = {"seconds": round(seconds), "falls": falls, "worst_cells": worst}
+        save(f"overfit-{options.model}", {"machine": info, "input_px": options.input_px, **figures})
+    raise SystemExit(not passed)
+
+
+if __name__ == "__main__":
+    main()

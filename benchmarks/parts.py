@@ -1,0 +1,109 @@
+"""How precisely body, feet, faces and hands are found, on people large enough to tell.
+
+python benchmarks/parts.py ANNOTATIONS RESULTS [--score 0.3] [--save NAME]
+
+RESULTS are those that `hprnet-rt eval --annotations ANNOTATIONS --images DIR --out FOLDER` writes. Who was
+found: detections with at least --score, matched one to one by the body's OKS, as far as it is above 0.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from machine import save
+
+from hprnet_rt.evaluation import inter_ocular, nme, oks, partners, pck, read_annotations, read_results
+from hprnet_rt.evaluation.parts import PART_TYPES, box_of_points
+
+FACE_PX, HAND_PX = 60.0, 50.0
+HAND_ALPHA, FOOT_ALPHA = 0.2, 0.1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("annotations", type=Path)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--score", type=float, default=0.3)
+    parser.add_argument("--save", metavar="NAME", help="write results/NAME.json")
+    options = parser.parse_args()
+    true, found = read_annotations(options.annotations), read_results(options.results)
+    partner = partners(true, found, np.flatnonzero(found.scores["score"] >= options.score))
+    rows = np.flatnonzero((partner >= 0) & ~true.crowd)
+    mine = partner[rows]
+    xy = np.where(found.visible[mine][..., None], found.xy[mine], np.nan)
+    side = true.box_xywh[rows, 2:].max(axis=1)
+    figures: dict[str, float | int] = {
+        "people": int((~true.crowd).sum()),
+        "found": len(rows),
+        "body_oks": float(np.mean([_body_oks(true, found, n, d) for n, d in zip(rows, mine, strict=True)])),
+    }
+
+    face = PART_TYPES["face"].points
+    there = true.labelled[rows, face].all(axis=1)
+    large = there & (true.face_box_xywh[rows, 2:].max(axis=1) > FACE_PX)
+    seen = found.visible[mine, face].all(axis=1)
+    eyes = inter_ocular(true.xy[rows, face], true.labelled[rows, face])
+    error = nme(xy[:, face], true.xy[rows, face], true.labelled[rows, face], eyes)
+    figures |= {
+        "faces": int(large.sum()),
+        "faces_found": int((large & seen).sum()),
+        "face_nme": float(np.nanmean(error[large])),
+        "face_nme_median": float(np.nanmedian(error[large])),
+    }
+    for name in ("left_hand", "right_hand"):
+        points = PART_TYPES[name].points
+        labelled = true.labelled[rows, points]
+        size = box_of_points(true.xy[rows, points], labelled)[:, 2:].max(axis=1)
+        large = labelled.all(axis=1) & (size > HAND_PX)
+        share = pck(xy[:, points], true.xy[rows, points], labelled, size, HAND_ALPHA)
+        figures |= {
+            f"{name}s": int(large.sum()),
+            f"{name}s_found": int((large & found.visible[mine, points].all(axis=1)).sum()),
+            f"{name}_pck20": float(share[large].mean()),
+        }
+    feet = PART_TYPES["foot"].points
+    labelled = true.labelled[rows, feet]
+    share = pck(xy[:, feet], true.xy[rows, feet], labelled, side, FOOT_ALPHA)
+    weight = labelled.sum(axis=1)
+    figures |= {
+        "toes_and_heels": int(weight.sum()),
+        "foot_pck10": float((np.nan_to_num(share) * weight).sum() / weight.sum()),
+    }
+    for name in ("face", "left_hand", "right_hand"):
+        asked, right = _own(true, found, rows, mine, name)
+        figures |= {f"{name}s_in_groups": asked, f"{name}s_in_groups_own": right}
+    for key, value in figures.items():
+        print(f"{key:24} {value if isinstance(value, int) else round(value, 4)}")
+    if options.save:
+        save(options.save, {"annotations": options.annotations.name, "score": options.score, **figures})
+
+
+def _body_oks(true, found, person: int, detection: int) -> float:  # type: ignore[no-untyped-def]
+    body = PART_TYPES["body"]
+    who, what = [person], [detection]
+    return float(
+        oks(
+            *(found.xy[what, body.points], true.xy[who, body.points], true.labelled[who, body.points]),
+            *(true.area[who], true.box_xywh[who], body.sigmas),
+        )[0, 0]
+    )
+
+
+def _own(true, found, rows, mine, part: str) -> tuple[int, int]:  # type: ignore[no-untyped-def]
+    """Found parts of people who are not alone in their image, and how many lie nearest to their own label."""
+    points = PART_TYPES[part].points
+    has = true.labelled[:, points].all(axis=1) & ~true.crowd
+    middle = np.where(has[:, None], true.xy[:, points].mean(axis=1), np.inf)
+    asked = right = 0
+    for person, detection in zip(rows, mine, strict=True):
+        others = np.flatnonzero(has & (true.image == true.image[person]))
+        if not has[person] or len(others) < 2 or not found.visible[detection, points].all():
+            continue
+        here = found.xy[detection, points].mean(axis=0)
+        nearest = others[np.hypot(*(middle[others] - here).T).argmin()]
+        asked, right = asked + 1, right + int(nearest == person)
+    return asked, right
+
+
+if __name__ == "__main__":
+    main()
