@@ -18,6 +18,7 @@ from hprnet_rt.model import save_checkpoint
 from hprnet_rt.training.batches import validation_set
 from hprnet_rt.training.config import TrainConfig, read_config
 from hprnet_rt.training.loop import LAST, Progress, Trainer, Workers
+from hprnet_rt.training.memory import keep_freed_memory
 from hprnet_rt.training.validate import Validator
 
 __all__ = ["train"]
@@ -171,6 +172,8 @@ def train(
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
     workers = Workers.join()
+    if workers.device.type == "cpu":
+        keep_freed_memory()
     try:
         trainer = Trainer(config, folder, workers)
         if not workers.first:
