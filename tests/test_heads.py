@@ -2,6 +2,7 @@ import pytest
 
 from hprnet_rt.errors import ModelError
 from hprnet_rt.heads import HPRNET_MOBILE, ModelSpec, PeakLayout
+from hprnet_rt.skeleton import KEYPOINT_NAMES
 
 
 def test_the_nine_heads_have_the_papers_widths_but_for_the_offset_of_each_joint():
@@ -24,6 +25,13 @@ def test_every_keypoint_comes_from_exactly_one_joint_or_part():
     for part in HPRNET_MOBILE.parts:
         sources += list(range(part.keypoints.start, part.keypoints.stop))
     assert sorted(sources) == list(range(133))
+
+
+def test_the_shipped_weights_know_everything_but_the_small_toes():
+    unknown = [
+        name for name, known in zip(KEYPOINT_NAMES, HPRNET_MOBILE.trained_keypoints, strict=True) if not known
+    ]
+    assert unknown == ["left_small_toe", "right_small_toe"]
 
 
 def test_layout_fields_follow_each_other_without_a_gap():

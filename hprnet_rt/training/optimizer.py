@@ -37,7 +37,7 @@ def _typical_bias(bias: Tensor, weight: Tensor | None) -> Tensor:
     magnitude = bias.detach().double().abs()
     rows = torch.ones_like(magnitude)
     if weight is not None and len(weight) == len(bias):
-        rows = weight.detach().double().square().flatten(1).mean(dim=1).sqrt().clamp(min=1e-12)
+        rows = weight.detach().double().square().reshape(len(bias), -1).mean(dim=1).sqrt().clamp(min=1e-12)
     ratio = (magnitude / rows).median().clamp(min=1e-12)
     size: Tensor = torch.maximum(rows * ratio, magnitude)
     return size.to(bias.dtype)

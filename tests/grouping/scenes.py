@@ -17,6 +17,7 @@ def whole_body(spec: ModelSpec) -> ModelSpec:
 
 
 ALL_TRAINED = whole_body(HPRNET_MOBILE)
+BODY_ONLY = dataclasses.replace(HPRNET_MOBILE, trained=("body",))
 WHOLE_BODY_SPECS = [whole_body(spec) for spec in SPECS.values()]
 
 

@@ -96,8 +96,9 @@ def test_rows_equal_those_of_the_network_in_torch():
     torch.manual_seed(6)  # no two peaks so alike that rounding decides their order
     network = HprnetMobile().eval()
     with torch.no_grad():
-        for name in network.spec.heads:
-            torch.nn.init.normal_(network.heads[name.name].out.weight, std=0.5)
+        for head in network.spec.heads:
+            for conv in network.head(head.name).last:
+                torch.nn.init.normal_(conv.weight, std=0.5)
         images = torch.randint(0, 256, (2, 96, 128, 3), dtype=torch.uint8)
         expected = PeakNetwork(network, k=16)(images).numpy()
         values = DenseNetwork(network)(images)

@@ -4,10 +4,10 @@ import pytest
 from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import Grouper, GroupingOptions, kernels
-from hprnet_rt.heads import HPRNET_MOBILE, PeakLayout
+from hprnet_rt.heads import PeakLayout
 from hprnet_rt.skeleton import PARTS
 from hprnet_rt.types import Peaks
-from tests.grouping.scenes import ALL_TRAINED, CELLS, WHOLE_BODY_SPECS, K, random_peaks
+from tests.grouping.scenes import ALL_TRAINED, BODY_ONLY, CELLS, WHOLE_BODY_SPECS, K, random_peaks
 from tests.oracles import grouping as oracle
 
 LAYOUT = PeakLayout.of(ALL_TRAINED)
@@ -138,7 +138,7 @@ def test_a_second_centre_on_one_body_is_the_same_person_and_a_close_neighbour_is
 
 
 def test_untrained_parts_are_absent():
-    body_only = Grouper(HPRNET_MOBILE, GroupingOptions(person_threshold=0.0))
+    body_only = Grouper(BODY_ONLY, GroupingOptions(person_threshold=0.0))
     poses = body_only(Peaks(random_peaks(3, 0), LAYOUT, WHOLE_INPUT))
     assert len(poses) == 3
     assert not np.isnan(poses.xy[:, :17]).all()
@@ -169,7 +169,7 @@ def test_a_face_box_is_unknown_without_a_face_or_a_size(grouper):
     packed[:, COLUMNS["peak_score"]] = packed[:, COLUMNS["joint_regressed_score"]] = 0
     packed[:, COLUMNS["face_regressed_wh"]] = 5
     assert np.isnan(grouper(Peaks(packed, LAYOUT, WHOLE_INPUT)).face_xyxy).all()
-    body_only = Grouper(HPRNET_MOBILE, GroupingOptions(person_threshold=0.0))
+    body_only = Grouper(BODY_ONLY, GroupingOptions(person_threshold=0.0))
     assert np.isnan(body_only(Peaks(random_peaks(3, 0), LAYOUT, WHOLE_INPUT)).face_xyxy).all()
 
 

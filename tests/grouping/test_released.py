@@ -5,10 +5,10 @@ import pytest
 
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import Grouper, GroupingOptions, decode_dense
-from hprnet_rt.heads import HPRNET_DLA34, HPRNET_MOBILE, PeakLayout
+from hprnet_rt.heads import HPRNET_DLA34, PeakLayout
 from hprnet_rt.skeleton import PARTS
 from hprnet_rt.types import Peaks
-from tests.grouping.scenes import CELLS, WHOLE_BODY_SPECS, K, random_peaks
+from tests.grouping.scenes import BODY_ONLY, CELLS, WHOLE_BODY_SPECS, K, random_peaks
 from tests.oracles.golden import SCENES, dense_heads, golden
 from tests.oracles.released import NO_SCORE, group_as_released
 
@@ -139,7 +139,7 @@ def test_points_without_a_score_are_present_with_the_least_one_and_missing_peaks
 
 
 def test_untrained_parts_are_absent_here_too():
-    poses = Grouper(HPRNET_MOBILE, RELEASED).in_cells(random_peaks(K, 0))
+    poses = Grouper(BODY_ONLY, RELEASED).in_cells(random_peaks(K, 0))
     assert len(poses) == K
     assert not np.isnan(poses.xy[:, :17]).any()
     assert np.isnan(poses.xy[:, 17:]).all()

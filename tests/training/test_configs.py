@@ -1,0 +1,31 @@
+"""The configurations in engines/training."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="the extra train is not installed")
+
+from hprnet_rt.model import create_model
+from hprnet_rt.training.config import read_config
+from hprnet_rt.training.optimizer import make_optimizer
+
+CONFIGURATIONS = sorted((Path(__file__).parents[2] / "engines" / "training").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.stem)
+def test_every_configuration_fits_its_network(path):
+    config = read_config(path)
+    assert config.name == path.stem
+    network = create_model("hprnet-dla34" if "hourglass" in config.model else config.model)
+    optimizer = make_optimizer(network, config, network.unread)
+    assert sum(parameter.numel() for group in optimizer.param_groups for parameter in group["params"]) > 5e5
+    assert all(drop < config.epochs for drop in config.drops)
+
+
+def test_the_shipped_models_trunk_and_body_do_not_learn():
+    config = read_config(next(path for path in CONFIGURATIONS if path.stem == "mobile"))
+    network = create_model("hprnet-mobile")
+    make_optimizer(network, config, ())
+    for name, parameter in network.named_parameters():
+        assert parameter.requires_grad == (not name.startswith("trunk.") and ".body." not in name), name
