@@ -93,7 +93,7 @@ def test_rows_equal_those_of_the_network_in_torch():
     from hprnet_rt.model import HprnetMobile
     from hprnet_rt.model.peaks import DenseNetwork, PeakNetwork
 
-    torch.manual_seed(6)  # no two peaks so alike that rounding decides their order
+    torch.manual_seed(1)  # no two peaks so alike that rounding decides their order
     network = HprnetMobile().eval()
     with torch.no_grad():
         for head in network.spec.heads:
