@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from machine import save
 
-from hprnet_rt.evaluation import inter_ocular, nme, oks, partners, pck, read_annotations, read_results
+from hprnet_rt.evaluation import oks, read_annotations, read_results
+from hprnet_rt.evaluation.measures import inter_ocular, nme, partners, pck
 from hprnet_rt.evaluation.parts import PART_TYPES, box_of_points
 
 FACE_PX, HAND_PX = 60.0, 50.0

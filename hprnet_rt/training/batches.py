@@ -16,13 +16,16 @@ from hprnet_rt.training.config import TrainConfig
 from hprnet_rt.training.dataset import WholeBodyDataset
 from hprnet_rt.training.images import ImageFiles
 from hprnet_rt.training.strong import StrongAugmentation
-from hprnet_rt.training.targets import HEAT_TARGETS, make_targets
+from hprnet_rt.training.targets import HEAT_TARGETS, displaced, make_targets
 from hprnet_rt.training.validate import Validator
 
 __all__ = ["Batch", "TargetSet", "training_set", "validation_set"]
 
 Batch = dict[str, Tensor]
 """`image` (N, H, W, 3) uint8 BGR, and the arrays of `make_targets` by name, N of each."""
+
+
+_DISPLACEMENT = 1  # a use of chance, beside the augmentation's
 
 
 class TargetSet(Dataset[Batch]):
@@ -37,6 +40,7 @@ class TargetSet(Dataset[Batch]):
         self._samples = samples
         self._spec = SPECS[config.model]
         self._background = config.data.unlabelled_is_background
+        self._spread = config.spread
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -48,6 +52,9 @@ class TargetSet(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         sample = self._samples[index]
         targets = make_targets(sample, self._spec, unlabelled_is_background=self._background)
+        if self._spread:
+            rng = self._samples.chance(index, _DISPLACEMENT)
+            targets = displaced(targets, self._spec, rng, self._spread)
         arrays: dict[str, Any] = {"image": sample.image, **targets}
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 

@@ -68,6 +68,7 @@ class TrainConfig:
         clip_norm: gradients are scaled down to this norm; 0 for never.
         precision: of the network's arithmetic, one of `PRECISIONS`.
         channels_last: memory order; faster on GPUs.
+        spread: how far beside the centres offsets are learned, see `targets.displaced`; 0 as in the paper.
         points: how the errors of points count, one of `POINT_LOSSES`.
         ema: decay a step of the averaged weights that are validated and kept; 0 for the plain ones.
         seed: of everything random.
@@ -91,6 +92,7 @@ class TrainConfig:
     clip_norm: float = 0.0
     precision: str = "fp32"
     channels_last: bool = False
+    spread: float = 0.0
     points: str = "l1"
     ema: float = 0.0
     seed: int = 0
@@ -118,6 +120,8 @@ class TrainConfig:
         negative = [key for key, rate in self.rates.items() if rate < 0]
         if negative:
             raise UsageError(f"a rate is at least 0, got {self.rates[negative[0]]} for {negative[0]}")
+        if not 0.0 <= self.spread < 0.5:
+            raise UsageError(f"spread is at least 0 and less than 0.5, got {self.spread}")
         if not 0.0 <= self.ema < 1.0:
             raise UsageError(f"ema is at least 0 and less than 1, got {self.ema}")
 

@@ -139,12 +139,16 @@ class WholeBodyDataset(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         index = range(len(self))[index]
-        rng = np.random.default_rng((self._seed, int(self._epoch), index))
+        rng = self.chance(index)
 
         def draw() -> Sample:
             return self.read(int(rng.integers(len(self))))
 
         return self._transform(self.read(index), rng, draw)
+
+    def chance(self, index: int, *use: int) -> np.random.Generator:
+        """Random numbers of this epoch for the index-th sample; another `use` has others."""
+        return np.random.default_rng((self._seed, int(self._epoch), index, *use))
 
     def read(self, index: int) -> Sample:
         """The index-th sample before any transform, in px of the image file.

@@ -79,8 +79,8 @@ class _Predictions(ABC):
         """(N, P, C) at the people's cells."""
 
     @abstractmethod
-    def at_joint(self, name: str, joint: int) -> Tensor:
-        """(N, P, C) at the cells of one joint."""
+    def at_part(self, name: str, part: int) -> Tensor:
+        """(N, P, C) at the cells of one part's centres."""
 
     @abstractmethod
     def at_joints(self, name: str, paired: bool) -> Tensor:
@@ -93,6 +93,7 @@ class _Dense(_Predictions):
     def __init__(self, maps: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> None:
         self._maps = maps
         self._people, self._joints = targets["person_cell"], targets["joint_cell"]
+        self._parts = targets["part_cell"]
 
     def heat(self, name: str) -> Tensor:
         return self._maps[name]
@@ -105,8 +106,8 @@ class _Dense(_Predictions):
     def at_people(self, name: str) -> Tensor:
         return self._at(name, self._people)
 
-    def at_joint(self, name: str, joint: int) -> Tensor:
-        return self._at(name, self._joints[:, :, joint])
+    def at_part(self, name: str, part: int) -> Tensor:
+        return self._at(name, self._parts[:, :, part])
 
     def at_joints(self, name: str, paired: bool) -> Tensor:
         batch, people, joints = self._joints.shape
@@ -124,6 +125,7 @@ class _Sparse(_Predictions):
         self._feature, self._head = stack
         self._patches = Patches(self._feature)
         self._people, self._joints = targets["person_cell"], targets["joint_cell"]
+        self._parts = targets["part_cell"]
 
     def heat(self, name: str) -> Tensor:
         result: Tensor = self._head(name)(self._feature)
@@ -132,8 +134,8 @@ class _Sparse(_Predictions):
     def at_people(self, name: str) -> Tensor:
         return self._head(name).at(self._patches, self._people)
 
-    def at_joint(self, name: str, joint: int) -> Tensor:
-        return self._head(name).at(self._patches, self._joints[:, :, joint])
+    def at_part(self, name: str, part: int) -> Tensor:
+        return self._head(name).at(self._patches, self._parts[:, :, part])
 
     def at_joints(self, name: str, paired: bool) -> Tensor:
         head = self._head(name)
@@ -144,7 +146,8 @@ class _Sparse(_Predictions):
 
 def _rows(spec: ModelSpec) -> list[str]:
     """The targets that have a row a person."""
-    names = ["person_cell", "person_mask", "wh", "reg", "joint_cell", "joint_mask", "hps", "hp_offset"]
+    names = ["person_cell", "person_mask", "wh", "reg", "joint_cell", "joint_mask", "part_cell"]
+    names += ["hps", "hp_offset"]
     for part in spec.parts:
         names += [f"{part.name}_points", f"{part.name}_points_mask"]
         if part.size_head:
@@ -263,9 +266,9 @@ class HprLoss(nn.Module):
         terms["hps"] = self._points("hps", offsets, targets["hps"], joints, targets["wh"])
         offsets = found.at_joints("hp_offset", spec.offset_per_joint)
         terms["hp_offset"] = l1(offsets, "hp_offset", joints)
-        for part in spec.parts:
+        for index, part in enumerate(spec.parts):
             joint, first = spec.joint(part.center), part.first_channel
-            values = found.at_joint(part.head, joint)[..., first : first + 2 * part.num_keypoints]
+            values = found.at_part(part.head, index)[..., first : first + 2 * part.num_keypoints]
             terms[part.name] = self._points(
                 part.name,
                 values.reshape(batch, count, -1, 2),
@@ -274,7 +277,7 @@ class HprLoss(nn.Module):
                 targets["wh"],
             )
             if part.size_head:
-                size = found.at_joint(part.size_head, joint)
+                size = found.at_part(part.size_head, index)
                 terms[part.size_head] = l1(size, part.size_head, joints[..., joint])
         return terms
 

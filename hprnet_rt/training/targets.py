@@ -20,7 +20,7 @@ from hprnet_rt.grouping.compiled import kernel
 from hprnet_rt.heads import ModelSpec
 from hprnet_rt.training.sample import BOXED_PARTS, Sample
 
-__all__ = ["HEAT_TARGETS", "Targets", "gaussian_radius", "make_targets"]
+__all__ = ["HEAT_TARGETS", "Targets", "displaced", "gaussian_radius", "make_targets"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -33,6 +33,7 @@ HEAT_TARGETS: Final = ("hm", "hm_known", "hm_hp", "hm_hp_known")
 """The targets that are maps; all others have a row a person."""
 
 _OVERLAP: Final = 0.7
+_HALF: Final = 0.5
 
 
 def gaussian_radius(height: float, width: float, overlap: float = _OVERLAP) -> float:
@@ -175,6 +176,7 @@ def make_targets(
         - person_cell (P,) int64 row-major number of the cell of the box's centre; person_mask (P,) bool.
         - wh (P, 2) size of the box; reg (P, 2) from the cell to the centre.
         - joint_cell (P, J) int64, joint_mask (P, J) bool: labelled and on the map.
+        - part_cell (P, parts) int64: joint_cell of each part's centre.
         - hps (P, J, 2) from the person's cell to the joint; hp_offset (P, J, 2) from the joint's cell to it.
         - for each part, with its name for NAME: NAME_points (P, points, 2) from the cell of its centre, and
           NAME_points_mask (P, points) bool: centre labelled and on the map, point too.
@@ -222,6 +224,7 @@ def make_targets(
         "reg": center - person_cell,
         "joint_cell": _whole(joint_cell) @ number,
         "joint_mask": joint_mask,
+        "part_cell": (_whole(joint_cell) @ number)[:, center_joint],
         "hps": _where(joint_mask, joint_xy - person_cell[:, None]),
         "hp_offset": joint_xy - joint_cell,
     }
@@ -251,3 +254,44 @@ def make_targets(
         _forget(known, heat, 1 + joints, _whole(cells[people[person]]))
     targets.update(hm=heat[:1], hm_known=known[:1], hm_hp=heat[1:], hm_hp_known=known[1:])
     return targets
+
+
+def displaced(targets: Targets, spec: ModelSpec, rng: np.random.Generator, share: float) -> Targets:
+    """The same, with offsets asked for at cells a little beside the centres.
+
+    Where a network finds a centre is not quite where the label has it; a network that has learned its offsets
+    at the exact cells only is off by that much. Heat-maps and `hp_offset` stay.
+
+    Args:
+        targets: of `make_targets`.
+        rng: the chance.
+        share: cells move by up to this share of the sides of the person's box, or of what the part's points
+            cover, and half a cell, evenly, each way; they stay on the map.
+    """
+    height, width = targets["hm"].shape[1:]
+    out = dict(targets)
+
+    def moved(cell: IntArray, size: FloatArray, there: BoolArray) -> tuple[IntArray, FloatArray]:
+        """New cells (P,), and by how much the offsets from them are longer (P, 2)."""
+        xy = np.stack((cell % width, cell // width), axis=1)
+        reach = (share * size + np.float32(_HALF)) * there[:, None]
+        step = np.rint(rng.uniform(-reach, reach)).astype(np.int64)
+        new = np.clip(xy + step, 0, (width - 1, height - 1))
+        return new[:, 1] * width + new[:, 0], (xy - new).astype(np.float32)
+
+    person = targets["person_mask"]
+    out["person_cell"], shift = moved(targets["person_cell"], targets["wh"], person)
+    out["reg"] = targets["reg"] + _where(person, shift)
+    out["hps"] = targets["hps"] + _where(
+        targets["joint_mask"], np.broadcast_to(shift[:, None], targets["hps"].shape)
+    )
+    out["part_cell"] = targets["part_cell"].copy()
+    for i, part in enumerate(spec.parts):
+        points, mask = targets[f"{part.name}_points"], targets[f"{part.name}_points_mask"]
+        there = np.asarray(mask.any(axis=1))
+        low = np.where(mask[..., None], points, np.float32(np.inf)).min(axis=1)
+        high = np.where(mask[..., None], points, np.float32(-np.inf)).max(axis=1)
+        size = _where(there, np.where(there[:, None], high, 0) - np.where(there[:, None], low, 0))
+        out["part_cell"][:, i], shift = moved(targets["part_cell"][:, i], size, there)
+        out[f"{part.name}_points"] = points + _where(mask, np.broadcast_to(shift[:, None], points.shape))
+    return out

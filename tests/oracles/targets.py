@@ -84,6 +84,7 @@ def plain_targets(sample: Sample, spec, max_people, unlabelled_is_background):
         "reg": np.zeros((max_people, 2)),
         "joint_cell": np.zeros((max_people, joints), int),
         "joint_mask": np.zeros((max_people, joints), bool),
+        "part_cell": np.zeros((max_people, len(spec.parts)), int),
         "hps": np.zeros((max_people, joints, 2)),
         "hp_offset": np.zeros((max_people, joints, 2)),
     }
@@ -122,6 +123,9 @@ def plain_targets(sample: Sample, spec, max_people, unlabelled_is_background):
             out["joint_cell"][row, j], out["joint_mask"][row, j] = jy * width + jx, True
             out["hps"][row, j] = point[0] - cx, point[1] - cy
             out["hp_offset"][row, j] = point[0] - jx, point[1] - jy
+            for i, part in enumerate(spec.parts):
+                if spec.joint(part.center) == j:
+                    out["part_cell"][row, i] = jy * width + jx
             splat(out["hm_hp"][j], jx, jy, r)
         for part in spec.parts:
             middle = points[spec.joint(part.center)]

@@ -11,7 +11,7 @@ from hprnet_rt.grouping import GroupingOptions, decode_dense
 from hprnet_rt.heads import HPRNET_DLA34, HPRNET_DLA34_BASELINE, HPRNET_DLA34_HM1, SPECS
 from hprnet_rt.skeleton import FACE, FEET, FLIP_INDEX, KEYPOINT_NAMES, LEFT_FOOT, LEFT_HAND, PARTS, RIGHT_HAND
 from hprnet_rt.training.sample import Sample
-from hprnet_rt.training.targets import gaussian_radius, make_targets
+from hprnet_rt.training.targets import displaced, gaussian_radius, make_targets
 from tests.oracles import targets as oracle
 
 ALL_SPECS = pytest.mark.parametrize("spec", SPECS.values(), ids=list(SPECS))
@@ -399,3 +399,62 @@ def test_wrong_sizes_are_sentences():
         make_targets(sample_of([(1, 2, 30, 40)], size=(95, 128)), HPRNET_DLA34)
     with pytest.raises(UsageError, match="max_people"):
         make_targets(sample_of([(1, 2, 30, 40)]), HPRNET_DLA34, max_people=0)
+
+
+def absolute(targets, spec, width):
+    """What the offsets point at, by name: positions in cells, 0 where nothing is known."""
+
+    def at(cell):
+        return np.stack((cell % width, cell // width), axis=-1).astype(np.float64)
+
+    person = at(targets["person_cell"])
+    joints = targets["joint_mask"]
+    found = {
+        "center": (person + targets["reg"]) * targets["person_mask"][:, None],
+        "joints": (person[:, None] + targets["hps"]) * joints[..., None],
+    }
+    for i, part in enumerate(spec.parts):
+        mask = targets[f"{part.name}_points_mask"]
+        points = at(targets["part_cell"][:, i])[:, None] + targets[f"{part.name}_points"]
+        found[part.name] = points * mask[..., None]
+    return found
+
+
+@ALL_SPECS
+def test_displaced_offsets_point_at_the_same_places_from_cells_beside_the_centres(spec):
+    sample = sample_of([(5, 9, 110, 250), (150, 21, 251, 262), (330, 30, 414, 380)], size=(384, 416), seed=3)
+    targets = make_targets(sample, spec)
+    moved = displaced(targets, spec, np.random.default_rng(1), 0.15)
+    width = 104
+    before, after = absolute(targets, spec, width), absolute(moved, spec, width)
+    for name, positions in before.items():
+        np.testing.assert_allclose(after[name], positions, atol=1e-4, err_msg=name)
+    step = np.abs(np.diff(np.stack([
+        np.stack((t["person_cell"] % width, t["person_cell"] // width), axis=1) for t in (targets, moved)
+    ]), axis=0)[0])  # fmt: skip
+    assert (step[:3] <= 0.15 * targets["wh"][:3] + 1).all()
+    assert step[:3].any()
+    assert not step[3:].any()
+    for name in ("hm", "hm_hp", "joint_cell", "hp_offset", "wh", "person_mask"):
+        np.testing.assert_array_equal(moved[name], targets[name])
+
+
+@ALL_SPECS
+def test_displaced_cells_stay_on_the_map_and_what_is_unknown_stays_0(spec):
+    targets = make_targets(wild(4), spec)
+    for seed in range(20):
+        moved = displaced(targets, spec, np.random.default_rng(seed), 0.45)
+        for name in ("person_cell", "part_cell"):
+            assert ((moved[name] >= 0) & (moved[name] < 24 * 32)).all()
+        nobody = ~targets["person_mask"]
+        assert not moved["reg"][nobody].any()
+        assert not moved["hps"][~targets["joint_mask"]].any()
+        for part in spec.parts:
+            assert not moved[f"{part.name}_points"][~targets[f"{part.name}_points_mask"]].any()
+
+
+def test_the_same_chance_displaces_alike():
+    targets = make_targets(sample_of([(42, 6, 82, 86)]), HPRNET_DLA34)
+    one, same = (displaced(targets, HPRNET_DLA34, np.random.default_rng(5), 0.2) for _ in range(2))
+    for name, values in one.items():
+        np.testing.assert_array_equal(values, same[name])
