@@ -58,7 +58,8 @@ class TrainConfig:
         input_px: side of the square input.
         augmentation: one of `AUGMENTATIONS`.
         epochs, batch: `batch` is of all processes together.
-        learning_rate: for `batch` images.
+        learning_rate: for `rate_batch` images, and for other batches in proportion (Goyal et al., 2017).
+        rate_batch: 0 for whatever `batch` is: no such rule.
         optimizer: one of `OPTIMIZERS`: Adam, or Adam with steps in units of each weight's own size, for
             weights whose batch norms are folded.
         rates: weights whose name starts with a key learn at that multiple of the rate, the longest such
@@ -85,6 +86,7 @@ class TrainConfig:
     epochs: int = 140
     batch: int = 32
     learning_rate: float = 1.25e-4
+    rate_batch: int = 0
     optimizer: str = "adam"
     rates: dict[str, float] = field(default_factory=dict)
     drops: tuple[int, ...] = (90, 120)
@@ -117,6 +119,8 @@ class TrainConfig:
         multiple = SPECS[self.model].multiple_px
         if self.input_px % multiple:
             raise UsageError(f"input_px of {self.model} is a multiple of {multiple}, got {self.input_px}")
+        if self.rate_batch < 0:
+            raise UsageError(f"rate_batch is at least 0, got {self.rate_batch}")
         negative = [key for key, rate in self.rates.items() if rate < 0]
         if negative:
             raise UsageError(f"a rate is at least 0, got {self.rates[negative[0]]} for {negative[0]}")

@@ -220,7 +220,8 @@ class Trainer:
     def _rate(self) -> float:
         """The learning rate of the step to come."""
         config = self.config
-        rate = config.learning_rate * 0.1 ** sum(self.epoch >= drop for drop in config.drops)
+        rate = config.learning_rate * (config.batch / config.rate_batch if config.rate_batch else 1.0)
+        rate *= 0.1 ** sum(self.epoch >= drop for drop in config.drops)
         if self.total < config.warm_up:
             rate *= (self.total + 1) / config.warm_up
         return rate

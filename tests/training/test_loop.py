@@ -158,6 +158,15 @@ def test_weights_at_rate_0_stay_and_those_at_a_tenth_move_by_a_tenth(data, tmp_p
     )
 
 
+def test_the_rate_grows_with_the_batch_where_one_is_named(data, tmp_path):
+    rates = []
+    for change in ("rate_batch=0", "rate_batch=2", "rate_batch=8"):
+        config = read_config(data / "run.toml", ["epochs=1", "batch=4", "learning_rate=0.01", change])
+        (tmp_path / change).mkdir()
+        Trainer(config, tmp_path / change, ALONE).run(stepped=lambda progress: rates.append(progress.rate))
+    assert rates == pytest.approx([0.01] * 2 + [0.02] * 2 + [0.005] * 2)
+
+
 def test_relative_steps_are_resumed_bit_for_bit(data, tmp_path):
     config = read_config(data / "run.toml", ["optimizer=relative", "learning_rate=0.01"])
     _, _, whole = trained(config, tmp_path / "whole")
