@@ -17,7 +17,6 @@ from torch.nn import functional as F
 
 __all__ = ["ConvHead", "Head", "Patches", "PlainHead", "SeparableHead", "SplitHead", "StackHead"]
 
-
 _ALL = slice(None)
 
 

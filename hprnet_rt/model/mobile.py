@@ -1,8 +1,8 @@
-"""hprnet-mobile: HPRNet's nine heads on MobileNetV2 (width 1.5) with a small feature pyramid.
+"""hprnet-mobile: HPRNet's nine heads on MobileNetV2 (width 1.5) with two small feature pyramids.
 
-The trunk is the one of Google's MoveNet MultiPose, whose weights it takes (Apache-2.0). Batch norms are
-folded into the convolutions, as published. Input is BGR in [0, 255]; the feature map has 24 channels at
-stride 4.
+Trunk, one pyramid and the body's branches are those of Google's MoveNet MultiPose, whose weights it takes
+(Apache-2.0). Batch norms are folded into the convolutions, as published. Feet, face and hands have a pyramid
+of their own on the same trunk: MoveNet's has 24 channels, too few for 110 points. Input is BGR in [0, 255].
 """
 
 from __future__ import annotations
@@ -22,10 +22,8 @@ from hprnet_rt.model.network import Network, start_rare
 __all__ = ["BODY_FEATURES", "PART_FEATURES", "HprnetMobile"]
 
 BODY_FEATURES, PART_FEATURES = 24, 64
-_HIDDEN, _WIDE = (
-    96,
-    256,
-)  # of separable branches, and of those that are read at few cells and have much to say
+_HIDDEN = 96  # of separable branches
+_WIDE = 256  # of those that are read at few cells and have much to say
 _WIDE_HEADS = ("hps", "face_lms", "hand_lms")
 _EXPANSION = 6
 _STEM = 48
@@ -39,6 +37,7 @@ _TAPS = {2: 24, 5: 32, 9: 64}  # block -> lateral channels; the last convolution
 _DOWN = tuple(sorted(_TAPS, reverse=True))
 _TOP = 64
 _PART_TAPS = (16, 12, 9, 5, 2)  # blocks at strides 32, 16, 16, 8, 4
+_KEPT = {*_TAPS, *_PART_TAPS}
 _PART_WIDTHS = (128, 96, 64)  # at strides 16, 8, 4
 _BODY_CHANNELS = {"hm": 1, "wh": 2, "reg": 2, "hps": 34, "hm_hp": 17, "hp_offset": 34}  # MoveNet's
 
@@ -115,7 +114,8 @@ class _Trunk(nn.Module):
         maps = {}
         for i, block in enumerate(self.blocks):
             x = block(x)
-            maps[i] = x
+            if i in _KEPT:
+                maps[i] = x
         x = self.top(self.last(x))
         for lateral, smooth, tap in zip(self.laterals, self.smooth, _DOWN, strict=True):
             x = smooth(_doubled(x) + lateral(maps[tap]))
