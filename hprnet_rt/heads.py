@@ -34,6 +34,13 @@ _CENTERS: Final = {
     "left_hand": "left_hand_center",
     "right_hand": "right_hand_center",
 }
+_ANCHORS: Final = {
+    "face": "nose",
+    "left_hand": "left_wrist",
+    "right_hand": "right_wrist",
+    "left_foot": "left_ankle",
+    "right_foot": "right_ankle",
+}
 JOINTS_26: Final[tuple[str, ...]] = (
     *skeleton.KEYPOINT_NAMES[skeleton.BODY],
     *skeleton.KEYPOINT_NAMES[skeleton.FEET],
@@ -109,6 +116,8 @@ class ModelSpec:
         stride_px: input pixels per output cell.
         multiple_px: input width and height are multiples of this.
         input_px: longer side of the input unless the user says otherwise.
+        margin: how far around a person's box the person's peaks may lie, in units of its longer side: 0 where
+            the box holds the whole person, as in the paper.
         offset_per_joint: `hp_offset` has a pair of channels per joint instead of one shared pair.
     """
 
@@ -122,6 +131,7 @@ class ModelSpec:
     stride_px: int = 4
     multiple_px: int = 32
     input_px: int = 512
+    margin: float = 0.0
     offset_per_joint: bool = False
 
     @property
@@ -142,6 +152,17 @@ class ModelSpec:
         """For each joint its index among the 133 points, -1 for a part's centre."""
         index = {name: i for i, name in enumerate(skeleton.KEYPOINT_NAMES)}
         return tuple(index.get(name, -1) for name in self.joints)
+
+    @property
+    def anchor_of_joint(self) -> tuple[int, ...]:
+        """For each joint the joint of the body that it goes with (a foot's ankle), -1 for the body's own."""
+        found = [-1] * self.num_joints
+        for region, anchor in _ANCHORS.items():
+            names = {*skeleton.KEYPOINT_NAMES[skeleton.REGIONS[region]], f"{region}_center"}
+            for joint, name in enumerate(self.joints):
+                if name in names:
+                    found[joint] = self.joint(anchor)
+        return tuple(found)
 
     @property
     def flip_index(self) -> tuple[int, ...]:
@@ -234,9 +255,13 @@ HPRNET_MOBILE: Final = ModelSpec(
     mean=(0.5, 0.5, 0.5),
     std=(0.5, 0.5, 0.5),
     input_px=384,
+    margin=0.35,
     offset_per_joint=True,
 )
-"""HPRNet's heads on MoveNet MultiPose's trunk; there were no labels of small toes to learn from."""
+"""HPRNet's heads on MoveNet MultiPose's trunk, whose boxes end at the body's joints: hands and feet reach out.
+
+There were no labels of small toes to learn from.
+"""
 
 HPRNET_DLA34: Final = ModelSpec(
     name="hprnet-dla34",

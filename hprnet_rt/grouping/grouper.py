@@ -37,9 +37,10 @@ class GroupingOptions:
         person_threshold: people who score less are left out. A person's score is the geometric mean of
             the centre's score and the mean of the joints'. On 71 photographs with 165 hand-labelled people
             0.3 let 162 right detections and 2 false ones through; the centre alone, 159 and 3.
-        peak_threshold: joint and part peaks that score less serve nobody (paper: 0.1). With the shipped
-            weights, mean OKS on 165 hand-labelled people was .827 at 0.1, .836 at 0.2 and .839 at 0.3.
-        reach: how far a peak may lie from the regressed point, in units of the box's longer side (paper).
+        peak_threshold: joint and part peaks that score less serve nobody (paper).
+        reach: how far a peak may lie from where it is expected, in units of the box's longer side (paper).
+        margin: how far around the box of a person peaks may lie, in the same units (paper: 0); None for the
+            network's own, `ModelSpec.margin`.
         matching: "one-to-one" shares part peaks out so that none serves two people. "released" repeats the
             released code point for point, its mistaken faces and hands included, for comparison: a
             person's score is the centre's alone, everyone in rank order is a person, and peaks serve by
@@ -48,8 +49,9 @@ class GroupingOptions:
     """
 
     person_threshold: float = 0.3
-    peak_threshold: float = 0.3
+    peak_threshold: float = 0.1
     reach: float = 0.3
+    margin: float | None = None
     matching: str = "one-to-one"
 
     def __post_init__(self) -> None:
@@ -57,6 +59,10 @@ class GroupingOptions:
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
                 raise UsageError(f"{name} is a score between 0 and 1, got {value}")
+        for name in ("reach", "margin"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise UsageError(f"{name} is a length of at least 0, got {value}")
         if self.matching not in MATCHINGS:
             choices = " or ".join(map(repr, MATCHINGS))
             raise UsageError(f"matching is {choices}, got {self.matching!r}")
@@ -80,6 +86,7 @@ class Grouper:
         self._keypoint_of_joint = np.array(
             [p if p >= 0 and trained[p] else -1 for p in spec.keypoint_of_joint], np.int64
         )
+        self._anchor = np.array(spec.anchor_of_joint, np.int64)
         parts = []
         for part in spec.parts:
             if not trained[part.keypoints.start]:
@@ -135,8 +142,10 @@ class Grouper:
         if options.matching == "released":
             grouped = group_as_released(packed, *table, RELEASED_REACH, RELEASED_FLOOR, threshold)
         else:
+            margin = self.spec.margin if options.margin is None else options.margin
             grouped = kernels.group(
-                packed, *table, options.reach, options.peak_threshold, _CANDIDATE, threshold
+                *(packed, self._fields, self._keypoint_of_joint, self._anchor, self._parts),
+                *(options.reach, margin, options.peak_threshold, _CANDIDATE, threshold),
             )
         person_score, xy, score, box, face = grouped
         return Poses(xy, score, box, face, person_score, np.full(len(person_score), -1, np.int64))

@@ -13,7 +13,7 @@ from hprnet_rt.grouping.assignment import assign
 from hprnet_rt.grouping.compiled import kernel
 
 __all__ = [
-    *("assign", "distinct", "group", "match_joints", "match_part", "read_people", "surround"),
+    *("admits", "assign", "distinct", "group", "match_joints", "match_part", "read_people", "surround"),
     *("to_image", "without_repeats"),
 ]
 
@@ -26,7 +26,8 @@ _BODY = skeleton.BODY.stop  # the first of them are the body
 
 
 @kernel
-def _admits(x: float, y: float, box: FloatArray) -> bool:
+def admits(x: float, y: float, box: FloatArray) -> bool:
+    """Whether a point lies in a box (4,) xyxy or on its border."""
     return bool(box[0] <= x <= box[2] and box[1] <= y <= box[3])
 
 
@@ -55,29 +56,40 @@ def distinct(cells: FloatArray) -> IntArray:
 
 
 @kernel
+def _worth(dx: float, dy: float, reach: float, peak_score: float) -> float:
+    """What a peak at this distance from where it is expected is worth; 0 beyond reach."""
+    squared, limit = dx * dx + dy * dy, reach * reach
+    if squared > limit:
+        return 0.0
+    return float(peak_score * np.exp(-2.0 * squared / limit)) if limit > 0.0 else peak_score
+
+
+@kernel
 def match_joints(
     regressed: FloatArray,
     regressed_score: FloatArray,
     peak_xy: FloatArray,
     peak_score: FloatArray,
+    anchor: IntArray,
     box: FloatArray,
     reach: FloatArray,
     floor: float,
-    nearest_only: bool,
     xy: FloatArray,
     score: FloatArray,
 ) -> IntArray:
-    """Give each person the nearest peak of every joint, or the regressed point.
+    """Give each person the best peak of every joint, or the regressed point.
 
-    A peak serves a person when it scores at least `floor`, lies in the person's box and within `reach`
-    of the regressed point (paper, section 3.1). A regressed point outside the map stays absent. Of two
-    peaks equally near, the stronger one is taken.
+    A peak may serve a person when it scores at least `floor`, lies in the box and within `reach` of where
+    it is expected; the best one has the greatest score * exp(-(distance / reach)^2). (The paper takes the
+    nearest one, section 3.1.) A joint is expected where it is regressed, moved by as much as the peak of
+    its anchor lies beside the anchor's regressed point: a foot goes where its ankle goes. A regressed
+    point outside the map stays absent.
 
     Args:
         regressed: (N, J, 2); regressed_score: (N, J), the heat-map there, 0 outside the map.
         peak_xy: (K, J, 2); peak_score: (K, J), strongest first.
-        box: (N, 4) xyxy; reach: (N,).
-        nearest_only: look at the very nearest peak alone, in the box or not, as the released code does.
+        anchor: (J,) an earlier joint, or -1.
+        box: (N, 4) xyxy where peaks may lie; reach: (N,).
         xy: (N, J, 2), filled with NaN, written; score: (N, J), filled with 0, written.
 
     Returns:
@@ -91,17 +103,19 @@ def match_joints(
         while peaks < ranks and peak_score[peaks, j] >= floor:
             column[peaks, 0], column[peaks, 1] = peak_xy[peaks, j, 0], peak_xy[peaks, j, 1]
             peaks += 1
+        a = anchor[j]
         for n in range(box.shape[0]):
             x, y = regressed[n, j, 0], regressed[n, j, 1]
-            best, best_distance = -1, reach[n] * reach[n]
+            if a >= 0 and peak_of[n, a] >= 0:
+                x += xy[n, a, 0] - regressed[n, a, 0]
+                y += xy[n, a, 1] - regressed[n, a, 1]
+            best, best_worth = -1, 0.0
             for k in range(peaks):
-                dx, dy = column[k, 0] - x, column[k, 1] - y
-                distance = dx * dx + dy * dy
-                nearer = distance < best_distance or (best < 0 and distance == best_distance)
-                if nearer and (nearest_only or _admits(column[k, 0], column[k, 1], box[n])):
-                    best, best_distance = k, distance
-            if nearest_only and best >= 0 and not _admits(column[best, 0], column[best, 1], box[n]):
-                best = -1
+                if peak_score[k, j] <= best_worth:
+                    break  # nor will a weaker one be worth more
+                worth = _worth(column[k, 0] - x, column[k, 1] - y, reach[n], peak_score[k, j])
+                if worth > best_worth and admits(column[k, 0], column[k, 1], box[n]):
+                    best, best_worth = k, worth
             peak_of[n, j] = best
             if best >= 0:
                 xy[n, j, 0], xy[n, j, 1] = column[best, 0], column[best, 1]
@@ -128,12 +142,12 @@ def match_part(
 ) -> IntArray:
     """Give each person the points of one part; no part peak serves two people.
 
-    Peaks are admitted as in `match_joints`; among the admitted ones the assignment with the least total
-    distance (in units of `reach`) is taken. A person without a peak gets the points read at the centre
-    that they regress, with the heat-map's score there, or none when it falls outside the map.
+    Peaks are admitted, and have a worth, as in `match_joints`; the assignment with the greatest total worth
+    is taken. A person without a peak gets the points read at the centre that they regress, with the
+    heat-map's score there, or none when it falls outside the map.
 
     Args:
-        center: (N, 2) regressed part centre of each person; center_score: (N,).
+        center: (N, 2) where each person's part is expected; center_score: (N,), at the regressed centre.
         peak_xy: (K, 2) peaks of the part's centre; peak_score: (K,), strongest first.
         at_peak: (K, 2P) points read at each peak; at_regressed: (N, 2P) at each regressed centre.
         box: (N, 4) xyxy; reach: (N,).
@@ -151,9 +165,8 @@ def match_part(
             continue
         for n in range(people):
             dx, dy = peak_xy[k, 0] - center[n, 0], peak_xy[k, 1] - center[n, 1]
-            distance = dx * dx + dy * dy
-            if distance < reach[n] * reach[n] and _admits(peak_xy[k, 0], peak_xy[k, 1], box[n]):
-                cost[n, k] = np.sqrt(distance) / reach[n]
+            if admits(peak_xy[k, 0], peak_xy[k, 1], box[n]):
+                cost[n, k] = 1.0 - _worth(dx, dy, reach[n], peak_score[k])
     peak_of = assign(cost)
     for n in range(people):
         k = peak_of[n]
@@ -251,8 +264,10 @@ def group(
     packed: FloatArray,
     fields: IntArray,
     keypoint_of_joint: IntArray,
+    anchor: IntArray,
     parts: IntArray,
     reach_of_size: float,
+    margin_of_size: float,
     floor: float,
     candidate: float,
     threshold: float,
@@ -268,10 +283,12 @@ def group(
         fields: first columns of person_score, person_cell, person_offset, person_wh, joint_regressed,
             joint_regressed_score, peak_score, peak_xy.
         keypoint_of_joint: (J,) index among the 133 points, -1 for a joint that is not wanted.
+        anchor: (J,) see `match_joints`.
         parts: (parts, 7): centre joint, first column at peaks, first column at regressed centres, first
             keypoint, number of keypoints, first column of the face's size at peaks and at regressed
             centres; -1 for a part that is no face or whose size is not known.
         reach_of_size: reach in units of the box's longer side.
+        margin_of_size: how far around the box peaks may lie, in the same units.
         floor: least score of a peak.
         candidate: least score of a person's centre.
         threshold: least score of a person.
@@ -289,12 +306,28 @@ def group(
     count = len(rows)
     box, size, regressed, regressed_score = read_people(packed, rows, fields, joints, 0.0)
     reach = (reach_of_size * size).astype(np.float32)
+    margin = (margin_of_size * size).astype(np.float32)
+    around = box.copy()
+    for n in range(count):
+        around[n, :2] -= margin[n]
+        around[n, 2:] += margin[n]
     peak_score = packed[:, at_peak_score : at_peak_score + joints]
     peak_xy = packed[:, at_peak : at_peak + 2 * joints].copy().reshape(ranks, joints, 2)
     joint_xy = np.full((count, joints, 2), np.nan, np.float32)
     joint_score = np.zeros((count, joints), np.float32)
-    match_joints(
-        regressed, regressed_score, peak_xy, peak_score, box, reach, floor, False, joint_xy, joint_score
+    joint_peak = match_joints(
+        *(
+            regressed,
+            regressed_score,
+            peak_xy,
+            peak_score,
+            anchor,
+            around,
+            reach,
+            floor,
+            joint_xy,
+            joint_score,
+        )
     )
 
     wanted = np.nonzero(keypoint_of_joint >= 0)[0]
@@ -309,7 +342,7 @@ def group(
     order = without_repeats(order, joint_xy, bodily, size)
 
     people = len(order)
-    box, reach, regressed = box[order], reach[order], regressed[order]
+    box, around, reach, regressed = box[order], around[order], reach[order], regressed[order]
     regressed_score = regressed_score[order]
     xy = np.full((people, _KEYPOINTS, 2), np.nan, np.float32)
     score = np.zeros((people, _KEYPOINTS), np.float32)
@@ -321,14 +354,18 @@ def group(
     face = np.full((people, 4), np.nan, np.float32)
     for p in range(parts.shape[0]):
         joint, first_peak, first_regressed, first, points, peak_size, regressed_size = parts[p]
+        expected, a = regressed[:, joint].copy(), anchor[joint]
+        for n in range(people):
+            if a >= 0 and joint_peak[order[n], a] >= 0:
+                expected[n] += joint_xy[order[n], a] - regressed[n, a]
         peak_of = match_part(
-            regressed[:, joint],
+            expected,
             regressed_score[:, joint],
             peak_xy[:, joint],
             peak_score[:, joint],
             packed[:, first_peak : first_peak + 2 * points],
             packed[rows[order], first_regressed : first_regressed + 2 * points],
-            box,
+            around,
             reach,
             floor,
             xy[:, first : first + points],

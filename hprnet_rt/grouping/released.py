@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hprnet_rt import skeleton
 from hprnet_rt.grouping.compiled import kernel
-from hprnet_rt.grouping.kernels import match_joints, read_people, surround
+from hprnet_rt.grouping.kernels import admits, read_people, surround
 
 __all__ = ["RELEASED_FLOOR", "RELEASED_REACH", "group_as_released"]
 
@@ -26,6 +26,47 @@ RELEASED_REACH: Final = 0.3
 
 _LEAST = np.finfo(np.float32).tiny  # the score of a point that is there and has none
 _KEYPOINTS = skeleton.NUM_KEYPOINTS
+
+
+@kernel
+def _nearest_joints(
+    regressed: FloatArray,
+    regressed_score: FloatArray,
+    peak_xy: FloatArray,
+    peak_score: FloatArray,
+    box: FloatArray,
+    reach: FloatArray,
+    floor: float,
+    xy: FloatArray,
+    score: FloatArray,
+) -> IntArray:
+    """Give each person the very nearest peak of every joint, if it lies within reach and in the box.
+
+    Arguments and result as of `kernels.match_joints`; of two peaks equally near, the stronger one counts.
+    """
+    ranks = peak_xy.shape[0]
+    peak_of = np.full(regressed_score.shape, -1, np.int64)
+    for j in range(regressed.shape[1]):
+        for n in range(box.shape[0]):
+            x, y = regressed[n, j, 0], regressed[n, j, 1]
+            best, best_distance = -1, reach[n] * reach[n]
+            for k in range(ranks):
+                if peak_score[k, j] < floor:
+                    break
+                dx, dy = peak_xy[k, j, 0] - x, peak_xy[k, j, 1] - y
+                distance = dx * dx + dy * dy
+                if distance < best_distance or (best < 0 and distance == best_distance):
+                    best, best_distance = k, distance
+            if best >= 0 and not admits(peak_xy[best, j, 0], peak_xy[best, j, 1], box[n]):
+                best = -1
+            peak_of[n, j] = best
+            if best >= 0:
+                xy[n, j, 0], xy[n, j, 1] = peak_xy[best, j, 0], peak_xy[best, j, 1]
+                score[n, j] = peak_score[best, j]
+            elif regressed_score[n, j] > 0.0:
+                xy[n, j, 0], xy[n, j, 1] = x, y
+                score[n, j] = regressed_score[n, j]
+    return peak_of
 
 
 @kernel
@@ -72,8 +113,8 @@ def group_as_released(
     peak_xy = packed[:, at_peak : at_peak + 2 * joints].copy().reshape(ranks, joints, 2)
     joint_xy = np.full((people, joints, 2), np.nan, np.float32)
     joint_score = np.zeros((people, joints), np.float32)
-    peak_of = match_joints(
-        regressed, regressed_score, peak_xy, peak_score, box, reach, floor, True, joint_xy, joint_score
+    peak_of = _nearest_joints(
+        regressed, regressed_score, peak_xy, peak_score, box, reach, floor, joint_xy, joint_score
     )
 
     xy = np.full((people, _KEYPOINTS, 2), np.nan, np.float32)

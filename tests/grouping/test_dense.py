@@ -129,7 +129,7 @@ def test_people_of_dense_maps_equal_the_plain_rule():
     heads["hm"][0, 0, [4, 13], [5, 17]] = 2, 1
     (poses,) = decode_dense(heads, spec, options=GroupingOptions(person_threshold=0.0))
     packed = peaks_from_dense(image(heads, 0), spec, 32)
-    expected = grouping_oracle.group(packed, spec, 2, 0.3, 0.3)
+    expected = grouping_oracle.group(packed, spec, 2, 0.3, 0.1, spec.margin)
     ours = (poses.person_score, poses.xy, poses.score, poses.box_xyxy, poses.face_xyxy)
     for found, plain in zip(ours, expected, strict=True):
         np.testing.assert_allclose(found, plain, atol=1e-4)

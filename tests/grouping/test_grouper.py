@@ -28,7 +28,7 @@ def test_grouping_equals_the_plain_rule(spec, seed):
     options = GroupingOptions(person_threshold=0.0)
     poses = Grouper(spec, options).in_cells(packed)
     grouped = (poses.person_score, poses.xy, poses.score, poses.box_xyxy, poses.face_xyxy)
-    plain = oracle.group(packed, spec, people, options.reach, options.peak_threshold)
+    plain = oracle.group(packed, spec, people, options.reach, options.peak_threshold, spec.margin)
     for ours, theirs in zip(grouped, plain, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)  # cells; float32 against float64
 

@@ -1,4 +1,4 @@
-"""The paper's grouping rule, person by person."""
+"""The grouping rule, person by person."""
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -10,7 +10,23 @@ def admitted(xy, box):
     return box[0] <= xy[0] <= box[2] and box[1] <= xy[1] <= box[3]
 
 
-def group(packed, spec: ModelSpec, people: int, reach_of_size: float, floor: float):
+def anchor(spec, joint):
+    """The joint of the body that a joint goes with."""
+    keypoint, (side, _, rest) = spec.keypoint_of_joint[joint], spec.joints[joint].partition("_")
+    if 0 <= keypoint < 17:
+        return None
+    if rest == "foot_center" or 17 <= keypoint < 23:
+        return spec.joint(f"{side}_ankle")
+    if rest == "hand_center" or keypoint >= 91:
+        return spec.joint(f"{side}_wrist")
+    return spec.joint("nose")
+
+
+def worth(distance, reach, score):
+    return score * np.exp(-2 * (distance / reach) ** 2) if distance <= reach else 0.0
+
+
+def group(packed, spec: ModelSpec, people: int, reach_of_size: float, floor: float, margin: float):
     """Person score (N,), xy (N, 133, 2), score (N, 133), box and face box (N, 4), in cells.
 
     Of the first `people` rows.
@@ -28,21 +44,29 @@ def group(packed, spec: ModelSpec, people: int, reach_of_size: float, floor: flo
     peak_xy = packed[:, layout["peak_xy"]].reshape(ranks, joints, 2)
     peak_score = packed[:, layout["peak_score"]]
     reach = reach_of_size * size.max(axis=1)
+    moved = [{} for _ in range(people)]
+    around = box + margin * size.max(axis=1, keepdims=True) * np.array([-1, -1, 1, 1])
+
+    def value(n, j, k):
+        if peak_score[k, j] < floor or not admitted(peak_xy[k, j], around[n]):
+            return 0.0
+        return worth(np.linalg.norm(peak_xy[k, j] - expected[n, j]), reach[n], peak_score[k, j])
+
+    expected = regressed[:people].copy()
     for n in range(people):
         for j, keypoint in enumerate(spec.keypoint_of_joint):
+            body = anchor(spec, j)
+            if body is not None and moved[n].get(body) is not None:
+                expected[n, j] += moved[n][body]
             if keypoint < 0 or not spec.trained_keypoints[keypoint]:
                 continue
-            near = [
-                (np.linalg.norm(peak_xy[k, j] - regressed[n, j]), k)
-                for k in range(ranks)
-                if peak_score[k, j] >= floor and admitted(peak_xy[k, j], box[n])
-            ]
-            near = [pair for pair in near if pair[0] <= reach[n]]
-            if near:
-                _, k = min(near)
+            values = [value(n, j, k) for k in range(ranks)]
+            if max(values) > 0:
+                k = int(np.argmax(values))
                 xy[n, keypoint], score[n, keypoint] = peak_xy[k, j], peak_score[k, j]
+                moved[n][j] = peak_xy[k, j] - regressed[n, j]
             elif regressed_score[n, j] > 0:
-                xy[n, keypoint], score[n, keypoint] = regressed[n, j], regressed_score[n, j]
+                xy[n, keypoint], score[n, keypoint] = expected[n, j], regressed_score[n, j]
     for part in spec.parts:
         if not spec.trained_keypoints[part.keypoints.start]:
             continue
@@ -52,9 +76,7 @@ def group(packed, spec: ModelSpec, people: int, reach_of_size: float, floor: flo
             for k in range(ranks):
                 if (np.abs(peak_xy[:k, j] - peak_xy[k, j]) < 1.5).all(axis=1).any():
                     continue  # a tie beside a stronger peak
-                distance = np.linalg.norm(peak_xy[k, j] - regressed[n, j])
-                if peak_score[k, j] >= floor and distance < reach[n] and admitted(peak_xy[k, j], box[n]):
-                    cost[n, k] = distance / reach[n]
+                cost[n, k] = 1 - value(n, j, k)
         rows, chosen = linear_sum_assignment(cost)
         for n, k in zip(rows, chosen, strict=True):
             points = (ranks, part.num_keypoints, 2)
