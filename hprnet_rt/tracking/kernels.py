@@ -25,8 +25,9 @@ JOINTS = skeleton.BODY.stop
 _VARIANCE = tuple((2 * sigma) ** 2 for sigma in skeleton.SIGMAS[skeleton.BODY])  # as in OKS
 _USUAL_VARIANCE = sum(_VARIANCE) / JOINTS
 _COASTS_S = 0.5  # an unseen person's speed falls to 1 / e in this time
-_STEADIES_S = 0.1  # a speed measured this long ago counts 1 / e
-_STRAYS = 1.0  # how fast an unseen person leaves the expected way, in sizes a second
+_STEADIES_S = 0.3  # a speed measured this long ago counts 1 / e
+_STRAYS = 0.7  # how fast an unseen person leaves the expected way, in sizes a second
+_BOXES_COUNT = 0.4  # the agreement of boxes where joints disagree
 _FARTHEST = 1.0  # size; and no farther
 
 
@@ -81,7 +82,8 @@ def similarity(
     It is OKS over the joints that both have, the size being the geometric mean of both boxes' areas. The
     longer a track has not been seen, the farther from the expected place its person may be: `away` is added
     to the deviation of each joint, in quadrature. Where fewer than `least_joints` are shared, it is the
-    intersection over union of the boxes.
+    intersection over union of the boxes; of that, 0.4 counts in any case, for a person who comes into the
+    picture so near that the joints differ from frame to frame.
 
     Args:
         xy: (N, 17, 2) with NaN where absent or weak; box: (N, 4) xyxy.
@@ -106,7 +108,9 @@ def similarity(
                 if dx == dx and dy == dy:  # not NaN: both have the joint
                     shared += 1
                     total += math.exp(-(dx * dx + dy * dy) / (2.0 * area * (_VARIANCE[j] + spread)))
-            result[n, t] = total / shared if shared >= least_joints else _overlap(box[n], expected_box[t])
+            result[n, t] = _overlap(box[n], expected_box[t])
+            if shared >= least_joints:
+                result[n, t] = max(_BOXES_COUNT * result[n, t], total / shared)
     return result
 
 

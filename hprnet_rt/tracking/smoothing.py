@@ -193,6 +193,6 @@ def smooth_both_ways(
     ahead = [forwards(poses, time_s).xy for time_s, poses in sequence]
     behind = [backwards(poses, -time_s).xy for time_s, poses in reversed(sequence)]
     return [
-        (time_s, replace(poses, xy=(a + b) / 2))
+        (time_s, replace(poses, xy=(a + b) * np.float32(0.5)))
         for (time_s, poses), a, b in zip(sequence, ahead, reversed(behind), strict=True)
     ]

@@ -27,8 +27,8 @@ class TrackerOptions:
         max_tracks: people remembered at a time. When there are more, those unseen the longest are forgotten.
     """
 
-    patience_s: float = 1.0
-    least_similarity: float = 0.3
+    patience_s: float = 2.0
+    least_similarity: float = 0.2
     joint_threshold: float = 0.2
     least_joints: int = 4
     max_tracks: int = 256
