@@ -22,6 +22,7 @@ from hprnet_rt.errors import (
 from hprnet_rt.estimator import PoseModel, load
 from hprnet_rt.render import Overlay, OverlayStyle
 from hprnet_rt.stages import stream
+from hprnet_rt.tracking import OneEuro, OneEuroOptions, Tracker, TrackerOptions, smooth_both_ways
 from hprnet_rt.types import Frame, Person, Poses
 from hprnet_rt.version import __version__
 
@@ -32,6 +33,8 @@ __all__ = [
     "HprnetError",
     "MediaError",
     "ModelError",
+    "OneEuro",
+    "OneEuroOptions",
     "OutputError",
     "Overlay",
     "OverlayStyle",
@@ -40,8 +43,11 @@ __all__ = [
     "PoseModel",
     "Poses",
     "ShapeError",
+    "Tracker",
+    "TrackerOptions",
     "UsageError",
     "__version__",
     "load",
+    "smooth_both_ways",
     "stream",
 ]

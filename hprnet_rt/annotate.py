@@ -19,7 +19,8 @@ from hprnet_rt.estimator import PoseModel
 from hprnet_rt.jobs import AnnotateOptions, Job
 from hprnet_rt.pipeline import Pipeline, Profiler
 from hprnet_rt.render import Overlay
-from hprnet_rt.stages import open_source, pose_stages
+from hprnet_rt.stages import OverTime, open_source, pose_stages
+from hprnet_rt.tracking import OneEuro, Tracker
 from hprnet_rt.types import Estimated, Frame
 from hprnet_rt.version import __version__
 from hprnet_rt.video import (
@@ -145,6 +146,13 @@ def _open_sinks(
             outputs.sinks.append(VideoSink(job.picture, info, job.source, threads=shared_threads()))
 
 
+def _over_time(job: Job, options: AnnotateOptions) -> list[OverTime]:
+    """What is done to the people of consecutive frames: nothing in an image."""
+    if is_image(job.source) or not options.track:
+        return []
+    return [Tracker(), OneEuro()] if options.smooth == "one-euro" else [Tracker()]
+
+
 def _header(info: MediaInfo, model: PoseModel, options: AnnotateOptions) -> dict[str, Any]:
     return {
         "source": str(info.path),
@@ -159,6 +167,8 @@ def _header(info: MediaInfo, model: PoseModel, options: AnnotateOptions) -> dict
             "peak_threshold": model.group.options.peak_threshold,
             "engine": model.description,
             "limit": options.limit,
+            "track": options.track,
+            "smooth": options.smooth,
         },
         "versions": {"hprnet_rt": __version__, "numpy": np.__version__},
     }
@@ -206,7 +216,7 @@ def annotate(
         drawn = (overlay or Overlay()) if job.picture is not None else None
         with Pipeline[Estimated](
             _Limited(source, options.limit),
-            pose_stages(model, drawn),
+            pose_stages(model, drawn, _over_time(job, options)),
             profiler=profiler,
             cancelled=cancelled,
         ) as pipeline:

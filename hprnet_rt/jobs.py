@@ -15,9 +15,12 @@ from hprnet_rt.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, PartialFile, is_imag
 from hprnet_rt.video.output import reason
 from hprnet_rt.video.writer import audio_fits
 
-__all__ = ["AnnotateOptions", "Job", "plan"]
+__all__ = ["SMOOTHINGS", "AnnotateOptions", "Job", "plan"]
 
 _log = logging.getLogger(__name__)
+
+SMOOTHINGS: Final = ("off", "one-euro")
+"""Ways to smooth points over time."""
 
 _KEYPOINTS_SUFFIX: Final = ".jsonl"
 _OUTPUT_VIDEO_SUFFIXES: Final = frozenset({".m4v", ".mkv", ".mov", ".mp4"})
@@ -26,25 +29,33 @@ _PARTIAL: Final = ".partial"
 
 @dataclass(frozen=True)
 class AnnotateOptions:
-    """What to write.
+    """What to write, and what is done to a video's people over time.
 
     Attributes:
         video: write annotated pictures.
         keypoints: write keypoints.
         overwrite: replace outputs that exist.
         limit: frames per file, all when None.
+        track: people keep an id from frame to frame.
+        smooth: "off", or "one-euro" against trembling points; it needs the ids.
     """
 
     video: bool = True
     keypoints: bool = True
     overwrite: bool = False
     limit: int | None = None
+    track: bool = True
+    smooth: str = SMOOTHINGS[0]
 
     def __post_init__(self) -> None:
         if not (self.video or self.keypoints):
             raise UsageError("with neither video nor keypoints there is nothing to write")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"the limit is at least 1 frame, got {self.limit}")
+        if self.smooth not in SMOOTHINGS:
+            raise UsageError(f"smooth is {' or '.join(map(repr, SMOOTHINGS))}, got {self.smooth!r}")
+        if self.smooth != SMOOTHINGS[0] and not self.track:
+            raise UsageError("smoothing needs to know who is who: it does not go without tracking")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hprnet_rt.errors import UsageError
@@ -10,10 +11,14 @@ from hprnet_rt.estimator import PoseModel, load
 from hprnet_rt.pipeline import Pipeline, Stage
 from hprnet_rt.pipeline.runner import Source
 from hprnet_rt.render import Overlay
+from hprnet_rt.tracking import Tracker
 from hprnet_rt.types import Estimated, Frame, Inferred, Poses, Prepared
 from hprnet_rt.video import ImageSource, VideoSource, is_image
 
-__all__ = ["open_source", "pose_stages", "stream"]
+__all__ = ["OverTime", "open_source", "pose_stages", "stream"]
+
+OverTime = Callable[[Poses, float], Poses]
+"""What looks at one frame after the other, at their times in seconds: a `Tracker`, a `OneEuro`."""
 
 
 def open_source(path: Path) -> ImageSource | VideoSource:
@@ -30,8 +35,17 @@ def open_source(path: Path) -> ImageSource | VideoSource:
     return ImageSource(path) if is_image(path) else VideoSource(path)
 
 
-def pose_stages(model: PoseModel, overlay: Overlay | None) -> list[Stage]:
-    """Frame -> Estimated, in stages; with an overlay, skeletons are drawn onto the frame's own image."""
+def pose_stages(
+    model: PoseModel, overlay: Overlay | None = None, over_time: Sequence[OverTime] = ()
+) -> list[Stage]:
+    """Frame -> Estimated, in stages.
+
+    Args:
+        model: the network.
+        overlay: draws skeletons onto the frame's own image.
+        over_time: applied to everyone's poses in this order. They get every frame, in order, at its media
+            time, or at its capture where the source has no clock.
+    """
 
     def prepare(frame: Frame) -> Prepared:
         return Prepared(frame, *model.prepare(frame.image))
@@ -43,9 +57,19 @@ def pose_stages(model: PoseModel, overlay: Overlay | None) -> list[Stage]:
         return Estimated(item.frame, model.group(item.peaks))
 
     stages = [Stage("preprocess", prepare), Stage("engine", infer), Stage("grouping", group)]
+    if over_time:
+        stages.append(Stage("tracking", lambda item: _follow(over_time, item)))
     if overlay is not None:
         stages.append(Stage("render", lambda item: _render(overlay, item)))
     return stages
+
+
+def _follow(over_time: Sequence[OverTime], item: Estimated) -> Estimated:
+    frame, poses = item.frame, item.poses
+    time_s = frame.captured_s if frame.pts_s is None else frame.pts_s
+    for step in over_time:
+        poses = step(poses, time_s)
+    return replace(item, poses=poses)
 
 
 def _render(overlay: Overlay, item: Estimated) -> Estimated:
@@ -55,6 +79,8 @@ def _render(overlay: Overlay, item: Estimated) -> Estimated:
 
 def stream(source: str | Path | Source, model: PoseModel | None = None) -> Iterator[tuple[Frame, Poses]]:
     """Yield every frame of a video with everyone in it, in order; decoding runs ahead on threads.
+
+    People keep their `track_id` from frame to frame, see `Tracker`; in an image file they have none.
 
     Args:
         source: a video or image file, or any iterable of `Frame` with a `close` method.
@@ -66,8 +92,9 @@ def stream(source: str | Path | Source, model: PoseModel | None = None) -> Itera
     """
     opened = open_source(Path(source)) if isinstance(source, str | Path) else source
     own = model or load()
+    over_time = () if isinstance(opened, ImageSource) else (Tracker(),)
     try:
-        with Pipeline[Estimated](opened, pose_stages(own, overlay=None)) as pipeline:
+        with Pipeline[Estimated](opened, pose_stages(own, over_time=over_time)) as pipeline:
             for parcel in pipeline:
                 yield parcel.payload.frame, parcel.payload.poses
     finally:

@@ -347,7 +347,7 @@ def test_people_have_boxes_and_points_of_the_trained_part_only(run, tmp_path):
         assert scores == sorted(scores, reverse=True)
         for person in frame["people"]:
             assert set(person) == {"track_id", "score", "box_xyxy", "keypoints"}
-            assert person["track_id"] is None
+            assert person["track_id"] >= 0
             assert 0.3 <= person["score"] <= 1
             x1, y1, x2, y2 = person["box_xyxy"]
             assert x1 < x2
@@ -358,6 +358,29 @@ def test_people_have_boxes_and_points_of_the_trained_part_only(run, tmp_path):
             assert all(len(point) == 3 and 0 < point[2] <= 1 for point in body)
             for part in ("feet", "face", "left_hand", "right_hand"):
                 assert set(person["keypoints"][PARTS[part]]) == {None}
+
+
+def test_people_keep_their_ids_unless_told_not_to(run, tmp_path):
+    arguments = (clips.SAMPLE, "--limit", "8", "--size", PEOPLE_PX, "--no-video")
+    assert run(*arguments, "-o", tmp_path / "ids")[0] == 0
+    assert run(*arguments, "-o", tmp_path / "none", "--no-track")[0] == 0
+    assert run(*arguments, "-o", tmp_path / "smooth", "--smooth", "one-euro")[0] == 0
+    header, frames = clips.read_keypoints(tmp_path / "ids" / "sample.jsonl")
+    assert (header["options"]["track"], header["options"]["smooth"]) == (True, "off")
+    ids = [{person["track_id"] for person in frame["people"]} for frame in frames]
+    assert len(set.union(*ids)) == max(map(len, ids)) == 3
+    _, without = clips.read_keypoints(tmp_path / "none" / "sample.jsonl")
+    assert {person["track_id"] for frame in without for person in frame["people"]} == {None}
+    _, smooth = clips.read_keypoints(tmp_path / "smooth" / "sample.jsonl")
+    assert smooth[0] == frames[0]
+    points = [[person["keypoints"] for person in found[-1]["people"]] for found in (frames, smooth)]
+    assert points[0] != points[1]
+
+
+def test_smoothing_without_tracking_is_refused(run, tmp_path):
+    code, _, err = run(clips.SAMPLE, "-o", tmp_path / "out", "--no-track", "--smooth", "one-euro")
+    assert code == 2
+    assert "tracking" in err
 
 
 def test_skeletons_are_drawn_where_the_keypoints_are(run, tmp_path):
@@ -458,6 +481,7 @@ def test_image_gives_an_image_of_the_same_size_and_keypoints_without_a_time(run,
     assert (header["width"], header["height"]) == (1280, 720)
     assert [(frame["frame"], frame["pts_s"]) for frame in frames] == [(0, None)]
     assert len(frames[0]["people"]) >= 2
+    assert {person["track_id"] for person in frames[0]["people"]} == {None}
 
 
 def test_photo_of_a_turned_phone_comes_out_upright(run, tmp_path):

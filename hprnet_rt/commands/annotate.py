@@ -15,7 +15,7 @@ from hprnet_rt.commands.choice import add_model_options, load_model
 from hprnet_rt.commands.console import DONE, FAILED, INTERRUPTED, Commands, cancelled_by_signals, complain
 from hprnet_rt.errors import HprnetError, OutputError
 from hprnet_rt.estimator import PoseModel
-from hprnet_rt.jobs import AnnotateOptions, Job, plan
+from hprnet_rt.jobs import SMOOTHINGS, AnnotateOptions, Job, plan
 from hprnet_rt.pipeline import Profiler, StageSummary
 from hprnet_rt.types import Estimated
 from hprnet_rt.video import MediaInfo, is_image
@@ -36,6 +36,13 @@ def add_parser(commands: Commands) -> None:
     job.add_argument("--no-keypoints", action="store_true", help="write pictures only")
     job.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
     job.add_argument("--limit", type=int, metavar="N", help="at most N frames of each file")
+    job.add_argument("--no-track", action="store_true", help="give people no ids that last over frames")
+    job.add_argument(
+        "--smooth",
+        choices=SMOOTHINGS,
+        default=SMOOTHINGS[0],
+        help="against trembling points in videos; fast ones lag a little (default %(default)s)",
+    )
     add_model_options(job)
     job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     job.set_defaults(run=_annotate)
@@ -106,6 +113,8 @@ def _annotate(options: argparse.Namespace) -> int:
         keypoints=not options.no_keypoints,
         overwrite=options.overwrite,
         limit=options.limit,
+        track=not options.no_track,
+        smooth=options.smooth,
     )
     jobs = plan(options.inputs, options.out, wanted)
     reporter = _Reporter(options.quiet, jobs)

@@ -18,6 +18,9 @@ Color = tuple[int, int, int]
 IntArray = npt.NDArray[np.int64]
 
 _SHIFT: Final = 4  # OpenCV takes positions as integers with this many fractional bits
+_FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
+_BLACK: Final = (0, 0, 0)
+_WHITE: Final = (255, 255, 255)
 _FAR: Final = 1 << 14  # a point farther out than this is not drawn (fixed-point range)
 
 
@@ -29,11 +32,13 @@ class OverlayStyle:
         point_threshold: points that score less are not drawn.
         line_of_size: width of a body line in units of the person's longer side.
         max_line_px: widest body line.
+        ids: people who have an id get it written above the upper left corner of their box.
     """
 
     point_threshold: float = 0.2
     line_of_size: float = 1 / 160
     max_line_px: int = 8
+    ids: bool = True
 
 
 @dataclass(frozen=True)
@@ -109,3 +114,16 @@ class Overlay:
             if len(points):  # a line without length is a dot
                 ends = np.repeat(fixed[points][:, None], 2, axis=1)
                 cv2.polylines(image, list(ends), False, stroke.color_bgr, dot, cv2.LINE_AA, _SHIFT)
+        if self.style.ids and person.track_id is not None:
+            _write_id(image, person.track_id, (float(x1), float(y1)), size)
+
+
+def _write_id(image: npt.NDArray[np.uint8], track_id: int, corner: tuple[float, float], size: float) -> None:
+    """White on black, inside the image, as large as the person allows."""
+    height, width = image.shape[:2]
+    text, scale = str(track_id), min(1.0, max(0.4, size / 400))
+    (text_width, text_height), _ = cv2.getTextSize(text, _FONT, scale, 1)
+    x = round(min(max(corner[0], 0.0), max(width - text_width, 0)))
+    y = round(min(max(corner[1], text_height), height))
+    for color, line in ((_BLACK, 4), (_WHITE, 1)):
+        cv2.putText(image, text, (x, y), _FONT, scale, color, line, cv2.LINE_AA)

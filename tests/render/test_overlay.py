@@ -63,3 +63,17 @@ def test_the_threshold_of_the_style_holds():
     image = np.zeros((50, 50, 3), np.uint8)
     Overlay(OverlayStyle(point_threshold=0.95)).draw(image, someone(single_point(3, (25, 25))))
     assert not image.any()
+
+
+def test_an_id_is_written_where_it_is_known_and_wanted():
+    nowhere = someone(np.full((1, NUM_KEYPOINTS, 2), np.nan))
+    known = someone(single_point(3, (150, 150)))
+    known.track_id[:] = 7
+    for poses, style, written in (
+        (known, OverlayStyle(), True),
+        (known, OverlayStyle(ids=False), False),
+        (nowhere, OverlayStyle(), False),
+    ):
+        image = np.zeros((200, 200, 3), np.uint8)
+        Overlay(style).draw(image, poses)
+        assert image[:60, :60].any() == written

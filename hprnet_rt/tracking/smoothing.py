@@ -1,0 +1,198 @@
+"""Points that do not tremble: the One-Euro filter, live and, without lag, for whole sequences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from hprnet_rt import skeleton
+from hprnet_rt.errors import UsageError
+from hprnet_rt.grouping.compiled import kernel
+from hprnet_rt.types import Poses
+
+__all__ = ["OneEuro", "OneEuroOptions", "smooth_both_ways"]
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+_LEAST_TRUST = 0.1  # of a point that scores next to nothing: it follows what is seen, if slowly
+
+
+@dataclass(frozen=True)
+class OneEuroOptions:
+    """How much is smoothed. A size is the longer side of a person's box.
+
+    Attributes:
+        still_hz: cut-off for a point that stands still; lower trembles less.
+        quick: what the cut-off gains with speed, in Hz for each size a second; higher lags less.
+        speed_hz: cut-off of the speed itself.
+        trusted_score: the cut-off of a point that scores less is lowered in proportion.
+    """
+
+    still_hz: float = 0.7
+    quick: float = 5.0
+    speed_hz: float = 1.0
+    trusted_score: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("still_hz", "speed_hz"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0.0):
+                raise UsageError(f"{name} is a frequency above 0, got {value}")
+        if not (math.isfinite(self.quick) and self.quick >= 0.0):
+            raise UsageError(f"quick is 0 or more, got {self.quick}")
+        if not 0.0 < self.trusted_score <= 1.0:
+            raise UsageError(f"trusted_score is above 0 and at most 1, got {self.trusted_score}")
+
+
+@kernel
+def _gain(cutoff_hz: float, step_s: float) -> float:
+    """Weight of the new value in a low-pass filter of the first order (Casiez et al., equations 2 and 3)."""
+    return step_s / (step_s + 1.0 / (2.0 * math.pi * cutoff_hz))
+
+
+@kernel
+def _smooth(
+    xy: FloatArray,
+    score: FloatArray,
+    box: FloatArray,
+    ids: IntArray,
+    old_xy: FloatArray,
+    old_speed: FloatArray,
+    old_ids: IntArray,
+    step_s: float,
+    still_hz: float,
+    quick: float,
+    speed_hz: float,
+    trusted_score: float,
+) -> tuple[FloatArray, FloatArray]:
+    """One step of the filter.
+
+    Args:
+        xy: (N, 133, 2) px with NaN where absent; score: (N, 133); box: (N, 4) xyxy; ids: (N,).
+        old_xy, old_speed: (M, 133, 2), what the step before returned; old_ids: (M,).
+        step_s: time since then, above 0.
+
+    Returns:
+        xy in px and speed in px/s, (N, 133, 2) each.
+    """
+    result, speed = xy.copy(), np.zeros_like(xy)
+    speed_gain = _gain(speed_hz, step_s)
+    for n in range(len(ids)):
+        m = 0
+        while m < len(old_ids) and old_ids[m] != ids[n]:
+            m += 1
+        if ids[n] < 0 or m == len(old_ids):
+            continue
+        size = max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1], 1.0)
+        for p in range(xy.shape[1]):
+            dx, dy = xy[n, p, 0] - old_xy[m, p, 0], xy[n, p, 1] - old_xy[m, p, 1]
+            if not (dx == dx and dy == dy):  # NaN: absent now or before
+                continue
+            vx = old_speed[m, p, 0] + speed_gain * (dx / step_s - old_speed[m, p, 0])
+            vy = old_speed[m, p, 1] + speed_gain * (dy / step_s - old_speed[m, p, 1])
+            trust = min(1.0, max(_LEAST_TRUST, score[n, p] / trusted_score))
+            gain = _gain(trust * (still_hz + quick * math.sqrt(vx * vx + vy * vy) / size), step_s)
+            result[n, p, 0] = old_xy[m, p, 0] + gain * dx
+            result[n, p, 1] = old_xy[m, p, 1] + gain * dy
+            speed[n, p, 0], speed[n, p, 1] = vx, vy
+    return result, speed
+
+
+class OneEuro:
+    """Smooths every point of every person who has an id. One for each video; not for several threads.
+
+    A point that stands still is smoothed much, one that moves fast is not, and a low score makes it trust
+    its history more. Speeds are measured in sizes of the person, so that near and far people are treated
+    alike. Only points change: scores and boxes stay, and an absent point stays absent.
+
+    The history of a point is that of the frame before: a new person, one without an id, and a point or a
+    person that was absent there begin anew, as does everyone when time does not go forward.
+
+    Args:
+        options: how much is smoothed.
+
+    Source: Casiez, Roussel and Vogel, "1€ Filter: A Simple Speed-based Low-pass Filter for Noisy Input in
+    Interactive Systems" (2012), with one cut-off for both axes of a point.
+    """
+
+    def __init__(self, options: OneEuroOptions | None = None) -> None:
+        self.options = options or OneEuroOptions()
+        self._last_s = math.inf
+        self._ids = np.zeros(0, np.int64)
+        self._xy = np.zeros((0, skeleton.NUM_KEYPOINTS, 2), np.float32)
+        self._speed = self._xy
+        self._compile()
+
+    def _compile(self) -> None:
+        """Run once on nobody, so that no frame waits for the compiler."""
+        self(Poses.empty(), 0.0)
+        self(Poses.empty(), 1.0)
+        self.reset()
+
+    def __call__(self, poses: Poses, time_s: float) -> Poses:
+        """The same people in the same order with smoothed points.
+
+        Args:
+            poses: everyone in one frame, with ids.
+            time_s: when, in seconds from any start.
+
+        Raises:
+            UsageError: the time is not a finite number.
+        """
+        if not math.isfinite(time_s):
+            raise UsageError(f"a frame's time is a finite number of seconds, got {time_s}")
+        step_s = time_s - self._last_s
+        if step_s <= 0.0:
+            self._ids = self._ids[:0]
+            step_s = 1.0
+        options = self.options
+        self._xy, self._speed = _smooth(
+            poses.xy,
+            poses.score,
+            poses.box_xyxy,
+            poses.track_id,
+            self._xy,
+            self._speed,
+            self._ids,
+            step_s,
+            options.still_hz,
+            options.quick,
+            options.speed_hz,
+            options.trusted_score,
+        )
+        self._ids, self._last_s = poses.track_id, time_s
+        return replace(poses, xy=self._xy.copy())
+
+    def reset(self) -> None:
+        """Forget everyone, as before another video."""
+        self._ids, self._last_s = self._ids[:0], math.inf
+
+
+def smooth_both_ways(
+    sequence: Sequence[tuple[float, Poses]], options: OneEuroOptions | None = None
+) -> list[tuple[float, Poses]]:
+    """Smooth a whole sequence without lag: the mean of `OneEuro` forwards and backwards in time.
+
+    Args:
+        sequence: (seconds, everyone) of each frame in order, with ids.
+        options: how much is smoothed.
+
+    Returns:
+        the same frames with smoothed points. An absent point stays absent, and nothing is smoothed across a
+        frame in which it is.
+
+    Raises:
+        UsageError: a time is not a finite number.
+    """
+    forwards, backwards = OneEuro(options), OneEuro(options)
+    ahead = [forwards(poses, time_s).xy for time_s, poses in sequence]
+    behind = [backwards(poses, -time_s).xy for time_s, poses in reversed(sequence)]
+    return [
+        (time_s, replace(poses, xy=(a + b) * np.float32(0.5)))
+        for (time_s, poses), a, b in zip(sequence, ahead, reversed(behind), strict=True)
+    ]

@@ -1,0 +1,134 @@
+"""Who is who from frame to frame."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hprnet_rt import skeleton
+from hprnet_rt.errors import UsageError
+from hprnet_rt.tracking import kernels
+from hprnet_rt.types import Poses
+
+__all__ = ["Tracker", "TrackerOptions"]
+
+
+@dataclass(frozen=True)
+class TrackerOptions:
+    """How people are followed.
+
+    Attributes:
+        patience_s: a person unseen for longer than this is a new one when coming back.
+        least_similarity: OKS with where a track is expected, below which nobody continues it.
+        joint_threshold: joints that score less are not compared.
+        least_joints: where fewer are shared, boxes are compared instead.
+        max_tracks: people remembered at a time. When there are more, those unseen the longest are forgotten.
+    """
+
+    patience_s: float = 2.0
+    least_similarity: float = 0.2
+    joint_threshold: float = 0.2
+    least_joints: int = 4
+    max_tracks: int = 256
+
+    def __post_init__(self) -> None:
+        for name in ("least_similarity", "joint_threshold"):
+            value = getattr(self, name)
+            if not 0.0 < value <= 1.0:
+                raise UsageError(f"{name} is above 0 and at most 1, got {value}")
+        if not (math.isfinite(self.patience_s) and self.patience_s >= 0.0):
+            raise UsageError(f"patience_s is a number of seconds, 0 or more, got {self.patience_s}")
+        for name in ("least_joints", "max_tracks"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is at least 1, got {getattr(self, name)}")
+
+
+class Tracker:
+    """Gives people ids that they keep from frame to frame. One for each video; not for several threads.
+
+    A person continues the track whose last pose, moved on by a speed that fades, is most like theirs in OKS
+    of the body; the sum over everyone is the best there is, so that two people who cross keep their ids.
+    Everyone gets an id in their first frame, from 0 upwards, and no id is given to a second person. It
+    compiles its kernels when it is made, so that no frame waits for that.
+
+    Times may repeat. When one lies before that of the call before, another sequence has begun: all tracks
+    end, and ids count on. A jump forward is a time in which nobody was seen: it ends the tracks when it is
+    longer than `patience_s`.
+
+    Args:
+        options: how people are followed.
+
+    Source: assigning by similarity to where tracks are expected is Bewley et al., "Simple Online and Realtime
+    Tracking" (2016); OKS as that similarity is Xiao et al., "Simple Baselines for Human Pose Estimation and
+    Tracking" (2018), section 3.2.
+    """
+
+    def __init__(self, options: TrackerOptions | None = None) -> None:
+        self.options = options or TrackerOptions()
+        self._tracks = self._nobody()
+        self._next_id = 0
+        self._last_s = -math.inf
+        self._compile()
+
+    def _nobody(self) -> kernels.Tracks:
+        rows = self.options.max_tracks
+        return kernels.Tracks(
+            np.full(rows, -1, np.int64),
+            np.full((rows, kernels.JOINTS, 2), np.nan, np.float32),
+            np.zeros((rows, 4), np.float32),
+            np.zeros((rows, 2), np.float32),
+            np.zeros(rows),
+            np.zeros(rows, np.int64),
+        )
+
+    def _compile(self) -> None:
+        """Run once on imaginary people, every kernel included."""
+        points = skeleton.NUM_KEYPOINTS
+        xy, score = np.ones((2, points, 2), np.float32), np.ones((2, points), np.float32)
+        self._follow(xy, score, np.ones((2, 4), np.float32), 0.0)
+        self._follow(xy, score, np.ones((2, 4), np.float32), 0.0)
+        self.reset()
+        self._next_id = 0
+
+    def __call__(self, poses: Poses, time_s: float) -> Poses:
+        """The same people in the same order, with their ids.
+
+        Args:
+            poses: everyone in one frame, strongest first.
+            time_s: when, in seconds from any start.
+
+        Raises:
+            UsageError: the time is not a finite number.
+        """
+        if not math.isfinite(time_s):
+            raise UsageError(f"a frame's time is a finite number of seconds, got {time_s}")
+        if time_s < self._last_s:
+            self.reset()
+        self._last_s = time_s
+        return replace(poses, track_id=self._follow(poses.xy, poses.score, poses.box_xyxy, time_s))
+
+    def _follow(
+        self, xy: kernels.FloatArray, score: kernels.FloatArray, box: kernels.FloatArray, now_s: float
+    ) -> kernels.IntArray:
+        options = self.options
+        ids = kernels.follow(
+            self._tracks,
+            xy,
+            score,
+            box,
+            now_s,
+            self._next_id,
+            options.joint_threshold,
+            options.least_joints,
+            options.least_similarity,
+            options.patience_s,
+        )
+        self._next_id = max(self._next_id, int(ids.max(initial=-1)) + 1)
+        return ids
+
+    def reset(self) -> None:
+        """End all tracks, as before another video. Ids count on."""
+        self._tracks.ids[:] = -1
+        self._last_s = -math.inf
