@@ -28,6 +28,7 @@ _COASTS_S = 0.5  # an unseen person's speed falls to 1 / e in this time
 _STEADIES_S = 0.3  # a speed measured this long ago counts 1 / e
 _STRAYS = 0.7  # how fast an unseen person leaves the expected way, in sizes a second
 _BOXES_COUNT = 0.4  # the agreement of boxes where joints disagree
+_MOST_GROWTH = 6.0  # of the area of a box, from one sighting to the next
 _FARTHEST = 1.0  # size; and no farther
 
 
@@ -83,7 +84,8 @@ def similarity(
     longer a track has not been seen, the farther from the expected place its person may be: `away` is added
     to the deviation of each joint, in quadrature. Where fewer than `least_joints` are shared, it is the
     intersection over union of the boxes; of that, 0.4 counts in any case, for a person who comes into the
-    picture so near that the joints differ from frame to frame.
+    picture so near that the joints differ from frame to frame. Boxes whose areas differ by more than 6 times
+    are not the same person's.
 
     Args:
         xy: (N, 17, 2) with NaN where absent or weak; box: (N, 4) xyxy.
@@ -101,7 +103,10 @@ def similarity(
     for t in range(tracks):
         spread = away[t] * away[t]
         for n in range(people):
-            area = math.sqrt(_area(box[n]) * _area(expected_box[t]))
+            mine, other = _area(box[n]), _area(expected_box[t])
+            if max(mine, other) > _MOST_GROWTH * min(mine, other):
+                continue
+            area = math.sqrt(mine * other)
             total, shared = 0.0, 0
             for j in range(JOINTS):
                 dx, dy = xy[n, j, 0] - expected_xy[t, j, 0], xy[n, j, 1] - expected_xy[t, j, 1]

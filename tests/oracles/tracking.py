@@ -17,7 +17,10 @@ def overlap(a, b):
 
 def similarity(xy, box, expected_xy, expected_box, away, least_joints):
     """Of one person (17, 2), (4,) and one track; see the kernel of this name."""
-    scale = math.sqrt(area(box) * area(expected_box))
+    areas = area(box), area(expected_box)
+    if max(areas) > 6 * min(areas):
+        return 0.0
+    scale = math.sqrt(areas[0] * areas[1])
     terms = []
     for sigma, (x, y), (other_x, other_y) in zip(SIGMAS[:17], xy, expected_xy, strict=True):
         if any(map(math.isnan, (x, y, other_x, other_y))):
