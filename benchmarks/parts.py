@@ -4,8 +4,8 @@ python benchmarks/parts.py ANNOTATIONS RESULTS [--score 0.3] [--save NAME]
 
 RESULTS are those that `hprnet-rt eval --annotations ANNOTATIONS --images DIR --out FOLDER` writes. Who was
 found: detections with at least --score, matched one to one by the body's OKS, where it is above 0.1.
-Parts are those of people who were found; a hand or foot that is missing there counts as wrong, a face does not
-count in the NME. "own": lies nearest to the person's own label, among all labels of the image.
+Parts are those of people who were found; a hand or foot that is missing there counts as wrong, a face does
+not count in the NME. "own": lies nearest to the person's own label, among all labels of the image.
 """
 
 import argparse

@@ -35,7 +35,8 @@ HEAT_MAPS = ("hm", "hm_hp")
 _OPSET = 18
 _LARGEST_MULTIPLE = 64
 _EXAMPLE_MULTIPLES = (2, 3)  # unequal sides, so that no exporter takes them for one
-_SMALL = 32  # elements; larger tensors are weights
+_SMALL = 32  # elements of what is computed at once, when it is constant
+_WEIGHTS = "network."
 
 
 def export_onnx(
@@ -88,9 +89,10 @@ def export_onnx(
         quiet.setLevel(level)
         choose_deform_form(network, "grid_sample")
     assert program is not None
+    onnxscript.optimizer.optimize_ir(
+        program.model, input_size_limit=_SMALL, output_size_limit=_SMALL, should_fold=_may_fold
+    )
     model = program.model_proto
-    # Fold only what is tiny: folding a weight would rename it.
-    model = onnxscript.optimizer.optimize(model, input_size_limit=_SMALL, output_size_limit=_SMALL)
     _drop_traces(model)
     if not dense:
         _name_maps(model, network)
@@ -102,9 +104,15 @@ def export_onnx(
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
+def _may_fold(node: onnxscript.ir.Node) -> bool | None:
+    """Not what a weight goes into, whose name would be lost."""
+    weights = [value.name for value in node.inputs if value is not None and value.name]
+    return False if any(name.startswith(_WEIGHTS) for name in weights) else None
+
+
 def _name_maps(model: onnx.ModelProto, network: Network) -> None:
     """Name the tensors between network and decode, where a backend may change precision."""
-    name_of = {id(parameter): f"network.{name}" for name, parameter in network.named_parameters()}
+    name_of = {id(parameter): f"{_WEIGHTS}{name}" for name, parameter in network.named_parameters()}
     maker = {output: node for node in model.graph.node for output in node.output}
     reader = {value: node for node in model.graph.node for value in node.input}
     first = name_of[id(network.head(HEAT_MAPS[0]).first[0].weight)]

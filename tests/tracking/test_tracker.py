@@ -131,3 +131,12 @@ def test_more_people_than_are_remembered_all_get_ids():
     at = [(100 + 2 * SIZE_PX * n, 300) for n in range(3)]
     assert ids(tracker, people(at), 0.0) == [0, 1, 2]
     assert ids(tracker, people(at), 0.04) == [0, 1, 3]
+
+
+def test_a_small_body_in_a_tracks_place_is_someone_else():
+    tracker = Tracker()
+    (first,) = ids(tracker, people([(100, 300)]), 0.0)
+    small = people([(100, 300)], shapes=SHAPE[None] / 4)
+    small.box_xyxy[:] = (100 - 15, 300 - 37, 100 + 15, 300 + 37)
+    (second,) = ids(tracker, small, 1 / FPS)
+    assert second != first
