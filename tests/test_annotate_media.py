@@ -336,7 +336,7 @@ def test_keypoints_have_a_header_and_one_line_a_frame(run, model, tmp_path):
     assert all(frame["people"] == [] for frame in frames)
 
 
-def test_people_have_boxes_and_points_of_the_trained_part_only(run, tmp_path):
+def test_people_have_boxes_and_every_point_that_the_weights_know(run, tmp_path):
     assert run(clips.SAMPLE, "-o", tmp_path / "out", "--limit", "10", "--size", PEOPLE_PX)[0] == 0
     header, frames = clips.read_keypoints(tmp_path / "out" / "sample.jsonl")
     assert (header["width"], header["height"]) == (1280, 720)
@@ -346,18 +346,19 @@ def test_people_have_boxes_and_points_of_the_trained_part_only(run, tmp_path):
         scores = [person["score"] for person in frame["people"]]
         assert scores == sorted(scores, reverse=True)
         for person in frame["people"]:
-            assert set(person) == {"track_id", "score", "box_xyxy", "keypoints"}
+            assert {*person, "face_xyxy"} == {"track_id", "score", "box_xyxy", "face_xyxy", "keypoints"}
             assert person["track_id"] >= 0
             assert 0.3 <= person["score"] <= 1
             x1, y1, x2, y2 = person["box_xyxy"]
             assert x1 < x2
             assert y1 < y2
             assert len(person["keypoints"]) == 133
-            body = [point for point in person["keypoints"][PARTS["body"]] if point is not None]
-            assert body
-            assert all(len(point) == 3 and 0 < point[2] <= 1 for point in body)
-            for part in ("feet", "face", "left_hand", "right_hand"):
-                assert set(person["keypoints"][PARTS[part]]) == {None}
+            for part in ("body", "face"):
+                points = [point for point in person["keypoints"][PARTS[part]] if point is not None]
+                assert points
+                assert all(len(point) == 3 and 0 < point[2] <= 1 for point in points)
+            for small_toe in ("left_small_toe", "right_small_toe"):
+                assert person["keypoints"][KEYPOINT_NAMES.index(small_toe)] is None
 
 
 def test_people_keep_their_ids_unless_told_not_to(run, tmp_path):

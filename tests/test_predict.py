@@ -12,7 +12,7 @@ import pytest
 import hprnet_rt
 from hprnet_rt import cli
 from hprnet_rt.errors import MediaError, UsageError
-from hprnet_rt.evaluation import read_annotations
+from hprnet_rt.evaluation import PART_TYPES, read_annotations
 from hprnet_rt.predict import known_parts, predict
 
 COUNT = 6
@@ -74,14 +74,9 @@ def test_every_image_is_done_once_and_its_people_are_in_its_pixels(model, annota
     results = by_image(tmp_path / "results.json")
     assert (made.images, made.detections, made.resumed, made.cancelled) == (COUNT, len(results), 0, False)
     assert {one["image_id"] for one in results} <= set(annotations.image_ids.tolist())
-    assert set(results[0]) == {
-        "image_id",
-        "category_id",
-        "bbox",
-        "score",
-        "keypoints",
-    }  # bodies are all it knows
-    assert known_parts(model.engine.spec) == ("body",)
+    fields = {field for part in PART_TYPES.values() for field in part.fields}
+    assert {"image_id", "category_id", "bbox", "score", *fields} <= set(results[0])
+    assert known_parts(model.engine.spec) == ("body", "foot", "face", "left_hand", "right_hand")
     assert list(tmp_path.iterdir()) == [tmp_path / "results.json"]
 
 
