@@ -23,6 +23,14 @@ def test_every_configuration_fits_its_network(path):
     assert all(drop < config.epochs for drop in config.drops)
 
 
+def test_the_papers_configurations_have_the_papers_schedule():
+    paper = [path for path in CONFIGURATIONS if not path.stem.startswith("mobile")]
+    assert len(paper) == 4
+    for path in paper:
+        config = read_config(path)
+        assert (config.epochs, config.batch, config.rate_batch, config.drops) == (140, 32, 32, (90, 120))
+
+
 def test_the_shipped_models_trunk_and_body_do_not_learn():
     config = read_config(next(path for path in CONFIGURATIONS if path.stem == "mobile"))
     network = create_model("hprnet-mobile")

@@ -243,14 +243,3 @@ def test_a_wrong_configuration_is_a_sentence(data, tmp_path, capsys, changes, wo
     error = capsys.readouterr().err
     assert words in error
     assert "Traceback" not in error
-
-
-def test_the_papers_configurations_are_readable():
-    from pathlib import Path
-
-    found = sorted((Path(__file__).parents[2] / "engines" / "training").glob("*.toml"))
-    assert len(found) == 4
-    for path in found:
-        config = read_config(path)
-        assert (config.epochs, config.batch, config.drops) == (140, 32, (90, 120))
-        assert config.name == path.stem
