@@ -21,6 +21,7 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 _BESIDE = 1.5  # cells
 _SAME_POINT = 0.05  # of the larger person's longer side
+_FADE = 2.0  # a peak at the edge of reach is worth exp(-2) of its score
 _KEYPOINTS = skeleton.NUM_KEYPOINTS
 _BODY = skeleton.BODY.stop  # the first of them are the body
 
@@ -61,7 +62,7 @@ def _worth(dx: float, dy: float, reach: float, peak_score: float) -> float:
     squared, limit = dx * dx + dy * dy, reach * reach
     if squared > limit:
         return 0.0
-    return float(peak_score * np.exp(-2.0 * squared / limit)) if limit > 0.0 else peak_score
+    return float(peak_score * np.exp(-_FADE * squared / limit)) if limit > 0.0 else peak_score
 
 
 @kernel
@@ -80,8 +81,8 @@ def match_joints(
     """Give each person the best peak of every joint, or the regressed point.
 
     A peak may serve a person when it scores at least `floor`, lies in the box and within `reach` of where
-    it is expected; the best one has the greatest score * exp(-(distance / reach)^2). (The paper takes the
-    nearest one, section 3.1.) A joint is expected where it is regressed, moved by as much as the peak of
+    it is expected; the best one has the greatest score * exp(-2 (distance / reach)^2). (The paper takes
+    the nearest one, section 3.1.) A joint is expected where it is regressed, moved by as much as the peak of
     its anchor lies beside the anchor's regressed point: a foot goes where its ankle goes. A regressed
     point outside the map stays absent.
 

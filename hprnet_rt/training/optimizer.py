@@ -89,6 +89,18 @@ def _rate(name: str, rates: Mapping[str, float]) -> float:
     return rates[max(keys, key=len)] if keys else 1.0
 
 
+def _sizes(named: Mapping[str, nn.Parameter]) -> dict[Tensor, Tensor]:
+    """Of every parameter that learns."""
+    sizes: dict[Tensor, Tensor] = {}
+    for name, parameter in named.items():
+        if parameter.requires_grad:
+            weight = named.get(name.removesuffix("bias") + "weight")
+            sizes[parameter] = (
+                typical_size(parameter) if parameter.ndim > 1 else _typical_bias(parameter, weight)
+            )
+    return sizes
+
+
 def make_optimizer(network: nn.Module, config: TrainConfig, unread: tuple[str, ...]) -> torch.optim.Adam:
     """An optimizer of the weights that learn; all others are set to need no gradient.
 
@@ -106,7 +118,6 @@ def make_optimizer(network: nn.Module, config: TrainConfig, unread: tuple[str, .
         if not any(name == key or name.startswith(f"{key}.") for name in named):
             raise UsageError(f"rates: no weight of {config.model} starts with {key!r}")
     groups: dict[float, list[nn.Parameter]] = {}
-    sizes: dict[Tensor, Tensor] = {}
     for name, parameter in named.items():
         multiple = 0.0 if name.startswith(unread) else _rate(name, config.rates)
         parameter.requires_grad_(multiple > 0)
@@ -114,13 +125,9 @@ def make_optimizer(network: nn.Module, config: TrainConfig, unread: tuple[str, .
             raise ModelError(f"the weights to start from are damaged: {name} is not finite")
         if multiple > 0:
             groups.setdefault(multiple, []).append(parameter)
-            weight = named.get(name.removesuffix("bias") + "weight")
-            sizes[parameter] = (
-                typical_size(parameter) if parameter.ndim > 1 else _typical_bias(parameter, weight)
-            )
     if not groups:
         raise UsageError("rates: nothing is left to learn")
     grouped = [{"params": group, "multiple": multiple} for multiple, group in groups.items()]
     if config.optimizer == "relative":
-        return RelativeAdam(grouped, sizes, config.learning_rate)
+        return RelativeAdam(grouped, _sizes(named), config.learning_rate)
     return torch.optim.Adam(grouped, lr=config.learning_rate)
