@@ -155,7 +155,7 @@ def _over_time(job: Job, options: AnnotateOptions) -> list[OverTime]:
 
 def _header(info: MediaInfo, model: PoseModel, options: AnnotateOptions) -> dict[str, Any]:
     return {
-        "source": str(info.path),
+        "source": info.source,
         "width": info.width,
         "height": info.height,
         "fps": None if info.rate is None else round(float(info.rate), 6),

@@ -62,12 +62,13 @@ class _Reporter:
 
     def started(self, info: MediaInfo, limit: int | None) -> None:
         """Open a bar for a video; all stills share one."""
-        if is_image(info.path) and self._bar is not None:
+        path = Path(info.source)
+        if is_image(path) and self._bar is not None:
             return
-        total = self._stills if is_image(info.path) else info.frames
-        if limit is not None and total is not None and not is_image(info.path):
+        total = self._stills if is_image(path) else info.frames
+        if limit is not None and total is not None and not is_image(path):
             total = min(total, limit)
-        name = "images" if is_image(info.path) else info.path.name
+        name = "images" if is_image(path) else path.name
         self._bar = tqdm(
             total=total,
             desc=name,

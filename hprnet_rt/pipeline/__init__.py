@@ -1,7 +1,17 @@
 """Stages on threads over closable channels, with a profiler."""
 
 from hprnet_rt.pipeline.channel import Channel, ChannelClosed
-from hprnet_rt.pipeline.profiler import Profiler, StageSummary
+from hprnet_rt.pipeline.profiler import Profiler, Recent, Span, StageSummary
 from hprnet_rt.pipeline.runner import Parcel, Pipeline, Stage
 
-__all__ = ["Channel", "ChannelClosed", "Parcel", "Pipeline", "Profiler", "Stage", "StageSummary"]
+__all__ = [
+    "Channel",
+    "ChannelClosed",
+    "Parcel",
+    "Pipeline",
+    "Profiler",
+    "Recent",
+    "Span",
+    "Stage",
+    "StageSummary",
+]

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass
+import time
+from collections import deque
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
-__all__ = ["LatencyHistogram", "Profiler", "StageSummary"]
+from hprnet_rt.errors import UsageError
+
+__all__ = ["LatencyHistogram", "Profiler", "Recent", "Span", "StageSummary"]
 
 _SHORTEST_S: Final = 1e-7
 _LONGEST_S: Final = 1e3
 _STEP: Final = 1.02  # neighbouring bins differ by 2%
+_RECENT: Final = 2048  # frames of a stage that the window can hold
 
 
 class LatencyHistogram:
@@ -51,39 +56,153 @@ class StageSummary:
     service_p99_ms: float | None
     wait_p50_ms: float | None
     wait_p95_ms: float | None
+    wait_p99_ms: float | None
+
+
+@dataclass(frozen=True)
+class Recent:
+    """One stage over the last seconds.
+
+    Attributes:
+        rate_hz: frames a second, falling to 0 when no more come.
+        wait_ms, service_ms: means; 0 without a frame.
+    """
+
+    rate_hz: float
+    wait_ms: float
+    service_ms: float
+
+
+@dataclass(frozen=True)
+class Span:
+    """One frame in one stage; times of `time.perf_counter`.
+
+    Attributes:
+        stage: its name, `Profiler.AGE` for a frame's whole way from the camera to the eye.
+        sequence: of the frame.
+        wait_s: time in the queue before.
+        started_s, ended_s: of the service.
+    """
+
+    stage: str
+    sequence: int
+    wait_s: float
+    started_s: float
+    ended_s: float
+
+
+@dataclass
+class _Record:
+    """What is kept of a stage."""
+
+    waits: LatencyHistogram = field(default_factory=LatencyHistogram)
+    services: LatencyHistogram = field(default_factory=LatencyHistogram)
+    recent: deque[tuple[float, float, float]] = field(default_factory=lambda: deque(maxlen=_RECENT))
+
+    def since(self, start_s: float) -> list[tuple[float, float, float]]:
+        """(ended, wait, service) of frames that ended after this time."""
+        return [item for item in self.recent if item[0] >= start_s]
 
 
 class Profiler:
-    """Collects wait and service times of named stages; any thread may record."""
+    """Collects wait and service times of named stages; any thread may record.
 
-    def __init__(self) -> None:
+    Args:
+        window_s: what `recent` and `rate_hz` look back on.
+        spans: how many of the last `Span` are kept, 0 for none.
+
+    Raises:
+        UsageError: the window is not above 0, or spans is negative.
+    """
+
+    AGE: Final = "age"
+    """The name of the age of shown frames among the stages."""
+
+    def __init__(self, *, window_s: float = 2.0, spans: int = 0) -> None:
+        if window_s <= 0 or spans < 0:
+            raise UsageError(f"a profiler looks back on some time and keeps spans, got {window_s}, {spans}")
+        self._window_s = window_s
         self._lock = threading.Lock()
-        self._stages: dict[str, tuple[LatencyHistogram, LatencyHistogram]] = {}
+        self._stages: dict[str, _Record] = {}
+        self._spans: deque[Span] = deque(maxlen=spans)
 
-    def record(self, stage: str, wait_s: float, service_s: float) -> None:
-        """Count one frame of `stage`: time in the queue before it, and time inside it."""
+    def record(
+        self, stage: str, wait_s: float, service_s: float, sequence: int = -1, ended_s: float | None = None
+    ) -> None:
+        """Count one frame of `stage`: time in the queue before it, and time inside it.
+
+        Args:
+            stage: its name.
+            wait_s, service_s: seconds.
+            sequence: of the frame, for spans.
+            ended_s: `time.perf_counter()` at the end; now when None.
+        """
+        ended_s = time.perf_counter() if ended_s is None else ended_s
         with self._lock:
-            waits, services = self._stages.setdefault(stage, (LatencyHistogram(), LatencyHistogram()))
-            waits.add(wait_s)
-            services.add(service_s)
+            kept = self._stages.setdefault(stage, _Record())
+            kept.waits.add(wait_s)
+            kept.services.add(service_s)
+            kept.recent.append((ended_s, wait_s, service_s))
+            if self._spans.maxlen:
+                self._spans.append(Span(stage, sequence, wait_s, ended_s - service_s, ended_s))
+
+    def shown(self, sequence: int, captured_s: float, now_s: float | None = None) -> float:
+        """Count one frame that has reached the eye, or the file, and return its age in seconds.
+
+        Args:
+            sequence, captured_s: the frame's.
+            now_s: `time.perf_counter()` when it was there; now when None.
+        """
+        now_s = time.perf_counter() if now_s is None else now_s
+        self.record(self.AGE, 0.0, now_s - captured_s, sequence, now_s)
+        return now_s - captured_s
 
     def summary(self) -> list[StageSummary]:
-        """Every stage in the order in which it first recorded."""
+        """Every stage in the order in which it first recorded; the age is not among them."""
         with self._lock:
-            return [_summarise(name, *histograms) for name, histograms in self._stages.items()]
+            return [_summarise(name, kept) for name, kept in self._stages.items() if name != self.AGE]
+
+    def age(self) -> StageSummary | None:
+        """The age of shown frames, as a stage's service time; None when none was shown."""
+        with self._lock:
+            kept = self._stages.get(self.AGE)
+            return None if kept is None else _summarise(self.AGE, kept)
+
+    def recent(self, now_s: float | None = None) -> dict[str, Recent]:
+        """Every stage over the last `window_s`, the age among them."""
+        now_s = time.perf_counter() if now_s is None else now_s
+        start_s = now_s - self._window_s
+        with self._lock:
+            last = {name: kept.since(start_s) for name, kept in self._stages.items()}
+        result = {}
+        for name, items in last.items():
+            count = max(len(items), 1)
+            rate_hz = _rate([ended_s for ended_s, _, _ in items], now_s)
+            wait_s, service_s = (sum(item[field] for item in items) / count for field in (1, 2))
+            result[name] = Recent(rate_hz, 1e3 * wait_s, 1e3 * service_s)
+        return result
+
+    def spans(self) -> list[Span]:
+        """The last spans, in the order in which they ended."""
+        with self._lock:
+            return list(self._spans)
 
 
-def _summarise(name: str, waits: LatencyHistogram, services: LatencyHistogram) -> StageSummary:
+def _rate(ended_s: list[float], now_s: float) -> float:
+    """(n - 1) / (last - first), or n / (now - first) when another one is overdue: it falls on a stall."""
+    if len(ended_s) < 2:
+        return 0.0
+    count, first, last = len(ended_s), ended_s[0], ended_s[-1]
+    usual = (last - first) / (count - 1)
+    if now_s - last > usual:
+        return count / max(now_s - first, 1e-9)
+    return 1.0 / max(usual, 1e-9)
+
+
+def _summarise(name: str, kept: _Record) -> StageSummary:
     def ms(histogram: LatencyHistogram, percent: float) -> float | None:
         seconds = histogram.percentile_s(percent)
         return None if seconds is None else 1e3 * seconds
 
-    return StageSummary(
-        name,
-        services.count,
-        ms(services, 50),
-        ms(services, 95),
-        ms(services, 99),
-        ms(waits, 50),
-        ms(waits, 95),
-    )
+    service, wait = ([ms(each, percent) for percent in (50, 95, 99)] for each in (kept.services, kept.waits))
+    return StageSummary(name, kept.services.count, *service, *wait)

@@ -5,10 +5,15 @@
 The source and every stage have a thread. The end cascades: the source closes its channel, each stage
 closes the next one. A failure is recorded and aborts what comes before it; what has already passed still
 reaches the caller, and then the error rises there, once the threads are gone.
+
+Files lose nothing: a full channel makes its producer wait. Live sources must not lag: the newest frame wins
+before the first stage, and no more than a few frames are on their way behind it, the one that the caller
+works on included.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import threading
@@ -18,7 +23,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from hprnet_rt.errors import PipelineError
+from hprnet_rt.errors import PipelineError, UsageError
 from hprnet_rt.pipeline.channel import Channel, ChannelClosed
 from hprnet_rt.pipeline.profiler import Profiler
 from hprnet_rt.types import Frame
@@ -67,16 +72,24 @@ class Parcel(Generic[T]):
 
 
 class Pipeline(Generic[T]):
-    """Runs a source through stages, every frame, in order.
+    """Runs a source through stages, in order.
 
-    Iterate it once, in a `with` block, to get the parcels that leave the last stage.
+    Iterate it once, in a `with` block, to get the parcels that leave the last stage. A caller with an event
+    loop of its own calls `start`, then `take` when `notify` says so, and `done` after each parcel.
 
     Args:
         source: frames; iterated and closed in its own thread.
-        stages: in order.
+        stages: in order, at least one for a live source.
         profiler: gets a record per stage and frame; the source is "capture".
         capacity: frames waiting before each stage.
+        in_flight: for live sources: the most frames that have left the first channel and that the caller is
+            not yet done with. None lets every frame through.
         cancelled: when set, by a signal handler perhaps, the iteration ends early.
+        notify: called from a stage's thread when there is something to take, and when the end has come.
+        interrupt: called by `stop`, to end the waiting of a source that waits for a camera or a network.
+
+    Raises:
+        UsageError: `in_flight` is less than 1, or there is no stage to limit.
     """
 
     def __init__(
@@ -86,14 +99,30 @@ class Pipeline(Generic[T]):
         *,
         profiler: Profiler | None = None,
         capacity: int = _CAPACITY,
+        in_flight: int | None = None,
         cancelled: threading.Event | None = None,
+        notify: Callable[[], None] | None = None,
+        interrupt: Callable[[], None] | None = None,
     ) -> None:
+        if in_flight is not None and (in_flight < 1 or not stages):
+            raise UsageError(f"in_flight is at least 1, for at least one stage, got {in_flight}")
         self.profiler = profiler or Profiler()
         self._error: BaseException | None = None
         self._error_lock = threading.Lock()
         self._stopping = threading.Event()
         self._started = False
         self._channels: list[Channel[Parcel[Any]]] = [Channel(capacity) for _ in range(len(stages) + 1)]
+        self._permits: Channel[None] | None = None  # one is taken for each frame on its way
+        if in_flight is not None:
+            self._channels[0] = Channel(1, newest_wins=True)
+            self._permits = Channel(in_flight)
+            for _ in range(in_flight):
+                self._permits.put(None)
+        self._going = threading.Event()  # cleared while paused
+        self._going.set()
+        self._holding = False  # the caller has not yet said that it is done
+        self._notify = notify
+        self._interrupt = interrupt
         self._cancelled = cancelled or threading.Event()
         self._threads = [self._thread("capture", 0, lambda: self._capture(source))]
         for position, stage in enumerate(stages):
@@ -119,30 +148,78 @@ class Pipeline(Generic[T]):
             PipelineError: the pipeline was started before.
             Exception: whatever the source or a stage raised first.
         """
+        self.start()
+        try:
+            while not self._cancelled.is_set():
+                try:
+                    parcel = self.take(_POLL_S)
+                except ChannelClosed:
+                    break
+                if parcel is not None and not self._cancelled.is_set():
+                    yield parcel
+        finally:
+            self.close()
+
+    def start(self) -> None:
+        """Start the threads.
+
+        Raises:
+            PipelineError: the pipeline was started before.
+        """
         if self._started:
             raise PipelineError("a pipeline runs once; make another one")
         self._started = True
         for thread in self._threads:
             thread.start()
-        last = self._channels[-1]
+
+    def take(self, timeout_s: float = 0.0) -> Parcel[T] | None:
+        """The next parcel, or None when none came in time; the one before is done with.
+
+        Raises:
+            ChannelClosed: nothing more will come; the threads have ended.
+            Exception: whatever the source or a stage raised first.
+        """
+        self.done()
         try:
-            while not self._cancelled.is_set():
-                try:
-                    parcel = last.get(_POLL_S)
-                except TimeoutError:
-                    continue
-                except ChannelClosed:
-                    break
-                if not self._cancelled.is_set():
-                    yield cast(Parcel[T], parcel)
-        finally:
+            parcel = self._channels[-1].get(timeout_s)
+        except TimeoutError:
+            return None
+        except ChannelClosed:
             self.close()
-        if self._error is not None:
-            raise self._error
+            if self._error is not None:
+                raise self._error from None
+            raise
+        self._holding = True
+        return cast(Parcel[T], parcel)
+
+    def done(self) -> None:
+        """The parcel taken last is shown or written: another frame may enter a live pipeline."""
+        if self._holding:
+            self._holding = False
+            if self._permits is not None:
+                with contextlib.suppress(ChannelClosed):
+                    self._permits.put(None)
+
+    def pause(self, paused: bool) -> None:
+        """Let no frame enter, or let them again; those on their way arrive."""
+        if paused:
+            self._going.clear()
+        else:
+            self._going.set()
+
+    @property
+    def dropped(self) -> int:
+        """Frames of a live source that newer ones replaced before the first stage."""
+        return self._channels[0].dropped
 
     def stop(self) -> None:
         """End early, from any thread: frames on their way are dropped."""
         self._stopping.set()
+        if self._interrupt is not None:
+            self._interrupt()
+        self._going.set()
+        if self._permits is not None:
+            self._permits.abort()
         for channel in self._channels:
             channel.abort()
 
@@ -169,6 +246,8 @@ class Pipeline(Generic[T]):
             for channel in self._channels[:outlet]:
                 channel.abort()
             self._channels[outlet].close()
+            if self._notify is not None:
+                self._notify()
 
     def _capture(self, source: Source) -> None:
         out = self._channels[0]
@@ -180,20 +259,32 @@ class Pipeline(Generic[T]):
                 if frame is None:
                     break
                 ended_s = time.perf_counter()
-                self.profiler.record("capture", 0.0, ended_s - started_s)
+                self.profiler.record("capture", 0.0, ended_s - started_s, frame.sequence, ended_s)
                 out.put(Parcel(frame.sequence, frame, ended_s))
         finally:
             source.close()
 
     def _work(self, stage: Stage, position: int) -> None:
         inbox, out = self._channels[position], self._channels[position + 1]
+        last = out is self._channels[-1]
         while True:
             try:
+                if position == 0:
+                    self._admit()
                 parcel = inbox.get()
             except ChannelClosed:
                 return
             started_s = time.perf_counter()
             payload = stage.run(parcel.payload)
             ended_s = time.perf_counter()
-            self.profiler.record(stage.name, started_s - parcel.sent_s, ended_s - started_s)
+            wait_s, service_s = started_s - parcel.sent_s, ended_s - started_s
+            self.profiler.record(stage.name, wait_s, service_s, parcel.sequence, ended_s)
             out.put(replace(parcel, payload=payload, sent_s=ended_s))
+            if last and self._notify is not None:
+                self._notify()
+
+    def _admit(self) -> None:
+        """Wait until another frame may enter. The frame itself is chosen after that: the newest one."""
+        if self._permits is not None:
+            self._permits.get()
+        self._going.wait()

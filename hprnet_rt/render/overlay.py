@@ -33,12 +33,16 @@ class OverlayStyle:
         line_of_size: width of a body line in units of the person's longer side.
         max_line_px: widest body line.
         ids: people who have an id get it written above the upper left corner of their box.
+        body, face, hands: whether these are drawn; feet belong to the body.
     """
 
     point_threshold: float = 0.2
     line_of_size: float = 1 / 160
     max_line_px: int = 8
     ids: bool = True
+    body: bool = True
+    face: bool = True
+    hands: bool = True
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class Overlay:
     """Draws people onto images. Made once, then called for every frame.
 
     Args:
-        style: how skeletons look.
+        style: how skeletons look; may be replaced between frames, from any thread.
     """
 
     def __init__(self, style: OverlayStyle | None = None) -> None:
@@ -89,11 +93,19 @@ class Overlay:
 
     def draw(self, image: npt.NDArray[np.uint8], poses: Poses) -> None:
         """Draw everyone onto `image` (H, W, 3) uint8 BGR, in place; the strongest person comes out on top."""
+        style = self.style
         for index in range(len(poses) - 1, -1, -1):
-            self._draw_person(image, poses[index])
+            self._draw_person(image, poses[index], style)
 
-    def _draw_person(self, image: npt.NDArray[np.uint8], person: Person) -> None:
-        shown = person.score >= self.style.point_threshold
+    def _draw_person(self, image: npt.NDArray[np.uint8], person: Person, style: OverlayStyle) -> None:
+        shown = person.score >= style.point_threshold
+        for parts, wanted in (
+            (("body", "feet"), style.body),
+            (("face",), style.face),
+            (("left_hand", "right_hand"), style.hands),
+        ):
+            for part in parts:
+                shown[skeleton.PARTS[part]] &= wanted
         xy = np.nan_to_num(person.xy, nan=2 * _FAR)
         shown &= (np.abs(xy) < _FAR).all(axis=1)
         if not shown.any():
@@ -102,7 +114,7 @@ class Overlay:
         fixed = np.round((np.clip(xy, -_FAR, _FAR) - 0.5) * (1 << _SHIFT)).astype(np.int32)
         x1, y1, x2, y2 = person.box_xyxy
         size = float(max(x2 - x1, y2 - y1))
-        body_line = min(self.style.max_line_px, max(1.0, size * self.style.line_of_size))
+        body_line = min(style.max_line_px, max(1.0, size * style.line_of_size))
         for stroke in self._strokes:
             line = max(1, round(body_line * stroke.relative_width))
             limbs = stroke.limbs[shown[stroke.limbs].all(axis=1)]
@@ -114,7 +126,7 @@ class Overlay:
             if len(points):  # a line without length is a dot
                 ends = np.repeat(fixed[points][:, None], 2, axis=1)
                 cv2.polylines(image, list(ends), False, stroke.color_bgr, dot, cv2.LINE_AA, _SHIFT)
-        if self.style.ids and person.track_id is not None:
+        if style.ids and person.track_id is not None:
             _write_id(image, person.track_id, (float(x1), float(y1)), size)
 
 

@@ -55,7 +55,7 @@ class ImageSource:
         except OSError as error:
             raise MediaError(f"cannot read {path}: {reason(error)}") from error
         self._image = decode_image(data, str(path), "convert it to PNG")
-        self.info = MediaInfo(path, width=self._image.shape[1], height=self._image.shape[0], frames=1)
+        self.info = MediaInfo(str(path), width=self._image.shape[1], height=self._image.shape[0], frames=1)
 
     def __iter__(self) -> Iterator[Frame]:
         yield Frame(0, self._image, time.perf_counter())

@@ -29,7 +29,7 @@ class MediaInfo:
     """An opened source.
 
     Attributes:
-        path: the file.
+        source: the file, or the live source as the user named it.
         width, height: of the upright frames, in pixels.
         rate: average frames a second, None for stills and unknown.
         time_base: seconds per timestamp unit.
@@ -38,7 +38,7 @@ class MediaInfo:
         color: (range, matrix, primaries, transfer) as FFmpeg's numbers, to label an output alike.
     """
 
-    path: Path
+    source: str
     width: int
     height: int
     rate: Fraction | None = None

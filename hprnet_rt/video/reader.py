@@ -101,7 +101,7 @@ class VideoSource:
         first, stream = self._first, self._stream
         swaps = _orientation(first)[0]
         self.info = MediaInfo(
-            path,
+            str(path),
             width=first.height if swaps else first.width,
             height=first.width if swaps else first.height,
             rate=stream.average_rate or stream.guessed_rate or None,
