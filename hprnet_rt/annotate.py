@@ -7,22 +7,19 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from hprnet_rt.errors import HprnetError, OutputError
 from hprnet_rt.estimator import PoseModel
 from hprnet_rt.jobs import AnnotateOptions, Job
+from hprnet_rt.outputs import Outputs, header
 from hprnet_rt.pipeline import Pipeline, Profiler
 from hprnet_rt.render import Overlay
 from hprnet_rt.stages import OverTime, open_source, pose_stages
 from hprnet_rt.tracking import OneEuro, Tracker
 from hprnet_rt.types import Estimated, Frame
-from hprnet_rt.version import __version__
 from hprnet_rt.video import (
     ImageSink,
     ImageSource,
@@ -37,8 +34,6 @@ from hprnet_rt.video.output import reason
 __all__ = ["Report", "annotate", "shared_threads"]
 
 _log = logging.getLogger(__name__)
-
-Sink = VideoSink | ImageSink | KeypointsSink
 
 
 @dataclass(frozen=True)
@@ -84,52 +79,8 @@ class _Limited:
         self.source.close()
 
 
-@dataclass
-class _Outputs:
-    """The open sinks of a job, finished or abandoned together."""
-
-    sinks: list[Sink] = field(default_factory=list)
-    frames: int = 0
-    whole: bool = True  # no sink has failed
-
-    def write(self, item: Estimated) -> None:
-        self.whole = False
-        for sink in self.sinks:
-            sink.write(item)
-        self.whole = True
-        self.frames += 1
-
-    def finish(self, *, all_audio: bool) -> tuple[Path, ...]:
-        """Complete every file and give it its name."""
-        self.whole = False
-        for sink in self.sinks:
-            if isinstance(sink, VideoSink):
-                sink.close(all_audio=all_audio)
-            else:
-                sink.close()
-        for sink in self.sinks:
-            sink.commit()
-        return tuple(sink.path for sink in self.sinks)
-
-    def abandon(self) -> tuple[Path, ...]:
-        """Close what was done under its partial name; without a frame, leave nothing."""
-        kept = []
-        for sink in self.sinks:
-            try:
-                sink.close()
-            except OutputError:  # the first error is the one to report
-                self.whole = False
-            frames = self.frames if self.whole else min(self.frames, sink.frames_kept())
-            if frames:
-                kept.append((frames, sink.partial_path))
-            else:
-                sink.partial_path.unlink(missing_ok=True)
-        self.frames = min((frames for frames, _ in kept), default=0)
-        return tuple(path for _, path in kept)
-
-
 def _open_sinks(
-    outputs: _Outputs, job: Job, info: MediaInfo, model: PoseModel, options: AnnotateOptions
+    outputs: Outputs, job: Job, info: MediaInfo, model: PoseModel, options: AnnotateOptions
 ) -> None:
     try:
         for path in job.outputs:
@@ -138,7 +89,8 @@ def _open_sinks(
         folder = job.outputs[0].parent
         raise OutputError(f"cannot create the output folder {folder}: {reason(error)}") from error
     if job.keypoints is not None:
-        outputs.sinks.append(KeypointsSink(job.keypoints, _header(info, model, options)))
+        said = header(info, model, limit=options.limit, track=options.track, smooth=options.smooth)
+        outputs.sinks.append(KeypointsSink(job.keypoints, said))
     if job.picture is not None:
         if is_image(job.source):
             outputs.sinks.append(ImageSink(job.picture))
@@ -151,27 +103,6 @@ def _over_time(job: Job, options: AnnotateOptions) -> list[OverTime]:
     if is_image(job.source) or not options.track:
         return []
     return [Tracker(), OneEuro()] if options.smooth == "one-euro" else [Tracker()]
-
-
-def _header(info: MediaInfo, model: PoseModel, options: AnnotateOptions) -> dict[str, Any]:
-    return {
-        "source": info.source,
-        "width": info.width,
-        "height": info.height,
-        "fps": None if info.rate is None else round(float(info.rate), 6),
-        "model": model.name,
-        "model_sha256": model.engine.sha256,
-        "options": {
-            "input_px": model.input_px,
-            "threshold": model.group.options.person_threshold,
-            "peak_threshold": model.group.options.peak_threshold,
-            "engine": model.description,
-            "limit": options.limit,
-            "track": options.track,
-            "smooth": options.smooth,
-        },
-        "versions": {"hprnet_rt": __version__, "numpy": np.__version__},
-    }
 
 
 def annotate(
@@ -208,7 +139,7 @@ def annotate(
     begin_s = time.perf_counter()
     people = most = 0
     source = open_source(job.source)
-    outputs = _Outputs()
+    outputs = Outputs()
     try:
         _open_sinks(outputs, job, source.info, model, options)
         if started is not None:

@@ -1,7 +1,7 @@
 """Sources of frames and sinks for results."""
 
 from hprnet_rt.video.image import ImageSink, ImageSource
-from hprnet_rt.video.keypoints import KeypointsSink
+from hprnet_rt.video.keypoints import KeypointsSink, KeypointsStream
 from hprnet_rt.video.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, MediaInfo, is_image
 from hprnet_rt.video.output import PartialFile
 from hprnet_rt.video.reader import VideoSource
@@ -13,6 +13,7 @@ __all__ = [
     "ImageSink",
     "ImageSource",
     "KeypointsSink",
+    "KeypointsStream",
     "MediaInfo",
     "PartialFile",
     "VideoSink",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from hprnet_rt.errors import OutputError
 from hprnet_rt.types import Estimated, Poses
 from hprnet_rt.video.output import PartialFile, reason
 
-__all__ = ["KEYPOINTS_FORMAT", "KeypointsSink"]
+__all__ = ["KEYPOINTS_FORMAT", "KeypointsSink", "KeypointsStream"]
 
 KEYPOINTS_FORMAT: Final = "hprnet-rt-keypoints/1"
 _FLUSH_FRAMES = 30
@@ -43,6 +43,60 @@ def _people(poses: Poses) -> list[dict[str, Any]]:
     return people
 
 
+def _header_line(header: dict[str, Any]) -> str:
+    first = {"format": KEYPOINTS_FORMAT, "keypoint_names": list(skeleton.KEYPOINT_NAMES), **header}
+    return _line(first)
+
+
+def _frame_line(item: Estimated) -> str:
+    pts_s = item.frame.pts_s
+    data = {
+        "frame": item.frame.sequence,
+        "pts_s": None if pts_s is None else round(pts_s, 6),
+        "people": _people(item.poses),
+    }
+    return _line(data)
+
+
+def _line(data: dict[str, Any]) -> str:
+    return json.dumps(data, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+class KeypointsStream:
+    """Writes the same lines to an open stream, standard output perhaps; each is flushed at once.
+
+    Args:
+        stream: stays open.
+        header: as `KeypointsSink` takes it.
+
+    Raises:
+        OutputError: the stream takes no more.
+        BrokenPipeError: its reader has gone.
+    """
+
+    def __init__(self, stream: TextIO, header: dict[str, Any]) -> None:
+        self._stream = stream
+        self._put(_header_line(header))
+
+    def write(self, item: Estimated) -> None:
+        """Write one frame.
+
+        Raises:
+            OutputError: the stream takes no more.
+            BrokenPipeError: its reader has gone.
+        """
+        self._put(_frame_line(item))
+
+    def _put(self, line: str) -> None:
+        try:
+            self._stream.write(line)
+            self._stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(f"cannot write keypoints to standard output: {reason(error)}") from error
+
+
 class KeypointsSink:
     """Writes `PATH` as JSON lines.
 
@@ -59,16 +113,12 @@ class KeypointsSink:
         self.path = path
         self.partial_path = self._target.partial
         self._unflushed = 0
-        first = {"format": KEYPOINTS_FORMAT, "keypoint_names": list(skeleton.KEYPOINT_NAMES), **header}
         self._target.create()
         try:
             self._file = self._target.partial.open("w", encoding="utf-8", newline="\n")
-            self._line(first)
+            self._file.write(_header_line(header))
         except OSError as error:
             raise OutputError(f"cannot write {path}: {reason(error)}") from error
-
-    def _line(self, data: dict[str, Any]) -> None:
-        self._file.write(json.dumps(data, separators=(",", ":"), allow_nan=False) + "\n")
 
     def write(self, item: Estimated) -> None:
         """Write one frame.
@@ -76,14 +126,8 @@ class KeypointsSink:
         Raises:
             OutputError: the file cannot be written.
         """
-        pts_s = item.frame.pts_s
-        data = {
-            "frame": item.frame.sequence,
-            "pts_s": None if pts_s is None else round(pts_s, 6),
-            "people": _people(item.poses),
-        }
         try:
-            self._line(data)
+            self._file.write(_frame_line(item))
             self._unflushed += 1
             if self._unflushed >= _FLUSH_FRAMES:
                 self._unflushed = 0

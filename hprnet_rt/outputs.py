@@ -1,0 +1,100 @@
+"""The files of a run, which are complete together or kept under partial names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hprnet_rt.errors import OutputError
+from hprnet_rt.estimator import PoseModel
+from hprnet_rt.types import Estimated
+from hprnet_rt.version import __version__
+from hprnet_rt.video import ImageSink, KeypointsSink, MediaInfo, VideoSink
+
+__all__ = ["Outputs", "header"]
+
+Sink = VideoSink | ImageSink | KeypointsSink
+
+
+@dataclass
+class Outputs:
+    """Open sinks that are finished or abandoned together.
+
+    Attributes:
+        sinks: get every frame, in this order.
+        frames: written to all of them.
+        whole: no sink has failed.
+    """
+
+    sinks: list[Sink] = field(default_factory=list)
+    frames: int = 0
+    whole: bool = True
+
+    def write(self, item: Estimated) -> None:
+        """Write one frame to every sink.
+
+        Raises:
+            OutputError: one cannot be written.
+        """
+        self.whole = False
+        for sink in self.sinks:
+            sink.write(item)
+        self.whole = True
+        self.frames += 1
+
+    def finish(self, *, all_audio: bool = True) -> tuple[Path, ...]:
+        """Complete every file and give it its name."""
+        self.whole = False
+        for sink in self.sinks:
+            if isinstance(sink, VideoSink):
+                sink.close(all_audio=all_audio)
+            else:
+                sink.close()
+        for sink in self.sinks:
+            sink.commit()
+        return tuple(sink.path for sink in self.sinks)
+
+    def abandon(self) -> tuple[Path, ...]:
+        """Close what was done under its partial name; without a frame, leave nothing."""
+        kept = []
+        for sink in self.sinks:
+            try:
+                sink.close()
+            except OutputError:  # the first error is the one to report
+                self.whole = False
+            frames = self.frames if self.whole else min(self.frames, sink.frames_kept())
+            if frames:
+                kept.append((frames, sink.partial_path))
+            else:
+                sink.partial_path.unlink(missing_ok=True)
+        self.frames = min((frames for frames, _ in kept), default=0)
+        return tuple(path for _, path in kept)
+
+
+def header(info: MediaInfo, model: PoseModel, **options: Any) -> dict[str, Any]:
+    """What a file of keypoints says first: where they come from, and how they were made.
+
+    Args:
+        info: the source.
+        model: the network.
+        options: of the run, beside those of the model.
+    """
+    return {
+        "source": info.source,
+        "width": info.width,
+        "height": info.height,
+        "fps": None if info.rate is None else round(float(info.rate), 6),
+        "model": model.name,
+        "model_sha256": model.engine.sha256,
+        "options": {
+            "input_px": model.input_px,
+            "threshold": model.group.options.person_threshold,
+            "peak_threshold": model.group.options.peak_threshold,
+            "engine": model.description,
+            **options,
+        },
+        "versions": {"hprnet_rt": __version__, "numpy": np.__version__},
+    }
