@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,9 +18,9 @@ from hprnet_rt.jobs import AnnotateOptions, Job
 from hprnet_rt.outputs import Outputs, header
 from hprnet_rt.pipeline import Pipeline, Profiler
 from hprnet_rt.render import Overlay
-from hprnet_rt.stages import OverTime, open_source, pose_stages
-from hprnet_rt.tracking import OneEuro, Tracker
-from hprnet_rt.types import Estimated, Frame
+from hprnet_rt.stages import OverTime, known_stages, open_source, pose_stages
+from hprnet_rt.tracking import OneEuro, PoseSpool, Tracker, both_ways
+from hprnet_rt.types import Estimated, Frame, Poses
 from hprnet_rt.video import (
     ImageSink,
     ImageSource,
@@ -105,6 +106,28 @@ def _over_time(job: Job, options: AnnotateOptions) -> list[OverTime]:
     return [Tracker(), OneEuro()] if options.smooth == "one-euro" else [Tracker()]
 
 
+@contextmanager
+def _smoothed(
+    job: Job,
+    model: PoseModel,
+    options: AnnotateOptions,
+    profiler: Profiler,
+    progress: Callable[[Estimated], None] | None,
+    cancelled: threading.Event,
+) -> Iterator[Iterator[tuple[float, Poses]]]:
+    """Read a video once; gives every frame's poses, smoothed without lag."""
+    with PoseSpool() as found, PoseSpool() as behind:
+        source = _Limited(open_source(job.source), options.limit)
+        stages = pose_stages(model, over_time=[Tracker()])
+        with Pipeline[Estimated](source, stages, profiler=profiler, cancelled=cancelled) as pipeline:
+            for parcel in pipeline:
+                item = parcel.payload
+                found.append((item.frame.pts_s or 0.0, item.poses))
+                if progress is not None:
+                    progress(item)
+        yield both_ways(found, behind)
+
+
 def annotate(
     job: Job,
     model: PoseModel,
@@ -125,7 +148,7 @@ def annotate(
         overlay: how to draw; the default one when None.
         profiler: gets the stages' times.
         started: called once with what is known of the source.
-        progress: called after each written frame.
+        progress: called after each written frame; with "zero-lag" also after each that was looked at.
         cancelled: when set, what is done is finished under its partial name.
 
     Raises:
@@ -140,14 +163,20 @@ def annotate(
     people = most = 0
     source = open_source(job.source)
     outputs = Outputs()
+    stack = ExitStack()
     try:
         _open_sinks(outputs, job, source.info, model, options)
         if started is not None:
             started(source.info)
         drawn = (overlay or Overlay()) if job.picture is not None else None
+        if options.smooth == "zero-lag" and not is_image(job.source):
+            known = _smoothed(job, model, options, profiler, progress, cancelled)
+            stages = known_stages(stack.enter_context(known), drawn)
+        else:
+            stages = pose_stages(model, drawn, _over_time(job, options))
         with Pipeline[Estimated](
             _Limited(source, options.limit),
-            pose_stages(model, drawn, _over_time(job, options)),
+            stages,
             profiler=profiler,
             cancelled=cancelled,
         ) as pipeline:
@@ -172,5 +201,6 @@ def annotate(
         raise
     finally:
         source.close()
+        stack.close()
     seconds = time.perf_counter() - begin_s
     return Report(job, outputs.frames, people, most, seconds, written, source.damage, stopped)

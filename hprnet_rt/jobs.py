@@ -15,12 +15,15 @@ from hprnet_rt.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, PartialFile, is_imag
 from hprnet_rt.video.output import reason
 from hprnet_rt.video.writer import audio_fits
 
-__all__ = ["SMOOTHINGS", "AnnotateOptions", "Job", "plan"]
+__all__ = ["LIVE_SMOOTHINGS", "SMOOTHINGS", "AnnotateOptions", "Job", "plan"]
 
 _log = logging.getLogger(__name__)
 
-SMOOTHINGS: Final = ("off", "one-euro")
-"""Ways to smooth points over time."""
+LIVE_SMOOTHINGS: Final = ("off", "one-euro")
+"""Ways to smooth points over time, knowing the past."""
+
+SMOOTHINGS: Final = (*LIVE_SMOOTHINGS, "zero-lag")
+"""Ways to smooth the points of a file, which also has a future."""
 
 _KEYPOINTS_SUFFIX: Final = ".jsonl"
 _OUTPUT_VIDEO_SUFFIXES: Final = frozenset({".m4v", ".mkv", ".mov", ".mp4"})
@@ -37,7 +40,9 @@ class AnnotateOptions:
         overwrite: replace outputs that exist.
         limit: frames per file, all when None.
         track: people keep an id from frame to frame.
-        smooth: "off", or "one-euro" against trembling points; it needs the ids.
+        smooth: against trembling points: "off"; "one-euro", which lags a little behind fast ones; or
+            "zero-lag", which does not, reads the file twice and writes after the first time. The last two
+            need the ids.
     """
 
     video: bool = True

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Final
 
-from hprnet_rt.errors import UsageError
+from hprnet_rt.errors import MediaError, UsageError
 from hprnet_rt.estimator import PoseModel, load
 from hprnet_rt.pipeline import Pipeline, Stage
 from hprnet_rt.pipeline.runner import Source
 from hprnet_rt.render import Overlay
 from hprnet_rt.tracking import Tracker
 from hprnet_rt.types import Estimated, Frame, Inferred, Poses, Prepared
-from hprnet_rt.video import ImageSource, VideoSource, is_image
+from hprnet_rt.video import ImageSource, LiveOptions, VideoSource, is_image, open_live
 
-__all__ = ["OverTime", "open_source", "pose_stages", "stream"]
+__all__ = ["OverTime", "known_stages", "open_source", "pose_stages", "stream"]
 
 OverTime = Callable[[Poses, float], Poses]
 """What looks at one frame after the other, at their times in seconds: a `Tracker`, a `OneEuro`."""
+
+
+_IN_FLIGHT: Final = 2
 
 
 def open_source(path: Path) -> ImageSource | VideoSource:
@@ -60,7 +64,26 @@ def pose_stages(
     if over_time:
         stages.append(Stage("tracking", lambda item: _follow(over_time, item)))
     if overlay is not None:
-        stages.append(Stage("render", lambda item: _render(overlay, item)))
+        stages.append(_render_stage(overlay))
+    return stages
+
+
+def known_stages(poses: Iterator[tuple[float, Poses]], overlay: Overlay | None = None) -> list[Stage]:
+    """Frame -> Estimated for a source whose poses are known, frame by frame, in its order.
+
+    Raises in its stage, as a stage does:
+        MediaError: there are more frames than poses: the file has changed.
+    """
+
+    def look_up(frame: Frame) -> Estimated:
+        found = next(poses, None)
+        if found is None:
+            raise MediaError("the file changed while it was read")
+        return Estimated(frame, found[1])
+
+    stages = [Stage("smoothing", look_up)]
+    if overlay is not None:
+        stages.append(_render_stage(overlay))
     return stages
 
 
@@ -72,29 +95,41 @@ def _follow(over_time: Sequence[OverTime], item: Estimated) -> Estimated:
     return replace(item, poses=poses)
 
 
-def _render(overlay: Overlay, item: Estimated) -> Estimated:
-    overlay.draw(item.frame.image, item.poses)
-    return item
+def _render_stage(overlay: Overlay) -> Stage:
+    def render(item: Estimated) -> Estimated:
+        overlay.draw(item.frame.image, item.poses)
+        return item
+
+    return Stage("render", render)
 
 
-def stream(source: str | Path | Source, model: PoseModel | None = None) -> Iterator[tuple[Frame, Poses]]:
-    """Yield every frame of a video with everyone in it, in order; decoding runs ahead on threads.
+def stream(
+    source: str | Path | Source, model: PoseModel | None = None, *, live: bool = False
+) -> Iterator[tuple[Frame, Poses]]:
+    """Yield the frames of a video with everyone in them, in order; decoding runs ahead on threads.
 
     People keep their `track_id` from frame to frame, see `Tracker`; in an image file they have none.
 
     Args:
         source: a video or image file, or any iterable of `Frame` with a `close` method.
         model: from `load`; the default model, closed at the end, when None.
+        live: the source is a camera ("0"), an address or a file played by its own clock, as `open_live`
+            takes it, or a `LiveSource`. Frames for which there is no time are passed over; otherwise none is.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: there is no such file or camera.
         MediaError: it cannot be read.
     """
-    opened = open_source(Path(source)) if isinstance(source, str | Path) else source
+    if isinstance(source, str | Path):
+        opened: Source = open_live(str(source), LiveOptions()) if live else open_source(Path(source))
+    else:
+        opened = source
     own = model or load()
     over_time = () if isinstance(opened, ImageSource) else (Tracker(),)
+    limits: dict[str, Any] = {"in_flight": _IN_FLIGHT, "interrupt": opened.interrupt} if live else {}
     try:
-        with Pipeline[Estimated](opened, pose_stages(own, over_time=over_time)) as pipeline:
+        stages = pose_stages(own, over_time=over_time)
+        with Pipeline[Estimated](opened, stages, **limits) as pipeline:
             for parcel in pipeline:
                 yield parcel.payload.frame, parcel.payload.poses
     finally:

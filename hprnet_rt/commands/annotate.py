@@ -12,11 +12,19 @@ from tqdm import tqdm
 
 from hprnet_rt.annotate import Report, annotate, shared_threads
 from hprnet_rt.commands.choice import add_model_options, load_model
-from hprnet_rt.commands.console import DONE, FAILED, INTERRUPTED, Commands, cancelled_by_signals, complain
+from hprnet_rt.commands.console import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    Commands,
+    cancelled_by_signals,
+    complain,
+    stage_table,
+)
 from hprnet_rt.errors import HprnetError, OutputError
 from hprnet_rt.estimator import PoseModel
 from hprnet_rt.jobs import SMOOTHINGS, AnnotateOptions, Job, plan
-from hprnet_rt.pipeline import Profiler, StageSummary
+from hprnet_rt.pipeline import Profiler
 from hprnet_rt.types import Estimated
 from hprnet_rt.video import MediaInfo, is_image
 
@@ -41,7 +49,8 @@ def add_parser(commands: Commands) -> None:
         "--smooth",
         choices=SMOOTHINGS,
         default=SMOOTHINGS[0],
-        help="against trembling points in videos; fast ones lag a little (default %(default)s)",
+        help="against trembling points in videos: one-euro lags a little behind fast ones, zero-lag does not "
+        "but reads a video twice (default %(default)s)",
     )
     add_model_options(job)
     job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
@@ -60,14 +69,15 @@ class _Reporter:
         if not self._quiet:
             print(text, flush=True)
 
-    def started(self, info: MediaInfo, limit: int | None) -> None:
+    def started(self, info: MediaInfo, wanted: AnnotateOptions) -> None:
         """Open a bar for a video; all stills share one."""
         path = Path(info.source)
         if is_image(path) and self._bar is not None:
             return
         total = self._stills if is_image(path) else info.frames
-        if limit is not None and total is not None and not is_image(path):
-            total = min(total, limit)
+        if total is not None and not is_image(path):
+            total = total if wanted.limit is None else min(total, wanted.limit)
+            total *= 2 if wanted.smooth == "zero-lag" else 1  # looked at, then written
         name = "images" if is_image(path) else path.name
         self._bar = tqdm(
             total=total,
@@ -101,11 +111,6 @@ class _Reporter:
         )
         for path in report.written:
             self.say(f"  {'kept' if report.cancelled else 'wrote'} {path}")
-
-    def stages(self, summary: Sequence[StageSummary]) -> None:
-        self.say("stage        p50 ms  p95 ms")
-        for stage in summary:
-            self.say(f"{stage.name:<12} {stage.service_p50_ms:6.2f}  {stage.service_p95_ms:6.2f}")
 
 
 def _annotate(options: argparse.Namespace) -> int:
@@ -144,7 +149,7 @@ def _run_jobs(
                 model,
                 wanted,
                 profiler=profiler,
-                started=lambda info: reporter.started(info, wanted.limit),
+                started=lambda info: reporter.started(info, wanted),
                 progress=reporter.progress,
                 cancelled=cancelled,
             )
@@ -165,7 +170,7 @@ def _run_jobs(
     reporter.close()
     summary = profiler.summary()
     if summary:
-        reporter.stages(summary)
+        reporter.say(stage_table(summary))
     if cancelled.is_set():
         complain("stopped before the end")
         return INTERRUPTED

@@ -7,10 +7,12 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Final
+
+from hprnet_rt.pipeline import StageSummary
 
 __all__ = [
     "DONE",
@@ -20,6 +22,7 @@ __all__ = [
     "Commands",
     "cancelled_by_signals",
     "complain",
+    "stage_table",
     "tell",
 ]
 
@@ -43,6 +46,13 @@ def tell(*loggers: str) -> None:
     """Let a user see what these modules report of their progress, not only their warnings."""
     for name in loggers:
         logging.getLogger(name).setLevel(logging.INFO)
+
+
+def stage_table(summary: Sequence[StageSummary]) -> str:
+    """Each stage's service times, a line a stage."""
+    lines = ["stage        p50 ms  p95 ms"]
+    lines += [f"{each.name:<12} {each.service_p50_ms:6.2f}  {each.service_p95_ms:6.2f}" for each in summary]
+    return "\n".join(lines)
 
 
 @contextmanager

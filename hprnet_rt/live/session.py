@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from hprnet_rt.errors import OutputError, UsageError
 from hprnet_rt.estimator import PoseModel
-from hprnet_rt.jobs import SMOOTHINGS
+from hprnet_rt.jobs import LIVE_SMOOTHINGS
 from hprnet_rt.outputs import Outputs
 from hprnet_rt.pipeline import ChannelClosed, Pipeline, Profiler, Recent, Stage
 from hprnet_rt.render import Overlay
@@ -44,22 +44,22 @@ class SessionOptions:
         in_flight: frames on their way at a time, the one being shown included. 1 is the least lag, 2 keeps
             the engine busy while a frame is shown.
         track: people keep an id from frame to frame.
-        smooth: one of `jobs.SMOOTHINGS`; it needs the ids.
+        smooth: one of `jobs.LIVE_SMOOTHINGS`; it needs the ids.
         limit: frames after which the run ends.
         duration_s: time after which it ends.
     """
 
     in_flight: int = 2
     track: bool = True
-    smooth: str = SMOOTHINGS[1]
+    smooth: str = LIVE_SMOOTHINGS[1]
     limit: int | None = None
     duration_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.in_flight < 1:
             raise UsageError(f"in_flight is at least 1, got {self.in_flight}")
-        if self.smooth not in SMOOTHINGS:
-            raise UsageError(f"smooth is {' or '.join(map(repr, SMOOTHINGS))}, got {self.smooth!r}")
+        if self.smooth not in LIVE_SMOOTHINGS:
+            raise UsageError(f"smooth is {' or '.join(map(repr, LIVE_SMOOTHINGS))}, got {self.smooth!r}")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"the limit is at least 1 frame, got {self.limit}")
         if self.duration_s is not None and not self.duration_s > 0:

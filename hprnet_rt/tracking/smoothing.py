@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,9 +12,10 @@ import numpy.typing as npt
 from hprnet_rt import skeleton
 from hprnet_rt.errors import UsageError
 from hprnet_rt.grouping.compiled import kernel
+from hprnet_rt.tracking.spool import PoseSpool
 from hprnet_rt.types import Poses
 
-__all__ = ["OneEuro", "OneEuroOptions", "smooth_both_ways"]
+__all__ = ["OneEuro", "OneEuroOptions", "both_ways", "smooth_both_ways"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -189,10 +190,24 @@ def smooth_both_ways(
     Raises:
         UsageError: a time is not a finite number.
     """
+    return list(both_ways(sequence, [], options))
+
+
+def both_ways(
+    sequence: Sequence[tuple[float, Poses]],
+    behind: list[tuple[float, Poses]] | PoseSpool,
+    options: OneEuroOptions | None = None,
+) -> Iterator[tuple[float, Poses]]:
+    """`smooth_both_ways`, one frame after the other.
+
+    Args:
+        sequence: (seconds, everyone) of each frame in order, with ids.
+        behind: empty; gets what the way back gives.
+        options: how much is smoothed.
+    """
     forwards, backwards = OneEuro(options), OneEuro(options)
-    ahead = [forwards(poses, time_s).xy for time_s, poses in sequence]
-    behind = [backwards(poses, -time_s).xy for time_s, poses in reversed(sequence)]
-    return [
-        (time_s, replace(poses, xy=(a + b) * np.float32(0.5)))
-        for (time_s, poses), a, b in zip(sequence, ahead, reversed(behind), strict=True)
-    ]
+    for time_s, poses in reversed(sequence):
+        behind.append((time_s, backwards(poses, -time_s)))
+    for n, (time_s, poses) in enumerate(sequence, start=1):
+        _, other = behind[len(sequence) - n]
+        yield time_s, replace(poses, xy=(forwards(poses, time_s).xy + other.xy) * np.float32(0.5))

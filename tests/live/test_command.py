@@ -1,0 +1,172 @@
+"""`hprnet-rt live` without a window: sinks, ends, and what it says when something is wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+import pytest
+
+import hprnet_rt
+from hprnet_rt import cli
+from hprnet_rt.commands import choice
+from tests import clips
+
+DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+COMMAND = (sys.executable, "-m", "hprnet_rt", "live")
+
+
+@pytest.fixture(scope="module")
+def model():
+    with hprnet_rt.load() as opened:
+        yield opened
+
+
+@pytest.fixture
+def run(model, monkeypatch, capfd):
+    """The command line in this process, with a borrowed model: (exit code, stdout, stderr)."""
+    monkeypatch.setattr(choice, "load", lambda *_, **__: model)
+    monkeypatch.setattr(model, "close", lambda: None)
+
+    def run(*arguments):
+        code = cli.main(["live", *map(str, arguments)])
+        captured = capfd.readouterr()
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("hprnet-")]
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_a_file_plays_by_its_clock_and_is_written_while_it_plays(run, tmp_path):
+    video, keypoints, profile = tmp_path / "v.mp4", tmp_path / "deep" / "k.jsonl", tmp_path / "p.json"
+    start_s = time.perf_counter()
+    code, out, _ = run(
+        *(clips.SAMPLE, "--no-window", "--duration", 1.5, "-o", video, "-o", keypoints, "--profile", profile)
+    )
+    assert code == DONE
+    assert 1.5 <= time.perf_counter() - start_s < 15
+    header, frames = clips.read_keypoints(keypoints)
+    assert header["options"]["in_flight"] == 2
+    assert 3 <= len(frames) <= 1.5 * 25 + 1
+    assert len(clips.times(video)) == len(frames)
+    assert {len(frame["people"]) for frame in frames} == {3}
+    times = [frame["pts_s"] for frame in frames]
+    assert times == sorted(times)
+    assert {event["name"] for event in json.loads(profile.read_text())["traceEvents"]} >= {"engine", "render"}
+    for word in ("frames shown", "dropped", "age p50", "preprocess", str(video), str(keypoints), str(profile)):
+        assert word in out
+
+
+def test_as_fast_as_it_goes_ends_with_the_file(run, tmp_path):
+    clip = clips.make(tmp_path / "clip.mp4", frames=30, rate=10)
+    start_s = time.perf_counter()
+    code, out, _ = run(clip, "--no-window", "--no-realtime")
+    assert code == DONE
+    assert time.perf_counter() - start_s < 3.0
+    assert "frames shown" in out
+
+
+def test_json_lines_go_to_standard_output_and_words_elsewhere(run):
+    code, out, err = run(clips.SAMPLE, "--no-window", "--limit", 3, "-o", "-")
+    assert code == DONE
+    header, *frames = map(json.loads, out.splitlines())
+    assert header["format"].startswith("hprnet-rt-keypoints")
+    assert len(frames) == 3
+    assert "frames shown" in err
+
+
+def test_a_reader_that_has_enough_ends_the_run_quietly():
+    with subprocess.Popen(
+        [*COMMAND, clips.SAMPLE, "--no-window", "-o", "-", "-q"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert b"format" in process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == DONE
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_and_finishes_the_files(tmp_path, number):
+    keypoints, video = tmp_path / "k.jsonl", tmp_path / "v.mp4"
+    with subprocess.Popen(
+        [*COMMAND, clips.SAMPLE, "--no-window", "-o", keypoints, "-o", video], stderr=subprocess.PIPE
+    ) as process:
+        partial = keypoints.with_name("k.partial.jsonl")
+        deadline = time.monotonic() + 60
+        while not (partial.exists() and partial.stat().st_size > 70_000) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(number)
+        assert process.wait(30) == INTERRUPTED
+        assert b"Traceback" not in process.stderr.read()
+    _, frames = clips.read_keypoints(keypoints)
+    assert frames
+    assert len(clips.times(video)) == len(frames)
+
+
+def test_a_browser_is_served_without_a_window():
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [*COMMAND, clips.SAMPLE, "--serve", "0"], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        try:
+            url = next(line.split()[-1] for line in process.stdout if "watch it at" in line)
+            with urllib.request.urlopen(f"{url}status.json", timeout=20) as answer:
+                assert "fps" in json.load(answer)
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(30) == INTERRUPTED
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nowhere.mp4"], WRONG_USAGE, "does not exist"),
+        (["63"], FAILED, "camera"),
+        (["rtsp://127.0.0.1:1/x"], FAILED, "127.0.0.1"),
+        ([clips.SAMPLE, "-o", "out.avi"], WRONG_USAGE, "out.avi"),
+        ([clips.SAMPLE, "--profile", "times.txt"], WRONG_USAGE, ".csv"),
+        ([clips.SAMPLE, "--in-flight", "0"], WRONG_USAGE, "in_flight"),
+        ([clips.SAMPLE, "--duration", "0"], WRONG_USAGE, "duration"),
+        ([clips.SAMPLE, "--timeout", "0"], WRONG_USAGE, "timeout_s"),
+        ([clips.SAMPLE, "--threshold", "2"], WRONG_USAGE, "person_threshold"),
+        ([clips.SAMPLE, "-o", "/dev/null/x/out.mp4"], FAILED, "folder"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(arguments, code, words, capfd):
+    assert cli.main(["live", "--no-window", "-q", *map(str, arguments)]) == code
+    err = capfd.readouterr().err
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_outputs_are_not_replaced_unless_asked_for(run, tmp_path):
+    old = tmp_path / "k.jsonl"
+    old.write_text("old")
+    arguments = (clips.SAMPLE, "--no-window", "--limit", 2, "-o", old)
+    code, _, err = run(*arguments)
+    assert code == WRONG_USAGE
+    assert "--overwrite" in err
+    assert old.read_text() == "old"
+    assert run(*arguments, "--overwrite")[0] == DONE
+    assert len(clips.read_keypoints(old)[1]) == 2
+
+
+def test_the_source_is_not_overwritten(run, tmp_path):
+    clip = clips.make(tmp_path / "clip.mp4", frames=5)
+    before = clip.read_bytes()
+    code, _, err = run(clip, "--no-window", "-o", clip, "--overwrite")
+    assert code == WRONG_USAGE
+    assert "source" in err
+    assert clip.read_bytes() == before
+
+
+def test_a_file_that_is_cut_off_is_played_as_far_as_it_goes(run, tmp_path):
+    clip = clips.make(tmp_path / "clip.mkv", frames=40)
+    clips.cut(clip, 0.5)
+    code, _, err = run(clip, "--no-window", "--no-realtime")
+    assert code in (DONE, FAILED)  # a cut Matroska file does not always tell
+    assert "Traceback" not in err

@@ -1,0 +1,221 @@
+import threading
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+import hprnet_rt
+from hprnet_rt import MediaError, OutputError, UsageError
+from hprnet_rt.live.session import Session, SessionOptions
+from hprnet_rt.outputs import Outputs
+from hprnet_rt.pipeline import ChannelClosed
+from hprnet_rt.video import KeypointsSink, VideoSink, VideoSource
+from tests.clips import times
+from tests.live.source import Pictures, pictures
+
+IMAGES = pictures(4)
+
+
+@pytest.fixture(scope="module")
+def model():
+    with hprnet_rt.load() as opened:
+        yield opened
+
+
+def ours():
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("hprnet-")]
+
+
+def test_frames_come_with_skeletons_ids_and_an_age(model):
+    source = Pictures(IMAGES, rate_hz=20)
+    with Session(source, model, SessionOptions(limit=6)) as session:
+        shown = list(session)
+    assert len(shown) == session.count == 6
+    for item in shown:
+        assert len(item.estimated.poses) == 3
+        assert (item.estimated.poses.track_id >= 0).all()
+        assert item.picture is item.estimated.frame.image
+        assert not np.array_equal(item.picture, IMAGES[item.estimated.frame.sequence % 4])
+    age = session.profiler.age()
+    assert age.frames == 6
+    assert source.closed.is_set()
+    assert not ours()
+
+
+def test_a_duration_ends_the_run(model):
+    with Session(Pictures(IMAGES, rate_hz=50), model, SessionOptions(duration_s=0.5)) as session:
+        assert list(session)
+    assert not ours()
+
+
+def test_the_end_of_the_source_is_the_end(model):
+    with Session(Pictures(IMAGES, limit=1), model) as session:
+        assert len(list(session)) == 1
+
+
+def test_an_error_of_the_source_reaches_the_caller_and_leaves_no_thread(model):
+    source = Pictures(IMAGES, limit=2, error=MediaError("the camera is gone"))
+    with pytest.raises(MediaError, match="the camera is gone"), Session(source, model) as session:
+        list(session)
+    assert source.closed.is_set()
+    assert not ours()
+
+
+def test_outputs_hold_every_shown_frame_and_are_finished(model, tmp_path):
+    source = Pictures(IMAGES, rate_hz=30)
+    video, keypoints = tmp_path / "out.mp4", tmp_path / "out.jsonl"
+    outputs = Outputs([VideoSink(video, source.info), KeypointsSink(keypoints, {})])
+    with Session(source, model, SessionOptions(limit=5), outputs=outputs) as session:
+        list(session)
+    assert len(times(video)) == 5
+    assert len(keypoints.read_text().splitlines()) == 6
+
+
+def test_outputs_of_a_failed_run_stay_under_partial_names(model, tmp_path):
+    source = Pictures(IMAGES, limit=3, rate_hz=10, error=MediaError("gone"))
+    outputs = Outputs([KeypointsSink(tmp_path / "out.jsonl", {})])
+    with pytest.raises(MediaError), Session(source, model, outputs=outputs) as session:
+        list(session)
+    assert not (tmp_path / "out.jsonl").exists()
+    assert (tmp_path / "out.partial.jsonl").read_text().count("\n") == 4
+
+
+def test_an_output_that_fails_ends_the_run(model):
+    class Full:
+        def write(self, item):
+            raise OutputError("no space left")
+
+    with pytest.raises(OutputError, match="no space"), Session(
+        Pictures(IMAGES), model, streams=[Full()]
+    ) as session:
+        list(session)
+    assert not ours()
+
+
+def test_recording_begins_and_ends_while_it_runs(model, tmp_path):
+    with Session(Pictures(IMAGES, rate_hz=20), model, folder=tmp_path) as session:
+        frames = iter(session)
+        next(frames)
+        path = session.record()
+        assert session.readings().recording == path
+        for _ in range(4):
+            next(frames)
+        assert session.record() == path
+        assert session.readings().recording is None
+    opened = VideoSource(path)
+    times = [frame.pts_s for frame in opened]
+    opened.close()
+    assert len(times) == 4
+    assert times[0] == pytest.approx(0.0, abs=0.01)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_recording_that_is_going_on_is_finished_at_the_end(model, tmp_path):
+    with Session(Pictures(IMAGES), model, SessionOptions(limit=3), folder=tmp_path) as session:
+        path = session.record()
+        list(session)
+    assert len(times(path)) == 3
+
+
+def test_a_recording_without_a_frame_leaves_nothing(model, tmp_path):
+    with Session(Pictures(IMAGES), model, folder=tmp_path) as session:
+        session.record()
+        session.record()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_saved_picture_is_the_one_that_is_seen(model, tmp_path):
+    with Session(Pictures(IMAGES), model, SessionOptions(limit=1), folder=tmp_path) as session:
+        with pytest.raises(UsageError, match="no picture"):
+            session.save()
+        (item,) = list(session)
+        first, second = session.save(), session.save()
+    assert first != second
+    assert np.array_equal(cv2.imread(str(first)), item.picture)
+
+
+def test_a_mirror_turns_the_picture_and_not_the_poses(model):
+    plain, mirrored = [], []
+    for items, mirror in ((plain, False), (mirrored, True)):
+        session = Session(Pictures(IMAGES[:1]), model, SessionOptions(limit=1, track=False, smooth="off"))
+        session.mirror = mirror
+        with session:
+            items.extend(session)
+    (one,), (other,) = plain, mirrored
+    assert np.array_equal(one.estimated.poses.xy, other.estimated.poses.xy, equal_nan=True)
+    assert np.array_equal(one.estimated.frame.image, other.estimated.frame.image)
+    same = np.abs(cv2.flip(other.picture, 1).astype(int) - one.picture).max(axis=2) < 40
+    assert same.mean() > 0.995  # but for the rounding of lines
+
+
+def test_parts_are_left_out_of_the_picture_while_it_runs(model):
+    session = Session(Pictures(IMAGES[:1]), model, SessionOptions(limit=1))
+    session.overlay.style = replace(session.overlay.style, body=False, face=False, hands=False, ids=False)
+    with session:
+        (item,) = list(session)
+    assert len(item.estimated.poses) == 3
+    assert np.array_equal(item.picture, IMAGES[0])
+
+
+def test_the_threshold_changes_who_is_found(model):
+    with Session(Pictures(IMAGES), model) as session:
+        before = model.group.options.person_threshold
+        try:
+            frames = iter(session)
+            assert len(next(frames).estimated.poses) == 3
+            assert session.nudge_threshold(0.9) == 1.0
+            last = [next(frames) for _ in range(4)][-1]
+            assert len(last.estimated.poses) == 0
+        finally:
+            session.nudge_threshold(-1.0)
+            session.nudge_threshold(before)
+
+
+def test_nothing_is_taken_while_paused(model):
+    source = Pictures(IMAGES, rate_hz=100)
+    with Session(source, model) as session:
+        frames = iter(session)
+        next(frames)
+        session.pause(True)
+        assert session.readings().paused
+        session.shown()
+        arrived = 0
+        while session.take(0.5) is not None:
+            session.shown()
+            arrived += 1
+        assert arrived <= session.options.in_flight + 1
+        session.pause(False)
+        assert session.take(5.0) is not None
+    assert source.pauses == [True, False]
+
+
+def test_readings_tell_how_it_goes(model):
+    source = Pictures(IMAGES, rate_hz=200)
+    with Session(source, model, SessionOptions(limit=10)) as session:
+        for _ in session:
+            source.status = "no picture for 3 s"
+            readings = session.readings()
+    assert readings.people == 3
+    assert readings.shown == 10
+    assert readings.dropped > 0
+    assert readings.trouble == "no picture for 3 s"
+    assert readings.fps > 0
+    assert readings.age_ms > 0
+    assert list(readings.stages) == [
+        *("capture", "preprocess", "engine", "grouping", "tracking", "render"),
+    ]
+
+
+def test_wrong_options_are_refused():
+    for wrong in ({"in_flight": 0}, {"smooth": "wiener"}, {"limit": 0}, {"duration_s": 0.0}):
+        with pytest.raises(UsageError):
+            SessionOptions(**wrong)
+
+
+def test_take_says_when_nothing_more_comes(model):
+    with Session(Pictures(IMAGES, limit=1), model) as session:
+        session.start()
+        assert session.take(5.0) is not None
+        with pytest.raises(ChannelClosed):
+            session.take(5.0)
