@@ -192,7 +192,7 @@ def test_the_age_stays_bounded_when_engine_and_display_are_slower_than_the_sourc
     # Two frames in flight: at worst one capture period, the engine, the frame before on the display, its own.
     expected_s = 0.005 + 0.02 + 2 * display_s
     assert np.median(ages_s) < 1.5 * expected_s
-    assert np.median(ages_s[-10:]) < 1.5 * np.median(ages_s[2:12])  # it does not grow
+    assert np.median(ages_s[-10:]) < 2 * np.median(ages_s[2:12])  # it does not grow
 
 
 def test_taking_returns_nothing_until_a_frame_has_arrived(source):
