@@ -1,8 +1,9 @@
-"""Stages on threads over closable channels, with a profiler."""
+"""Stages on threads over closable channels, with a profiler and its trace."""
 
 from hprnet_rt.pipeline.channel import Channel, ChannelClosed
 from hprnet_rt.pipeline.profiler import Profiler, Recent, Span, StageSummary
 from hprnet_rt.pipeline.runner import Parcel, Pipeline, Stage
+from hprnet_rt.pipeline.trace import write_trace
 
 __all__ = [
     "Channel",
@@ -14,4 +15,5 @@ __all__ = [
     "Span",
     "Stage",
     "StageSummary",
+    "write_trace",
 ]

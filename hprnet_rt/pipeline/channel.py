@@ -38,6 +38,7 @@ class Channel(Generic[T]):
         self._newest_wins = newest_wins
         self._items: deque[T] = deque()
         self._closed = False
+        self._held = False
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
@@ -68,13 +69,22 @@ class Channel(Generic[T]):
             TimeoutError: nothing came within `timeout_s`.
         """
         with self._changed:
-            if not self._changed.wait_for(lambda: self._items or self._closed, timeout_s):
+            if not self._changed.wait_for(self._ready, timeout_s):
                 raise TimeoutError
             if not self._items:
                 raise ChannelClosed
             item = self._items.popleft()
             self._changed.notify_all()
             return item
+
+    def _ready(self) -> bool:
+        return not self._held if self._items else self._closed
+
+    def hold(self, held: bool) -> None:
+        """Give nothing out while held, closed or not: `get` waits, unless the channel is closed and empty."""
+        with self._changed:
+            self._held = held
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Accept nothing more; what is inside can still be taken."""

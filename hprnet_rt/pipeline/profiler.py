@@ -108,7 +108,7 @@ class Profiler:
     """Collects wait and service times of named stages; any thread may record.
 
     Args:
-        window_s: what `recent` and `rate_hz` look back on.
+        window_s: what `recent` looks back on.
         spans: how many of the last `Span` are kept, 0 for none.
 
     Raises:

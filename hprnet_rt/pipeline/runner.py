@@ -118,8 +118,6 @@ class Pipeline(Generic[T]):
             self._permits = Channel(in_flight)
             for _ in range(in_flight):
                 self._permits.put(None)
-        self._going = threading.Event()  # cleared while paused
-        self._going.set()
         self._holding = False  # the caller has not yet said that it is done
         self._notify = notify
         self._interrupt = interrupt
@@ -201,11 +199,11 @@ class Pipeline(Generic[T]):
                     self._permits.put(None)
 
     def pause(self, paused: bool) -> None:
-        """Let no frame enter, or let them again; those on their way arrive."""
-        if paused:
-            self._going.clear()
-        else:
-            self._going.set()
+        """Let no frame enter the first stage, or let them again; those on their way arrive.
+
+        Without a stage, nothing arrives while paused. The source goes on until its channel is full.
+        """
+        self._channels[0].hold(paused)
 
     @property
     def dropped(self) -> int:
@@ -217,7 +215,6 @@ class Pipeline(Generic[T]):
         self._stopping.set()
         if self._interrupt is not None:
             self._interrupt()
-        self._going.set()
         if self._permits is not None:
             self._permits.abort()
         for channel in self._channels:
@@ -269,8 +266,8 @@ class Pipeline(Generic[T]):
         last = out is self._channels[-1]
         while True:
             try:
-                if position == 0:
-                    self._admit()
+                if position == 0 and self._permits is not None:
+                    self._permits.get()  # first: the frame is chosen after the wait, and is the newest
                 parcel = inbox.get()
             except ChannelClosed:
                 return
@@ -282,9 +279,3 @@ class Pipeline(Generic[T]):
             out.put(replace(parcel, payload=payload, sent_s=ended_s))
             if last and self._notify is not None:
                 self._notify()
-
-    def _admit(self) -> None:
-        """Wait until another frame may enter. The frame itself is chosen after that: the newest one."""
-        if self._permits is not None:
-            self._permits.get()
-        self._going.wait()

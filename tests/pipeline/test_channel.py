@@ -77,3 +77,25 @@ def test_waiting_for_an_item_ends_at_the_timeout():
 def test_a_channel_without_room_is_refused():
     with pytest.raises(UsageError):
         Channel(0)
+
+
+def test_a_held_channel_gives_nothing_until_it_is_let_go():
+    channel = Channel(2)
+    join = in_thread(lambda: [channel.get(), channel.get()])
+    channel.hold(True)
+    channel.put("first")
+    channel.put("second")
+    channel.close()
+    with pytest.raises(TimeoutError):
+        channel.get(timeout_s=0.05)
+    channel.hold(False)
+    assert join() == ["first", "second"]
+
+
+def test_a_held_channel_that_is_empty_tells_of_its_end():
+    channel = Channel(2)
+    channel.hold(True)
+    channel.put("lost")
+    channel.abort()
+    with pytest.raises(ChannelClosed):
+        channel.get()

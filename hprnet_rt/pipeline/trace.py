@@ -1,0 +1,146 @@
+"""What happened when, in a file: for a trace viewer (ui.perfetto.dev, chrome://tracing) or a spreadsheet.
+
+The JSON is the Trace Event Format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from hprnet_rt.errors import OutputError, UsageError
+from hprnet_rt.pipeline.profiler import Profiler, Span
+from hprnet_rt.video.output import PartialFile, reason
+
+__all__ = ["write_trace"]
+
+_Event = dict[str, Any]
+
+_PROCESS: Final = 1
+_COLUMNS: Final = ("stage", "sequence", "wait_ms", "started_ms", "service_ms", "ended_ms")
+
+
+def write_trace(path: Path, profiler: Profiler) -> None:
+    """Write the spans that a profiler has kept; a profiler that keeps none gives a trace without spans.
+
+    Args:
+        path: `.json`: a trace with a lane for each stage, a bar for each frame from its capture to the eye,
+            the frames in flight over time, and the stages' percentiles in ms under `otherData`.
+            `.csv`: a line for each span, times in ms from the start of the first.
+        profiler: made with `spans` above 0.
+
+    Raises:
+        UsageError: the name ends neither in .json nor in .csv.
+        OutputError: the file cannot be written; nothing is left of it.
+    """
+    formats = {".json": _as_json, ".csv": _as_csv}
+    form = formats.get(path.suffix.lower())
+    if form is None:
+        raise UsageError(f"{path.name} is no name for a trace: end it in .json (Perfetto) or .csv (a table)")
+    text = form(profiler)
+    file = PartialFile(path)
+    file.create()
+    try:
+        file.partial.write_text(text, encoding="utf-8", newline="\n")
+        file.commit()
+    except OSError as error:
+        file.partial.unlink(missing_ok=True)
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"cannot write {path}: {reason(error)}") from error
+
+
+def _first_s(spans: Sequence[Span]) -> float:
+    return min((span.started_s for span in spans), default=0.0)
+
+
+def _as_csv(profiler: Profiler) -> str:
+    spans = profiler.spans()
+    first_s = _first_s(spans)
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(_COLUMNS)
+    for span in spans:
+        seconds = (
+            span.wait_s,
+            span.started_s - first_s,
+            span.ended_s - span.started_s,
+            span.ended_s - first_s,
+        )
+        table.writerow([span.stage, span.sequence, *(f"{1e3 * each:.3f}" for each in seconds)])
+    return text.getvalue()
+
+
+def _as_json(profiler: Profiler) -> str:
+    spans, stages, age = profiler.spans(), profiler.summary(), profiler.age()
+    first_s = _first_s(spans)
+    lanes = {stage.name: lane for lane, stage in enumerate(stages, 1)}
+    ages = [span for span in spans if span.stage == Profiler.AGE]
+    events = [
+        *_names(lanes),
+        *(_service(span, lanes[span.stage], first_s) for span in spans if span.stage in lanes),
+        *(event for span in ages for event in _way(span, first_s)),
+        *_in_flight(ages, first_s),
+    ]
+    summaries = {each.name: asdict(each) for each in [*stages, *([age] if age else [])]}
+    data = {"traceEvents": events, "displayTimeUnit": "ms", "otherData": {"stages": summaries}}
+    return json.dumps(data, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def _us(seconds: float) -> float:
+    """Microseconds, to the nanosecond."""
+    return round(1e6 * seconds, 3)
+
+
+def _names(lanes: dict[str, int]) -> Iterator[_Event]:
+    yield {"ph": "M", "name": "process_name", "pid": _PROCESS, "args": {"name": "hprnet-rt"}}
+    for name, lane in lanes.items():
+        place = {"ph": "M", "pid": _PROCESS, "tid": lane}
+        yield {**place, "name": "thread_name", "args": {"name": name}}
+        yield {**place, "name": "thread_sort_index", "args": {"sort_index": lane}}
+
+
+def _service(span: Span, lane: int, first_s: float) -> _Event:
+    """A bar in the stage's lane."""
+    return {
+        "ph": "X",
+        "cat": "stage",
+        "name": span.stage,
+        "pid": _PROCESS,
+        "tid": lane,
+        "ts": _us(span.started_s - first_s),
+        "dur": _us(span.ended_s - span.started_s),
+        "args": {"sequence": span.sequence, "wait_ms": round(1e3 * span.wait_s, 3)},
+    }
+
+
+def _way(span: Span, first_s: float) -> tuple[_Event, _Event]:
+    """The beginning and the end of a frame; frames overlap, and so have lanes of their own."""
+    frame = {"cat": "frame", "name": "frame", "id": span.sequence, "pid": _PROCESS, "tid": 1}
+    return (
+        {**frame, "ph": "b", "ts": _us(span.started_s - first_s), "args": {"sequence": span.sequence}},
+        {**frame, "ph": "e", "ts": _us(span.ended_s - first_s)},
+    )
+
+
+def _in_flight(ages: Sequence[Span], first_s: float) -> Iterator[_Event]:
+    """How many of the shown frames were captured and not yet shown, at each change."""
+    changes: dict[float, int] = {}
+    for span in ages:
+        for time_s, change in ((span.started_s, 1), (span.ended_s, -1)):
+            changes[time_s] = changes.get(time_s, 0) + change
+    count = 0
+    for time_s in sorted(changes):
+        count += changes[time_s]
+        yield {
+            "ph": "C",
+            "name": "frames in flight",
+            "pid": _PROCESS,
+            "ts": _us(time_s - first_s),
+            "args": {"frames": count},
+        }
