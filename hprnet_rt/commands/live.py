@@ -66,8 +66,8 @@ def add_parser(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help=f"also write video ({' '.join(sorted(_PICTURES))}), keypoints (.jsonl), or keypoints to standard "
-        "output (-); may be given several times",
+        help=f"also write video ({' '.join(sorted(_PICTURES))}), keypoints (.jsonl), or keypoints to "
+        "standard output (-); may be given several times",
     )
     picture.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
     picture.add_argument("--serve", type=int, metavar="PORT", help="no window, but pictures for a browser")

@@ -3,7 +3,7 @@
 from hprnet_rt.pipeline.channel import Channel, ChannelClosed
 from hprnet_rt.pipeline.profiler import Profiler, Recent, Span, StageSummary
 from hprnet_rt.pipeline.runner import Parcel, Pipeline, Stage
-from hprnet_rt.pipeline.trace import write_trace
+from hprnet_rt.pipeline.trace import check_trace_name, write_trace
 
 __all__ = [
     "Channel",
@@ -15,5 +15,6 @@ __all__ = [
     "Span",
     "Stage",
     "StageSummary",
+    "check_trace_name",
     "write_trace",
 ]

@@ -17,12 +17,24 @@ from hprnet_rt.errors import OutputError, UsageError
 from hprnet_rt.pipeline.profiler import Profiler, Span
 from hprnet_rt.video.output import PartialFile, reason
 
-__all__ = ["write_trace"]
+__all__ = ["check_trace_name", "write_trace"]
 
 _Event = dict[str, Any]
 
+_JSON: Final = ".json"
+_CSV: Final = ".csv"
 _PROCESS: Final = 1
 _COLUMNS: Final = ("stage", "sequence", "wait_ms", "started_ms", "service_ms", "ended_ms")
+
+
+def check_trace_name(path: Path) -> None:
+    """See that `write_trace` knows the kind of file.
+
+    Raises:
+        UsageError: the name ends neither in .json nor in .csv.
+    """
+    if path.suffix.lower() not in (_JSON, _CSV):
+        raise UsageError(f"{path.name} is no name for a trace: end it in .json (Perfetto) or .csv (a table)")
 
 
 def write_trace(path: Path, profiler: Profiler) -> None:
@@ -38,11 +50,8 @@ def write_trace(path: Path, profiler: Profiler) -> None:
         UsageError: the name ends neither in .json nor in .csv.
         OutputError: the file cannot be written; nothing is left of it.
     """
-    formats = {".json": _as_json, ".csv": _as_csv}
-    form = formats.get(path.suffix.lower())
-    if form is None:
-        raise UsageError(f"{path.name} is no name for a trace: end it in .json (Perfetto) or .csv (a table)")
-    text = form(profiler)
+    check_trace_name(path)
+    text = _as_json(profiler) if path.suffix.lower() == _JSON else _as_csv(profiler)
     file = PartialFile(path)
     file.create()
     try:

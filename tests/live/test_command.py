@@ -57,7 +57,15 @@ def test_a_file_plays_by_its_clock_and_is_written_while_it_plays(run, tmp_path):
     times = [frame["pts_s"] for frame in frames]
     assert times == sorted(times)
     assert {event["name"] for event in json.loads(profile.read_text())["traceEvents"]} >= {"engine", "render"}
-    for word in ("frames shown", "dropped", "age p50", "preprocess", str(video), str(keypoints), str(profile)):
+    for word in (
+        "frames shown",
+        "dropped",
+        "age p50",
+        "preprocess",
+        str(video),
+        str(keypoints),
+        str(profile),
+    ):
         assert word in out
 
 
@@ -81,7 +89,9 @@ def test_json_lines_go_to_standard_output_and_words_elsewhere(run):
 
 def test_a_reader_that_has_enough_ends_the_run_quietly():
     with subprocess.Popen(
-        [*COMMAND, clips.SAMPLE, "--no-window", "-o", "-", "-q"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*COMMAND, clips.SAMPLE, "--no-window", "-o", "-", "-q"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
         assert b"format" in process.stdout.readline()
         process.stdout.close()

@@ -86,9 +86,10 @@ def test_an_output_that_fails_ends_the_run(model):
         def write(self, item):
             raise OutputError("no space left")
 
-    with pytest.raises(OutputError, match="no space"), Session(
-        Pictures(IMAGES), model, streams=[Full()]
-    ) as session:
+    with (
+        pytest.raises(OutputError, match="no space"),
+        Session(Pictures(IMAGES), model, streams=[Full()]) as session,
+    ):
         list(session)
     assert not ours()
 
