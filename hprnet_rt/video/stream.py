@@ -167,10 +167,8 @@ class StreamSource:
 
     def close(self) -> None:
         """Disconnect; further calls do nothing. A read that blocks ends by itself after `timeout_s`."""
-        stopped = self._reader.stopping.is_set()
         self._reader.stop()
-        if not self._reader.join(_JOIN_S) and not stopped:
-            _log.debug("%s is still being waited for, in the background", self._name)
+        self._reader.join(_JOIN_S)
 
 
 def _masked(url: str) -> str:

@@ -2,9 +2,11 @@
 
 import contextlib
 import socket
+import struct
 import threading
 import time
 
+PIECE = 7 * 188  # bytes, whole packets of MPEG-TS
 LEAD_S = 1.5  # of the clip, sent at once: what the receiver looks at before it decodes
 
 
@@ -51,14 +53,20 @@ class Server:
 
     def _serve(self, client):
         try:
-            if self._http:
-                client.recv(65536)
-                client.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n")
+            self._greet(client)
             self._send(client)
         except OSError:
             pass  # the receiver has gone
         finally:
             client.close()
+
+    def _greet(self, client):
+        if self._http:
+            client.recv(65536)
+            client.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n")
+
+    def _wrap(self, piece):
+        return piece
 
     def _send(self, client):
         rate = len(self._data) / self._clip_s  # bytes a second
@@ -68,8 +76,8 @@ class Server:
             due = int((time.perf_counter() - started_s) * rate)
             while sent < due and not self.silent.is_set():
                 at = sent % len(self._data)
-                piece = self._data[at : at + min(due - sent, 65536)]
-                client.sendall(piece)
+                piece = self._data[at : at + PIECE]
+                client.sendall(self._wrap(piece))
                 sent += len(piece)
 
     def close(self):
@@ -90,3 +98,42 @@ class Server:
 
     def __exit__(self, *_):
         self.close()
+
+
+class RtspServer(Server):
+    """Speaks as much of RTSP as a receiver over TCP needs: MPEG-TS in RTP between the answers.
+
+    `transports` are the receivers' wishes.
+    """
+
+    def __init__(self, *arguments, **settings):
+        self.transports = []
+        self._packets = 0
+        super().__init__(*arguments, **settings)
+
+    def _greet(self, client):
+        lines = client.makefile("rb")
+        method = b""
+        while method != b"PLAY" and not self.silent.is_set():
+            method = lines.readline().split(b" ")[0]
+            headers = dict(line.split(b": ", 1) for line in iter(lambda: lines.readline().strip(), b""))
+            body, more = b"", b""
+            if method == b"DESCRIBE":
+                body = (
+                    b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=clip\r\nt=0 0\r\n"
+                    b"m=video 0 RTP/AVP 33\r\na=control:track\r\n"
+                )
+                more = b"Content-Type: application/sdp\r\n"
+            if method == b"SETUP":
+                self.transports.append(headers[b"Transport"])
+                more = b"Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1\r\n"
+            client.sendall(
+                b"RTSP/1.0 200 OK\r\nCSeq: %s\r\n%sContent-Length: %d\r\n\r\n%s"
+                % (headers[b"CSeq"], more, len(body), body)
+            )
+
+    def _wrap(self, piece):
+        self._packets += 1
+        clock = int(time.perf_counter() * 90_000) % 2**32
+        rtp = struct.pack(">BBHII", 0x80, 33, self._packets % 2**16, clock, 1) + piece
+        return struct.pack(">cBH", b"$", 0, len(rtp)) + rtp

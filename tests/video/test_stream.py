@@ -15,7 +15,7 @@ from hprnet_rt.video import LiveOptions
 from hprnet_rt.video.stream import StreamSource, _masked
 from tests import clips
 from tests.video.conftest import DEADLINE_S, source_threads, wait_for
-from tests.video.servers import Server
+from tests.video.servers import RtspServer, Server
 
 SECONDS, RATE = 4, 25
 TIMEOUT_S = 1.0
@@ -38,8 +38,8 @@ def serve(clip):
     """Start servers; they are closed at the end."""
     servers = []
 
-    def start(data=clip, **settings):
-        servers.append(Server(data, SECONDS, **settings))
+    def start(data=clip, kind=Server, **settings):
+        servers.append(kind(data, SECONDS, **settings))
         return servers[-1]
 
     yield start
@@ -125,6 +125,21 @@ def test_live_stream_gives_frames(serve, play, scheme):
         assert frame.pts_s == pytest.approx(frame.captured_s - frames[0].captured_s, abs=1e-3)
     player.source.pause(True)  # nothing, and no error
     assert player.gives()
+    assert player.is_quit_at_once()
+
+
+def test_rtsp_stream_comes_over_tcp_and_comes_back(serve, play):
+    server = serve(kind=RtspServer)
+    player = play(address(server, "rtsp"))
+    assert player.gives()
+    (transport,) = server.transports
+    assert transport.startswith(b"RTP/AVP/TCP")
+    server.close()
+    assert wait_for(lambda: "trying again" in player.source.status)
+    again = serve(kind=RtspServer, port=server.port)
+    assert player.gives()
+    again.silent.set()
+    assert wait_for(lambda: "trying again" in player.source.status)
     assert player.is_quit_at_once()
 
 
