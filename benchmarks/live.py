@@ -6,8 +6,8 @@
 Both take --save NAME.
 
 "lag" runs the live pipeline with stages that only wait: a camera, an engine and a display of these rates.
-What the limit allows is in_flight / (the rate at which frames are shown) + 1 / (the camera's rate). "run" plays a video by its
-own clock through the default model, as `hprnet-rt live --no-window` does.
+What the limit allows is in_flight / (the rate at which frames are shown) + 1 / (the camera's rate). "run"
+plays a video by its own clock through the default model, as `hprnet-rt live --no-window` does.
 """
 
 import argparse

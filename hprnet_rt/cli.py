@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from hprnet_rt.commands import annotate, evaluate, models, train
+from hprnet_rt.commands import annotate, cameras, evaluate, models, train
 from hprnet_rt.commands.console import FAILED, INTERRUPTED, WRONG_USAGE, complain
 from hprnet_rt.errors import HprnetError, UsageError
 from hprnet_rt.version import __version__
@@ -24,6 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hprnet-rt {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     annotate.add_parser(commands)
+    cameras.add_parser(commands)
     models.add_parser(commands)
     train.add_parser(commands)
     evaluate.add_parser(commands)

@@ -10,6 +10,7 @@ BLOCKED = (
     "faster_coco_eval",
     "gdown",
     "filelock",
+    "mss",
     "tensorrt",
     "pycocotools",
     "pycuda",

@@ -1,8 +1,11 @@
 """Sources of frames and sinks for results."""
 
+from hprnet_rt.video.device import CameraInfo, CameraMode, list_cameras
 from hprnet_rt.video.image import ImageSink, ImageSource
 from hprnet_rt.video.keypoints import KeypointsSink, KeypointsStream
+from hprnet_rt.video.live import LiveOptions, LiveSource
 from hprnet_rt.video.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, MediaInfo, is_image
+from hprnet_rt.video.open_live import open_live
 from hprnet_rt.video.output import PartialFile
 from hprnet_rt.video.reader import VideoSource
 from hprnet_rt.video.writer import VideoSink
@@ -10,13 +13,19 @@ from hprnet_rt.video.writer import VideoSink
 __all__ = [
     "IMAGE_SUFFIXES",
     "VIDEO_SUFFIXES",
+    "CameraInfo",
+    "CameraMode",
     "ImageSink",
     "ImageSource",
     "KeypointsSink",
     "KeypointsStream",
+    "LiveOptions",
+    "LiveSource",
     "MediaInfo",
     "PartialFile",
     "VideoSink",
     "VideoSource",
     "is_image",
+    "list_cameras",
+    "open_live",
 ]

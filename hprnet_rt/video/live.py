@@ -8,10 +8,10 @@ from fractions import Fraction
 from typing import Final, Protocol
 
 from hprnet_rt.errors import UsageError
-from hprnet_rt.types import Frame
+from hprnet_rt.types import Frame, ImageArray
 from hprnet_rt.video.media import MediaInfo
 
-__all__ = ["LIVE_TIME_BASE", "LiveOptions", "LiveSource"]
+__all__ = ["LIVE_TIME_BASE", "LiveFrames", "LiveOptions", "LiveSource"]
 
 LIVE_TIME_BASE: Final = Fraction(1, 90_000)
 """Seconds per unit of a live frame's `pts`, which counts from the first frame's capture."""
@@ -80,3 +80,20 @@ class LiveSource(Protocol):
     def close(self) -> None:
         """Free what is open, after the iteration has ended or before it began; further calls do nothing."""
         ...
+
+
+class LiveFrames:
+    """Numbers the pictures of one live source and gives them their media time."""
+
+    def __init__(self) -> None:
+        self._given = 0
+        self._first_s = 0.0
+        self._pts = -1
+
+    def make(self, image: ImageArray, captured_s: float) -> Frame:
+        """The next frame; two that were captured at once are one unit apart."""
+        if not self._given:
+            self._first_s = captured_s
+        self._pts = max(self._pts + 1, round((captured_s - self._first_s) / LIVE_TIME_BASE))
+        self._given += 1
+        return Frame(self._given - 1, image, captured_s, self._pts, LIVE_TIME_BASE)

@@ -21,7 +21,7 @@ from hprnet_rt.types import Frame
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.output import reason
 
-__all__ = ["VideoSource", "file_url", "open_input"]
+__all__ = ["VideoSource", "file_url", "frame_color", "open_input", "upright"]
 
 _log = logging.getLogger(__name__)
 
@@ -108,12 +108,7 @@ class VideoSource:
             time_base=stream.time_base or Fraction(1, 1000),
             frames=stream.frames or None,
             pixel_aspect=_pixel_aspect(stream, swaps),
-            color=(
-                int(first.color_range),
-                int(first.colorspace),
-                int(first.color_primaries),
-                int(first.color_trc),
-            ),
+            color=frame_color(first),
         )
 
     def _decode(self) -> Iterator[av.VideoFrame]:
@@ -174,7 +169,7 @@ class VideoSource:
         sequence = 0
         frame, self._first = self._first, None
         while frame is not None:
-            image = self._upright(frame)
+            image = upright(frame)
             if (image.shape[1], image.shape[0]) != size:
                 image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
             pts = frame.pts
@@ -187,16 +182,6 @@ class VideoSource:
             sequence += 1
             frame = next(self._frames, None)
         self._report(sequence)
-
-    def _upright(self, frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
-        image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
-        swaps, flips_x, flips_y = _orientation(frame)
-        if swaps:
-            image = np.asarray(cv2.transpose(image), np.uint8)
-        if flips_x or flips_y:
-            code = -1 if flips_x and flips_y else int(flips_x)
-            image = np.asarray(cv2.flip(image, code), np.uint8)
-        return image
 
     def _report(self, decoded: int) -> None:
         if not self._errors:
@@ -218,6 +203,28 @@ def _is_cut_off(stream: av.VideoStream, path: Path) -> bool:
     size = path.stat().st_size
     last = range(max(0, len(entries) - _LAST_ENTRIES), len(entries))
     return any(entries[i].pos + entries[i].size > size for i in last)
+
+
+def frame_color(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+    """(range, matrix, primaries, transfer) as FFmpeg's numbers."""
+    return (
+        int(frame.color_range),
+        int(frame.colorspace),
+        int(frame.color_primaries),
+        int(frame.color_trc),
+    )
+
+
+def upright(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
+    """A decoded frame as a fresh (H, W, 3) BGR image, turned as its display matrix says."""
+    image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+    swaps, flips_x, flips_y = _orientation(frame)
+    if swaps:
+        image = np.asarray(cv2.transpose(image), np.uint8)
+    if flips_x or flips_y:
+        code = -1 if flips_x and flips_y else int(flips_x)
+        image = np.asarray(cv2.flip(image, code), np.uint8)
+    return image
 
 
 def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:

@@ -1,0 +1,35 @@
+"""`hprnet-rt cameras`: what can be looked through."""
+
+from __future__ import annotations
+
+import argparse
+
+from hprnet_rt.commands.console import DONE, Commands
+from hprnet_rt.video import CameraInfo, list_cameras
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command; it has no arguments."""
+    cameras = commands.add_parser(
+        "cameras",
+        help="the cameras of this computer, and what they give",
+        description="One line a camera: its number, its name, and the sizes and frames a second that it "
+        "gives when asked for usual ones.",
+    )
+    cameras.set_defaults(run=_run)
+
+
+def _run(_options: argparse.Namespace) -> int:
+    cameras = list_cameras()
+    for camera in cameras:
+        print(_line(camera), flush=True)
+    if not cameras:
+        print("no camera was found")
+    return DONE
+
+
+def _line(camera: CameraInfo) -> str:
+    what = ", ".join(map(str, camera.modes)) if camera.opens else camera.why
+    return "  ".join(part for part in (camera.device, camera.name, what) if part)
