@@ -7,8 +7,8 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from hprnet_rt.commands import annotate, cameras, evaluate, models, train
-from hprnet_rt.commands.console import FAILED, INTERRUPTED, WRONG_USAGE, complain
+from hprnet_rt.commands import annotate, cameras, evaluate, live, models, train
+from hprnet_rt.commands.console import DONE, FAILED, INTERRUPTED, WRONG_USAGE, close_standard_output, complain
 from hprnet_rt.errors import HprnetError, UsageError
 from hprnet_rt.version import __version__
 
@@ -24,6 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hprnet-rt {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     annotate.add_parser(commands)
+    live.add_parser(commands)
     cameras.add_parser(commands)
     models.add_parser(commands)
     train.add_parser(commands)
@@ -47,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HprnetError as error:
         complain(error)
         return FAILED
+    except BrokenPipeError:  # the reader of standard output has enough
+        close_standard_output()
+        return DONE
     except KeyboardInterrupt:
         complain("stopped by Ctrl-C")
         return INTERRUPTED

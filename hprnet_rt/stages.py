@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from hprnet_rt.errors import MediaError, UsageError
 from hprnet_rt.estimator import PoseModel, load
@@ -14,7 +14,7 @@ from hprnet_rt.pipeline.runner import Source
 from hprnet_rt.render import Overlay
 from hprnet_rt.tracking import Tracker
 from hprnet_rt.types import Estimated, Frame, Inferred, Poses, Prepared
-from hprnet_rt.video import ImageSource, LiveOptions, VideoSource, is_image, open_live
+from hprnet_rt.video import ImageSource, LiveOptions, LiveSource, VideoSource, is_image, open_live
 
 __all__ = ["OverTime", "known_stages", "open_source", "pose_stages", "stream"]
 
@@ -104,7 +104,7 @@ def _render_stage(overlay: Overlay) -> Stage:
 
 
 def stream(
-    source: str | Path | Source, model: PoseModel | None = None, *, live: bool = False
+    source: str | Path | Source | LiveSource, model: PoseModel | None = None, *, live: bool = False
 ) -> Iterator[tuple[Frame, Poses]]:
     """Yield the frames of a video with everyone in them, in order; decoding runs ahead on threads.
 
@@ -120,13 +120,16 @@ def stream(
         UsageError: there is no such file or camera.
         MediaError: it cannot be read.
     """
-    if isinstance(source, str | Path):
-        opened: Source = open_live(str(source), LiveOptions()) if live else open_source(Path(source))
+    limits: dict[str, Any] = {}
+    opened: Source
+    if live:
+        named = isinstance(source, str | Path)
+        opened = camera = open_live(str(source), LiveOptions()) if named else cast(LiveSource, source)
+        limits = {"in_flight": _IN_FLIGHT, "interrupt": camera.interrupt}
     else:
-        opened = source
+        opened = open_source(Path(source)) if isinstance(source, str | Path) else source
     own = model or load()
     over_time = () if isinstance(opened, ImageSource) else (Tracker(),)
-    limits: dict[str, Any] = {"in_flight": _IN_FLIGHT, "interrupt": opened.interrupt} if live else {}
     try:
         stages = pose_stages(own, over_time=over_time)
         with Pipeline[Estimated](opened, stages, **limits) as pipeline:

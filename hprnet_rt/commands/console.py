@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -21,6 +22,7 @@ __all__ = [
     "WRONG_USAGE",
     "Commands",
     "cancelled_by_signals",
+    "close_standard_output",
     "complain",
     "stage_table",
     "tell",
@@ -46,6 +48,11 @@ def tell(*loggers: str) -> None:
     """Let a user see what these modules report of their progress, not only their warnings."""
     for name in loggers:
         logging.getLogger(name).setLevel(logging.INFO)
+
+
+def close_standard_output() -> None:
+    """Nobody reads what is printed: let the rest of it vanish, also at the interpreter's end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def stage_table(summary: Sequence[StageSummary]) -> str:

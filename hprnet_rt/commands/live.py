@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from hprnet_rt.commands.console import (
     INTERRUPTED,
     Commands,
     cancelled_by_signals,
+    close_standard_output,
     complain,
     stage_table,
     tell,
@@ -230,7 +230,7 @@ def _finished(session: Session) -> Iterator[list[Path]]:
     try:
         yield written
     except BrokenPipeError:  # the reader of our standard output wants no more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        close_standard_output()
     except BaseException as error:
         kept = session.close(whole=False)
         if kept and isinstance(error, HprnetError):

@@ -124,8 +124,11 @@ def test_a_browser_is_served_without_a_window():
     ) as process:
         try:
             url = next(line.split()[-1] for line in process.stdout if "watch it at" in line)
-            with urllib.request.urlopen(f"{url}status.json", timeout=20) as answer:
-                assert "fps" in json.load(answer)
+            deadline, status = time.monotonic() + 20, {}
+            while "fps" not in status and time.monotonic() < deadline:
+                with urllib.request.urlopen(f"{url}status.json", timeout=20) as answer:
+                    status = json.load(answer)
+            assert status["people"] == 3
         finally:
             process.send_signal(signal.SIGINT)
         assert process.wait(30) == INTERRUPTED
@@ -180,3 +183,14 @@ def test_a_file_that_is_cut_off_is_played_as_far_as_it_goes(run, tmp_path):
     code, _, err = run(clip, "--no-window", "--no-realtime")
     assert code in (DONE, FAILED)  # a cut Matroska file does not always tell
     assert "Traceback" not in err
+
+
+def test_words_for_a_reader_that_has_gone_are_dropped():
+    with subprocess.Popen(
+        [*COMMAND, clips.SAMPLE, "--no-window", "--limit", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == DONE
