@@ -1,0 +1,71 @@
+"""Every demo runs, and is short."""
+
+import csv
+import runpy
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hprnet_rt
+from hprnet_rt import Frame, cli
+from hprnet_rt.skeleton import KEYPOINT_NAMES
+from tests import clips
+from tests.tracking.scenes import people
+
+DEMOS = Path(__file__).parents[1] / "demos"
+NOSE, *WRISTS = (KEYPOINT_NAMES.index(name) for name in ("nose", "left_wrist", "right_wrist"))
+PROGRAMS = ("webcam", "two_cameras", "keypoints_to_csv", "hand_raise")
+
+
+def run(name, *arguments):
+    runpy.run_path(str(DEMOS / f"{name}.py"))["main"](*map(str, arguments))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_demo_is_short(name):
+    assert len((DEMOS / f"{name}.py").read_text().splitlines()) < 40
+
+
+def test_keypoints_become_a_table(tmp_path):
+    keypoints, table = tmp_path / "sample.jsonl", tmp_path / "table.csv"
+    assert cli.main(["annotate", str(clips.SAMPLE), "-o", str(tmp_path), "--no-video", "--limit", "3"]) == 0
+    run("keypoints_to_csv", keypoints, table)
+    rows = list(csv.DictReader(table.open()))
+    _, frames = clips.read_keypoints(keypoints)
+    points = [
+        point for frame in frames for person in frame["people"] for point in person["keypoints"] if point
+    ]
+    assert len(rows) == len(points) > 3 * 3 * 100
+    assert {row["frame"] for row in rows} == {"0", "1", "2"}
+    assert [float(row["x_px"]) for row in rows] == [x for x, _, _ in points]
+    assert rows[0]["keypoint"] == "nose"
+
+
+def test_raised_hands_are_told(capsys, monkeypatch):
+    run("hand_raise", clips.SAMPLE)
+    assert capsys.readouterr().out == ""  # nobody in it raises a hand
+
+    def scene(source, *, live):
+        assert (source, live) == ("0", True)
+        for n, wrist_y in enumerate((90.0, 90.0, 10.0, 5.0, np.nan, 80.0)):
+            poses = people([(50.0, 60.0)])
+            poses.xy[0, NOSE, 1], poses.xy[0, WRISTS, 1] = 40.0, (95.0, wrist_y)
+            frame = Frame(n, np.zeros((8, 8, 3), np.uint8), 0.0, n, Fraction(1, 2))
+            yield frame, replace(poses, track_id=np.array([7]))
+
+    monkeypatch.setattr(hprnet_rt, "stream", scene)
+    run("hand_raise")
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [(line[0], line[4]) for line in lines] == [("1.00", "raises"), ("2.00", "lowers")]
+
+
+def test_two_cameras_are_watched_at_once(capsys, tmp_path):
+    other = tmp_path / "other.mp4"
+    other.write_bytes(clips.SAMPLE.read_bytes())
+    run("two_cameras", clips.SAMPLE, other)
+    out = capsys.readouterr().out
+    assert f"{clips.SAMPLE}: 3 people" in out
+    assert f"{other}: 3 people" in out
