@@ -14,6 +14,7 @@ from hprnet_rt import cli
 from hprnet_rt.errors import MediaError
 from hprnet_rt.video import CameraInfo, CameraMode, LiveOptions, camera, device, list_cameras
 from hprnet_rt.video.camera import CameraSource
+from tests import clips
 from tests.video.conftest import source_threads, wait_for
 
 RATE_S = 0.01
@@ -216,6 +217,17 @@ def test_frames_before_a_late_iteration_are_not_given_late(fake):
     source = CameraSource("0", LiveOptions())
     assert wait_for(lambda: fake.reads > 10)  # a model is loaded meanwhile
     assert time.perf_counter() - next(iter(source)).captured_s < 0.1
+    source.close()
+
+
+def test_what_opencv_itself_gives_is_read_to_its_end(monkeypatch, tmp_path):
+    clip = clips.make(tmp_path / "clip.avi", codec="mjpeg", pix_fmt="yuvj420p", frames=5)
+    monkeypatch.setattr(camera, "open_device", lambda _device: cv2.VideoCapture(str(clip)))
+    source = CameraSource("0", LiveOptions(width=640))
+    assert (source.info.width, source.info.height, source.info.rate) == (160, 96, 25)
+    with pytest.raises(MediaError, match="stopped giving pictures"):
+        for frame in source:
+            assert frame.image.shape == (96, 160, 3)
     source.close()
 
 

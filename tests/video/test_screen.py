@@ -52,7 +52,7 @@ def test_screen_gives_frames_at_the_rate(on_screen, name):
     source.close()
     assert [frame.sequence for frame in taken] == list(range(11))
     assert taken[0].image.shape == (SIZE[1], SIZE[0], 3)
-    assert taken[-1].pts_s == pytest.approx(0.2, abs=0.1)
+    assert 0.15 < taken[-1].pts_s < 1
     assert source.status == ""
 
 

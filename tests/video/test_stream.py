@@ -113,7 +113,7 @@ def free_port(kind=socket.SOCK_STREAM):
 @pytest.mark.parametrize("scheme", ["tcp", "http"])
 def test_live_stream_gives_frames(serve, play, scheme):
     player = play(address(serve(http=scheme == "http"), scheme))
-    assert player.gives(30)
+    assert player.gives(10)
     info = player.source.info
     assert (info.width, info.height, info.rate) == (*BIG, RATE)
     assert player.source.status == ""
@@ -174,7 +174,7 @@ def test_slow_taker_gets_the_newest_picture(serve):
     source = StreamSource(address(server), LiveOptions(timeout_s=TIMEOUT_S))
     frames = iter(source)
     next(frames)
-    for _ in range(3):
+    for _ in range(2):
         threading.Event().wait(0.4)  # as long as ten frames
         assert time.perf_counter() - next(frames).captured_s < 0.2
     source.close()
@@ -214,8 +214,8 @@ def test_file_on_a_web_server_is_played_by_its_clock_to_its_end(web, folder, nam
     source = StreamSource(f"{web}/{name}", LiveOptions(timeout_s=TIMEOUT_S))
     frames = list(source)
     source.close()
-    assert len(frames) >= 15  # a busy machine may miss some
-    assert frames[-1].pts_s == pytest.approx(19 / 20, abs=0.15)
+    assert len(frames) >= 10  # a busy machine may miss some
+    assert frames[-1].pts_s == pytest.approx(19 / 20, abs=0.3)
     assert caplog.messages == []
 
 
@@ -381,7 +381,7 @@ def test_give_up_of_nothing_ends_at_the_first_loss(serve, play):
 
 def test_quit_while_it_stalls(serve, play):
     server = serve()
-    player = play(address(server), timeout_s=2)
+    player = play(address(server), timeout_s=1.5)
     assert player.gives()
     server.silent.set()
     assert wait_for(lambda: "no picture for 1 s" in player.source.status)
@@ -405,7 +405,7 @@ def test_quit_during_the_back_off(serve, play):
 
 def test_quit_while_it_connects_again(serve, play):
     server = serve()
-    player = play(address(server), timeout_s=2)
+    player = play(address(server), timeout_s=1)
     assert player.gives()
     server.close()
     again = serve(port=server.port, silent=True)
