@@ -19,10 +19,19 @@ __all__ = ["History", "Plots", "round_scale"]
 
 FloatArray = npt.NDArray[np.float64]
 
-WIDTH_PX: Final = 360
-_SPANS_S: Final = ((10, 5), (20, 10), (30, 10), (60, 20))  # what the time axis shows, and its steps
+WIDTH_PX: Final = 350
+_SPANS_S: Final = (
+    (10, 5),
+    (15, 5),
+    (20, 10),
+    (30, 10),
+    (45, 15),
+    (60, 20),
+)  # what the time axis shows, and its steps
 _LONGEST_S: Final = 60.0
 _WAITING: Final = "waiting"
+_GRID: Final = 60  # of 255
+_SPIKE: Final = 3.0  # what is so many times the median may leave a plot
 
 
 class History:
@@ -116,7 +125,7 @@ class _Card(QFrame):
         head = QHBoxLayout()
         head.addWidget(name, 1, Qt.AlignmentFlag.AlignBaseline)
         head.addWidget(self.value, 0, Qt.AlignmentFlag.AlignBaseline)
-        self.plot: Any = pg.PlotWidget(background=None)
+        self.plot: Any = pg.PlotWidget(background=theme.CARD)
         self.plot.setFrameShape(QFrame.Shape.NoFrame)
         self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.plot.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
@@ -126,7 +135,13 @@ class _Card(QFrame):
         item.setMenuEnabled(False)
         item.setMouseEnabled(False, False)
         item.layout.setContentsMargins(0, 6, 18, 0)
-        item.showGrid(x=False, y=True, alpha=0.14)
+        item.showAxis("right")  # draws the grid: an axis that does loses the labels at its ends
+        grid = item.getAxis("right")
+        grid.setStyle(showValues=False, tickLength=0)
+        grid.setPen(pg.mkPen(None))
+        grid.setTickPen(theme.MUTED)
+        grid.setGrid(_GRID)
+        grid.setWidth(0)
         for side in ("left", "bottom"):
             axis = item.getAxis(side)
             axis.setTextPen(theme.MUTED)
@@ -146,7 +161,7 @@ class _Card(QFrame):
         """A line, or all below one."""
         pen = pg.mkPen(None) if filled else pg.mkPen(color, width=width)
         fill = {"fillLevel": 0.0, "brush": color} if filled else {}
-        curve = pg.PlotCurveItem(pen=pen, connect="finite", antialias=not filled, **fill)
+        curve = pg.PlotCurveItem(pen=pen, connect="finite", antialias=True, **fill)
         self.plot.addItem(curve)
         return curve
 
@@ -160,12 +175,14 @@ class _Card(QFrame):
             top, division = scale
             values = np.arange(0.0, top + division / 2, division)
             item.setYRange(0.0, top, padding=0)
-            item.getAxis("left").setTicks([[(v, f"{v:g} {self._unit}".strip()) for v in values]])
+            ticks = [(value, f"{value:g} {self._unit}".strip()) for value in values]
+            item.getAxis("left").setTicks([ticks])
+            item.getAxis("right").setTicks([[(value, "") for value in values]])
         if span != self._span:
             self._span = span
             item.setXRange(-span, 0, padding=0)
-            ticks = [(-s, f"-{s} s" if s else "now") for s in range(0, span + 1, step)]
-            item.getAxis("bottom").setTicks([ticks])
+            times = [(-ago, f"-{ago} s" if ago else "now") for ago in range(0, span + 1, step)]
+            item.getAxis("bottom").setTicks([times])
 
 
 class Plots(QWidget):
@@ -190,7 +207,7 @@ class Plots(QWidget):
             "#value { font-size: 17pt; font-weight: bold; }"
         )
         self._rate = _Card("Frames a second", lines=3)
-        self._latency = _Card("Age of the picture, and where it comes from", "ms")
+        self._latency = _Card("Age of the picture", "ms")
         self._people = _Card("People", lines=2)
         colors = [theme.STAGES[i % len(theme.STAGES)] for i in range(len(stages))]
         parts = [*zip(stages, colors, strict=True), (_WAITING, theme.WAITING)]
@@ -199,7 +216,7 @@ class Plots(QWidget):
         self._age = self._latency.curve(theme.AGE, width=1.4)
         self._fps = self._rate.curve(theme.ACCENT)
         self._count = self._people.curve(theme.AMBER)
-        self._legend = _legend(self._latency.box, parts)
+        self._legend = _legend(self._latency.box, [*parts, ("age", theme.AGE)])
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 12, 12, 12)
         column.setSpacing(10)
@@ -224,8 +241,9 @@ class Plots(QWidget):
         age_ms = np.nan_to_num(history.age_ms)
         self._age.setData(ago, history.age_ms)
         self._latency.value.setText(f"{age_ms[-1]:.0f} ms" if age_ms[-1] else "")
-        self._latency.fit(max(float(age_ms.max()), float(sums[:, -1].max())), span_s)
-        for label, part_ms in zip(self._legend, history.parts_ms[-1], strict=True):
+        highest = np.maximum(age_ms, sums[:, -1])
+        self._latency.fit(min(float(highest.max()), _SPIKE * float(np.median(highest))), span_s)
+        for label, part_ms in zip(self._legend, (*history.parts_ms[-1], age_ms[-1]), strict=True):
             label.setText(f"{part_ms:.1f} ms")
         self._count.setData(ago, history.people)
         self._people.value.setText(str(readings.people))
@@ -233,18 +251,22 @@ class Plots(QWidget):
 
 
 def _legend(box: QVBoxLayout, parts: Sequence[tuple[str, str]]) -> list[QLabel]:
-    """Add names and colours below a plot, and return the labels that show the times."""
+    """Add names and colours below a plot, and return the labels that show the times.
+
+    The last one is a line, the others are areas.
+    """
     grid = QGridLayout()
     grid.setContentsMargins(2, 6, 14, 4)
     grid.setHorizontalSpacing(8)
-    grid.setVerticalSpacing(3)
-    values = []
+    grid.setVerticalSpacing(5)
+    values: list[QLabel] = []
     rows = math.ceil(len(parts) / 2)
     for index, (name, color) in enumerate(parts):
         row, column = index % rows, 4 * (index // rows)
         swatch = QFrame()
-        swatch.setFixedSize(10, 10)
-        swatch.setStyleSheet(f"background: {color}; border-radius: 3px;")
+        height, radius = (10, 3) if index < len(parts) - 1 else (3, 1)
+        swatch.setFixedSize(10, height)
+        swatch.setStyleSheet(f"background: {color}; border-radius: {radius}px;")
         value = QLabel()
         value.setAlignment(Qt.AlignmentFlag.AlignRight)
         grid.addWidget(swatch, row, column)

@@ -185,8 +185,9 @@ class Session:
         return Shown(item, picture)
 
     def _ready(self) -> None:
-        if self._notify is not None:
-            self._notify()
+        notify = self._notify
+        if notify is not None:
+            notify()
 
     def start(self, notify: Callable[[], None] | None = None) -> None:
         """Start.
@@ -343,6 +344,7 @@ class Session:
 
     def stop(self) -> None:
         """End the run and its threads; what is written is finished by `close`. Further calls do nothing."""
+        self._notify = None
         self.pipeline.close()
         self.source.close()
 

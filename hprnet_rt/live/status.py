@@ -11,8 +11,9 @@ from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from hprnet_rt.live import theme
+from hprnet_rt.live.session import Readings
 
-__all__ = ["Note", "StatusLine"]
+__all__ = ["Note", "StatusLine", "figures", "notes"]
 
 _SIDE_PX: Final = 16.0
 _GAP_PX: Final = 26.0
@@ -33,6 +34,31 @@ class Note:
     text: str
     color: str = theme.TEXT
     dot: str | None = None
+
+
+def figures(readings: Readings, threshold: float) -> list[tuple[str, str]]:
+    """Readings as texts, each with the widest that may stand in its place."""
+    return [
+        (f"{readings.fps:.1f} FPS", "000.0 FPS"),
+        (f"{readings.age_ms:.0f} ms old" if readings.fps > 0 else "", "0000 ms old"),
+        ("1 person" if readings.people == 1 else f"{readings.people} people", "00 people"),
+        (f"{readings.dropped} dropped", f"{max(readings.dropped, 1000)} dropped"),
+        (f"threshold {threshold:.2f}", "threshold 0.00"),
+    ]
+
+
+def notes(readings: Readings, message: Note | None) -> list[Note]:
+    """What is out of the ordinary, a message among it; what lasts stands at the end."""
+    said = []
+    if readings.trouble:
+        said.append(Note(readings.trouble, theme.AMBER))
+    if message is not None:
+        said.append(message)
+    if readings.paused:
+        said.append(Note("paused", theme.AMBER))
+    if readings.recording is not None:
+        said.append(Note(f"recording {readings.recording.name}", dot=theme.RED))
+    return said
 
 
 class StatusLine(QWidget):

@@ -18,7 +18,7 @@ from hprnet_rt.live import theme
 from hprnet_rt.live.picture import Help, Hint, Picture, lay_over
 from hprnet_rt.live.plots import WIDTH_PX, Plots
 from hprnet_rt.live.session import Readings, Session
-from hprnet_rt.live.status import Note, StatusLine
+from hprnet_rt.live.status import Note, StatusLine, figures, notes
 from hprnet_rt.pipeline import ChannelClosed
 
 __all__ = ["KEYS", "Key", "Viewer"]
@@ -180,24 +180,8 @@ class Viewer(QWidget):
             self._write_status(readings, now_s)
 
     def _write_status(self, readings: Readings, now_s: float) -> None:
-        people = "1 person" if readings.people == 1 else f"{readings.people} people"
-        figures = (
-            (f"{readings.fps:.1f} FPS", "000.0 FPS"),
-            (f"{readings.age_ms:.0f} ms old", "0000 ms old"),
-            (people, "00 people"),
-            (f"{readings.dropped} dropped", f"{max(readings.dropped, 1000)} dropped"),
-            (f"threshold {self.session.threshold:.2f}", "threshold 0.00"),
-        )
-        notes = []
-        if readings.trouble:
-            notes.append(Note(readings.trouble, theme.AMBER))
-        if now_s < self._message_until_s:
-            notes.append(self._message)
-        if readings.paused:
-            notes.append(Note("paused", theme.AMBER))
-        if readings.recording is not None:
-            notes.append(Note(f"recording {readings.recording.name}", dot=theme.RED))
-        self.status.put(figures, notes)
+        message = self._message if now_s < self._message_until_s else None
+        self.status.put(figures(readings, self.session.threshold), notes(readings, message))
 
     def _say(self, text: str, color: str = theme.ACCENT) -> None:
         """Put a message into the status line for a while."""
@@ -253,7 +237,8 @@ class Viewer(QWidget):
         else:
             self.showFullScreen()
 
-    def _toggle_part(self, part: str) -> None:
+    def toggle_part(self, part: str) -> None:
+        """Draw "body", "face" or "hands", or do not."""
         overlay = self.session.overlay
         drawn = not getattr(overlay.style, part)
         overlay.style = replace(overlay.style, **{part: drawn})
@@ -275,18 +260,6 @@ class Viewer(QWidget):
     def nudge(self, by: float) -> None:
         """Change the least score of a person."""
         self.session.nudge_threshold(by)
-
-    def toggle_face(self) -> None:
-        """Draw faces, or do not."""
-        self._toggle_part("face")
-
-    def toggle_hands(self) -> None:
-        """Draw hands, or do not."""
-        self._toggle_part("hands")
-
-    def toggle_body(self) -> None:
-        """Draw bodies, or do not."""
-        self._toggle_part("body")
 
 
 @dataclass(frozen=True)
@@ -312,9 +285,9 @@ KEYS: Final = (
     Key(("r",), "record: begin, end", Viewer.record),
     Key(("-",), "lower threshold: more people", lambda viewer: viewer.nudge(-_THRESHOLD_STEP), True),
     Key(("=", "+"), "higher threshold: fewer people", lambda viewer: viewer.nudge(_THRESHOLD_STEP), True),
-    Key(("b",), "body on, off", Viewer.toggle_body),
-    Key(("z",), "face on, off", Viewer.toggle_face),
-    Key(("x",), "hands on, off", Viewer.toggle_hands),
+    Key(("b",), "body on, off", lambda viewer: viewer.toggle_part("body")),
+    Key(("z",), "face on, off", lambda viewer: viewer.toggle_part("face")),
+    Key(("x",), "hands on, off", lambda viewer: viewer.toggle_part("hands")),
     Key(("m",), "mirror", Viewer.mirror),
     Key(("p",), "plots on, off", Viewer.toggle_plots),
     Key(("f",), "full screen on, off", Viewer.toggle_full_screen),

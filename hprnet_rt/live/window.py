@@ -36,6 +36,8 @@ def run_window(
         HprnetError: the source, a stage or an output failed.
     """
     application = open_display()
+    from PySide6.QtCore import QEvent
+
     from hprnet_rt.live.viewer import Viewer
 
     viewer = Viewer(session, title=title, details=details, cancelled=cancelled or threading.Event())
@@ -43,7 +45,8 @@ def run_window(
         viewer.run(full_screen=full_screen)
     finally:
         session.stop()
+        application.processEvents()  # the window disappears
         viewer.deleteLater()
-        application.processEvents()
+        application.sendPostedEvents(viewer, QEvent.Type.DeferredDelete.value)
     if viewer.error is not None:
         raise viewer.error
