@@ -19,7 +19,7 @@ from hprnet_rt.errors import BackendError, UsageError
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
 
-__all__ = ["open_display"]
+__all__ = ["loses_references", "open_display"]
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ _TRY: Final = (
     "QGuiApplication([])"
 )
 _TRY_S: Final = 30.0
+_CALLS: Final = 100
 
 
 def open_display() -> QApplication:
@@ -45,7 +46,8 @@ def open_display() -> QApplication:
 
     Raises:
         UsageError: there is no display, or it does not answer.
-        BackendError: PySide6, pyqtgraph, or a system library that they need, is missing.
+        BackendError: PySide6, pyqtgraph, or a system library that they need, is missing, or this PySide6 is
+            not for this Python.
     """
     _forget_plugins_of_opencv()
     needs_display = _needs_display()
@@ -60,9 +62,31 @@ def open_display() -> QApplication:
     running = QApplication.instance()
     if isinstance(running, QApplication):
         return running
+    if loses_references():
+        raise BackendError(
+            "this PySide6 was made for Python 3.12 and later, and would end this one after some minutes: "
+            "pip install 'PySide6-Essentials<6.12'"
+        )
     if needs_display:
         _try_in_a_child()
     return QApplication(["hprnet-rt"])
+
+
+def loses_references() -> bool:
+    """Whether each call into Qt takes a reference to None away, so that Python 3.11 ends when none is left.
+
+    PySide6 6.12.0 says that it is for 3.10, and treats None, True and False as immortal, which they have
+    been since 3.12.
+    """
+    from PySide6.QtCore import QObject
+
+    if sys.version_info >= (3, 12):
+        return False
+    called = QObject()
+    before = sys.getrefcount(None)
+    for _ in range(_CALLS):
+        called.setObjectName("")
+    return before - sys.getrefcount(None) > _CALLS // 2
 
 
 def _needs_display() -> bool:

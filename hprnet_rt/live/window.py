@@ -32,7 +32,8 @@ def run_window(
 
     Raises:
         UsageError: there is no display, or it does not answer.
-        BackendError: PySide6, pyqtgraph, or a system library that they need, is missing.
+        BackendError: PySide6, pyqtgraph, or a system library that they need, is missing, or this PySide6 is
+            not for this Python.
         HprnetError: the source, a stage or an output failed.
     """
     application = open_display()

@@ -15,6 +15,7 @@ import pytest
 
 import hprnet_rt
 from hprnet_rt.errors import HprnetError, OutputError
+from hprnet_rt.live import display
 from hprnet_rt.live.session import Session, SessionOptions
 from hprnet_rt.live.window import open_display
 from hprnet_rt.video import VideoSink, VideoSource
@@ -29,6 +30,8 @@ try:
     from hprnet_rt.live.viewer import KEYS
 except ImportError as missing:
     pytest.skip(f"Qt cannot be loaded: {missing}", allow_module_level=True)
+if display.loses_references():
+    pytest.skip("this PySide6 is not for this Python", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
@@ -389,6 +392,14 @@ def test_without_pyside_there_is_a_sentence(monkeypatch):
     sentence = _sentence()
     assert sentence.startswith("BackendError: the window needs PySide6 and pyqtgraph")
     assert sentence.endswith("pip install 'hprnet-rt[live]'")
+
+
+def test_a_pyside_that_would_end_python_is_refused(monkeypatch):
+    from PySide6.QtWidgets import QApplication
+
+    monkeypatch.setattr(display, "loses_references", lambda: True)
+    monkeypatch.setattr(QApplication, "instance", lambda: None)
+    assert "pip install 'PySide6-Essentials<6.12'" in _sentence()
 
 
 def test_a_missing_system_library_is_named_with_its_packages(monkeypatch):
