@@ -78,7 +78,8 @@ class Hint(QLabel):
         super().__init__(text)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setStyleSheet(
-            f"color: {theme.TEXT}; background: rgba(16, 19, 24, 200); border-radius: 12px; padding: 5px 12px;"
+            f"color: {theme.TEXT}; background: rgba(24, 28, 35, 215); border: 1px solid {theme.EDGE};"
+            " border-radius: 12px; padding: 5px 12px;"
         )
 
 

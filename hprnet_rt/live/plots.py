@@ -31,7 +31,7 @@ _SPANS_S: Final = (
 _LONGEST_S: Final = 60.0
 _WAITING: Final = "waiting"
 _GRID: Final = 60  # of 255
-_SPIKE: Final = 3.0  # what is so many times the median may leave a plot
+_SPIKE: Final = 3.0  # times the median
 
 
 class History:
@@ -101,6 +101,11 @@ def round_scale(highest: float, lines: int) -> tuple[float, float]:
     power = 10.0 ** math.floor(math.log10(least))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
     return math.ceil(max(highest, 1.0) / step - 1e-9) * step, step
+
+
+def _usual_highest(values: FloatArray) -> float:
+    """The highest value, unless it is a spike: those leave the plot, so that the rest can be read."""
+    return min(float(values.max()), _SPIKE * float(np.median(values)))
 
 
 class _Card(QFrame):
@@ -234,15 +239,14 @@ class Plots(QWidget):
         span_s = min(-float(ago[0]), _LONGEST_S)
         self._fps.setData(ago, history.fps)
         self._rate.value.setText(f"{readings.fps:.1f}")
-        self._rate.fit(float(history.fps.max()), span_s)
+        self._rate.fit(_usual_highest(history.fps), span_s)
         sums = np.cumsum(history.parts_ms, axis=1)
         for area, top in zip(self._areas, sums.T, strict=True):
             area.setData(ago, top)
         age_ms = np.nan_to_num(history.age_ms)
         self._age.setData(ago, history.age_ms)
         self._latency.value.setText(f"{age_ms[-1]:.0f} ms" if age_ms[-1] else "")
-        highest = np.maximum(age_ms, sums[:, -1])
-        self._latency.fit(min(float(highest.max()), _SPIKE * float(np.median(highest))), span_s)
+        self._latency.fit(_usual_highest(np.maximum(age_ms, sums[:, -1])), span_s)
         for label, part_ms in zip(self._legend, (*history.parts_ms[-1], age_ms[-1]), strict=True):
             label.setText(f"{part_ms:.1f} ms")
         self._count.setData(ago, history.people)
