@@ -24,7 +24,7 @@ import sys
 for name in {BLOCKED!r}:
     sys.modules[name] = None
 import numpy as np
-import hprnet_rt, hprnet_rt.cli
+import hprnet_rt, hprnet_rt.cli, hprnet_rt.live.window
 with hprnet_rt.load(input_px=64) as model:
     assert len(model(np.zeros((64, 64, 3), np.uint8))) == 0
 print("works")

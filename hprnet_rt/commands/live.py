@@ -246,10 +246,10 @@ def _mirrors(source: str) -> bool:
 
 
 def _window() -> Callable[..., None]:
-    """The function that shows a session; its libraries are looked for before anything is opened."""
-    from hprnet_rt.live.window import require_display, run_window
+    """The function that shows a session. What it needs is looked for before anything is opened."""
+    from hprnet_rt.live.window import open_display, run_window
 
-    require_display()
+    open_display()
     return run_window
 
 

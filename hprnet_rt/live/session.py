@@ -88,10 +88,10 @@ class Readings:
         age_ms: mean age of a frame when it was shown.
         people: in the last frame.
         shown, dropped: frames since the start; dropped ones gave way to newer ones.
-        stages: each stage's rate and mean times, in order.
+        stages: each stage's rate and mean times, in order: `Session.stages`, those that have seen a frame.
         paused: whether it is.
         recording: the file that is being recorded, None when none is.
-        trouble: what is wrong with the source, "" while pictures come.
+        trouble: what is wrong with the source, "" while pictures come; or why a recording has ended.
     """
 
     fps: float
@@ -110,6 +110,8 @@ class Session:
 
     Not for several threads: `start`, then `take` and `shown` for each frame, then `close`. Or iterate it.
 
+    A recording that cannot be continued does not end the run: `Readings.trouble` says so.
+
     Args:
         source: from `open_live`; closed at the end.
         model: from `load`; stays open.
@@ -119,7 +121,13 @@ class Session:
         outputs: sinks for every frame, finished when the session is closed after a good end.
         streams: other receivers of every frame.
         folder: where pictures and recordings asked for while it runs are written.
+
+    Attributes:
+        stages: names of what a frame goes through after its capture. The last one, `OUTPUT`, is what the
+            viewer does with it, from `take` to `shown`: writing and showing.
     """
+
+    OUTPUT: Final = "output"
 
     def __init__(
         self,
@@ -144,7 +152,9 @@ class Session:
         self._folder = folder
         self._recording: Outputs | None = None
         self._first_pts = 0
+        self._broken = ""
         self._last: Shown | None = None
+        self._last_sent_s = self._last_taken_s = 0.0
         self._paused = False
         self._closed = False
         self._end_s = np.inf
@@ -153,6 +163,7 @@ class Session:
         if self.options.track and self.options.smooth == "one-euro":
             over_time.append(OneEuro())
         stages = [*pose_stages(model, over_time=over_time), Stage("render", self._draw)]
+        self.stages = (*(stage.name for stage in stages), self.OUTPUT)
         self.pipeline = Pipeline[Shown](
             source,
             stages,
@@ -174,8 +185,9 @@ class Session:
         return Shown(item, picture)
 
     def _ready(self) -> None:
-        if self._notify is not None:
-            self._notify()
+        notify = self._notify
+        if notify is not None:
+            notify()
 
     def start(self, notify: Callable[[], None] | None = None) -> None:
         """Start.
@@ -203,8 +215,8 @@ class Session:
         if parcel is None:
             return None
         item = parcel.payload
+        self._last, self._last_sent_s, self._last_taken_s = item, parcel.sent_s, time.perf_counter()
         self._write(item.estimated)
-        self._last = item
         self.count += 1
         self.people += len(item.estimated.poses)
         return item
@@ -213,17 +225,25 @@ class Session:
         self._outputs.write(item)
         for stream in self._streams:
             stream.write(item)
-        if self._recording is not None:
-            if not self._recording.frames:
-                self._first_pts = item.frame.pts or 0
-            frame = replace(item.frame, pts=(item.frame.pts or 0) - self._first_pts)
-            self._recording.write(replace(item, frame=frame))
+        recording = self._recording
+        if recording is None:
+            return
+        if not recording.frames:
+            self._first_pts = item.frame.pts or 0
+        frame = replace(item.frame, pts=(item.frame.pts or 0) - self._first_pts)
+        try:
+            recording.write(replace(item, frame=frame))
+        except OutputError as error:
+            self._recording, self._broken = None, f"the recording has ended: {error}"
+            recording.abandon()
 
     def shown(self) -> None:
         """The frame taken last is on the screen, or needs no screen: another one may follow."""
         if self._last is not None:
-            frame = self._last.estimated.frame
-            self.profiler.shown(frame.sequence, frame.captured_s)
+            frame, now_s = self._last.estimated.frame, time.perf_counter()
+            waited_s, took_s = self._last_taken_s - self._last_sent_s, now_s - self._last_taken_s
+            self.profiler.record(self.OUTPUT, waited_s, took_s, frame.sequence, now_s)
+            self.profiler.shown(frame.sequence, frame.captured_s, now_s)
         self.pipeline.done()
 
     def __iter__(self) -> Iterator[Shown]:
@@ -243,6 +263,21 @@ class Session:
         self._paused = paused
         self.source.pause(paused)
         self.pipeline.pause(paused)
+
+    @property
+    def paused(self) -> bool:
+        """Whether time stands still."""
+        return self._paused
+
+    @property
+    def recording(self) -> Path | None:
+        """The file that is being recorded, None when none is."""
+        return None if self._recording is None else self._recording.sinks[0].path
+
+    @property
+    def threshold(self) -> float:
+        """The least score of a person, 0 to 1."""
+        return self.model.group.options.person_threshold
 
     def nudge_threshold(self, by: float) -> float:
         """Change the least score of a person, within 0 and 1, and return it."""
@@ -273,16 +308,16 @@ class Session:
 
         Raises:
             OutputError: it cannot be written.
+            UsageError: it has ended before a frame came, and there is no file.
         """
         if self._recording is not None:
             recording, self._recording = self._recording, None
             if recording.frames:
                 return recording.finish()[0]
-            path = recording.sinks[0].path
             recording.abandon()
-            return path
+            raise UsageError("nothing was recorded: no frame came")
         path = self._free_name(".mp4")
-        self._recording = Outputs([VideoSink(path, self.source.info)])
+        self._recording, self._broken = Outputs([VideoSink(path, self.source.info)]), ""
         return path
 
     def _free_name(self, suffix: str) -> Path:
@@ -295,7 +330,6 @@ class Session:
         """How it is doing."""
         recent = self.profiler.recent()
         age = recent.pop(Profiler.AGE, Recent(0.0, 0.0, 0.0))
-        recording = None if self._recording is None else self._recording.sinks[0].path
         return Readings(
             fps=age.rate_hz,
             age_ms=age.service_ms,
@@ -304,9 +338,15 @@ class Session:
             dropped=self.pipeline.dropped,
             stages=recent,
             paused=self._paused,
-            recording=recording,
-            trouble=self.source.status,
+            recording=self.recording,
+            trouble=self.source.status or self._broken,
         )
+
+    def stop(self) -> None:
+        """End the run and its threads; what is written is finished by `close`. Further calls do nothing."""
+        self._notify = None
+        self.pipeline.close()
+        self.source.close()
 
     def close(self, *, whole: bool = True) -> tuple[Path, ...]:
         """Stop, and finish what is written; further calls do nothing.
@@ -318,18 +358,22 @@ class Session:
             the files that were written.
 
         Raises:
-            OutputError: one cannot be finished.
+            OutputError: one cannot be finished; the others are.
         """
         if self._closed:
             return ()
         self._closed = True
-        self.pipeline.close()
-        self.source.close()
+        self.stop()
         written: list[Path] = []
+        failed: OutputError | None = None
         for outputs in (self._recording, self._outputs):
             if outputs is not None and outputs.sinks:
-                kept = outputs.finish() if whole and outputs.frames else outputs.abandon()
-                written.extend(kept)
+                try:
+                    written += outputs.finish() if whole and outputs.frames else outputs.abandon()
+                except OutputError as error:
+                    failed = failed or error
+        if failed is not None:
+            raise failed
         return tuple(written)
 
     def __enter__(self) -> Session:

@@ -1,4 +1,3 @@
-import threading
 from dataclasses import replace
 
 import cv2
@@ -12,9 +11,9 @@ from hprnet_rt.outputs import Outputs
 from hprnet_rt.pipeline import ChannelClosed
 from hprnet_rt.video import KeypointsSink, VideoSink, VideoSource
 from tests.clips import times
-from tests.live.source import Pictures, pictures
+from tests.live.driving import Clip, own_threads, sample_pictures
 
-IMAGES = pictures(4)
+IMAGES = sample_pictures(4)
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +22,8 @@ def model():
         yield opened
 
 
-def ours():
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("hprnet-")]
-
-
 def test_frames_come_with_skeletons_ids_and_an_age(model):
-    source = Pictures(IMAGES, rate_hz=20)
+    source = Clip(IMAGES, rate=20)
     with Session(source, model, SessionOptions(limit=6)) as session:
         shown = list(session)
     assert len(shown) == session.count == 6
@@ -39,31 +34,31 @@ def test_frames_come_with_skeletons_ids_and_an_age(model):
         assert not np.array_equal(item.picture, IMAGES[item.estimated.frame.sequence % 4])
     age = session.profiler.age()
     assert age.frames == 6
-    assert source.closed.is_set()
-    assert not ours()
+    assert source.closed
+    assert not own_threads()
 
 
 def test_a_duration_ends_the_run(model):
-    with Session(Pictures(IMAGES, rate_hz=50), model, SessionOptions(duration_s=0.5)) as session:
+    with Session(Clip(IMAGES, rate=50), model, SessionOptions(duration_s=0.5)) as session:
         assert list(session)
-    assert not ours()
+    assert not own_threads()
 
 
 def test_the_end_of_the_source_is_the_end(model):
-    with Session(Pictures(IMAGES, limit=1), model) as session:
+    with Session(Clip(IMAGES, frames=1), model) as session:
         assert len(list(session)) == 1
 
 
 def test_an_error_of_the_source_reaches_the_caller_and_leaves_no_thread(model):
-    source = Pictures(IMAGES, limit=2, error=MediaError("the camera is gone"))
+    source = Clip(IMAGES, frames=2, error=MediaError("the camera is gone"))
     with pytest.raises(MediaError, match="the camera is gone"), Session(source, model) as session:
         list(session)
-    assert source.closed.is_set()
-    assert not ours()
+    assert source.closed
+    assert not own_threads()
 
 
 def test_outputs_hold_every_shown_frame_and_are_finished(model, tmp_path):
-    source = Pictures(IMAGES, rate_hz=30)
+    source = Clip(IMAGES, rate=30)
     video, keypoints = tmp_path / "out.mp4", tmp_path / "out.jsonl"
     outputs = Outputs([VideoSink(video, source.info), KeypointsSink(keypoints, {})])
     with Session(source, model, SessionOptions(limit=5), outputs=outputs) as session:
@@ -73,7 +68,7 @@ def test_outputs_hold_every_shown_frame_and_are_finished(model, tmp_path):
 
 
 def test_outputs_of_a_failed_run_stay_under_partial_names(model, tmp_path):
-    source = Pictures(IMAGES, limit=3, rate_hz=10, error=MediaError("gone"))
+    source = Clip(IMAGES, frames=3, rate=10, error=MediaError("gone"))
     outputs = Outputs([KeypointsSink(tmp_path / "out.jsonl", {})])
     with pytest.raises(MediaError), Session(source, model, outputs=outputs) as session:
         list(session)
@@ -88,14 +83,14 @@ def test_an_output_that_fails_ends_the_run(model):
 
     with (
         pytest.raises(OutputError, match="no space"),
-        Session(Pictures(IMAGES), model, streams=[Full()]) as session,
+        Session(Clip(IMAGES), model, streams=[Full()]) as session,
     ):
         list(session)
-    assert not ours()
+    assert not own_threads()
 
 
 def test_recording_begins_and_ends_while_it_runs(model, tmp_path):
-    with Session(Pictures(IMAGES, rate_hz=20), model, folder=tmp_path) as session:
+    with Session(Clip(IMAGES, rate=20), model, folder=tmp_path) as session:
         frames = iter(session)
         next(frames)
         path = session.record()
@@ -113,21 +108,14 @@ def test_recording_begins_and_ends_while_it_runs(model, tmp_path):
 
 
 def test_a_recording_that_is_going_on_is_finished_at_the_end(model, tmp_path):
-    with Session(Pictures(IMAGES), model, SessionOptions(limit=3), folder=tmp_path) as session:
+    with Session(Clip(IMAGES), model, SessionOptions(limit=3), folder=tmp_path) as session:
         path = session.record()
         list(session)
     assert len(times(path)) == 3
 
 
-def test_a_recording_without_a_frame_leaves_nothing(model, tmp_path):
-    with Session(Pictures(IMAGES), model, folder=tmp_path) as session:
-        session.record()
-        session.record()
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_saved_picture_is_the_one_that_is_seen(model, tmp_path):
-    with Session(Pictures(IMAGES), model, SessionOptions(limit=1), folder=tmp_path) as session:
+    with Session(Clip(IMAGES), model, SessionOptions(limit=1), folder=tmp_path) as session:
         with pytest.raises(UsageError, match="no picture"):
             session.save()
         (item,) = list(session)
@@ -139,7 +127,7 @@ def test_a_saved_picture_is_the_one_that_is_seen(model, tmp_path):
 def test_a_mirror_turns_the_picture_and_not_the_poses(model):
     plain, mirrored = [], []
     for items, mirror in ((plain, False), (mirrored, True)):
-        session = Session(Pictures(IMAGES[:1]), model, SessionOptions(limit=1, track=False, smooth="off"))
+        session = Session(Clip(IMAGES[:1]), model, SessionOptions(limit=1, track=False, smooth="off"))
         session.mirror = mirror
         with session:
             items.extend(session)
@@ -151,7 +139,7 @@ def test_a_mirror_turns_the_picture_and_not_the_poses(model):
 
 
 def test_parts_are_left_out_of_the_picture_while_it_runs(model):
-    session = Session(Pictures(IMAGES[:1]), model, SessionOptions(limit=1))
+    session = Session(Clip(IMAGES[:1]), model, SessionOptions(limit=1))
     session.overlay.style = replace(session.overlay.style, body=False, face=False, hands=False, ids=False)
     with session:
         (item,) = list(session)
@@ -160,7 +148,7 @@ def test_parts_are_left_out_of_the_picture_while_it_runs(model):
 
 
 def test_the_threshold_changes_who_is_found(model):
-    with Session(Pictures(IMAGES), model) as session:
+    with Session(Clip(IMAGES), model) as session:
         before = model.group.options.person_threshold
         try:
             frames = iter(session)
@@ -174,7 +162,7 @@ def test_the_threshold_changes_who_is_found(model):
 
 
 def test_nothing_is_taken_while_paused(model):
-    source = Pictures(IMAGES, rate_hz=100)
+    source = Clip(IMAGES, rate=100)
     with Session(source, model) as session:
         frames = iter(session)
         next(frames)
@@ -192,7 +180,7 @@ def test_nothing_is_taken_while_paused(model):
 
 
 def test_readings_tell_how_it_goes(model):
-    source = Pictures(IMAGES, rate_hz=200)
+    source = Clip(IMAGES, rate=200)
     with Session(source, model, SessionOptions(limit=10)) as session:
         for _ in session:
             source.status = "no picture for 3 s"
@@ -204,7 +192,7 @@ def test_readings_tell_how_it_goes(model):
     assert readings.fps > 0
     assert readings.age_ms > 0
     assert list(readings.stages) == [
-        *("capture", "preprocess", "engine", "grouping", "tracking", "render"),
+        *("capture", "preprocess", "engine", "grouping", "tracking", "render", "output"),
     ]
 
 
@@ -215,8 +203,44 @@ def test_wrong_options_are_refused():
 
 
 def test_take_says_when_nothing_more_comes(model):
-    with Session(Pictures(IMAGES, limit=1), model) as session:
+    with Session(Clip(IMAGES, frames=1), model) as session:
         session.start()
         assert session.take(5.0) is not None
         with pytest.raises(ChannelClosed):
             session.take(5.0)
+
+
+def test_a_recording_that_cannot_be_finished_does_not_cost_the_outputs(model, tmp_path, monkeypatch):
+    clip = Clip(IMAGES)
+    outputs = Outputs([VideoSink(tmp_path / "out.mp4", clip.info)])
+    session = Session(clip, model, SessionOptions(limit=3), outputs=outputs, folder=tmp_path)
+    recording = session.record()
+    assert sum(1 for _ in session) == 3
+    commit = VideoSink.commit
+
+    def fail(sink):
+        if sink.path == recording:
+            raise OutputError("the disk is gone")
+        commit(sink)
+
+    monkeypatch.setattr(VideoSink, "commit", fail)
+    with pytest.raises(OutputError, match="the disk is gone"):
+        session.close()
+    assert len(times(tmp_path / "out.mp4")) == 3
+    assert session.close() == () and own_threads() == []
+
+
+def test_writing_and_showing_is_a_stage_of_its_own_and_the_stages_are_named(model):
+    with Session(Clip(IMAGES), model, SessionOptions(limit=3)) as session:
+        shown = sum(1 for _ in session)
+        summary = {stage.name: stage for stage in session.profiler.summary()}
+    assert session.stages[-1] == Session.OUTPUT
+    assert list(summary)[1:] == list(session.stages) and summary[Session.OUTPUT].frames == shown
+
+
+def test_a_recording_without_a_frame_leaves_no_file_and_says_so(model, tmp_path):
+    with Session(Clip(IMAGES), model, folder=tmp_path) as session:
+        session.record()
+        with pytest.raises(UsageError, match="nothing was recorded"):
+            session.record()
+    assert list(tmp_path.iterdir()) == []
