@@ -1,4 +1,5 @@
 # make demo    set up, annotate the shipped sample on the CPU, say where the result is
+# make live    set up the window too, and show camera 0 in it; SOURCE=demos/sample.mp4 takes something else
 # make test    set up, then lint, types, layers and tests
 # Everything goes into .venv; PYTHON=python3.12 chooses another interpreter.
 
@@ -8,8 +9,9 @@ BIN := $(VENV)/bin
 # The tests export the network, for which they need torch; TORCH=torch takes the newest.
 TORCH ?= torch==2.13.0
 OUT := demo-output
+SOURCE ?= 0
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo live test lint clean
 
 setup: $(VENV)/.base
 
@@ -32,6 +34,13 @@ demo: $(VENV)/.base
 	@echo "The annotated video:   $(CURDIR)/$(OUT)/sample.mp4"
 	@echo "Its keypoints:         $(CURDIR)/$(OUT)/sample.jsonl"
 	@echo "Now try your own:      $(BIN)/hprnet-rt annotate VIDEO -o $(OUT)"
+
+$(VENV)/.live: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[live]"
+	@touch $@
+
+live: $(VENV)/.live
+	$(BIN)/hprnet-rt live $(SOURCE)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

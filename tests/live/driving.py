@@ -21,7 +21,7 @@ def sample_pictures(count):
 
 
 class Clip:
-    """A live source: pictures at a rate, over and over, or `frames` of them; then it stalls, fails or ends."""
+    """A live source: pictures at a rate, without end or `frames` of them; then it stalls, fails or ends."""
 
     def __init__(self, pictures, *, rate=25, frames=None, stalls=False, error=None, pixel_aspect=None):
         height, width = pictures[0].shape[:2]
