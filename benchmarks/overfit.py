@@ -1,6 +1,7 @@
 """Can a network learn at all? Two images, over and over: every loss must vanish, every point come back.
 
 python benchmarks/overfit.py MODEL ANNOTATIONS IMAGES [--input-px 128] [--steps 500] [--rate 0.001] [--save]
+    [--spread]
 
 Takes the first two images with one person whose face and hands are labelled. Prints each loss before and
 after, and how far decoded points lie from their labels, in output cells. Batch norms use the statistics of
@@ -24,7 +25,7 @@ from hprnet_rt.skeleton import KEYPOINT_NAMES, PARTS
 from hprnet_rt.training.augment import Letterboxed
 from hprnet_rt.training.dataset import WholeBodyDataset
 from hprnet_rt.training.losses import HprLoss
-from hprnet_rt.training.targets import make_targets
+from hprnet_rt.training.targets import displaced, make_targets
 
 DROPS = (0.7, 0.9)  # shares of the steps after which the rate is divided by 5
 FOUND = GroupingOptions(person_threshold=0.1, peak_threshold=0.1)
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--input-px", type=int, default=128)
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--spread", action="store_true", help="learn offsets in neighbouring cells too")
     parser.add_argument("--save", action="store_true", help="write results/overfit-MODEL.json")
     options = parser.parse_args()
     info = machine()
@@ -56,7 +58,7 @@ def main() -> None:
     batch = list(itertools.islice(fitting, 2))
     targets = [make_targets(sample, spec) for sample in batch]
     images = torch.from_numpy(np.stack([sample.image for sample in batch]))
-    stacked = {name: torch.from_numpy(np.stack([t[name] for t in targets])) for name in targets[0]}
+    rng = np.random.default_rng(0)
     loss = HprLoss(spec)
     learning = [p for name, p in network.named_parameters() if not name.startswith(network.unread)]
     optimizer = torch.optim.Adam(learning, lr=options.rate)
@@ -65,6 +67,8 @@ def main() -> None:
     for step in range(options.steps):
         for group in optimizer.param_groups:
             group["lr"] = options.rate * 0.2 ** sum(step >= drop * options.steps for drop in DROPS)
+        asked = [displaced(t, spec, rng, 0.0) for t in targets] if options.spread else targets
+        stacked = {name: torch.from_numpy(np.stack([t[name] for t in asked])) for name in asked[0]}
         optimizer.zero_grad()
         total, terms = loss(network, images, stacked)
         total.backward()

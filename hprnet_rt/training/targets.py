@@ -257,10 +257,10 @@ def make_targets(
 
 
 def displaced(targets: Targets, spec: ModelSpec, rng: np.random.Generator, share: float) -> Targets:
-    """The same, with offsets asked for at cells a little beside the centres.
+    """The same, with offsets asked for at cells a little beside centres and joints.
 
-    Where a network finds a centre is not quite where the label has it; a network that has learned its offsets
-    at the exact cells only is off by that much. Heat-maps and `hp_offset` stay.
+    Where a network finds them is not quite where the label has them; a network that has learned its offsets
+    at the exact cells only is off by that much. Heat-maps stay. Joints' cells move by one at most.
 
     Args:
         targets: of `make_targets`.
@@ -279,6 +279,12 @@ def displaced(targets: Targets, spec: ModelSpec, rng: np.random.Generator, share
         new = np.clip(xy + step, 0, (width - 1, height - 1))
         return new[:, 1] * width + new[:, 0], (xy - new).astype(np.float32)
 
+    joint, cell = targets["joint_mask"], targets["joint_cell"]
+    xy = np.stack((cell % width, cell // width), axis=-1)
+    step = np.rint(rng.uniform(-1.0, 1.0, xy.shape)).astype(np.int64) * joint[..., None]
+    new = np.clip(xy + step, 0, (width - 1, height - 1))
+    out["joint_cell"] = new[..., 1] * width + new[..., 0]
+    out["hp_offset"] = targets["hp_offset"] + _where(joint, (xy - new).astype(np.float32))
     person = targets["person_mask"]
     out["person_cell"], shift = moved(targets["person_cell"], targets["wh"], person)
     out["reg"] = targets["reg"] + _where(person, shift)

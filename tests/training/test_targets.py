@@ -435,7 +435,12 @@ def test_displaced_offsets_point_at_the_same_places_from_cells_beside_the_centre
     assert (step[:3] <= 0.15 * targets["wh"][:3] + 1).all()
     assert step[:3].any()
     assert not step[3:].any()
-    for name in ("hm", "hm_hp", "joint_cell", "hp_offset", "wh", "person_mask"):
+    cells = [np.stack((t["joint_cell"] % width, t["joint_cell"] // width), axis=-1) for t in (targets, moved)]
+    assert np.abs(cells[1] - cells[0]).max() == 1
+    assert not (cells[1] - cells[0])[~targets["joint_mask"]].any()
+    there = [cell + t["hp_offset"] for cell, t in zip(cells, (targets, moved), strict=True)]
+    np.testing.assert_allclose(there[1], there[0], atol=1e-4)
+    for name in ("hm", "hm_hp", "wh", "person_mask"):
         np.testing.assert_array_equal(moved[name], targets[name])
 
 
@@ -444,11 +449,12 @@ def test_displaced_cells_stay_on_the_map_and_what_is_unknown_stays_0(spec):
     targets = make_targets(wild(4), spec)
     for seed in range(20):
         moved = displaced(targets, spec, np.random.default_rng(seed), 0.45)
-        for name in ("person_cell", "part_cell"):
+        for name in ("person_cell", "part_cell", "joint_cell"):
             assert ((moved[name] >= 0) & (moved[name] < 24 * 32)).all()
         nobody = ~targets["person_mask"]
         assert not moved["reg"][nobody].any()
         assert not moved["hps"][~targets["joint_mask"]].any()
+        assert not moved["hp_offset"][~targets["joint_mask"]].any()
         for part in spec.parts:
             assert not moved[f"{part.name}_points"][~targets[f"{part.name}_points_mask"]].any()
 
