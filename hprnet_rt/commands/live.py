@@ -52,7 +52,7 @@ def add_parser(commands: Commands) -> None:
         "are passed over, so that what is shown is never old.",
     )
     job.add_argument(
-        *("source",),
+        "source",
         nargs="?",
         default="0",
         metavar="SOURCE",
@@ -72,7 +72,7 @@ def add_parser(commands: Commands) -> None:
     picture.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
     picture.add_argument("--serve", type=int, metavar="PORT", help="no window, but pictures for a browser")
     picture.add_argument(
-        *("--host",),
+        "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
         help="where --serve listens; any but %(default)s asks viewers for a token (default %(default)s)",
@@ -96,14 +96,14 @@ def add_parser(commands: Commands) -> None:
         help="play a file by its own clock, or as fast as it goes (default: by its clock)",
     )
     camera.add_argument(
-        *("--timeout",),
+        "--timeout",
         type=float,
         default=defaults.timeout_s,
         metavar="S",
         help="a camera or network without a picture for so long has stalled (default %(default)s)",
     )
     camera.add_argument(
-        *("--give-up",),
+        "--give-up",
         type=float,
         default=defaults.give_up_s,
         metavar="S",
@@ -111,7 +111,7 @@ def add_parser(commands: Commands) -> None:
     )
     way = job.add_argument_group("how")
     way.add_argument(
-        *("--in-flight",),
+        "--in-flight",
         type=int,
         default=run.in_flight,
         metavar="N",
@@ -119,7 +119,7 @@ def add_parser(commands: Commands) -> None:
     )
     way.add_argument("--no-track", action="store_true", help="give people no ids; implies --smooth off")
     way.add_argument(
-        *("--smooth",),
+        "--smooth",
         choices=LIVE_SMOOTHINGS,
         default=run.smooth,
         help="against trembling points; fast ones lag a little (default %(default)s)",
