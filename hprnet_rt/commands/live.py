@@ -37,7 +37,7 @@ __all__ = ["add_parser"]
 _STANDARD_OUTPUT: Final = "-"
 _KEYPOINTS: Final = ".jsonl"
 _PICTURES: Final = frozenset({".m4v", ".mkv", ".mov", ".mp4"})
-_SPANS: Final = 200_000  # for a profile: some 20 minutes at 25 frames a second
+_SPANS: Final = 200_000  # for a profile: a quarter of an hour at 25 frames a second
 _WAIT_S: Final = 0.1
 _SAY_EVERY_S: Final = 1.0
 
