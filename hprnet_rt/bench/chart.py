@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,9 @@ _AREA: Final = (90, 90, 670, 530)  # left, top, right, bottom of the axes
 _INK: Final = "#222222"
 _PALE: Final = "#dddddd"
 _FONT_PX: Final = 14
-_LOG_FROM: Final = 20.0  # times between the smallest and the largest value, above which the scale is logarithmic
+_LOG_FROM: Final = (
+    20.0  # times between the smallest and the largest value, above which the scale is logarithmic
+)
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ def _shapes(chart: Chart) -> list[_Shape]:
     for n, curve in enumerate(chart.curves):
         color = COLORS[n % len(COLORS)]
         places = [(across(x), up(y)) for x, y in curve.points]
-        for start, end in zip(places, places[1:], strict=False):
+        for start, end in itertools.pairwise(places):
             shapes.append(_Line(start, end, color, 2, curve.published))
         if not curve.published:
             shapes += [_Dot(place, color) for place in places]
@@ -196,9 +199,7 @@ def _png(shapes: Sequence[_Shape]) -> bytes:
             (width, _), _ = cv2.getTextSize(shape.text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
             shift = {"start": 0.0, "middle": width / 2, "end": float(width)}[shape.anchor]
             place = whole((shape.at[0] - shift, shape.at[1]))
-            cv2.putText(
-                image, shape.text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, _bgr(_INK), 1, cv2.LINE_AA
-            )
+            cv2.putText(image, shape.text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, _bgr(_INK), 1, cv2.LINE_AA)
     return bytes(cv2.imencode(".png", image)[1])
 
 
@@ -207,8 +208,7 @@ def _dashes(line: _Line) -> list[tuple[Point, Point]]:
     count = max(1, round(math.hypot(x2 - x1, y2 - y1) / 11))
     ends = [(x1 + (x2 - x1) * t / count, y1 + (y2 - y1) * t / count) for t in range(count + 1)]
     return [
-        (start, ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2))
-        for start, end in zip(ends, ends[1:], strict=False)
+        (start, ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)) for start, end in itertools.pairwise(ends)
     ]
 
 

@@ -2,8 +2,8 @@
 
 Weights are random, offsets of deformable convolutions about a cell. "sparse" is what this project runs: two
 heat-maps everywhere, all other heads at the peaks, decode in the graph. "dense" is what the released code
-runs: every head everywhere, maps to the host, no decode counted. All variants of a network, library and batch take
-turns in one run, so that the ratio stands where the machine drifts.
+runs: every head everywhere, maps to the host, no decode counted. All variants of a network, library and batch
+take turns in one run, so that the ratio stands where the machine drifts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """HRNet: branches of several resolutions side by side that keep exchanging what they see (torch).
 
-Source: Sun et al., "Deep High-Resolution Representation Learning for Human Pose Estimation" (2019), and Wang et
-al., "Deep High-Resolution Representation Learning for Visual Recognition" (2020) for the V2 head.
+Source: Sun et al., "Deep High-Resolution Representation Learning for Human Pose Estimation" (2019), and Wang
+et al., "Deep High-Resolution Representation Learning for Visual Recognition" (2020) for the V2 head.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ _BLOCKS: Final = 4
 _MODULES: Final = (1, 4, 3)  # of the stages with two, three and four branches
 
 
-def conv_bn(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, relu: bool = True) -> nn.Sequential:
+def conv_bn(
+    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, relu: bool = True
+) -> nn.Sequential:
     """Convolution, batch norm and, unless told otherwise, ReLU."""
     layers = [nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)]
     return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if relu else []))
@@ -32,7 +34,9 @@ class Bottleneck(nn.Module):
         super().__init__()
         outputs = 4 * width
         self.body = nn.Sequential(
-            conv_bn(inputs, width, 1), conv_bn(width, width, 3, stride), conv_bn(width, outputs, 1, relu=False)
+            conv_bn(inputs, width, 1),
+            conv_bn(width, width, 3, stride),
+            conv_bn(width, outputs, 1, relu=False),
         )
         same = inputs == outputs and stride == 1
         self.shortcut = nn.Identity() if same else conv_bn(inputs, outputs, 1, stride, relu=False)
@@ -102,7 +106,9 @@ class HRNet(nn.Module):
     def __init__(self, width: int, inputs: int, outputs: int, *, every: bool = False) -> None:
         super().__init__()
         widths = tuple(width << n for n in range(4))
-        self.first = nn.Sequential(*[Bottleneck(inputs if n == 0 else 4 * _STEM, _STEM) for n in range(_BLOCKS)])
+        self.first = nn.Sequential(
+            *[Bottleneck(inputs if n == 0 else 4 * _STEM, _STEM) for n in range(_BLOCKS)]
+        )
         self.enter = nn.ModuleList([conv_bn(4 * _STEM, widths[0]), conv_bn(4 * _STEM, widths[1], 3, 2)])
         self.deeper = nn.ModuleList(conv_bn(widths[n], widths[n + 1], 3, 2) for n in (1, 2))
         self.stages = nn.ModuleList()

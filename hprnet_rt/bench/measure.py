@@ -31,7 +31,8 @@ class Limits:
 
     Attributes:
         seconds: no round begins after this time.
-        narrow: enough when the 95% interval of every watched median is at most this much of it to either side.
+        narrow: enough when the 95% interval of every watched median reaches at most this part of it to
+            either side.
         least_rounds: in any case.
         most_rounds: never more.
         warm_up: rounds before, which are not counted.
@@ -46,7 +47,8 @@ class Limits:
     def __post_init__(self) -> None:
         if not self.seconds > 0 or not 0 < self.narrow < 1:
             raise UsageError(
-                f"a measurement takes some seconds and ends within a part of 1, got {self.seconds}, {self.narrow}"
+                f"a measurement takes some seconds and ends within a part of 1, got {self.seconds}, "
+                f"{self.narrow}"
             )
         if not 1 <= self.least_rounds <= self.most_rounds or self.warm_up < 0:
             raise UsageError(

@@ -1,4 +1,4 @@
-"""Networks as engines in a folder: with random weights, or those of an engine with other limits (extra: train).
+"""Networks as engines in a folder: with random weights, or those of an engine (extra: train).
 
 Nothing imports this module but by name, when it is needed.
 """
@@ -17,7 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hprnet_rt.backends.engine_file import EngineFile, sha256_of
 from hprnet_rt.model import create_model, export_onnx, load_checkpoint, load_weights, save_checkpoint
-from hprnet_rt.model.deform import DeformConv, DeformForm, has_deform_conv
+from hprnet_rt.model.deform import DeformConv, DeformForm
+from hprnet_rt.model.deform import has_deform_conv as has_deform_conv
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.peaks import DenseNetwork, PeakNetwork
 
@@ -75,7 +76,7 @@ def gmac(name: str, side_px: int, *, dense: bool) -> float:
     module = DenseNetwork(shadow) if dense else PeakNetwork(shadow)
     with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.device("meta"):
         module(torch.zeros(1, side_px, side_px, 3, dtype=torch.uint8))
-    return counter.get_total_flops() / 2e9
+    return float(counter.get_total_flops()) / 2e9
 
 
 def dense_torch(network: Network, names: Sequence[str]) -> Callable[[Any], Any]:

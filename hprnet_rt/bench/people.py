@@ -70,7 +70,9 @@ class PeopleOptions:
 class _Scene:
     """One picture, and the state of what follows the network."""
 
-    def __init__(self, model: PoseModel, people: int, image_wh: tuple[int, int], *, look: bool = True) -> None:
+    def __init__(
+        self, model: PoseModel, people: int, image_wh: tuple[int, int], *, look: bool = True
+    ) -> None:
         self._model = model
         self._image = picture(people, image_wh)
         letterbox = model.letterbox(self._image.shape[:2])
@@ -153,7 +155,9 @@ def measure_people(
             few = Limits(seconds=options.limits.seconds, least_rounds=3, most_rounds=7, warm_up=1)
             measured |= _beside(top_down, options, few, progress)
         description = model.description
-    report = Report("people", _settings(subject, running, options, top_down), series_of(measured, (FOUND, ALL)))
+    report = Report(
+        "people", _settings(subject, running, options, top_down), series_of(measured, (FOUND, ALL))
+    )
     summary = {
         "engine": description,
         "random_weights": subject.random,
@@ -246,7 +250,9 @@ def people_chart(report: Report) -> Chart:
     notes = [f"{report.machine['processor']}, {report.machine['cores']} cores; {summary['engine']}"]
     if "zoomnet_fixed_ms" in summary:
         fixed, each = summary["zoomnet_fixed_ms"], summary["zoomnet_ms_per_person"]
-        curves.append(Curve("ZoomNet, random weights", [(1.0, fixed + each), (float(most), fixed + each * most)]))
+        curves.append(
+            Curve("ZoomNet, random weights", [(1.0, fixed + each), (float(most), fixed + each * most)])
+        )
         notes.append("ZoomNet: PyTorch fp32, published shapes, random weights, a line through measured times")
     curves += [
         Curve(f"paper, 1080 Ti: {who}", [(0.0, ms), (float(most), ms)], published=True)

@@ -1,8 +1,8 @@
 """The whole annotate against its slowest stage alone, and its memory over the length of a video.
 
-Each round runs the whole, then every stage alone over the same frames: the pairs share the machine's mood. "alone"
-is the mean time of a frame when nothing else runs; "cores" is the processor time that all stages together
-take for a frame, divided by the cores: no pipeline on this machine can be much faster.
+Each round runs the whole, and every stage alone over the same frames: the pairs share the machine's mood.
+"alone" is the mean time of a frame when nothing else runs; "cores" is the processor time that all stages
+together take for a frame, divided by the cores: no pipeline on this machine can be much faster.
 """
 
 from __future__ import annotations

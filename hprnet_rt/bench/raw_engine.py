@@ -68,4 +68,6 @@ def dense_engine(path: Path, like: Backend, input_hw: tuple[int, int], threads: 
         return onnxruntime_run(path, threads)
     if like.name == "openvino":
         return openvino_run(path, input_hw, threads, bf16="bf16" in like.description)
-    raise UsageError(f"dense maps run on openvino and onnxruntime, not on {like.name}; use --backend openvino")
+    raise UsageError(
+        f"dense maps run on openvino and onnxruntime, not on {like.name}; use --backend openvino"
+    )

@@ -95,7 +95,9 @@ def sample_video() -> Path:
         path = folder / "demos" / "sample.mp4"
         if path.is_file():
             return path
-    raise UsageError("this installation has no demos/sample.mp4, whose people the scenes show; use a checkout")
+    raise UsageError(
+        "this installation has no demos/sample.mp4, whose people the scenes show; use a checkout"
+    )
 
 
 @functools.cache

@@ -104,7 +104,5 @@ def subject(model: str, weights: Path | None = None, k: int | None = None) -> It
         engine = engine_for(model, weights)
         if k is not None and k != engine.k:
             networks = on_demand("networks")
-            engine = networks.export_engine(
-                networks.network_of(engine), Path(folder), k=k, bf16=engine.bf16
-            )
+            engine = networks.export_engine(networks.network_of(engine), Path(folder), k=k, bf16=engine.bf16)
         yield Subject(engine, False, Path(folder))

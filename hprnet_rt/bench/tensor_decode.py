@@ -1,9 +1,9 @@
 """The released path after the network: maps on the host, decoded and matched as tensors (torch).
 
-This is the way of the released code, written anew from a description of what it does: every peak of every joint
-becomes a tensor of its own, all K people are compared with all K peaks of all joints at once, and people are
-put together one after the other in Python. Its faces and hands go to the wrong people, as described there; it
-is here to be timed, `GroupingOptions(matching="released")` is its result.
+This is the way of the released code, written anew from a description of what it does: whole maps are gathered
+from, all K people are compared with all K peaks of all joints at once, and people are put together one after
+the other in Python. Its faces and hands go to the wrong people. It is here to be timed;
+`GroupingOptions(matching="released")` gives its result.
 """
 
 from __future__ import annotations

@@ -1,22 +1,23 @@
 """ZoomNet, the top-down pipeline of the paper's Table 3 and Figure 5, as a comparator of runtime (torch).
 
 The shapes are the published ones as we read them; the weights are random. A detector finds people (Faster
-R-CNN with ResNet-50 and a feature pyramid), FeatureNet and BodyNet (HRNet-W32) see each person's crop of 384 x
-288, and FaceHead and HandHead (HRNetV2-W18) see 64 x 64 cells of FeatureNet's maps around the face and each
-hand. Everything after the detector is one batch over all people.
+R-CNN with ResNet-50 and a feature pyramid), FeatureNet and BodyNet (HRNet-W32) see each person's crop of
+384 x 288, and FaceHead and HandHead (HRNetV2-W18) see 64 x 64 cells of FeatureNet's maps around the face and
+each hand; that crop and those 64 cells are our reading. What follows the detector is one batch over people.
 
-Random weights find nobody, so people's crops are the places of the scene; non-maximum suppression is left out,
-in ZoomNet's favour. Everything is plain torch: of the libraries with these networks none could be loaded beside a
-torch that is built for CPUs alone.
+Random weights find nobody, so people's crops are the places of the scene; non-maximum suppression is left
+out, in ZoomNet's favour. It is plain torch: the libraries that have these networks (timm, torchvision) could
+not be loaded beside a torch that is built for CPUs alone. Parameters agree with the published networks':
+HRNet-W32 28.5 M, HRNetV2-W18 9.7 M, Faster R-CNN 41.8 M.
 
-Source: Jin et al., "Whole-Body Human Pose Estimation in the Wild" (2020), section 4; Ren et al., "Faster R-CNN"
-(2015); Lin et al., "Feature Pyramid Networks for Object Detection" (2017).
+Source: Jin et al., "Whole-Body Human Pose Estimation in the Wild" (2020), section 4; Ren et al., "Faster
+R-CNN" (2015); Lin et al., "Feature Pyramid Networks for Object Detection" (2017).
 """
 
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -53,9 +54,7 @@ def _cells(boxes: Tensor, side: int) -> Tensor:
     steps = (torch.arange(side, device=boxes.device) + 0.5) / side
     x = boxes[:, 0:1] + (boxes[:, 2:3] - boxes[:, 0:1]) * steps
     y = boxes[:, 1:2] + (boxes[:, 3:4] - boxes[:, 1:2]) * steps
-    return torch.stack(
-        (x[:, None, :].expand(-1, side, -1), y[:, :, None].expand(-1, -1, side)), dim=-1
-    )
+    return torch.stack((x[:, None, :].expand(-1, side, -1), y[:, :, None].expand(-1, -1, side)), dim=-1)
 
 
 class FasterRcnn(nn.Module):
@@ -124,7 +123,7 @@ class ZoomNet(nn.Module):
         self.hand = HRNet(18, 2 * _FEATURES, _HAND_POINTS, every=True)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(N, 3, 384, 288) -> heat-maps of body (N, 26, 96, 72), face (N, 68, 64, 64), hands (2N, 21, 64, 64)."""
+        """(N, 3, 384, 288) -> body (N, 26, 96, 72), face (N, 68, 64, 64), hands (2N, 21, 64, 64)."""
         fine = self.fine(crops)
         coarse = self.coarse(fine)
         body = self.body(coarse)
@@ -185,5 +184,5 @@ class ZoomNetPipeline:
         }
 
 
-def _tensor(images: npt.NDArray[np.uint8]) -> Tensor:
+def _tensor(images: npt.NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255.0

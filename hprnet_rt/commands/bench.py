@@ -191,7 +191,7 @@ def _say_people(report: Report) -> None:
     summary = report.summary
     pairs = zip(summary["placed"], summary["found"], strict=True)
     print("found of placed: " + ", ".join(f"{found}/{placed}" for placed, found in pairs))
-    print(f"the engine returns {summary['k']} people at most (--k changes it); \"everyone\" has planted peaks")
+    print(f'the engine returns {summary["k"]} people at most (--k changes it); "everyone" has planted peaks')
     if summary["random_weights"]:
         print("the weights are random: times hold, people are not found")
     if "zoomnet_fixed_ms" in summary:

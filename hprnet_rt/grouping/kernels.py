@@ -257,10 +257,8 @@ def _extents(xy: FloatArray, wanted: IntArray) -> FloatArray:
 @kernel
 def _apart(a: FloatArray, b: FloatArray, limit: float) -> bool:
     """Whether no point of box a (4,) is within `limit` of one of box b, along either axis."""
-    for axis in range(2):
-        if a[axis] - b[axis + 2] >= limit or b[axis] - a[axis + 2] >= limit:
-            return True
-    return False
+    beside = a[0] - b[2] >= limit or b[0] - a[2] >= limit
+    return bool(beside or a[1] - b[3] >= limit or b[1] - a[3] >= limit)
 
 
 @kernel
