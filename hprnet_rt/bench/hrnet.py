@@ -74,6 +74,7 @@ class _Exchange(nn.Module):
         for target, paths in enumerate(self.paths):
             size = maps[target].shape[2:]
             total = maps[target]
+            assert isinstance(paths, nn.ModuleList)
             for source, path in enumerate(paths):
                 if source == target:
                     continue
@@ -127,7 +128,8 @@ class HRNet(nn.Module):
         for n, stage in enumerate(self.stages):
             if n:
                 maps.append(self.deeper[n - 1](maps[-1]))
-            for module in stage:  # type: ignore[attr-defined]
+            assert isinstance(stage, nn.ModuleList)
+            for module in stage:
                 maps = module(maps)
         size = maps[0].shape[2:]
         larger = [F.interpolate(each, size=size, mode="bilinear") for each in maps[1:]]

@@ -17,13 +17,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hprnet_rt.backends.engine_file import EngineFile, sha256_of
 from hprnet_rt.model import create_model, export_onnx, load_checkpoint, load_weights, save_checkpoint
-from hprnet_rt.model.deform import DeformConv, DeformForm
-from hprnet_rt.model.deform import has_deform_conv as has_deform_conv
+from hprnet_rt.model.deform import DeformConv, DeformForm, has_deform_conv
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.peaks import DenseNetwork, PeakNetwork
 
 __all__ = [
-    *("dense_torch", "export_dense", "export_engine", "gmac", "has_deform_conv", "network_of"),
+    "dense_torch",
+    "export_dense",
+    "export_engine",
+    "gmac",
+    "has_deform_conv",
+    "network_of",
     "random_network",
 ]
 
