@@ -23,7 +23,8 @@ from hprnet_rt.bench.subject import Running, Subject
 from hprnet_rt.estimator import PoseModel
 from hprnet_rt.jobs import AnnotateOptions, plan
 from hprnet_rt.render import Overlay
-from hprnet_rt.types import Estimated
+from hprnet_rt.tracking import Tracker
+from hprnet_rt.types import Estimated, Frame, Poses
 from hprnet_rt.video import KeypointsSink, VideoSink, VideoSource
 
 __all__ = ["WHOLE", "measure_pipeline"]
@@ -52,13 +53,16 @@ class _Alone:
 
 def _stages_alone(video: Path, model: PoseModel, options: AnnotateOptions) -> dict[str, float]:
     """Mean seconds of a frame in every stage over the whole video, in batches, one stage at a time."""
-    alone, overlay, count = _Alone(), Overlay(), 0
+    alone, overlay, tracker, count = _Alone(), Overlay(), Tracker(), 0
     with tempfile.TemporaryDirectory(prefix="hprnet-rt-bench-") as folder:
         source = VideoSource(video)
         sinks: list[KeypointsSink | VideoSink] = [KeypointsSink(Path(folder) / "k.jsonl", {})]
         if options.video:
             sinks.append(VideoSink(Path(folder) / "v.mp4", source.info, threads=shared_threads()))
         frames_of = iter(source)
+
+        def follow(pair: tuple[Frame, Poses]) -> Poses:
+            return tracker(pair[1], pair[0].pts_s or 0.0)
 
         def sink(item: Estimated) -> None:
             for each in sinks:
@@ -73,6 +77,7 @@ def _stages_alone(video: Path, model: PoseModel, options: AnnotateOptions) -> di
             prepared = alone.run("preprocess", lambda frame: model.prepare(frame.image), frames)
             peaks = alone.run("engine", lambda item: model.infer(*item), prepared)
             poses = alone.run("grouping", model.group, peaks)
+            poses = alone.run("tracking", follow, list(zip(frames, poses, strict=True)))
             items = [Estimated(f, p) for f, p in zip(frames, poses, strict=True)]
             if options.video:
                 alone.run("render", lambda item: overlay.draw(item.frame.image, item.poses), items)
@@ -121,7 +126,7 @@ def measure_pipeline(
         MediaError: the video cannot be read.
         BackendError: the engine cannot run.
     """
-    options = AnnotateOptions(video=picture, track=False)
+    options = AnnotateOptions(video=picture)
     memory: list[list[float]] = []
     with running.open(subject.engine) as model:
         tasks: dict[str, Callable[[], dict[str, float]]] = {
