@@ -11,13 +11,13 @@ from hprnet_rt.bench.report import write_report
 from hprnet_rt.cli import main
 
 SHORT = Limits(seconds=0.01, least_rounds=3, warm_up=0)
-RUNNING = subject.Running(threads=1, input_px=64)
+RUNNING = subject.Running(threads=1, input_px=128)
 
 
 @pytest.fixture(scope="module")
 def report():
     """Two scenes, and a pipeline that takes 10 ms and 5 ms for each person."""
-    options = PeopleOptions((1, 40), planted=60, image_wh=(320, 180), limits=SHORT)
+    options = PeopleOptions((1, 35), planted=40, image_wh=(320, 180), limits=SHORT)
 
     def top_down(_image, count):
         return {"detector": 0.01, "pose": 0.005 * count, "end to end": 0.01 + 0.005 * count}
@@ -28,13 +28,13 @@ def report():
 
 def test_people_has_every_stage_and_says_who_was_found(report):
     _, found = report
-    stages = {each.stage for each in found.series if each.case == "40 people"}
+    stages = {each.stage for each in found.series if each.case == "35 people"}
     assert {"preprocess", "network and decode", "grouping", "tracking", "drawing", ALL} < stages
-    assert found.summary["everyone"] == {"1": 1, "40": 40, "60": 60}
-    assert found.summary["placed"] == [1, 40]
+    assert found.summary["everyone"] == {"1": 1, "35": 35, "40": 40}
+    assert found.summary["placed"] == [1, 35]
     assert len(found.summary["found"]) == 2
     assert found.summary["k"] == 32
-    assert {each.stage for each in found.series if each.case == "60 people"} == {
+    assert {each.stage for each in found.series if each.case == "40 people"} == {
         "everyone: grouping",
         "everyone: tracking",
         "everyone: drawing",
@@ -73,7 +73,7 @@ def test_a_slowed_stage_shows_in_its_own_figures(report, monkeypatch):
     monkeypatch.setattr(people, "Overlay", Slow)
     with subject.subject("hprnet-mobile") as network:
         after = measure_people(network, RUNNING, options)
-    drawing = [each.find("40 people", "everyone: drawing").p50_ms for each in (before, after)]
+    drawing = [each.find("35 people", "everyone: drawing").p50_ms for each in (before, after)]
     assert drawing[1] > 2 * drawing[0]
 
 
