@@ -29,7 +29,14 @@ __all__ = [
     "has_deform_conv",
     "network_of",
     "random_network",
+    "use_threads",
 ]
+
+
+def use_threads(threads: int | None) -> None:
+    """Let torch compute with so many CPU threads; as it is when None."""
+    if threads is not None:
+        torch.set_num_threads(threads)
 
 
 def random_network(name: str) -> Network:

@@ -66,6 +66,7 @@ def measure_released(
         BackendError: torch is missing, or an engine cannot run.
     """
     networks, tensors = on_demand("networks"), on_demand("tensor_decode")
+    networks.use_threads(running.threads)
     spec, k = subject.engine.spec, subject.engine.k
     network = networks.random_network(spec.name) if subject.random else networks.network_of(subject.engine)
     dense_path = networks.export_dense(network, subject.folder)

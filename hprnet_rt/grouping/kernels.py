@@ -68,24 +68,23 @@ def _worth(dx: float, dy: float, reach: float, peak_score: float) -> float:
 
 @kernel
 def _from_left_to_right(
-    xy: FloatArray, score: FloatArray, count: int
-) -> tuple[IntArray, FloatArray, FloatArray]:
-    """The first `count` points by growing x: their ranks (count,), positions (count, 2), scores (count,).
+    xy: FloatArray, score: FloatArray, order: IntArray, place: FloatArray, value: FloatArray
+) -> None:
+    """Sort points by growing x: a search among people all over the picture then looks at few of them.
 
-    A search among people spread over the picture then looks at few of them; points whose x is equal keep
-    their order.
+    Args:
+        xy: (K, 2); score: (K,); of which the first `len(order)` are taken.
+        order: (N,), written: their ranks; place: (N, 2), value: (N,), written: their xy and score.
+
+    Points whose x is equal keep their order.
     """
-    order = np.empty(count, np.int64)
-    for k in range(count):
-        at = k
-        while at > 0 and xy[order[at - 1], 0] > xy[k, 0]:
-            order[at] = order[at - 1]
+    for k in range(len(order)):
+        x, y, own, at = xy[k, 0], xy[k, 1], score[k], k
+        while at > 0 and place[at - 1, 0] > x:
+            order[at], value[at] = order[at - 1], value[at - 1]
+            place[at, 0], place[at, 1] = place[at - 1, 0], place[at - 1, 1]
             at -= 1
-        order[at] = k
-    place, value = np.empty((count, 2), np.float32), np.empty(count, np.float32)
-    for i in range(count):
-        place[i, 0], place[i, 1], value[i] = xy[order[i], 0], xy[order[i], 1], score[order[i]]
-    return order, place, value
+        order[at], value[at], place[at, 0], place[at, 1] = k, own, x, y
 
 
 @kernel
@@ -146,11 +145,14 @@ def match_joints(
     """
     ranks = peak_xy.shape[0]
     peak_of = np.full(regressed_score.shape, -1, np.int64)
+    orders = np.empty(ranks, np.int64)
+    columns, values = np.empty((ranks, 2), np.float32), np.empty(ranks, np.float32)
     for j in range(regressed.shape[1]):
         peaks = 0
         while peaks < ranks and peak_score[peaks, j] >= floor:
             peaks += 1
-        order, column, value = _from_left_to_right(peak_xy[:, j], peak_score[:, j], peaks)
+        order, column, value = orders[:peaks], columns[:peaks], values[:peaks]
+        _from_left_to_right(peak_xy[:, j], peak_score[:, j], order, column, value)
         a = anchor[j]
         for n in range(box.shape[0]):
             x, y = regressed[n, j, 0], regressed[n, j, 1]
@@ -212,7 +214,9 @@ def match_part(
     while peaks < peak_score.shape[0] and peak_score[peaks] >= floor:
         peaks += 1
     cost = np.full((people, peaks), 1.0, np.float32)
-    order, column, value = _from_left_to_right(peak_xy, peak_score, peaks)
+    order, value = np.empty(peaks, np.int64), np.empty(peaks, np.float32)
+    column = np.empty((peaks, 2), np.float32)
+    _from_left_to_right(peak_xy, peak_score, order, column, value)
     alone = np.ones(peaks, np.bool_)
     for i in range(peaks):
         alone[i] = not _repeated_beside(order, column, i)
