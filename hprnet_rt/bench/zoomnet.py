@@ -96,7 +96,7 @@ class FasterRcnn(nn.Module):
         for each in pyramid:
             hidden = self.propose(each)
             scores.append(self.score(hidden).flatten())
-            shifts.append(self.shift(hidden).view(-1, 4))
+            shifts.append(self.shift(hidden).reshape(-1, 4))
         best = torch.cat(scores).topk(_PROPOSALS).indices
         raw = torch.cat(shifts)[best].tanh()
         middle, half = raw[:, :2] * 0.7, raw[:, 2:].abs() * 0.2 + 0.05
@@ -107,7 +107,7 @@ class FasterRcnn(nn.Module):
             )
             for level, chunk in enumerate(rois.chunk(4))
         ]
-        sampled = [part.view(_PYRAMID, -1, 2 * _ROI, 2 * _ROI).transpose(0, 1) for part in parts]
+        sampled = [part.reshape(_PYRAMID, -1, 2 * _ROI, 2 * _ROI).transpose(0, 1) for part in parts]
         hidden = self.box(F.avg_pool2d(torch.cat(sampled), 2).flatten(1))
         return self.classes(hidden), self.corners(hidden)
 

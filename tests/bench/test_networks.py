@@ -62,3 +62,11 @@ def test_the_released_path_as_tensors_gives_what_the_released_matching_gives(spe
     face = 5 + 2 * spec.num_joints + 1
     points = rows[:, face : face + 136].reshape(6, 68, 2)
     np.testing.assert_allclose(points, poses.xy[:, 23:91], atol=0.01)
+
+
+def test_a_torch_without_a_gpu_runs_the_detector_on_pictures_as_they_come():
+    """Channels last, as `permute` leaves them."""
+    with torch.inference_mode():
+        images = np.zeros((1, 128, 160, 3), np.uint8)
+        scores, _ = zoomnet.FasterRcnn().eval()(zoomnet._tensor(images))
+    assert scores.shape == (1000, 91)
