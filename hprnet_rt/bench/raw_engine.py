@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.backends import Backend
-from hprnet_rt.errors import UsageError
+from hprnet_rt.errors import BackendError, UsageError
 
 __all__ = ["dense_engine", "onnxruntime_run", "openvino_run"]
 
@@ -29,7 +29,10 @@ def onnxruntime_run(path: Path, threads: int | None) -> Run:
     session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def run(images: ImageArray) -> Sequence[npt.NDArray[np.float32]]:
-        outputs: Sequence[npt.NDArray[np.float32]] = session.run(None, {"images": images})
+        try:
+            outputs: Sequence[npt.NDArray[np.float32]] = session.run(None, {"images": images})
+        except Exception as error:  # the library has no base class of its own
+            raise BackendError(f"onnxruntime failed on {len(images)} images: {error}") from error
         return outputs
 
     return run
@@ -52,7 +55,10 @@ def openvino_run(
     request = core.compile_model(model, "CPU", options).create_infer_request()
 
     def run(images: ImageArray) -> Sequence[npt.NDArray[np.float32]]:
-        request.infer({0: images}, share_inputs=True)
+        try:
+            request.infer({0: images}, share_inputs=True)
+        except RuntimeError as error:
+            raise BackendError(f"openvino failed on {len(images)} images: {error}") from error
         return [output.data.copy() for output in request.output_tensors]
 
     return run
