@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from hprnet_rt.commands import annotate, cameras, evaluate, live, models, train
+from hprnet_rt.commands import annotate, bench, cameras, evaluate, live, models, train
 from hprnet_rt.commands.console import DONE, FAILED, INTERRUPTED, WRONG_USAGE, close_standard_output, complain
 from hprnet_rt.errors import HprnetError, UsageError
 from hprnet_rt.version import __version__
@@ -29,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     models.add_parser(commands)
     train.add_parser(commands)
     evaluate.add_parser(commands)
+    bench.add_parser(commands)
     return parser
 
 

@@ -21,6 +21,7 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 _BESIDE = 1.5  # cells
 _SAME_POINT = 0.05  # of the larger person's longer side
+_AROUND = 1.001  # times the reach: what rounding could still take for within reach
 _FADE = 2.0  # a peak at the edge of reach is worth exp(-2) of its score
 _KEYPOINTS = skeleton.NUM_KEYPOINTS
 _BODY = skeleton.BODY.stop  # the first of them are the body
@@ -66,6 +67,52 @@ def _worth(dx: float, dy: float, reach: float, peak_score: float) -> float:
 
 
 @kernel
+def _from_left_to_right(
+    xy: FloatArray, score: FloatArray, order: IntArray, place: FloatArray, value: FloatArray
+) -> None:
+    """Sort points by growing x: a search among people all over the picture then looks at few of them.
+
+    Args:
+        xy: (K, 2); score: (K,); of which the first `len(order)` are taken.
+        order: (N,), written: their ranks; place: (N, 2), value: (N,), written: their xy and score.
+
+    Points whose x is equal keep their order.
+    """
+    for k in range(len(order)):
+        x, y, own, at = xy[k, 0], xy[k, 1], score[k], k
+        while at > 0 and place[at - 1, 0] > x:
+            order[at], value[at] = order[at - 1], value[at - 1]
+            place[at, 0], place[at, 1] = place[at - 1, 0], place[at - 1, 1]
+            at -= 1
+        order[at], value[at], place[at, 0], place[at, 1] = k, own, x, y
+
+
+@kernel
+def _repeated_beside(order: IntArray, place: FloatArray, i: int) -> bool:
+    """Whether point i of those from left to right lies beside one of a smaller rank: a tie."""
+    for step in (-1, 1):
+        other = i + step
+        while 0 <= other < len(order) and abs(place[other, 0] - place[i, 0]) < _BESIDE:
+            if order[other] < order[i] and abs(place[other, 1] - place[i, 1]) < _BESIDE:
+                return True
+            other += step
+    return False
+
+
+@kernel
+def _first_from(place: FloatArray, x: float) -> int:
+    """Index of the first of some points (N, 2) in order of x that is not left of `x`."""
+    low, high = 0, place.shape[0]
+    while low < high:
+        middle = (low + high) // 2
+        if place[middle, 0] < x:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@kernel
 def match_joints(
     regressed: FloatArray,
     regressed_score: FloatArray,
@@ -98,29 +145,35 @@ def match_joints(
     """
     ranks = peak_xy.shape[0]
     peak_of = np.full(regressed_score.shape, -1, np.int64)
-    column = np.empty((ranks, 2), np.float32)  # one joint's peaks, side by side in memory
+    orders = np.empty(ranks, np.int64)
+    columns, values = np.empty((ranks, 2), np.float32), np.empty(ranks, np.float32)
     for j in range(regressed.shape[1]):
         peaks = 0
         while peaks < ranks and peak_score[peaks, j] >= floor:
-            column[peaks, 0], column[peaks, 1] = peak_xy[peaks, j, 0], peak_xy[peaks, j, 1]
             peaks += 1
+        order, column, value = orders[:peaks], columns[:peaks], values[:peaks]
+        _from_left_to_right(peak_xy[:, j], peak_score[:, j], order, column, value)
         a = anchor[j]
         for n in range(box.shape[0]):
             x, y = regressed[n, j, 0], regressed[n, j, 1]
             if a >= 0 and peak_of[n, a] >= 0:
                 x += xy[n, a, 0] - regressed[n, a, 0]
                 y += xy[n, a, 1] - regressed[n, a, 1]
-            best, best_worth = -1, 0.0
-            for k in range(peaks):
-                if peak_score[k, j] <= best_worth:
-                    break  # nor will a weaker one be worth more
-                worth = _worth(column[k, 0] - x, column[k, 1] - y, reach[n], peak_score[k, j])
-                if worth > best_worth and admits(column[k, 0], column[k, 1], box[n]):
-                    best, best_worth = k, worth
+            best, best_worth, best_at = -1, 0.0, -1
+            near = _AROUND * reach[n]
+            i = _first_from(column, x - near)
+            while i < peaks and column[i, 0] <= x + near:
+                k = order[i]
+                if value[i] >= best_worth:  # nor will a weaker one be worth more
+                    worth = _worth(column[i, 0] - x, column[i, 1] - y, reach[n], value[i])
+                    better = worth > best_worth or (worth == best_worth and 0 <= k < best)
+                    if better and admits(column[i, 0], column[i, 1], box[n]):
+                        best, best_worth, best_at = k, worth, i
+                i += 1
             peak_of[n, j] = best
             if best >= 0:
-                xy[n, j, 0], xy[n, j, 1] = column[best, 0], column[best, 1]
-                score[n, j] = peak_score[best, j]
+                xy[n, j, 0], xy[n, j, 1] = column[best_at, 0], column[best_at, 1]
+                score[n, j] = value[best_at]
             elif regressed_score[n, j] > 0.0:
                 xy[n, j, 0], xy[n, j, 1] = x, y
                 score[n, j] = regressed_score[n, j]
@@ -161,13 +214,20 @@ def match_part(
     while peaks < peak_score.shape[0] and peak_score[peaks] >= floor:
         peaks += 1
     cost = np.full((people, peaks), 1.0, np.float32)
-    for k in range(peaks):
-        if _repeats(peak_xy, k, k):
-            continue
-        for n in range(people):
-            dx, dy = peak_xy[k, 0] - center[n, 0], peak_xy[k, 1] - center[n, 1]
-            if admits(peak_xy[k, 0], peak_xy[k, 1], box[n]):
-                cost[n, k] = 1.0 - _worth(dx, dy, reach[n], peak_score[k])
+    order, value = np.empty(peaks, np.int64), np.empty(peaks, np.float32)
+    column = np.empty((peaks, 2), np.float32)
+    _from_left_to_right(peak_xy, peak_score, order, column, value)
+    alone = np.ones(peaks, np.bool_)
+    for i in range(peaks):
+        alone[i] = not _repeated_beside(order, column, i)
+    for n in range(people):
+        near = _AROUND * reach[n]
+        i = _first_from(column, center[n, 0] - near)
+        while i < peaks and column[i, 0] <= center[n, 0] + near:
+            if alone[i] and admits(column[i, 0], column[i, 1], box[n]):
+                dx, dy = column[i, 0] - center[n, 0], column[i, 1] - center[n, 1]
+                cost[n, order[i]] = 1.0 - _worth(dx, dy, reach[n], value[i])
+            i += 1
     peak_of = assign(cost)
     for n in range(people):
         k = peak_of[n]
@@ -181,6 +241,28 @@ def match_part(
                 xy[n, i, 0], xy[n, i, 1] = at_regressed[n, 2 * i], at_regressed[n, 2 * i + 1]
             score[n, i] = own
     return peak_of
+
+
+@kernel
+def _extents(xy: FloatArray, wanted: IntArray) -> FloatArray:
+    """Box (N, 4) xyxy around the wanted joints of each person; inside out for one who has none."""
+    extent = np.empty((xy.shape[0], 4), np.float32)
+    for n in range(xy.shape[0]):
+        extent[n, :2], extent[n, 2:] = np.inf, -np.inf
+        for j in wanted:
+            for axis in range(2):
+                if xy[n, j, axis] < extent[n, axis]:
+                    extent[n, axis] = xy[n, j, axis]
+                if xy[n, j, axis] > extent[n, axis + 2]:
+                    extent[n, axis + 2] = xy[n, j, axis]
+    return extent
+
+
+@kernel
+def _apart(a: FloatArray, b: FloatArray, limit: float) -> bool:
+    """Whether no point of box a (4,) is within `limit` of one of box b, along either axis."""
+    beside = a[0] - b[2] >= limit or b[0] - a[2] >= limit
+    return bool(beside or a[1] - b[3] >= limit or b[1] - a[3] >= limit)
 
 
 @kernel
@@ -200,12 +282,15 @@ def without_repeats(order: IntArray, xy: FloatArray, wanted: IntArray, size: Flo
         the rows of `order` that stay, in order.
     """
     kept = np.empty(order.shape[0], np.int64)
+    extent = _extents(xy, wanted)
     count = 0
     for n in order:
         repeats = False
         for i in range(count):
             k = kept[i]
             limit = _SAME_POINT * max(size[n], size[k])
+            if _apart(extent[n], extent[k], limit):
+                continue
             both, same = 0, 0
             for j in wanted:
                 dx, dy = abs(xy[n, j, 0] - xy[k, j, 0]), abs(xy[n, j, 1] - xy[k, j, 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,18 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt import skeleton
-from hprnet_rt.types import Person, Poses
+from hprnet_rt.render.strokes import draw_people
+from hprnet_rt.types import Poses
 
 __all__ = ["Overlay", "OverlayStyle"]
 
 Color = tuple[int, int, int]
-IntArray = npt.NDArray[np.int64]
 
-_SHIFT: Final = 4  # OpenCV takes positions as integers with this many fractional bits
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _BLACK: Final = (0, 0, 0)
 _WHITE: Final = (255, 255, 255)
-_FAR: Final = 1 << 14  # a point farther out than this is not drawn (fixed-point range)
+_FAR: Final = 1 << 14  # px; a point farther out than this is not drawn
 
 
 @dataclass(frozen=True)
@@ -45,43 +45,19 @@ class OverlayStyle:
     hands: bool = True
 
 
-@dataclass(frozen=True)
-class _Strokes:
-    """Limbs and points of one colour and one relative width."""
-
-    color_bgr: Color
-    limbs: IntArray  # (L, 2) keypoint indices
-    points: IntArray  # (P,)
-    relative_width: float
-
-
-def _strokes() -> tuple[_Strokes, ...]:
-    """Everything drawn for a person, grouped so that one call draws one group."""
-    limbs: dict[tuple[Color, float], list[tuple[int, int]]] = {}
-    points: dict[tuple[Color, float], list[int]] = {}
-    for limb, color in zip(skeleton.LIMBS, skeleton.LIMB_COLORS_RGB, strict=True):
-        limbs.setdefault((color, _relative_width(limb[1])), []).append(limb)
-    for index, color in enumerate(skeleton.KEYPOINT_COLORS_RGB):
-        points.setdefault((color, _relative_width(index)), []).append(index)
-    groups = list(dict.fromkeys([*limbs, *points]))
-    return tuple(
-        _Strokes(
-            (color[2], color[1], color[0]),
-            np.array(limbs.get((color, width), []), np.int64).reshape(-1, 2),
-            np.array(points.get((color, width), []), np.int64),
-            width,
-        )
-        for color, width in groups
-    )
-
-
 def _relative_width(keypoint: int) -> float:
     """Faces and hands have many points close together: thinner lines."""
     return 1.0 if keypoint < skeleton.FACE.start else 0.5
 
 
+def _bgr(colors_rgb: Sequence[Color]) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(np.array(colors_rgb, np.uint8)[:, ::-1])
+
+
 class Overlay:
     """Draws people onto images. Made once, then called for every frame.
+
+    It compiles its kernel when it is made, so that no frame waits for that.
 
     Args:
         style: how skeletons look; may be replaced between frames, from any thread.
@@ -89,45 +65,38 @@ class Overlay:
 
     def __init__(self, style: OverlayStyle | None = None) -> None:
         self.style = style or OverlayStyle()
-        self._strokes = _strokes()
+        self._table = (
+            np.array(skeleton.LIMBS, np.int64),
+            _bgr(skeleton.LIMB_COLORS_RGB),
+            np.array([_relative_width(end) for _, end in skeleton.LIMBS], np.float32),
+            _bgr(skeleton.KEYPOINT_COLORS_RGB),
+            np.array([_relative_width(p) for p in range(skeleton.NUM_KEYPOINTS)], np.float32),
+        )
+        self.draw(np.zeros((1, 1, 3), np.uint8), Poses.empty())
 
     def draw(self, image: npt.NDArray[np.uint8], poses: Poses) -> None:
-        """Draw everyone onto `image` (H, W, 3) uint8 BGR, in place; the strongest person comes out on top."""
-        style = self.style
-        for index in range(len(poses) - 1, -1, -1):
-            self._draw_person(image, poses[index], style)
+        """Draw everyone onto `image` (H, W, 3) uint8 BGR, in place; the strongest person comes out on top.
 
-    def _draw_person(self, image: npt.NDArray[np.uint8], person: Person, style: OverlayStyle) -> None:
-        shown = person.score >= style.point_threshold
+        Ids are above all skeletons.
+        """
+        style = self.style
+        shown = poses.score >= style.point_threshold
         for parts, wanted in (
             (("body", "feet"), style.body),
             (("face",), style.face),
             (("left_hand", "right_hand"), style.hands),
         ):
             for part in parts:
-                shown[skeleton.PARTS[part]] &= wanted
-        xy = np.nan_to_num(person.xy, nan=2 * _FAR)
-        shown &= (np.abs(xy) < _FAR).all(axis=1)
-        if not shown.any():
-            return
-        # pixel i covers [i, i + 1), while OpenCV puts its centre at i
-        fixed = np.round((np.clip(xy, -_FAR, _FAR) - 0.5) * (1 << _SHIFT)).astype(np.int32)
-        x1, y1, x2, y2 = person.box_xyxy
-        size = float(max(x2 - x1, y2 - y1))
-        body_line = min(style.max_line_px, max(1.0, size * style.line_of_size))
-        for stroke in self._strokes:
-            line = max(1, round(body_line * stroke.relative_width))
-            limbs = stroke.limbs[shown[stroke.limbs].all(axis=1)]
-            if len(limbs):
-                cv2.polylines(image, list(fixed[limbs]), False, stroke.color_bgr, line, cv2.LINE_AA, _SHIFT)
-        for stroke in self._strokes:
-            dot = max(2, round(2.2 * body_line * stroke.relative_width))
-            points = stroke.points[shown[stroke.points]]
-            if len(points):  # a line without length is a dot
-                ends = np.repeat(fixed[points][:, None], 2, axis=1)
-                cv2.polylines(image, list(ends), False, stroke.color_bgr, dot, cv2.LINE_AA, _SHIFT)
-        if style.ids and person.track_id is not None:
-            _write_id(image, person.track_id, (float(x1), float(y1)), size)
+                shown[:, skeleton.PARTS[part]] &= wanted
+        shown &= (np.abs(poses.xy) < _FAR).all(axis=2)  # NaN is not
+        box = poses.box_xyxy
+        size = np.maximum(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1])
+        line_px = np.clip(size * np.float32(style.line_of_size), 1.0, style.max_line_px).astype(np.float32)
+        # pixel i covers [i, i + 1), while its centre is drawn at i
+        draw_people(image, poses.xy - np.float32(0.5), shown, line_px, *self._table)
+        if style.ids:
+            for n in np.flatnonzero(shown.any(axis=1) & (poses.track_id >= 0))[::-1]:
+                _write_id(image, int(poses.track_id[n]), (float(box[n, 0]), float(box[n, 1])), float(size[n]))
 
 
 def _write_id(image: npt.NDArray[np.uint8], track_id: int, corner: tuple[float, float], size: float) -> None:

@@ -29,6 +29,7 @@ _STEADIES_S = 0.3  # a speed measured this long ago counts 1 / e
 _STRAYS = 0.7  # how fast an unseen person leaves the expected way, in sizes a second
 _BOXES_COUNT = 0.4  # the agreement of boxes where joints disagree
 _MOST_GROWTH = 6.0  # of the area of a box, from one sighting to the next
+_NOWHERE = 25.0  # exp(-25) is nothing beside float32's digits
 _FARTHEST = 1.0  # size; and no farther
 
 
@@ -112,7 +113,9 @@ def similarity(
                 dx, dy = xy[n, j, 0] - expected_xy[t, j, 0], xy[n, j, 1] - expected_xy[t, j, 1]
                 if dx == dx and dy == dy:  # not NaN: both have the joint
                     shared += 1
-                    total += math.exp(-(dx * dx + dy * dy) / (2.0 * area * (_VARIANCE[j] + spread)))
+                    off = (dx * dx + dy * dy) / (2.0 * area * (_VARIANCE[j] + spread))
+                    if off < _NOWHERE:
+                        total += math.exp(-off)
             result[n, t] = _overlap(box[n], expected_box[t])
             if shared >= least_joints:
                 result[n, t] = max(_BOXES_COUNT * result[n, t], total / shared)

@@ -77,3 +77,10 @@ def test_an_id_is_written_where_it_is_known_and_wanted():
         image = np.zeros((200, 200, 3), np.uint8)
         Overlay(style).draw(image, poses)
         assert image[:60, :60].any() == written
+
+
+def test_the_strongest_person_comes_out_on_top():
+    image = np.zeros((100, 100, 3), np.uint8)
+    both = someone(np.concatenate((single_point(3, (50.5, 50.5)), single_point(40, (50.5, 50.5)))))
+    Overlay().draw(image, both)
+    assert tuple(image[50, 50][::-1]) == KEYPOINT_COLORS_RGB[3]

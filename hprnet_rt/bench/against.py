@@ -1,0 +1,156 @@
+"""What has changed from one run to the next, beyond the noise of both."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from hprnet_rt.bench.machine import identity
+from hprnet_rt.bench.report import Report, Series
+from hprnet_rt.errors import UsageError
+
+__all__ = ["Change", "Comparison", "compare_reports"]
+
+_LEAST: Final = 0.03  # a change of less is none
+_BLOCKS: Final = 8
+_LEAST_SPREAD: Final = 0.002  # of the logarithm: clocks tick
+_CERTAIN: Final = 2.58  # standard deviations, one false alarm in a hundred series
+_ENOUGH: Final = 4  # series from which a common drift can be told
+
+
+@dataclass(frozen=True)
+class Change:
+    """One series in two runs.
+
+    Attributes:
+        name: case and stage.
+        old_ms, new_ms: medians.
+        ratio: new to old, after what all series have in common is taken out.
+        low, high: the interval of the ratio.
+        whole: it is a sum of other series.
+    """
+
+    name: str
+    old_ms: float
+    new_ms: float
+    ratio: float
+    low: float
+    high: float
+    whole: bool
+
+    @property
+    def beyond_noise(self) -> bool:
+        """More than 3%, and the interval excludes 1."""
+        return abs(math.log(self.ratio)) > math.log1p(_LEAST) and not self.low <= 1.0 <= self.high
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs.
+
+    Attributes:
+        common: how much longer everything takes in the new run: the machine's mood, or all of the code.
+        changes: every series that both have.
+    """
+
+    common: float
+    changes: tuple[Change, ...]
+
+    @property
+    def named(self) -> tuple[Change, ...]:
+        """Those beyond noise; a sum is named only when none of its case's parts is."""
+        found = [change for change in self.changes if change.beyond_noise]
+        explained = {_case(change.name) for change in found if not change.whole}
+        return tuple(change for change in found if not (change.whole and _case(change.name) in explained))
+
+    def to_text(self) -> str:
+        """The named changes, or that there are none."""
+        lines = []
+        if abs(self.common - 1.0) > _LEAST:
+            lines.append(
+                f"everything takes {self.common:.2f} times as long as then: the machine, or all of the code; "
+                "taken out below"
+            )
+        lines += [
+            f"changed: {each.name}: {each.old_ms:.3f} ms -> {each.new_ms:.3f} ms, {each.ratio:.2f} times "
+            f"({each.low:.2f} to {each.high:.2f})"
+            for each in self.named
+        ]
+        if not self.named:
+            lines.append(f"no change beyond noise in {len(self.changes)} figures")
+        return "\n".join(lines)
+
+
+def _case(name: str) -> str:
+    return name.partition(": ")[0]
+
+
+def _spread(rounds_ms: Sequence[float]) -> float:
+    """Standard deviation of the logarithm of a run's median.
+
+    A run is one sample of how the machine felt, and how differently it can feel shows in the medians of
+    consecutive parts of the run. So their spread counts in full, not divided by their number.
+    """
+    count = min(_BLOCKS, len(rounds_ms) // 2)
+    if count < 2:
+        return math.inf
+    blocks = np.array_split(np.asarray(rounds_ms), count)
+    return max(_LEAST_SPREAD, float(np.std([math.log(np.median(block)) for block in blocks], ddof=1)))
+
+
+def _refuse_unlike(old: Report, new: Report) -> None:
+    if old.kind != new.kind:
+        raise UsageError(f"figures of bench {old.kind} cannot be compared with those of bench {new.kind}")
+    one, other = identity(old.machine), identity(new.machine)
+    if one != other:
+        raise UsageError(
+            f"figures of two machines cannot be compared: then {_said(one)}, now {_said(other)}; "
+            "measure both on one"
+        )
+    names = sorted(old.settings.keys() | new.settings.keys())
+    unlike = [name for name in names if old.settings.get(name) != new.settings.get(name)]
+    if unlike:
+        pairs = [f"{name} {old.settings.get(name)!r} and {new.settings.get(name)!r}" for name in unlike]
+        raise UsageError(f"figures of different settings cannot be compared: {'; '.join(pairs)}")
+
+
+def _said(facts: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in facts.items())
+
+
+def compare_reports(old: Report, new: Report) -> Comparison:
+    """What has changed beyond noise.
+
+    The interval of each ratio of medians is as wide as the drift within both runs says. What at least four
+    series have in common (the median of their ratios) is taken out, because a shared machine is faster or
+    slower as a whole.
+
+    Raises:
+        UsageError: they are of two machines, two commands or different settings.
+    """
+    old, new = (_plain(report) for report in (old, new))
+    _refuse_unlike(old, new)
+    before = {each.name: each for each in old.series}
+    pairs = [(before[each.name], each) for each in new.series if each.name in before]
+    logs = {b.name: math.log(b.p50_ms / a.p50_ms) for a, b in pairs}
+    parts = [logs[b.name] for _, b in pairs if not b.whole]
+    common = float(np.median(parts)) if len(parts) >= _ENOUGH else 0.0
+    return Comparison(math.exp(common), tuple(_change(a, b, logs[b.name] - common) for a, b in pairs))
+
+
+def _plain(report: Report) -> Report:
+    """As it would be read from a file."""
+    settings = json.loads(json.dumps(dict(report.settings)))
+    series = tuple(each for each in report.series if each.rounds_ms and each.p50_ms > 0)
+    return Report(report.kind, settings, series, report.summary, report.machine)
+
+
+def _change(old: Series, new: Series, log_ratio: float) -> Change:
+    width = _CERTAIN * math.hypot(_spread(old.rounds_ms), _spread(new.rounds_ms))
+    low, high = math.exp(log_ratio - width), math.exp(log_ratio + width)
+    return Change(new.name, old.p50_ms, new.p50_ms, math.exp(log_ratio), low, high, new.whole)

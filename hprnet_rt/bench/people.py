@@ -1,0 +1,261 @@
+"""Runtime against people: the paper's Figure 5.
+
+Each scene is a picture with so many people in it. The network runs on the picture, and what follows it runs
+twice: on what the network found, and on planted peaks of everyone, because an engine returns at most `k`
+people and small ones are missed. So "everyone" is what the time would be if all were found.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from hprnet_rt.bench.chart import Chart, Curve
+from hprnet_rt.bench.measure import Limits, lapped, take_turns, theil_sen
+from hprnet_rt.bench.paper import PAPER_MS
+from hprnet_rt.bench.report import Report, series_of
+from hprnet_rt.bench.scenes import COUNTS, picture, planted_peaks
+from hprnet_rt.bench.subject import Running, Subject
+from hprnet_rt.errors import UsageError
+from hprnet_rt.estimator import PoseModel
+from hprnet_rt.render import Overlay
+from hprnet_rt.tracking import Tracker
+from hprnet_rt.types import Poses
+
+__all__ = ["ALL", "FOUND", "PeopleOptions", "TopDown", "crossover", "measure_people", "people_chart"]
+
+FOUND: Final = "end to end, as found"
+ALL: Final = "end to end, everyone"
+_NETWORK: Final = ("preprocess", "network and decode")
+_AFTER: Final = ("grouping", "tracking", "drawing")
+_EVERYONE: Final = "everyone: "
+_FRAME_S: Final = 1 / 30
+_QUICK: Final = 5  # repeats of what takes microseconds, of which the median counts
+_MOST_PLANTED: Final = 100
+_TOP_DOWN: Final = "ZoomNet"
+
+TopDown = Callable[[Any, int], dict[str, float]]
+"""A top-down pipeline: (picture, people) -> seconds by stage."""
+
+
+@dataclass(frozen=True)
+class PeopleOptions:
+    """What is measured.
+
+    Attributes:
+        counts: people in the pictures.
+        planted: so many more people for what follows the network alone; None for none.
+        image_wh: size of the pictures.
+        limits: when there has been enough.
+        top_down_counts: people for which the top-down pipeline runs; a line is laid through its times.
+    """
+
+    counts: Sequence[int] = COUNTS
+    planted: int | None = _MOST_PLANTED
+    image_wh: tuple[int, int] = (1280, 720)
+    limits: Limits = field(default_factory=Limits)
+    top_down_counts: Sequence[int] = (1, 2, 4)
+
+    def __post_init__(self) -> None:
+        if len(set(self.counts)) < 2 or min(self.counts) < 0:
+            raise UsageError(f"a slope needs two different numbers of people, got {list(self.counts)}")
+        if len(set(self.top_down_counts)) < 2 or min(self.top_down_counts) < 1:
+            raise UsageError(f"a line needs two numbers of people, got {list(self.top_down_counts)}")
+
+
+class _Scene:
+    """One picture, and the state of what follows the network."""
+
+    def __init__(
+        self, model: PoseModel, people: int, image_wh: tuple[int, int], *, look: bool = True
+    ) -> None:
+        self._model = model
+        self._image = picture(people, image_wh)
+        letterbox = model.letterbox(self._image.shape[:2])
+        self._planted = planted_peaks(model.engine.spec, people, letterbox, max(people, model.engine.k))
+        self._overlay = Overlay()
+        self._trackers = {FOUND: Tracker(), ALL: Tracker()}
+        self._frames = 0
+        self._look = look
+        self.found = len(model(self._image)) if look else 0
+        self.everyone = len(model.group(self._planted))
+
+    def __call__(self) -> dict[str, float]:
+        """Seconds of every stage of one frame."""
+        image, model = self._image.copy(), self._model
+        self._frames += 1
+        times: dict[str, float] = {}
+        if self._look:
+            kept: dict[str, Any] = {}
+
+            def prepare() -> None:
+                kept["input"] = model.prepare(image)
+
+            def infer() -> None:
+                kept["peaks"] = model.infer(*kept["input"])
+
+            times = lapped((_NETWORK[0], prepare), (_NETWORK[1], infer))
+            shared = sum(times.values())
+            times |= self._after(kept["peaks"], image, FOUND)
+            times[FOUND] = shared + sum(times[name] for name in _AFTER)
+        planted = self._after(self._planted, self._image.copy(), ALL)
+        times |= {f"{_EVERYONE}{name}": seconds for name, seconds in planted.items()}
+        if self._look:
+            times[ALL] = shared + sum(planted.values())
+        return times
+
+    def _after(self, peaks: Any, image: Any, which: str) -> dict[str, float]:
+        """Seconds of grouping, tracking and drawing; of the first two the median of a few."""
+        model, tracker, laps = self._model, self._trackers[which], []
+        poses = Poses.empty()
+        now_s = _FRAME_S * self._frames
+        for n in range(_QUICK):
+            start = time.perf_counter()
+            poses = model.group(peaks)
+            grouped = time.perf_counter()
+            tracked = tracker(poses, now_s + n * _FRAME_S / _QUICK)
+            laps.append((grouped - start, time.perf_counter() - grouped))
+        start = time.perf_counter()
+        self._overlay.draw(image, tracked)
+        drawn = time.perf_counter() - start
+        grouping, tracking = np.median(laps, axis=0)
+        return dict(zip(_AFTER, (float(grouping), float(tracking), drawn), strict=True))
+
+
+def _case(people: int) -> str:
+    return f"{people} {'person' if people == 1 else 'people'}"
+
+
+def measure_people(
+    subject: Subject,
+    running: Running,
+    options: PeopleOptions,
+    *,
+    top_down: TopDown | None = None,
+    progress: Callable[[int, float], None] | None = None,
+) -> Report:
+    """Measure every scene, in turns.
+
+    Raises:
+        UsageError: a setting is impossible.
+        BackendError: the engine cannot run.
+    """
+    tasks: dict[str, Callable[[], dict[str, float]]] = {}
+    with running.open(subject.engine) as model:
+        scenes = {people: _Scene(model, people, options.image_wh) for people in options.counts}
+        if options.planted is not None and options.planted not in scenes:
+            scenes[options.planted] = _Scene(model, options.planted, options.image_wh, look=False)
+        tasks = {_case(people): scene for people, scene in scenes.items()}
+        measured = take_turns(tasks, options.limits, watched=(FOUND, ALL), progress=progress)
+        if top_down is not None:
+            few = Limits(seconds=options.limits.seconds, least_rounds=3, most_rounds=7, warm_up=1)
+            measured |= _beside(top_down, options, few, progress)
+        description = model.description
+    report = Report(
+        "people", _settings(subject, running, options, top_down), series_of(measured, (FOUND, ALL))
+    )
+    summary = {
+        "engine": description,
+        "random_weights": subject.random,
+        "placed": [people for people in scenes if people in options.counts],
+        "found": [scenes[people].found for people in options.counts],
+        "everyone": {str(people): scene.everyone for people, scene in scenes.items()},
+        "k": subject.engine.k,
+        **_slopes(report, options),
+    }
+    if top_down is not None:
+        summary |= _line(report, options)
+        summary["crossover_people"] = crossover(report, options, summary)
+    return Report(report.kind, report.settings, report.series, summary, report.machine)
+
+
+def _beside(
+    top_down: TopDown,
+    options: PeopleOptions,
+    limits: Limits,
+    progress: Callable[[int, float], None] | None,
+) -> dict[str, dict[str, list[float]]]:
+    pictures = {people: picture(people, options.image_wh) for people in options.top_down_counts}
+
+    def task(people: int) -> Callable[[], dict[str, float]]:
+        return lambda: top_down(pictures[people], people)
+
+    tasks = {f"{_TOP_DOWN}, {_case(people)}": task(people) for people in pictures}
+    return take_turns(tasks, limits, watched=("end to end",), progress=progress)
+
+
+def _settings(
+    subject: Subject, running: Running, options: PeopleOptions, top_down: TopDown | None
+) -> dict[str, Any]:
+    return {
+        **running.settings(subject.engine),
+        "counts": list(options.counts),
+        "planted": options.planted,
+        "picture": list(options.image_wh),
+        "zoomnet": list(options.top_down_counts) if top_down is not None else [],
+    }
+
+
+def _slopes(report: Report, options: PeopleOptions) -> dict[str, Any]:
+    """Microseconds for each person more, by stage, and the largest count against one person."""
+    counts = list(options.counts)
+    stages = [*_NETWORK, *_AFTER, FOUND, *(f"{_EVERYONE}{name}" for name in _AFTER), ALL]
+    slopes = {
+        stage: round(1e3 * theil_sen(counts, [report.find(_case(n), stage).p50_ms for n in counts]), 2)
+        for stage in stages
+    }
+    base = 1 if 1 in counts else min(counts)
+    ratios = {}
+    for stage in (FOUND, ALL):
+        many, one = (report.find(_case(n), stage).rounds_ms for n in (max(counts), base))
+        ratios[stage] = round(float(np.median(np.array(many) / np.array(one))), 4)
+    return {"us_per_person": slopes, "most_against": base, "ratio": ratios}
+
+
+def _line(report: Report, options: PeopleOptions) -> dict[str, Any]:
+    """The top-down pipeline's constant part and its time for each person, in ms."""
+    counts = list(options.top_down_counts)
+    medians = [report.find(f"{_TOP_DOWN}, {_case(n)}", "end to end").p50_ms for n in counts]
+    slope = theil_sen(counts, medians)
+    fixed = float(np.median([ms - slope * n for n, ms in zip(counts, medians, strict=True)]))
+    return {"zoomnet_fixed_ms": round(fixed, 3), "zoomnet_ms_per_person": round(slope, 3)}
+
+
+def crossover(report: Report, options: PeopleOptions, summary: dict[str, Any]) -> int | None:
+    """From how many people on HPRNet is faster than the line of the top-down pipeline; None if it is not."""
+    counts = list(options.counts)
+    ours = np.interp(range(max(counts) + 1), counts, [report.find(_case(n), ALL).p50_ms for n in counts])
+    theirs = summary["zoomnet_fixed_ms"] + summary["zoomnet_ms_per_person"] * np.arange(len(ours))
+    slower = np.flatnonzero(ours >= theirs)
+    if not len(slower):
+        return 0
+    return int(slower[-1]) + 1 if slower[-1] + 1 < len(ours) else None
+
+
+def people_chart(report: Report) -> Chart:
+    """The picture: milliseconds against people, with the paper's numbers as marks."""
+    summary, settings = report.summary, report.settings
+    counts: list[int] = list(settings["counts"])
+    most = max(counts)
+    found = [(float(n), report.find(_case(n), FOUND).p50_ms) for n in counts]
+    everyone = [(float(n), report.find(_case(n), ALL).p50_ms) for n in counts]
+    network = [(float(n), report.find(_case(n), _NETWORK[1]).p50_ms) for n in counts]
+    name = settings["model"]
+    curves = [Curve(f"{name}, everyone", everyone), Curve(f"{name}, as found", found)]
+    curves.append(Curve("its network alone", network))
+    notes = [f"{report.machine['processor']}, {report.machine['cores']} cores; {summary['engine']}"]
+    if "zoomnet_fixed_ms" in summary:
+        fixed, each = summary["zoomnet_fixed_ms"], summary["zoomnet_ms_per_person"]
+        curves.append(
+            Curve("ZoomNet, random weights", [(1.0, fixed + each), (float(most), fixed + each * most)])
+        )
+        notes.append("ZoomNet: PyTorch fp32, published shapes, random weights, a line through measured times")
+    curves += [
+        Curve(f"paper, 1080 Ti: {who}", [(0.0, ms), (float(most), ms)], published=True)
+        for who, ms in PAPER_MS.items()
+    ]
+    return Chart("Runtime against people", "people in the picture", "ms", curves, notes)

@@ -1,0 +1,158 @@
+"""The whole annotate against its slowest stage alone, and its memory over the length of a video.
+
+Each round runs the whole, and every stage alone over the same frames: the pairs share the machine's mood.
+"alone" is the mean time of a frame when nothing else runs; "cores" is the processor time that all stages
+together take for a frame, divided by the cores: no pipeline on this machine can be much faster.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from hprnet_rt.annotate import annotate, shared_threads
+from hprnet_rt.bench.machine import rss_mib
+from hprnet_rt.bench.measure import Limits, take_turns
+from hprnet_rt.bench.report import Report, series_of
+from hprnet_rt.bench.subject import Running, Subject
+from hprnet_rt.estimator import PoseModel
+from hprnet_rt.jobs import AnnotateOptions, plan
+from hprnet_rt.render import Overlay
+from hprnet_rt.tracking import Tracker
+from hprnet_rt.types import Estimated, Frame, Poses
+from hprnet_rt.video import KeypointsSink, VideoSink, VideoSource
+
+__all__ = ["WHOLE", "measure_pipeline"]
+
+WHOLE: Final = "whole"
+_CORES: Final = "cores"
+_BATCH: Final = 30  # frames held at once
+_SAMPLED: Final = 100  # frames between two looks at the memory
+
+
+class _Alone:
+    """Adds up wall and processor time of each stage."""
+
+    def __init__(self) -> None:
+        self.wall: dict[str, float] = {}
+        self.cpu_s = 0.0
+
+    def run(self, name: str, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        """Run one stage over some frames."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        results = [function(item) for item in items]
+        self.wall[name] = self.wall.get(name, 0.0) + time.perf_counter() - wall
+        self.cpu_s += time.process_time() - cpu
+        return results
+
+
+def _stages_alone(video: Path, model: PoseModel, options: AnnotateOptions) -> dict[str, float]:
+    """Mean seconds of a frame in every stage over the whole video, in batches, one stage at a time."""
+    alone, overlay, tracker, count = _Alone(), Overlay(), Tracker(), 0
+    with tempfile.TemporaryDirectory(prefix="hprnet-rt-bench-") as folder:
+        source = VideoSource(video)
+        sinks: list[KeypointsSink | VideoSink] = [KeypointsSink(Path(folder) / "k.jsonl", {})]
+        if options.video:
+            sinks.append(VideoSink(Path(folder) / "v.mp4", source.info, threads=shared_threads()))
+        frames_of = iter(source)
+
+        def follow(pair: tuple[Frame, Poses]) -> Poses:
+            return tracker(pair[1], pair[0].pts_s or 0.0)
+
+        def sink(item: Estimated) -> None:
+            for each in sinks:
+                each.write(item)
+
+        while True:
+            frames = alone.run("capture", lambda _: next(frames_of, None), range(_BATCH))
+            frames = [frame for frame in frames if frame is not None]
+            if not frames:
+                break
+            count += len(frames)
+            prepared = alone.run("preprocess", lambda frame: model.prepare(frame.image), frames)
+            peaks = alone.run("engine", lambda item: model.infer(*item), prepared)
+            poses = alone.run("grouping", model.group, peaks)
+            poses = alone.run("tracking", follow, list(zip(frames, poses, strict=True)))
+            items = [Estimated(f, p) for f, p in zip(frames, poses, strict=True)]
+            if options.video:
+                alone.run("render", lambda item: overlay.draw(item.frame.image, item.poses), items)
+            alone.run("sink", sink, items)
+        alone.run("sink", lambda each: each.close(), sinks)
+        source.close()
+    means = {name: seconds / count for name, seconds in alone.wall.items()}
+    return {**means, _CORES: alone.cpu_s / count / (os.cpu_count() or 1)}
+
+
+def _whole(video: Path, model: PoseModel, options: AnnotateOptions, memory: list[list[float]]) -> float:
+    """Seconds a frame of the whole annotate; appends [frame, MiB] along the way when `memory` is empty."""
+    seen, wanted = 0, not memory
+
+    def sample(_: Estimated) -> None:
+        nonlocal seen
+        seen += 1
+        if wanted and seen % _SAMPLED == 0:
+            memory.append([seen, round(rss_mib() or 0.0, 1)])
+
+    with tempfile.TemporaryDirectory(prefix="hprnet-rt-bench-") as folder:
+        (job,) = plan([str(video)], Path(folder) / "out", options)
+        report = annotate(job, model, options, progress=sample)
+    return report.seconds / report.frames
+
+
+def measure_pipeline(
+    subject: Subject,
+    running: Running,
+    video: Path,
+    limits: Limits,
+    *,
+    picture: bool = True,
+    progress: Callable[[int, float], None] | None = None,
+) -> Report:
+    """Measure the whole and its stages alone, in turns.
+
+    Args:
+        subject, running: the network.
+        video: the file that is annotated.
+        limits: when there has been enough; a round is two passes over the video.
+        picture: write an annotated video too, not keypoints alone.
+        progress: see `take_turns`.
+
+    Raises:
+        MediaError: the video cannot be read.
+        BackendError: the engine cannot run.
+    """
+    options = AnnotateOptions(video=picture)
+    memory: list[list[float]] = []
+    with running.open(subject.engine) as model:
+        tasks: dict[str, Callable[[], dict[str, float]]] = {
+            WHOLE: lambda: {"a frame": _whole(video, model, options, memory)},
+            "alone": lambda: _stages_alone(video, model, options),
+        }
+        measured = take_turns(tasks, limits, progress=progress)
+        description = model.description
+    alone = {name: values for name, values in measured["alone"].items() if name != _CORES}
+    whole = measured[WHOLE]["a frame"]
+    slowest = max(alone, key=lambda name: statistics.median(alone[name]))
+    bound = measured["alone"][_CORES]
+    second_half = [mib for frame, mib in memory if frame >= memory[-1][0] / 2]
+    summary = {
+        "engine": description,
+        "random_weights": subject.random,
+        "slowest_stage": slowest,
+        "slowest_against_whole": _ratio(alone[slowest], whole),
+        "cores_against_whole": _ratio(bound, whole),
+        "frames_a_second": round(1 / statistics.median(whole), 1),
+        "rss_mib": memory,
+        "rss_spread_mib": round(max(second_half) - min(second_half), 1) if second_half else None,
+    }
+    settings = {**running.settings(subject.engine), "video": video.name, "picture": picture}
+    return Report("pipeline", settings, series_of(measured), summary)
+
+
+def _ratio(part: list[float], whole: list[float]) -> float:
+    return round(statistics.median(a / b for a, b in zip(part, whole, strict=True)), 3)

@@ -1,0 +1,126 @@
+"""Ours against the released path, on the same weights, in one run.
+
+The released path computes every head everywhere, brings all maps to the host, decodes and matches them as
+tensors and puts people together in Python. It runs twice: with its network on the backend that ours has, and
+in PyTorch, as it was released.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from hprnet_rt.bench.measure import Limits, lapped, take_turns
+from hprnet_rt.bench.raw_engine import dense_engine
+from hprnet_rt.bench.report import Report, series_of
+from hprnet_rt.bench.scenes import picture, planted_heads, planted_peaks
+from hprnet_rt.bench.subject import Running, Subject, on_demand
+
+__all__ = ["ReleasedOptions", "measure_released"]
+
+_WHOLE: Final = "end to end"
+_REPEATS: Final = 5
+_AFTER: Final = "after the network"
+
+
+@dataclass(frozen=True)
+class ReleasedOptions:
+    """What is measured.
+
+    Attributes:
+        people: in the scene.
+        image_wh: size of the picture.
+        limits: when there has been enough.
+        in_torch: run the released path in PyTorch too.
+    """
+
+    people: int = 20
+    image_wh: tuple[int, int] = (1280, 720)
+    limits: Limits = field(default_factory=Limits)
+    in_torch: bool = True
+
+
+def _median_of(repeats: int, run: Callable[[], object]) -> float:
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
+
+
+def measure_released(
+    subject: Subject,
+    running: Running,
+    options: ReleasedOptions,
+    *,
+    progress: Callable[[int, float], None] | None = None,
+) -> Report:
+    """Measure both paths, taking turns: the network on a picture, what follows on the same planted maps.
+
+    Raises:
+        BackendError: torch is missing, or an engine cannot run.
+    """
+    networks, tensors = on_demand("networks"), on_demand("tensor_decode")
+    networks.use_threads(running.threads)
+    spec, k = subject.engine.spec, subject.engine.k
+    network = networks.random_network(spec.name) if subject.random else networks.network_of(subject.engine)
+    dense_path = networks.export_dense(network, subject.folder)
+    image = picture(options.people, options.image_wh)
+    names = [head.name for head in spec.heads]
+    with running.open(subject.engine) as model:
+        batch, letterbox = model.prepare(image)
+        backend = model.engine_for(letterbox.input_hw)
+        room = max(k, options.people)
+        peaks = planted_peaks(spec, options.people, letterbox, room)
+        maps = planted_heads(spec, options.people, letterbox.input_hw)
+        threshold = model.group.options.person_threshold
+        dense = dense_engine(dense_path, backend, letterbox.input_hw, running.threads)
+
+        def after() -> object:
+            rows = tensors.decode(maps, spec, room)
+            return tensors.group(rows, spec, letterbox, threshold)
+
+        def ours() -> dict[str, float]:
+            times = lapped(("network and decode", lambda: model.infer(batch, letterbox)))
+            times["grouping"] = _median_of(_REPEATS, lambda: model.group(peaks))
+            return {**times, _WHOLE: sum(times.values())}
+
+        def released(run: Callable[[Any], Any]) -> Callable[[], dict[str, float]]:
+            def task() -> dict[str, float]:
+                times = lapped(("network, dense maps", lambda: run(batch)), (_AFTER, after))
+                return {**times, _WHOLE: sum(times.values())}
+
+            return task
+
+        tasks = {"ours": ours, "released, same backend": released(dense)}
+        if options.in_torch:
+            tasks["released, PyTorch"] = released(networks.dense_torch(network, names))
+        measured = take_turns(tasks, options.limits, watched=(_WHOLE,), progress=progress)
+        description = model.description
+    settings = {
+        **running.settings(subject.engine),
+        "people": options.people,
+        "picture": list(options.image_wh),
+        "in_torch": options.in_torch,
+    }
+    series = series_of(measured, (_WHOLE,))
+    report = Report("released", settings, series)
+    summary: dict[str, Any] = {
+        "engine": description,
+        "random_weights": subject.random,
+        "map_mb": round(sum(each.nbytes for each in maps.values()) / 1e6, 2),
+        "peaks_mb": round(peaks.packed.nbytes / 1e6, 3),
+    }
+    for name in list(tasks)[1:]:
+        pairs = zip(measured[name][_WHOLE], measured["ours"][_WHOLE], strict=True)
+        summary[f"{name}: times as long"] = round(float(np.median([a / b for a, b in pairs])), 2)
+    after_ms = report.find("released, same backend", _AFTER).p50_ms
+    summary["decode, match and group against grouping"] = round(
+        after_ms / report.find("ours", "grouping").p50_ms, 1
+    )
+    return Report(report.kind, settings, series, summary, report.machine)

@@ -1,0 +1,195 @@
+"""What a benchmark measured, as a file that a later run can be compared with."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from hprnet_rt.bench.machine import machine, percentiles_ms
+from hprnet_rt.bench.measure import Measured, half_width
+from hprnet_rt.errors import DataError, OutputError
+
+__all__ = ["Report", "Series", "make_folder", "read_report", "series_of", "table", "write_report"]
+
+_FORMAT: Final = "hprnet-rt-bench/1"
+_KEPT: Final = 400  # rounds in the file; of more, runs of rounds become their medians
+
+
+@dataclass(frozen=True)
+class Series:
+    """One stage of one case.
+
+    Attributes:
+        case: what was measured, such as "50 people".
+        stage: which part of it.
+        rounds_ms: of every round, in order.
+        whole: it is the sum of other stages of the case.
+    """
+
+    case: str
+    stage: str
+    rounds_ms: tuple[float, ...]
+    whole: bool = False
+
+    @property
+    def name(self) -> str:
+        """Case and stage."""
+        return f"{self.case}: {self.stage}"
+
+    @property
+    def percentiles(self) -> dict[str, float]:
+        """p50, p95 and p99 in ms."""
+        return percentiles_ms([value / 1e3 for value in self.rounds_ms])
+
+    @property
+    def p50_ms(self) -> float:
+        """The median."""
+        return float(np.median(self.rounds_ms))
+
+
+@dataclass(frozen=True)
+class Report:
+    """A benchmark's figures.
+
+    Attributes:
+        kind: the command: "people", "released", ...
+        settings: of the run; two reports are comparable when these are equal.
+        series: in the order of the tables.
+        summary: what follows from the series.
+        machine: from `machine()`.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    series: tuple[Series, ...]
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    machine: Mapping[str, Any] = field(default_factory=machine)
+
+    def find(self, case: str, stage: str) -> Series:
+        """One of the series; KeyError when there is none."""
+        return {(each.case, each.stage): each for each in self.series}[case, stage]
+
+    def to_json(self) -> str:
+        """As text; `read_report` reads it."""
+        rows = [
+            {
+                "case": each.case,
+                "stage": each.stage,
+                "whole": each.whole,
+                **each.percentiles,
+                "rounds": len(each.rounds_ms),
+                "half_width": _finite(half_width(each.rounds_ms)),
+                "rounds_ms": [round(value, 5) for value in _condensed(each.rounds_ms)],
+            }
+            for each in self.series
+        ]
+        data = {
+            "format": _FORMAT,
+            "kind": self.kind,
+            "machine": dict(self.machine),
+            "settings": dict(self.settings),
+            "summary": dict(self.summary),
+            "series": rows,
+        }
+        return json.dumps(data, indent=1) + "\n"
+
+    def to_csv(self) -> str:
+        """A line for each series, in milliseconds."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["case", "stage", "p50_ms", "p95_ms", "p99_ms", "rounds"])
+        for each in self.series:
+            writer.writerow([each.case, each.stage, *each.percentiles.values(), len(each.rounds_ms)])
+        return text.getvalue()
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 5) if np.isfinite(value) else None
+
+
+def _condensed(rounds_ms: Sequence[float]) -> list[float]:
+    """At most `_KEPT` values in order: the medians of consecutive runs."""
+    if len(rounds_ms) <= _KEPT:
+        return list(rounds_ms)
+    return [float(np.median(run)) for run in np.array_split(np.asarray(rounds_ms), _KEPT)]
+
+
+def series_of(measured: Measured, wholes: Sequence[str] = ()) -> tuple[Series, ...]:
+    """The series of what `take_turns` returned; stages in `wholes` are sums of others."""
+    return tuple(
+        Series(case, stage, tuple(1e3 * value for value in seconds), stage in wholes)
+        for case, stages in measured.items()
+        for stage, seconds in stages.items()
+    )
+
+
+def table(series: Sequence[Series]) -> str:
+    """Case, stage and percentiles in ms, a line a series."""
+    width = max((len(each.name) for each in series), default=0)
+    lines = [f"{'ms':<{width}}{'p50':>11}{'p95':>11}{'p99':>11}{'+-':>7}{'rounds':>8}"]
+    for each in series:
+        found, spread = each.percentiles, half_width(each.rounds_ms)
+        known = f"{100 * spread:6.1f}%" if np.isfinite(spread) else f"{'?':>7}"
+        numbers = "".join(f"{value:11.3f}" for value in found.values())
+        lines.append(f"{each.name:<{width}}{numbers}{known}{len(each.rounds_ms):8d}")
+    return "\n".join(lines)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of the results, before an hour is spent on them.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make the folder {folder}: {error.strerror}; choose another --out"
+        ) from error
+
+
+def write_report(report: Report, folder: Path) -> list[Path]:
+    """Write KIND.json and KIND.csv, and return their paths.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    make_folder(folder)
+    paths = []
+    for suffix, text in ((".json", report.to_json()), (".csv", report.to_csv())):
+        path = folder / f"{report.kind}{suffix}"
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror}") from error
+        paths.append(path)
+    return paths
+
+
+def read_report(path: Path) -> Report:
+    """Read what `write_report` wrote.
+
+    Raises:
+        DataError: the file is missing or holds something else.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}; give the JSON of an earlier bench") from error
+    if not isinstance(data, dict) or data.get("format") != _FORMAT:
+        raise DataError(f"{path} holds no figures of hprnet-rt bench ({_FORMAT})")
+    try:
+        series = tuple(
+            Series(row["case"], row["stage"], tuple(row["rounds_ms"]), row["whole"]) for row in data["series"]
+        )
+        return Report(data["kind"], data["settings"], series, data["summary"], data["machine"])
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{path} lacks {error}; it is damaged: measure again") from error

@@ -1,0 +1,117 @@
+"""Every stage of annotate by itself, one frame after the other."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from hprnet_rt.bench.measure import Limits, take_turns
+from hprnet_rt.bench.report import Report, series_of
+from hprnet_rt.bench.subject import Running, Subject
+from hprnet_rt.estimator import PoseModel
+from hprnet_rt.render import Overlay
+from hprnet_rt.tracking import Tracker
+from hprnet_rt.types import Estimated, Frame
+from hprnet_rt.video import KeypointsSink, VideoSink, VideoSource
+
+__all__ = ["measure_stages"]
+
+_FRAMES_A_ROUND: Final = 10
+
+
+class _Stages:
+    """Frames of a video through every stage, from the start again when it ends."""
+
+    def __init__(self, model: PoseModel, video: Path, folder: Path) -> None:
+        self._model, self._video, self._folder = model, video, folder
+        self._overlay = Overlay()
+        self._files = 0
+        self._source: VideoSource | None = None
+        self._open()
+
+    def _open(self) -> None:
+        self.close()
+        self._files += 1
+        self._source = VideoSource(self._video)
+        self._frames: Iterator[Frame] = iter(self._source)
+        self._tracker = Tracker()
+        self._keypoints = KeypointsSink(self._folder / f"{self._files}.jsonl", {})
+        self._video_sink = VideoSink(self._folder / f"{self._files}.mp4", self._source.info)
+
+    def close(self) -> None:
+        """End the files; further calls do nothing."""
+        if self._source is not None:
+            self._source.close()
+            self._keypoints.close()
+            self._video_sink.close()
+            self._source = None
+
+    def __call__(self) -> dict[str, float]:
+        """Mean seconds of each stage over some frames; those of a video's very end are passed over."""
+        total: dict[str, float] = {}
+        for _ in range(_FRAMES_A_ROUND):
+            start = time.perf_counter()
+            frame = next(self._frames, None)
+            if frame is None:
+                self._open()
+                start = time.perf_counter()
+                frame = next(self._frames)
+            for name, seconds in self._one(frame, start):
+                total[name] = total.get(name, 0.0) + seconds / _FRAMES_A_ROUND
+        return total
+
+    def _one(self, frame: Frame, start: float) -> Iterator[tuple[str, float]]:
+        def lap(name: str) -> tuple[str, float]:
+            nonlocal start
+            now = time.perf_counter()
+            seconds, start = now - start, now
+            return name, seconds
+
+        model = self._model
+        yield lap("capture")
+        prepared = model.prepare(frame.image)
+        yield lap("preprocess")
+        peaks = model.infer(*prepared)
+        yield lap("engine")
+        poses = model.group(peaks)
+        yield lap("grouping")
+        poses = self._tracker(poses, frame.pts_s or 0.0)
+        yield lap("tracking")
+        self._overlay.draw(frame.image, poses)
+        yield lap("render")
+        item = Estimated(frame, poses)
+        self._keypoints.write(item)
+        yield lap("sink: keypoints")
+        self._video_sink.write(item)
+        yield lap("sink: video")
+
+
+def measure_stages(
+    subject: Subject,
+    running: Running,
+    video: Path,
+    limits: Limits,
+    *,
+    progress: Callable[[int, float], None] | None = None,
+) -> Report:
+    """Measure every stage; a round is ten frames.
+
+    Raises:
+        MediaError: the video cannot be read.
+        BackendError: the engine cannot run.
+    """
+    with (
+        running.open(subject.engine) as model,
+        tempfile.TemporaryDirectory(prefix="hprnet-rt-bench-") as folder,
+    ):
+        stages = _Stages(model, video, Path(folder))
+        try:
+            measured = take_turns({video.name: stages}, limits, progress=progress)
+        finally:
+            stages.close()
+        summary: dict[str, Any] = {"engine": model.description, "random_weights": subject.random}
+    settings = {**running.settings(subject.engine), "video": video.name}
+    return Report("stages", settings, series_of(measured), summary)

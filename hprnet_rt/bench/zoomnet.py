@@ -1,0 +1,188 @@
+"""ZoomNet, the top-down pipeline of the paper's Table 3 and Figure 5, as a comparator of runtime (torch).
+
+The shapes are the published ones as we read them; the weights are random. A detector finds people (Faster
+R-CNN with ResNet-50 and a feature pyramid), FeatureNet and BodyNet (HRNet-W32) see each person's crop of
+384 x 288, and FaceHead and HandHead (HRNetV2-W18) see 64 x 64 cells of FeatureNet's maps around the face and
+each hand; that crop and those 64 cells are our reading. What follows the detector is one batch over people.
+
+Random weights find nobody, so people's crops are the places of the scene; non-maximum suppression is left
+out, in ZoomNet's favour. It is plain torch: the libraries that have these networks (timm, torchvision) could
+not be loaded beside a torch that is built for CPUs alone. Parameters agree with the published networks':
+HRNet-W32 28.5 M, HRNetV2-W18 9.7 M, Faster R-CNN 41.8 M.
+
+Source: Jin et al., "Whole-Body Human Pose Estimation in the Wild" (2020), section 4; Ren et al., "Faster
+R-CNN" (2015); Lin et al., "Feature Pyramid Networks for Object Detection" (2017).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hprnet_rt.bench.hrnet import Bottleneck, HRNet, conv_bn
+from hprnet_rt.bench.scenes import places
+
+__all__ = ["FasterRcnn", "ZoomNet", "ZoomNetPipeline"]
+
+_CROP_HW: Final = (384, 288)
+_SHORTER_PX: Final = 800
+_LONGER_PX: Final = 1333
+_PROPOSALS: Final = 1000
+_ROI: Final = 7
+_CLASSES: Final = 91
+_ANCHORS: Final = 3
+_PYRAMID: Final = 256
+_LAYERS: Final = (3, 4, 6, 3)
+_BODY_POINTS: Final = 23
+_FACE_POINTS: Final = 68
+_HAND_POINTS: Final = 21
+_PART_CELLS: Final = 64
+_FEATURES: Final = 64
+_FACE_AT: Final = (-0.3, -1.0, 0.3, -0.6)  # of the crop, from -1 to 1
+_HANDS_AT: Final = ((-0.9, -0.1, -0.4, 0.2), (0.4, -0.1, 0.9, 0.2))
+
+
+def _cells(boxes: Tensor, side: int) -> Tensor:
+    """A grid (N, side, side, 2) of positions in boxes (N, 4) xyxy, from -1 to 1, for `grid_sample`."""
+    steps = (torch.arange(side, device=boxes.device) + 0.5) / side
+    x = boxes[:, 0:1] + (boxes[:, 2:3] - boxes[:, 0:1]) * steps
+    y = boxes[:, 1:2] + (boxes[:, 3:4] - boxes[:, 1:2]) * steps
+    return torch.stack((x[:, None, :].expand(-1, side, -1), y[:, :, None].expand(-1, -1, side)), dim=-1)
+
+
+class FasterRcnn(nn.Module):
+    """ResNet-50 with a feature pyramid, proposals, and the box head on 1000 of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(conv_bn(3, 64, 7, 2), nn.MaxPool2d(3, 2, 1))
+        self.levels, inputs = nn.ModuleList(), 64
+        for n, blocks in enumerate(_LAYERS):
+            width = 64 << n
+            strides = [2 if n and not block else 1 for block in range(blocks)]
+            level = [Bottleneck(inputs if not b else 4 * width, width, s) for b, s in enumerate(strides)]
+            self.levels.append(nn.Sequential(*level))
+            inputs = 4 * width
+        self.lateral = nn.ModuleList(nn.Conv2d(256 << n, _PYRAMID, 1) for n in range(4))
+        self.smooth = nn.ModuleList(nn.Conv2d(_PYRAMID, _PYRAMID, 3, padding=1) for _ in range(4))
+        self.propose = nn.Sequential(nn.Conv2d(_PYRAMID, _PYRAMID, 3, padding=1), nn.ReLU(inplace=True))
+        self.score = nn.Conv2d(_PYRAMID, _ANCHORS, 1)
+        self.shift = nn.Conv2d(_PYRAMID, 4 * _ANCHORS, 1)
+        self.box = nn.Sequential(
+            nn.Linear(_PYRAMID * _ROI * _ROI, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU()
+        )
+        self.classes, self.corners = nn.Linear(1024, _CLASSES), nn.Linear(1024, 4 * _CLASSES)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(1, 3, H, W) -> class scores (1000, 91) and boxes (1000, 364)."""
+        x, seen = self.stem(image), []
+        for level in self.levels:
+            x = level(x)
+            seen.append(x)
+        top = self.lateral[3](seen[3])
+        pyramid = [self.smooth[3](top)]
+        for n in (2, 1, 0):
+            top = self.lateral[n](seen[n]) + F.interpolate(top, size=seen[n].shape[2:])
+            pyramid.insert(0, self.smooth[n](top))
+        pyramid.append(F.max_pool2d(pyramid[-1], 1, 2))
+        scores, shifts = [], []
+        for each in pyramid:
+            hidden = self.propose(each)
+            scores.append(self.score(hidden).flatten())
+            shifts.append(self.shift(hidden).reshape(-1, 4))
+        best = torch.cat(scores).topk(_PROPOSALS).indices
+        raw = torch.cat(shifts)[best].tanh()
+        middle, half = raw[:, :2] * 0.7, raw[:, 2:].abs() * 0.2 + 0.05
+        rois = torch.cat((middle - half, middle + half), dim=1)
+        parts = [
+            F.grid_sample(
+                pyramid[level], _cells(chunk, 2 * _ROI).reshape(1, -1, 2 * _ROI, 2), align_corners=False
+            )
+            for level, chunk in enumerate(rois.chunk(4))
+        ]
+        sampled = [part.reshape(_PYRAMID, -1, 2 * _ROI, 2 * _ROI).transpose(0, 1) for part in parts]
+        hidden = self.box(F.avg_pool2d(torch.cat(sampled), 2).flatten(1))
+        return self.classes(hidden), self.corners(hidden)
+
+
+class ZoomNet(nn.Module):
+    """What runs on each person's crop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine, self.coarse = conv_bn(3, _FEATURES, 3, 2), conv_bn(_FEATURES, _FEATURES, 3, 2)
+        self.body = HRNet(32, _FEATURES, _BODY_POINTS + 3)  # and the centres of face and hands
+        self.face = HRNet(18, 2 * _FEATURES, _FACE_POINTS, every=True)
+        self.hand = HRNet(18, 2 * _FEATURES, _HAND_POINTS, every=True)
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, 3, 384, 288) -> body (N, 26, 96, 72), face (N, 68, 64, 64), hands (2N, 21, 64, 64)."""
+        fine = self.fine(crops)
+        coarse = self.coarse(fine)
+        body = self.body(coarse)
+        face = self.face(self._around(fine, coarse, [_FACE_AT]))
+        hands = self.hand(self._around(fine, coarse, list(_HANDS_AT)))
+        return body, face, hands
+
+    def _around(self, fine: Tensor, coarse: Tensor, boxes: list[tuple[float, ...]]) -> Tensor:
+        cut = []
+        for box in boxes:
+            grid = _cells(torch.tensor([box], device=fine.device).expand(len(fine), 4), _PART_CELLS)
+            maps = [F.grid_sample(each, grid, align_corners=False) for each in (fine, coarse)]
+            cut.append(torch.cat(maps, dim=1))
+        return torch.cat(cut)
+
+
+class ZoomNetPipeline:
+    """Detector, crops, pose, and the peaks of the heat-maps.
+
+    Args:
+        threads: of torch; as it is when None.
+        batch: most people at once, for memory.
+    """
+
+    def __init__(self, threads: int | None = None, batch: int = 16) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        torch.manual_seed(0)
+        self._batch = batch
+        self._detector, self._pose = FasterRcnn().eval(), ZoomNet().eval()
+
+    def __call__(self, image: npt.NDArray[np.uint8], people: int) -> dict[str, float]:
+        """Seconds by stage for an image (H, W, 3) with so many people, standing where `places` says."""
+        height, width = image.shape[:2]
+        boxes = [
+            (p.left * width, p.top * height, p.width * width, p.height * height)
+            for p in places(people, width / height)
+        ]
+        marks = [time.perf_counter()]
+        with torch.inference_mode():
+            scale = min(_SHORTER_PX / min(height, width), _LONGER_PX / max(height, width))
+            larger = cv2.resize(image, (round(scale * width), round(scale * height)))
+            self._detector(_tensor(larger[None]))
+            marks.append(time.perf_counter())
+            crops = [
+                cv2.resize(image[int(y) : int(y + h), int(x) : int(x + w)], _CROP_HW[::-1])
+                for x, y, w, h in boxes
+            ]
+            for first in range(0, len(crops), self._batch):
+                maps = self._pose(_tensor(np.stack(crops[first : first + self._batch])))
+                for each in maps:
+                    each.flatten(2).max(dim=2)
+        marks.append(time.perf_counter())
+        return {
+            "detector": marks[1] - marks[0],
+            "pose": marks[2] - marks[1],
+            "end to end": marks[2] - marks[0],
+        }
+
+
+def _tensor(images: npt.NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255.0

@@ -1,0 +1,269 @@
+"""`hprnet-rt bench`: how long things take, and what has changed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from tqdm import tqdm
+
+from hprnet_rt.backends import BACKENDS
+from hprnet_rt.backends.create import PRECISIONS
+from hprnet_rt.bench.against import compare_reports
+from hprnet_rt.bench.chart import write_chart
+from hprnet_rt.bench.engines import LIBRARIES, EnginesOptions, measure_engines
+from hprnet_rt.bench.machine import heading
+from hprnet_rt.bench.measure import Limits
+from hprnet_rt.bench.people import PeopleOptions, measure_people, people_chart
+from hprnet_rt.bench.pipeline import measure_pipeline
+from hprnet_rt.bench.released import ReleasedOptions, measure_released
+from hprnet_rt.bench.report import Report, make_folder, read_report, table, write_report
+from hprnet_rt.bench.scenes import COUNTS, sample_video
+from hprnet_rt.bench.stages import measure_stages
+from hprnet_rt.bench.subject import Running, on_demand, subject
+from hprnet_rt.commands.console import DONE, Commands
+from hprnet_rt.errors import UsageError
+from hprnet_rt.estimator import DEFAULT_MODEL
+from hprnet_rt.heads import SPECS
+
+__all__ = ["add_parser"]
+
+_LEAST: Final = 3  # rounds, where one takes long
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command and its arguments."""
+    bench = commands.add_parser(
+        "bench",
+        help="how long things take on this machine, and what has changed",
+        description="Measure times. What is compared takes turns in one run; --against OLD.json names what "
+        "has changed beyond noise since an earlier run with the same settings on the same machine.",
+    )
+    kinds = bench.add_subparsers(metavar="WHAT", required=True)
+
+    job = kinds.add_parser("people", help="runtime against people in the picture (the paper's Figure 5)")
+    _add_network(job)
+    job.add_argument("--k", type=int, metavar="N", help="export an engine that returns N people at most")
+    job.add_argument("--people", type=int, nargs="+", default=list(COUNTS), help="(default: %(default)s)")
+    job.add_argument("--picture", type=_sides, default=(1280, 720), metavar="WxH", help="(default 1280x720)")
+    job.add_argument("--zoomnet", type=int, nargs="*", metavar="N", help="also time the top-down "
+                     "pipeline ZoomNet (PyTorch, random weights) for N people (default 1 2 4)")  # fmt: skip
+    _add_shared(job, 60.0, _people)
+
+    job = kinds.add_parser("released", help="the released path, dense maps to the host, against ours")
+    _add_network(job)
+    job.add_argument("--people", type=int, default=20, help="in the scene (default %(default)s)")
+    job.add_argument("--no-torch", action="store_true", help="leave out the released path in PyTorch")
+    _add_shared(job, 60.0, _released)
+
+    job = kinds.add_parser("engines", help="networks x libraries x precisions x sizes x batches")
+    job.add_argument("--model", nargs="+", default=list(SPECS), help="networks (default: all)")
+    job.add_argument("--backend", default="auto", help="auto for all, openvino or onnxruntime")
+    job.add_argument("--precision", default="auto", help="auto for all, fp32 or bf16")
+    job.add_argument("--size", type=int, nargs="+", help="sides of the input (default: each network's own)")
+    job.add_argument("--batch", type=int, nargs="+", default=[1], help="images at once (default 1)")
+    job.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    _add_shared(job, 30.0, _engines)
+
+    job = kinds.add_parser("stages", help="every stage of annotate by itself")
+    _add_network(job)
+    _add_video(job)
+    _add_shared(job, 30.0, _stages)
+
+    job = kinds.add_parser("pipeline", help="the whole annotate against its slowest stage")
+    _add_network(job)
+    _add_video(job)
+    job.add_argument("--no-video", action="store_true", help="write keypoints only")
+    _add_shared(job, 60.0, _pipeline)
+
+
+def _sides(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    return int(width), int(height)
+
+
+def _add_network(job: argparse.ArgumentParser) -> None:
+    job.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        help="a name that `hprnet-rt models` lists, or an .onnx file; without weights on this machine they "
+        "are random (default %(default)s)",
+    )
+    job.add_argument("--weights", type=Path, metavar="FILE", help="a checkpoint (.pth) of --model")
+    job.add_argument("--backend", default="auto", help=f"auto, {', '.join(BACKENDS)} (default %(default)s)")
+    job.add_argument("--precision", default="auto", help=f"{', '.join(PRECISIONS)} (default %(default)s)")
+    job.add_argument("--size", type=int, metavar="PX", help="longer side of the input (default: its own)")
+    job.add_argument("--threads", type=int, help="CPU threads of the engine (default: all cores)")
+
+
+def _add_video(job: argparse.ArgumentParser) -> None:
+    job.add_argument("video", type=Path, nargs="?", metavar="VIDEO", help="(default: the sample clip)")
+
+
+def _add_shared(
+    job: argparse.ArgumentParser, seconds: float, run: Callable[[argparse.Namespace], int]
+) -> None:
+    job.add_argument(
+        "--seconds",
+        type=float,
+        default=seconds,
+        help="the longest that measuring may take (default %(default)s); it ends before when the medians are "
+        "known to 1%%",
+    )
+    job.add_argument("--out", type=Path, metavar="FOLDER", help="write JSON and CSV (and pictures) there")
+    job.add_argument("--against", type=Path, metavar="OLD.json", help="name changes since then")
+    job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    job.set_defaults(run=run)
+
+
+def _running(options: argparse.Namespace) -> Running:
+    return Running(options.backend, options.precision, options.threads, options.size)
+
+
+class _Progress:
+    """Rounds on stderr, on a terminal."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._bar: tqdm[Any] = tqdm(
+            unit=" rounds", file=sys.stderr, disable=quiet or None, dynamic_ncols=True, leave=False
+        )
+
+    def __call__(self, _rounds: int, widest: float) -> None:
+        self._bar.set_postfix_str(f"medians +-{100 * widest:.1f}%", refresh=False)
+        self._bar.update()
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+def _measured(options: argparse.Namespace, measure: Callable[[_Progress], Report]) -> Report:
+    """What `measure` finds, printed, written and compared."""
+    old = read_report(options.against) if options.against else None
+    if options.out is not None:
+        make_folder(options.out)
+    progress = _Progress(options.quiet)
+    try:
+        report = measure(progress)
+    finally:
+        progress.close()
+    written = [] if options.out is None else write_report(report, options.out)
+    if report.kind == "people" and options.out is not None:
+        written += write_chart(people_chart(report), options.out / report.kind)
+    if not options.quiet:
+        print(heading(report.machine))
+        print(table(report.series))
+        for name, value in report.summary.items():
+            print(f"{name}: {value}")
+        for path in written:
+            print(f"wrote {path}")
+    if old is not None:
+        print(compare_reports(old, report).to_text())
+    return report
+
+
+def _people(options: argparse.Namespace) -> int:
+    limits = Limits(seconds=options.seconds)
+    wanted = PeopleOptions(tuple(options.people), image_wh=options.picture, limits=limits)
+    top_down = None
+    if options.zoomnet is not None:
+        if options.zoomnet:
+            wanted = PeopleOptions(
+                wanted.counts, image_wh=wanted.image_wh, limits=limits, top_down_counts=options.zoomnet
+            )
+        top_down = on_demand("zoomnet").ZoomNetPipeline(options.threads)
+    with subject(options.model, options.weights, options.k) as network:
+        report = _measured(
+            options,
+            lambda progress: measure_people(
+                network, _running(options), wanted, top_down=top_down, progress=progress
+            ),
+        )
+    if not options.quiet:
+        _say_people(report)
+    return DONE
+
+
+def _say_people(report: Report) -> None:
+    """What the figures mean."""
+    summary = report.summary
+    pairs = zip(summary["placed"], summary["found"], strict=True)
+    print("found of placed: " + ", ".join(f"{found}/{placed}" for placed, found in pairs))
+    print(f'the engine returns {summary["k"]} people at most (--k changes it); "everyone" has planted peaks')
+    if summary["random_weights"]:
+        print("the weights are random: times hold, people are not found")
+    if "zoomnet_fixed_ms" in summary:
+        people = summary["crossover_people"]
+        fixed, each = summary["zoomnet_fixed_ms"], summary["zoomnet_ms_per_person"]
+        print(f"ZoomNet (PyTorch fp32, random weights): {fixed:.0f} ms and {each:.0f} ms for each person")
+        print(
+            "ZoomNet is faster for all of these numbers of people"
+            if people is None
+            else f"crossover: from {people} people on HPRNet is faster"
+        )
+
+
+def _released(options: argparse.Namespace) -> int:
+    wanted = ReleasedOptions(
+        options.people, limits=Limits(options.seconds, least_rounds=_LEAST), in_torch=not options.no_torch
+    )
+    with subject(options.model, options.weights) as network:
+        _measured(
+            options,
+            lambda progress: measure_released(network, _running(options), wanted, progress=progress),
+        )
+    return DONE
+
+
+def _engines(options: argparse.Namespace) -> int:
+    libraries = [
+        name
+        for name in LIBRARIES
+        if options.backend in ("auto", name.split()[0]) and options.precision in ("auto", name.split()[1])
+    ]
+    if not libraries:
+        raise UsageError(
+            f"bench engines knows {', '.join(LIBRARIES)}, not {options.backend} {options.precision}"
+        )
+    wanted = EnginesOptions(
+        options.model,
+        libraries,
+        options.size,
+        options.batch,
+        options.threads,
+        Limits(options.seconds, least_rounds=_LEAST),
+    )
+    _measured(options, lambda progress: measure_engines(wanted, progress=progress))
+    return DONE
+
+
+def _video(options: argparse.Namespace) -> Path:
+    video: Path = options.video or sample_video()
+    if not video.is_file():
+        raise UsageError(f"{video} does not exist")
+    return video
+
+
+def _stages(options: argparse.Namespace) -> int:
+    video, limits = _video(options), Limits(options.seconds)
+    with subject(options.model, options.weights) as network:
+        _measured(
+            options,
+            lambda progress: measure_stages(network, _running(options), video, limits, progress=progress),
+        )
+    return DONE
+
+
+def _pipeline(options: argparse.Namespace) -> int:
+    video = _video(options)
+    limits = Limits(options.seconds, least_rounds=_LEAST, warm_up=1)
+    with subject(options.model, options.weights) as network:
+        _measured(
+            options,
+            lambda progress: measure_pipeline(
+                network, _running(options), video, limits, picture=not options.no_video, progress=progress
+            ),
+        )
+    return DONE

@@ -1,0 +1,62 @@
+"""What has changed is named, what has not is not."""
+
+import pytest
+
+from hprnet_rt.bench.against import compare_reports
+from hprnet_rt.bench.report import Report, Series
+from hprnet_rt.errors import UsageError
+from tests.bench.figures import MACHINE, STAGES, figures
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("seed", range(0, 20, 2))
+def test_a_stage_that_is_10_percent_slower_is_named_and_only_that(stage, seed):
+    comparison = compare_reports(figures(seed), figures(seed + 1, slower=stage))
+    assert [change.name for change in comparison.named] == [f"clip.mp4: {stage}"]
+    assert 1.05 < comparison.named[0].ratio < 1.15
+
+
+def test_the_same_figures_twice_name_nothing():
+    comparison = compare_reports(figures(0), figures(0))
+    assert comparison.named == ()
+    assert comparison.to_text() == "no change beyond noise in 6 figures"
+
+
+@pytest.mark.parametrize("seed", range(0, 100, 2))
+def test_another_run_of_the_same_names_nothing(seed):
+    assert compare_reports(figures(seed), figures(seed + 1)).named == ()
+
+
+def test_a_slower_machine_is_told_from_a_slower_stage():
+    comparison = compare_reports(figures(0), figures(1, slower="engine", mood=1.3))
+    assert [change.name for change in comparison.named] == ["clip.mp4: engine"]
+    assert comparison.common == pytest.approx(1.3, abs=0.05)
+    assert "everything takes 1.3" in comparison.to_text()
+
+
+def test_a_sum_is_named_when_none_of_its_parts_is():
+    def run(whole_ms):
+        parts = [Series("a", name, (1.0,) * 20) for name in "bcde"]
+        return Report("people", {}, (*parts, Series("a", "sum", (whole_ms,) * 20, whole=True)), {}, MACHINE)
+
+    assert [change.name for change in compare_reports(run(4.0), run(5.0)).named] == ["a: sum"]
+
+
+def test_few_rounds_are_no_evidence():
+    old, new = (Report("people", {}, (Series("a", "b", (ms,) * 3),), {}, MACHINE) for ms in (1.0, 2.0))
+    assert compare_reports(old, new).named == ()
+
+
+def test_figures_of_two_machines_settings_or_commands_are_not_compared():
+    other = {**MACHINE, "processor": "another"}
+    with pytest.raises(UsageError, match="two machines"):
+        compare_reports(figures(0), figures(1, machine=other))
+    with pytest.raises(UsageError, match="different settings cannot be compared: size 384 and 512"):
+        compare_reports(figures(0, size=384), figures(1, size=512))
+    with pytest.raises(UsageError, match="bench people"):
+        compare_reports(figures(0, kind="people"), figures(1))
+
+
+def test_other_versions_and_clocks_are_compared():
+    other = {**MACHINE, "clock_mhz": 3000, "versions": {"numpy": "9"}}
+    assert compare_reports(figures(0), figures(1, machine=other)).named == ()

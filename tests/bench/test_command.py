@@ -1,0 +1,113 @@
+"""`hprnet-rt bench`, with as few rounds as can be."""
+
+import json
+
+import pytest
+
+from hprnet_rt.bench import people, subject
+from hprnet_rt.bench.measure import Limits
+from hprnet_rt.bench.people import ALL, PeopleOptions, crossover, measure_people, people_chart
+from hprnet_rt.bench.report import write_report
+from hprnet_rt.cli import main
+
+SHORT = Limits(seconds=0.01, least_rounds=3, warm_up=0)
+RUNNING = subject.Running(threads=1, input_px=128)
+
+
+@pytest.fixture(scope="module")
+def report():
+    """Two scenes, and a pipeline that takes 10 ms and 5 ms for each person."""
+    options = PeopleOptions((1, 35), planted=40, image_wh=(320, 180), limits=SHORT)
+
+    def top_down(_image, count):
+        return {"detector": 0.01, "pose": 0.005 * count, "end to end": 0.01 + 0.005 * count}
+
+    with subject.subject("hprnet-mobile") as network:
+        return options, measure_people(network, RUNNING, options, top_down=top_down)
+
+
+def test_people_has_every_stage_and_says_who_was_found(report):
+    _, found = report
+    stages = {each.stage for each in found.series if each.case == "35 people"}
+    assert {"preprocess", "network and decode", "grouping", "tracking", "drawing", ALL} < stages
+    assert found.summary["everyone"] == {"1": 1, "35": 35, "40": 40}
+    assert found.summary["placed"] == [1, 35]
+    assert len(found.summary["found"]) == 2
+    assert found.summary["k"] == 32
+    assert {each.stage for each in found.series if each.case == "40 people"} == {
+        "everyone: grouping",
+        "everyone: tracking",
+        "everyone: drawing",
+    }
+
+
+def test_the_top_down_line_and_the_crossover(report):
+    options, found = report
+    assert found.summary["zoomnet_fixed_ms"] == pytest.approx(10)
+    assert found.summary["zoomnet_ms_per_person"] == pytest.approx(5)
+    line = {"zoomnet_fixed_ms": 0.0, "zoomnet_ms_per_person": 1e-6}
+    assert crossover(found, options, line) is None
+    line = {"zoomnet_fixed_ms": 1e6, "zoomnet_ms_per_person": 1.0}
+    assert crossover(found, options, line) == 0
+
+
+def test_the_chart_has_the_paper_s_numbers(report, tmp_path):
+    _, found = report
+    chart = people_chart(found)
+    names = [curve.name for curve in chart.curves]
+    assert "paper, 1080 Ti: HPRNet, DLA-34" in names
+    assert "ZoomNet, random weights" in names
+    assert any("random weights" in note for note in chart.notes)
+    assert json.loads(write_report(found, tmp_path)[0].read_text())["kind"] == "people"
+
+
+def test_a_slowed_stage_shows_in_its_own_figures(report, monkeypatch):
+    """Drawing that waits is drawing that takes longer, and nothing else."""
+    options, before = report
+
+    class Slow(people.Overlay):
+        def draw(self, image, poses):
+            for _ in range(20):
+                super().draw(image, poses)
+
+    monkeypatch.setattr(people, "Overlay", Slow)
+    with subject.subject("hprnet-mobile") as network:
+        after = measure_people(network, RUNNING, options)
+    drawing = [each.find("35 people", "everyone: drawing").p50_ms for each in (before, after)]
+    assert drawing[1] > 2 * drawing[0]
+
+
+def test_the_command_writes_everything_and_compares(tmp_path, capsys):
+    wanted = [
+        "bench",
+        "people",
+        "--people",
+        "0",
+        "3",
+        "--picture",
+        "160x90",
+        "--size",
+        "64",
+        "--seconds",
+        "0.01",
+    ]
+    assert main([*wanted, "--out", str(tmp_path), "-q"]) == 0
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["people.csv", "people.json", "people.png", "people.svg"]
+    assert main([*wanted, "--against", str(tmp_path / "people.json")]) == 0
+    out = capsys.readouterr().out
+    assert "found of placed: 0/0" in out
+    assert "32 people at most" in out
+
+
+def test_mistakes_are_sentences_with_exit_codes(tmp_path, capsys):
+    assert main(["bench", "people", "--people", "3", "3"]) == 2
+    assert main(["bench", "people", "--against", str(tmp_path / "none.json")]) == 1
+    assert main(["bench", "stages", str(tmp_path / "none.mp4")]) == 2
+    assert main(["bench", "engines", "--model", "nothing"]) == 2
+    assert main(["bench", "engines", "--backend", "torch"]) == 2
+    assert main(["bench", "people", "--model", "nothing"]) == 2
+    err = capsys.readouterr().err
+    assert "two different numbers of people" in err
+    assert "none.json cannot be read" in err
+    assert "Traceback" not in err

@@ -1,0 +1,62 @@
+"""Reports as files, and charts."""
+
+import json
+from xml.etree import ElementTree
+
+import cv2
+import numpy as np
+import pytest
+
+from hprnet_rt.bench.against import compare_reports
+from hprnet_rt.bench.chart import Chart, Curve, write_chart
+from hprnet_rt.bench.report import Report, Series, make_folder, read_report, table, write_report
+from hprnet_rt.errors import DataError, OutputError
+from tests.bench.figures import figures
+
+
+def test_a_written_report_is_read_back(tmp_path):
+    report = figures(0, sizes=(384, 512))
+    paths = write_report(report, tmp_path / "new" / "folder")
+    assert [path.name for path in paths] == ["stages.json", "stages.csv"]
+    again = read_report(paths[0])
+    assert compare_reports(again, report).named == ()
+    assert again.series[0].p50_ms == pytest.approx(report.series[0].p50_ms, abs=1e-4)
+    assert paths[1].read_text().splitlines()[0] == "case,stage,p50_ms,p95_ms,p99_ms,rounds"
+    assert "clip.mp4: engine" in table(report.series)
+
+
+def test_a_file_of_many_rounds_stays_small_and_keeps_its_median(tmp_path):
+    rounds = tuple(np.random.default_rng(0).lognormal(0, 0.1, 20000))
+    path = write_report(Report("people", {}, (Series("a", "b", rounds),)), tmp_path)[0]
+    assert len(json.loads(path.read_text())["series"][0]["rounds_ms"]) == 400
+    assert read_report(path).series[0].p50_ms == pytest.approx(np.median(rounds), rel=0.01)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": "hprnet-rt-bench/1", "kind": "people"}', '{"a": 1}'])
+def test_another_file_is_no_report(tmp_path, text):
+    path = tmp_path / "old.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"old\.json"):
+        read_report(path)
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="choose another --out"):
+        make_folder(tmp_path / "file")
+
+
+@pytest.mark.parametrize("largest", [20.0, 5000.0])
+def test_the_chart_shows_every_curve_in_both_forms(tmp_path, largest):
+    curves = [
+        Curve("ours <fast>", [(0, 10.0), (50, 11.0)]),
+        Curve("theirs", [(1, 12.0), (50, largest)]),
+        Curve("paper", [(0, 37.0), (50, 37.0)], published=True),
+    ]
+    chart = Chart("Runtime", "people", "ms", curves, ["a note"])
+    svg, png = write_chart(chart, tmp_path / "people")
+    text = [each.text for each in ElementTree.parse(svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert {"Runtime", "people", "ms", "ours <fast>", "theirs", "paper", "a note", "50"} <= set(text)
+    image = cv2.imread(str(png))
+    assert image.shape == (600, 960, 3)
+    assert (image[90:530, 90:670] != 255).any(axis=2).mean() > 0.01
