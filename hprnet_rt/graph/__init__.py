@@ -1,4 +1,4 @@
-"""Exported ONNX graphs to other ONNX graphs with the same meaning: what a compiler asks for (needs onnx, not torch)."""
+"""Exported ONNX graphs to others with the same meaning, as compilers want them (extra: build; no torch)."""
 
 from hprnet_rt.graph.deform import expand_deform_conv
 from hprnet_rt.graph.fold import fold_batch_norms, fold_constants

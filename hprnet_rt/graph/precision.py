@@ -14,6 +14,7 @@ layer. The rest keeps float32, because a rounded number would be wrong there:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import ml_dtypes
@@ -26,17 +27,33 @@ from hprnet_rt.errors import ModelError
 
 __all__ = ["HALVES", "assign_precision"]
 
-HALVES: Final[dict[str, tuple[int, Any]]] = {
-    "fp16": (TensorProto.FLOAT16, np.float16),
-    "bf16": (TensorProto.BFLOAT16, ml_dtypes.bfloat16),
+
+@dataclass(frozen=True)
+class Half:
+    """A half precision.
+
+    Attributes:
+        number: ONNX's.
+        dtype: NumPy's.
+        rounding: the largest relative error of a rounded number.
+    """
+
+    number: int
+    dtype: Any
+    rounding: float
+
+
+HALVES: Final = {
+    "fp16": Half(TensorProto.FLOAT16, np.float16, 2.0**-11),
+    "bf16": Half(TensorProto.BFLOAT16, ml_dtypes.bfloat16, 2.0**-8),
 }
-"""ONNX's number and NumPy's type of each half precision."""
+"""By name."""
 
 _WEIGHTED: Final = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _POSITIONAL: Final = "GridSample"
 _DATA_INPUTS: Final = {"Resize": 1, _POSITIONAL: 1}
 """How many of an operation's first inputs are data, where that is not all of them."""
-_ROUNDINGS: Final = 2.0  # of the largest weight: what a layer's weights may lose
+_ROUNDINGS: Final = 2.0
 
 
 def assign_precision(model: onnx.ModelProto, precision: str) -> None:
@@ -49,11 +66,11 @@ def assign_precision(model: onnx.ModelProto, precision: str) -> None:
     Raises:
         ModelError: the graph has no weighted layers to convert.
     """
-    number, dtype = HALVES[precision]
+    kind = HALVES[precision]
     graph = model.graph
     arrays = {tensor.name: tensor for tensor in graph.initializer}
     floats = _float_tensors(model)
-    half_nodes = _half_nodes(graph, arrays, floats, dtype)
+    half_nodes = _half_nodes(graph, arrays, floats, kind)
     if not any(graph.node[i].op_type in _WEIGHTED for i in half_nodes):
         raise ModelError("the graph has no layers between two others; is it a network of hprnet-rt?")
     half_tensors = {name for i in half_nodes for name in graph.node[i].output}
@@ -66,7 +83,7 @@ def assign_precision(model: onnx.ModelProto, precision: str) -> None:
         if key not in made:
             made[key] = f"{name}.{TensorProto.DataType.Name(to).lower()}"
             if name in arrays:
-                half = numpy_helper.to_array(arrays[name]).astype(dtype)
+                half = numpy_helper.to_array(arrays[name]).astype(kind.dtype)
                 graph.initializer.append(numpy_helper.from_array(half, made[key]))
             else:
                 nodes.append(helper.make_node("Cast", [name], [made[key]], made[key], to=to))
@@ -76,7 +93,7 @@ def assign_precision(model: onnx.ModelProto, precision: str) -> None:
         is_half = i in half_nodes
         for place, name in enumerate(node.input[: _DATA_INPUTS.get(node.op_type)]):
             if is_half and name in floats and name not in half_tensors:
-                node.input[place] = as_type(name, number)
+                node.input[place] = as_type(name, kind.number)
             elif not is_half and name in half_tensors:
                 node.input[place] = as_type(name, TensorProto.FLOAT)
         nodes.append(node)
@@ -99,7 +116,7 @@ def _float_tensors(model: onnx.ModelProto) -> set[str]:
 
 
 def _half_nodes(
-    graph: onnx.GraphProto, arrays: dict[str, onnx.TensorProto], floats: set[str], dtype: Any
+    graph: onnx.GraphProto, arrays: dict[str, onnx.TensorProto], floats: set[str], half: Half
 ) -> set[int]:
     """Numbers of the nodes that may be in half precision.
 
@@ -126,15 +143,14 @@ def _half_nodes(
             behind.update(data(node))
         starts = any(name in before for name in node.output)
         kept = [numpy_helper.to_array(arrays[name]) for name in data(node) if name in arrays]
-        if leads and starts and node.op_type != _POSITIONAL and all(_bears(each, dtype) for each in kept):
+        if leads and starts and node.op_type != _POSITIONAL and all(_bears(each, half) for each in kept):
             found.add(i)
     return found
 
 
-def _bears(weights: npt.NDArray[Any], dtype: Any) -> bool:
-    """Whether rounding to `dtype` costs each output channel no more than roundings of its largest weight."""
+def _bears(weights: npt.NDArray[Any], half: Half) -> bool:
+    """Whether rounding costs no weight more than a rounding or two of the largest one."""
     with np.errstate(over="ignore"):
-        lost = np.abs(weights.astype(dtype).astype(np.float32) - weights)
+        lost = np.abs(weights.astype(half.dtype).astype(np.float32) - weights)
     largest = np.abs(weights).max(initial=0.0)
-    step = float(ml_dtypes.finfo(dtype).eps) / 2
-    return bool(np.isfinite(lost).all() and lost.max(initial=0.0) <= _ROUNDINGS * step * largest)
+    return bool(np.isfinite(lost).all() and lost.max(initial=0.0) <= _ROUNDINGS * half.rounding * largest)
