@@ -128,6 +128,41 @@ def test_openvinos_own_form_is_read_by_openvino(tmp_path):
     assert build(SHIPPED, plan, tmp_path).fresh  # damaged: built again
 
 
+def test_a_missing_graph_library_is_a_sentence(monkeypatch, tmp_path):
+    monkeypatch.setattr("hprnet_rt.building.make._GRAPH", "a_module_that_nobody_has")
+    plan = BuildPlan.parse(HPRNET_MOBILE, backend="onnx")
+    with pytest.raises(BackendError, match=r"pip install 'hprnet-rt\[build\]'"):
+        build(SHIPPED, plan, tmp_path)
+
+
+def test_ctrl_c_ends_a_build(tmp_path):
+    pytest.importorskip("tensorrt_rtx", reason=NO_RTX)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    plan = BuildPlan.parse(HPRNET_MOBILE, backend="tensorrt-rtx", size="128")
+    with pytest.raises(KeyboardInterrupt):
+        build(SHIPPED, plan, tmp_path, progress=interrupted)
+    assert not list(tmp_path.glob("*.engine"))
+
+
+def test_a_library_that_does_not_start_is_a_sentence():
+    """Both libraries' bindings raise TypeError where their driver or GPU is of no use."""
+
+    class Library:
+        __name__, __version__ = "tensorrt", "10.9"
+        ILogger = type("ILogger", (), {"ERROR": 1, "INTERNAL_ERROR": 0})
+
+        @staticmethod
+        def Builder(logger):  # noqa: N802
+            logger.log(1, "CUDA initialization failure\n  with error: 35")
+            raise TypeError("factory function returned nullptr")
+
+    with pytest.raises(BackendError, match="cannot start: CUDA initialization failure with error: 35"):
+        build_engine(Library(), b"", InputRange((1,) * 3, (64,) * 3, (64,) * 3))
+
+
 def test_a_missing_library_is_a_sentence(monkeypatch, capsys):
     monkeypatch.setitem(library.LIBRARIES, "tensorrt", "a_module_that_nobody_has")
     assert main(["build", "hprnet-mobile", "--backend", "tensorrt"]) == 1
