@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from hprnet_rt.commands import annotate, bench, cameras, evaluate, live, models, train
+from hprnet_rt.commands import annotate, bench, build, cameras, doctor, evaluate, live, models, train
 from hprnet_rt.commands.console import DONE, FAILED, INTERRUPTED, WRONG_USAGE, close_standard_output, complain
 from hprnet_rt.errors import HprnetError, UsageError
 from hprnet_rt.version import __version__
@@ -27,9 +27,11 @@ def _parser() -> argparse.ArgumentParser:
     live.add_parser(commands)
     cameras.add_parser(commands)
     models.add_parser(commands)
+    build.add_parser(commands)
     train.add_parser(commands)
     evaluate.add_parser(commands)
     bench.add_parser(commands)
+    doctor.add_parser(commands)
     return parser
 
 

@@ -12,6 +12,8 @@ BLOCKED = (
     "filelock",
     "mss",
     "tensorrt",
+    "tensorrt_rtx",
+    "ml_dtypes",
     "pycocotools",
     "pycuda",
     "scipy",

@@ -11,12 +11,14 @@ from hprnet_rt.backends.engine_file import EngineFile
 from hprnet_rt.backends.protocol import Backend
 from hprnet_rt.errors import BackendError, UsageError
 
-__all__ = ["BACKENDS", "create_backend"]
+__all__ = ["BACKENDS", "BUILT_ONLY", "create_backend"]
 
 _log = logging.getLogger(__name__)
 
 BACKENDS: Final = ("openvino", "onnxruntime", "torch")
 """Backends in the order in which "auto" tries them."""
+BUILT_ONLY: Final = ("tensorrt", "tensorrt-rtx")
+"""Backends whose engines are built, but not yet run, by this version."""
 _FLIPPING: Final = "torch"
 _PACKAGES: Final = {"torch": '"hprnet-rt[train]"'}
 PRECISIONS: Final = ("auto", "fp32", "bf16")
@@ -45,6 +47,11 @@ def create_backend(
         UsageError: an unknown or impossible choice.
         BackendError: the library is missing or cannot load the network.
     """
+    if backend in BUILT_ONLY:
+        raise UsageError(
+            f"this version builds engines for {backend} (hprnet-rt build) but does not run them yet; use "
+            f"--backend {BACKENDS[0]} or {BACKENDS[1]}"
+        )
     if backend not in ("auto", *BACKENDS):
         raise UsageError(f"there is no backend {backend!r}; use one of: auto, {', '.join(BACKENDS)}")
     if precision not in PRECISIONS:

@@ -83,6 +83,8 @@ def test_auto_says_what_it_chose(engine, caplog):
     ("options", "words"),
     [
         ({"backend": "tpu"}, "no backend 'tpu'"),
+        ({"backend": "tensorrt"}, "does not run them yet"),
+        ({"backend": "tensorrt-rtx"}, "does not run them yet"),
         ({"precision": "int2"}, "no precision 'int2'"),
         ({"backend": "onnxruntime", "precision": "bf16"}, "fp32 only"),
         ({"threads": 0}, "at least 1"),

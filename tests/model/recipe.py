@@ -7,6 +7,7 @@ import torch
 
 from hprnet_rt.model import create_model
 
+EXPORTED_K = 25  # people per image of the fixture `exported`
 _GAIN = {"hprnet-hourglass104": 0.9}
 _UP_GAIN, _HEAD_GAIN, _TRUNK_GAIN = 2.2, 2.0, 1.2
 

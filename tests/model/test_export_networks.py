@@ -14,17 +14,17 @@ from hprnet_rt.backends import EngineFile, create_backend  # noqa: E402
 from hprnet_rt.backends.openvino import reader  # noqa: E402
 from hprnet_rt.geometry import Letterbox  # noqa: E402
 from hprnet_rt.grouping import Grouper, GroupingOptions  # noqa: E402
-from hprnet_rt.heads import HPRNET_DLA34, SPECS, PeakLayout  # noqa: E402
+from hprnet_rt.heads import HPRNET_DLA34, PeakLayout  # noqa: E402
 from hprnet_rt.model import HprnetMobile, export_onnx, hourglass, load_weights  # noqa: E402
 from hprnet_rt.model.deform import DeformConv  # noqa: E402
 from hprnet_rt.model.heads import ConvHead  # noqa: E402
 from hprnet_rt.model.network import Network  # noqa: E402
 from hprnet_rt.model.peaks import PeakNetwork  # noqa: E402
 from hprnet_rt.types import Peaks  # noqa: E402
+from tests.model.recipe import EXPORTED_K as K  # noqa: E402
 from tests.model.recipe import images, recipe_network  # noqa: E402
 from tests.model.test_networks import GOLDEN, THIN  # noqa: E402
 
-K = 25
 RAW_ATOL = 1e-3  # of raw heads, stated by the project; 4e-5 measured
 POINTS_ATOL = 0.05  # image pixels
 SAME_RANK = 2e-5  # scores closer than this may change places between two libraries
@@ -88,20 +88,6 @@ def test_openvino_itself_still_lacks_deformable_convolution(tmp_path):
     export_onnx(TinyNetwork().eval(), tmp_path / "dense.onnx", dense=True)
     with pytest.raises(RuntimeError, match="DeformConv"):
         openvino.Core().compile_model(tmp_path / "dense.onnx", "CPU")
-
-
-@pytest.fixture(scope="module", params=[name for name in SPECS if name != "hprnet-mobile"])
-def exported(request, tmp_path_factory):
-    """A network and its engine. The hourglass is a thin one: the real one takes 0.8 GB a file."""
-    folder = tmp_path_factory.mktemp("engines")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hourglass, "_CHANNELS", THIN)
-        network = recipe_network(request.param)
-    export_onnx(network, folder / "peaks.onnx", k=K)
-    EngineFile.describe(folder / "peaks.onnx", network.spec, K, "recipe", "none")
-    yield network, folder
-    for path in folder.glob("*.onnx"):
-        path.unlink()
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])

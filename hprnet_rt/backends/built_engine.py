@@ -1,0 +1,168 @@
+"""What a built engine is, in a JSON beside it: one that is not what is asked for is never loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from hprnet_rt.backends.engine_file import sha256_of
+from hprnet_rt.errors import ModelError
+from hprnet_rt.heads import ModelSpec
+
+__all__ = [
+    "BUILT_FORMAT",
+    "EngineRecipe",
+    "check_sidecar",
+    "sidecar_path",
+    "spec_sha256",
+    "write_sidecar",
+]
+
+BUILT_FORMAT: Final = "hprnet-rt-built/1"
+_DIGITS: Final = 12  # of a hash in a file name or a message
+_TENSORS: Final = {
+    "images": {"type": "uint8", "shape": ["batch", "height", "width", 3], "order": "BGR"},
+    "peaks": {"type": "float32", "shape": ["batch", "k", "layout"]},
+}
+"""Input and output of every engine, by name."""
+
+
+def spec_sha256(spec: ModelSpec) -> str:
+    """The SHA-256 of a network's description: names, widths, normalisation."""
+    return hashlib.sha256(json.dumps(spec.to_dict(), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class EngineRecipe:
+    """All that decides what a built engine is; two with equal recipes do the same.
+
+    Attributes:
+        backend: "tensorrt", "tensorrt-rtx" or "openvino".
+        model: the network's name.
+        spec_sha256: of the network's description.
+        onnx_sha256: of the ONNX file, which holds the weights.
+        k: people per image, and peaks per joint.
+        precision: of the network; the decode is float32.
+        batch, height, width: the least and the largest size.
+        gpus: kinds of GPU ("sm89"), or the GPU that it was built on; empty for the library's default.
+        library, library_version: what built it.
+    """
+
+    backend: str
+    model: str
+    spec_sha256: str
+    onnx_sha256: str
+    k: int
+    precision: str
+    batch: tuple[int, int]
+    height: tuple[int, int]
+    width: tuple[int, int]
+    gpus: tuple[str, ...]
+    library: str
+    library_version: str
+
+    @property
+    def stem(self) -> str:
+        """The name of its files without suffix: what a person asks for, and a digest of the whole."""
+        plain = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        digest = hashlib.sha256(plain.encode()).hexdigest()[:_DIGITS]
+        batch, width, height = (_span(axis) for axis in (self.batch, self.width, self.height))
+        return f"{self.model}-{self.backend}-{self.precision}-b{batch}-{width}x{height}-{digest}"
+
+    @property
+    def command(self) -> str:
+        """What builds it."""
+        low, high = self.batch
+        fixed = self.height[0] == self.height[1] and self.width[0] == self.width[1]
+        size = f"{self.width[0]}x{self.height[0]}" if fixed else "keep"
+        kinds = f" --gpu {','.join(self.gpus)}" if self.gpus and self.backend == "tensorrt-rtx" else ""
+        return (
+            f"hprnet-rt build {self.model} --backend {self.backend} --precision {self.precision} "
+            f"--size {size} --batch {low if low == high else f'{low}:{high}'}{kinds}"
+        )
+
+
+def _span(axis: tuple[int, int]) -> str:
+    low, high = axis
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def sidecar_path(engine: Path) -> Path:
+    """The JSON of an engine."""
+    return engine.with_suffix(".json")
+
+
+def _engine_sha256(engine: Path) -> str:
+    """The SHA-256 of an engine; of both hashes where the weights are in a file of their own (OpenVINO)."""
+    files = [engine, engine.with_suffix(".bin")] if engine.suffix == ".xml" else [engine]
+    hashes = [sha256_of(file) for file in files]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def write_sidecar(engine: Path, recipe: EngineRecipe, spec: ModelSpec, *, build_seconds: float) -> None:
+    """Describe an engine.
+
+    Args:
+        engine: its file, under its final name; the JSON is written beside it.
+        recipe: what it was built from.
+        spec: the network.
+        build_seconds: how long it took.
+
+    Raises:
+        OSError: the engine cannot be read, or the JSON cannot be written.
+    """
+    data = {
+        "format": BUILT_FORMAT,
+        **dataclasses.asdict(recipe),
+        "tensors": _TENSORS,
+        "engine_sha256": _engine_sha256(engine),
+        "build_seconds": round(build_seconds, 1),
+        "spec": spec.to_dict(),
+    }
+    sidecar_path(engine).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def check_sidecar(engine: Path, wanted: EngineRecipe) -> None:
+    """Refuse an engine that is not what is wanted, or not what its JSON says.
+
+    Raises:
+        ModelError: one sentence with the field, what was found, what is expected, and what builds it again.
+    """
+    again = f"build it again: {wanted.command}"
+    sidecar = sidecar_path(engine)
+    try:
+        data: Any = json.loads(sidecar.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{engine} has no {sidecar.name} beside it; {again}") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{sidecar} cannot be read ({error}); {again}") from error
+    if not isinstance(data, dict) or data.get("format") != BUILT_FORMAT:
+        raise ModelError(f"{sidecar} does not describe a built engine of format {BUILT_FORMAT}; {again}")
+    expected = {**dataclasses.asdict(wanted), "tensors": _TENSORS}
+    for name, value in expected.items():
+        plain = list(value) if isinstance(value, tuple) else value
+        found = data.get(name)
+        if found != plain:
+            raise ModelError(
+                f"{engine.name} was built with another {name.replace('_', ' ')}: {_short(found)}, where "
+                f"{_short(plain)} is needed; {again}"
+            )
+    try:
+        sha256 = _engine_sha256(engine)
+    except OSError as error:
+        raise ModelError(f"{engine} cannot be read ({error.strerror or error}); {again}") from error
+    if sha256 != data.get("engine_sha256"):
+        raise ModelError(
+            f"{engine} is damaged or was replaced: its engine sha256 is {_short(sha256)}, where "
+            f"{sidecar.name} says {_short(data.get('engine_sha256'))}; {again}"
+        )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value) if not isinstance(value, str) else value
+    is_hash = len(text) == hashlib.sha256().digest_size * 2
+    return f"{text[:_DIGITS]}..." if is_hash else text

@@ -1,0 +1,118 @@
+"""What is to be built, checked before anything is done."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from hprnet_rt.errors import UsageError
+from hprnet_rt.estimator import KEEP
+from hprnet_rt.heads import ModelSpec
+
+__all__ = ["BUILD_BACKENDS", "BUILD_PRECISIONS", "BuildPlan"]
+
+BUILD_BACKENDS: Final = ("tensorrt", "tensorrt-rtx", "openvino", "onnx")
+BUILD_PRECISIONS: Final = ("fp16", "bf16", "fp32")
+_GPU_BACKEND: Final = "tensorrt-rtx"
+_KEEP_PX: Final = (256, 1024)  # sides of an engine for pictures of any size
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """An engine that is wanted.
+
+    Attributes:
+        backend: one of `BUILD_BACKENDS`.
+        precision: of the network, one of `BUILD_PRECISIONS`; the decode is always float32.
+        batch: the least and the largest number of images at a time.
+        height, width: the least, the best and the largest side, in pixels.
+        gpus: kinds of GPU to build for ("sm89"); empty for the library's default.
+    """
+
+    backend: str
+    precision: str
+    batch: tuple[int, int]
+    height: tuple[int, int, int]
+    width: tuple[int, int, int]
+    gpus: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(
+        cls,
+        spec: ModelSpec,
+        *,
+        backend: str,
+        precision: str = BUILD_PRECISIONS[0],
+        size: str | None = None,
+        batch: str = "1",
+        gpu: str = "",
+    ) -> BuildPlan:
+        """Read a plan as the command line writes it.
+
+        Args:
+            spec: the network.
+            backend, precision: see the attributes.
+            size: "WIDTHxHEIGHT", a number for a square, "keep" for a range; None: the network's own square.
+            batch: a number, or "LEAST:LARGEST".
+            gpu: kinds of GPU with commas between.
+
+        Raises:
+            UsageError: something cannot be read, or the backend cannot do it.
+        """
+        if backend not in BUILD_BACKENDS:
+            raise UsageError(f"there is no engine of {backend!r}; use one of: {', '.join(BUILD_BACKENDS)}")
+        if precision not in BUILD_PRECISIONS:
+            raise UsageError(
+                f"there is no precision {precision!r}; use one of: {', '.join(BUILD_PRECISIONS)}"
+            )
+        if backend == "openvino" and precision != "fp32":
+            raise UsageError(
+                f"OpenVINO takes {precision} when it loads a network, not from the file: build with "
+                "--precision fp32, and say --precision bf16 to annotate or live"
+            )
+        gpus = tuple(dict.fromkeys(name.strip().lower() for name in gpu.split(",") if name.strip()))
+        if gpus and backend != _GPU_BACKEND:
+            raise UsageError(f"--gpu is for --backend {_GPU_BACKEND}, not {backend}")
+        wrong = [name for name in gpus if not re.fullmatch(r"sm\d{2,3}", name)]
+        if wrong:
+            raise UsageError(f"--gpu takes names such as sm86,sm89, got {', '.join(wrong)}")
+        width, height = _sides(spec, size)
+        return cls(backend, precision, _batch(batch), height, width, gpus)
+
+    @property
+    def fixed_hw(self) -> tuple[int, int] | None:
+        """Height and width where only one size is wanted."""
+        fixed = self.height[0] == self.height[2] and self.width[0] == self.width[2]
+        return (self.height[0], self.width[0]) if fixed else None
+
+    @property
+    def fixed_batch(self) -> int | None:
+        """The batch size where only one is wanted."""
+        low, high = self.batch
+        return low if low == high else None
+
+
+def _batch(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)(?::(\d+))?", text.strip())
+    low, high = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not 0 < low <= high:
+        raise UsageError(f"--batch takes a number of images or LEAST:LARGEST, such as 1:8; got {text!r}")
+    return low, high
+
+
+def _sides(spec: ModelSpec, size: str | None) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """(width, height), of each the least, the best and the largest."""
+    multiple = spec.multiple_px
+    text = str(spec.input_px) if size is None else size.strip().lower()
+    if text == KEEP:
+        best = -(-spec.input_px // multiple) * multiple
+        low, high = (side // multiple * multiple for side in _KEEP_PX)
+        return (low, best, high), (low, best, high)
+    found = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    if found is None:
+        raise UsageError(f"--size takes WIDTHxHEIGHT, a number of pixels or {KEEP}; got {size!r}")
+    width, height = int(found[1]), int(found[2] or found[1])
+    if not width or not height or width % multiple or height % multiple:
+        raise UsageError(f"{spec.name} takes sides that are multiples of {multiple}, got {width}x{height}")
+    return (width, width, width), (height, height, height)

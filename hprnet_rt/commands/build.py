@@ -1,0 +1,83 @@
+"""`hprnet-rt build`: an engine for one library, ahead of time."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from hprnet_rt.building import BUILD_BACKENDS, BUILD_PRECISIONS, BuildPlan, build
+from hprnet_rt.commands.console import DONE, Commands, tell
+from hprnet_rt.estimator import KEEP
+from hprnet_rt.zoo import engine_for
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command and its arguments."""
+    job = commands.add_parser(
+        "build",
+        help="an engine for TensorRT, TensorRT-RTX or OpenVINO, or a plain ONNX file",
+        description="Build an engine from a model's ONNX file. TensorRT-RTX builds for other machines' GPUs "
+        "and needs none itself. A JSON beside the engine says what it is.",
+    )
+    job.add_argument("model", metavar="MODEL", help="a name that `hprnet-rt models` lists, or an .onnx file")
+    job.add_argument("--weights", type=Path, metavar="FILE", help="a checkpoint (.pth) of MODEL")
+    job.add_argument("--backend", required=True, help=", ".join(BUILD_BACKENDS))
+    job.add_argument(
+        "--precision",
+        help=f"of the network: {', '.join(BUILD_PRECISIONS)}; positions are always fp32 (default fp16; fp32 "
+        "for openvino)",
+    )
+    job.add_argument(
+        "--size",
+        help=f"WIDTHxHEIGHT, a number of pixels for a square, or {KEEP} for pictures of any size (default: "
+        "the network's own, square)",
+    )
+    job.add_argument(
+        "--batch", default="1", help="images at a time, or 1:8 for a range (default %(default)s)"
+    )
+    job.add_argument(
+        "--gpu", default="", metavar="KINDS", help="TensorRT-RTX: sm86,sm89,... (default: Ampere and later)"
+    )
+    job.add_argument("-o", "--out", type=Path, metavar="FOLDER", help="(default: in the cache folder)")
+    job.add_argument("--overwrite", action="store_true", help="build again what is there")
+    job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    job.set_defaults(run=_build)
+
+
+def _build(options: argparse.Namespace) -> int:
+    if not options.quiet:
+        tell("hprnet_rt.zoo.weights")  # a conversion takes a while
+    engine = engine_for(options.model, options.weights)
+    usual = "fp32" if options.backend == "openvino" else BUILD_PRECISIONS[0]
+    plan = BuildPlan.parse(
+        engine.spec,
+        backend=options.backend,
+        precision=options.precision or usual,
+        size=options.size,
+        batch=options.batch,
+        gpu=options.gpu,
+    )
+    bar: tqdm[None] = tqdm(
+        unit=" steps",
+        file=sys.stderr,
+        disable=options.quiet or None,  # None: only on a terminal
+        dynamic_ncols=True,
+        leave=False,
+    )
+
+    def progress(phase: str, done: int, steps: int) -> None:
+        bar.total = steps
+        bar.set_description(phase, refresh=False)
+        bar.update(done - bar.n)
+
+    with bar:
+        made = build(engine, plan, options.out, overwrite=options.overwrite, progress=progress)
+    if not options.quiet:
+        how = f"built in {made.seconds:.1f} s" if made.fresh else "already there"
+        print(f"{made.path} ({made.path.stat().st_size / 1e6:.1f} MB, {how})")
+    return DONE

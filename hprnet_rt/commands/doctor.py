@@ -1,0 +1,168 @@
+"""`hprnet-rt doctor`: what this machine can do, and why it cannot do the rest."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import logging
+import platform
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import av
+import numpy as np
+from av.codec.codec import UnknownCodecError
+
+from hprnet_rt.backends import BACKENDS, EngineFile
+from hprnet_rt.backends.create import BUILT_ONLY
+from hprnet_rt.backends.trt import load_library
+from hprnet_rt.commands.console import DONE, FAILED, Commands, complain
+from hprnet_rt.errors import HprnetError
+from hprnet_rt.estimator import DEFAULT_MODEL, load
+from hprnet_rt.machine import Nvidia, cpu, nvidia
+from hprnet_rt.version import __version__
+from hprnet_rt.video import list_cameras
+from hprnet_rt.zoo import cache
+
+__all__ = ["add_parser"]
+
+_LIBRARIES: Final = (
+    *("numpy", "numba", "opencv-python-headless", "av", "openvino", "onnxruntime", "torch", "onnx"),
+    *("tensorrt", "tensorrt-rtx", "pycuda", "PySide6-Essentials", "pyqtgraph", "mss", "faster-coco-eval"),
+)
+_ENCODERS: Final = (
+    *("libx264", "libx265", "libopenh264", "mpeg4", "aac"),
+    *("h264_nvenc", "hevc_nvenc", "h264_qsv", "h264_vaapi", "h264_videotoolbox"),
+)
+_ON_NVIDIA: Final = "_nvenc"
+_TRIAL_PX: Final = 64
+_LABEL, _LINE = 13, 96  # columns
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command; it has no arguments."""
+    job = commands.add_parser(
+        "doctor",
+        help="what this machine can do, and why it cannot do the rest",
+        description="Look at the machine, its libraries, cameras and encoders, and run every backend on an "
+        "empty picture. Exit code 1 when the default model cannot run.",
+    )
+    job.set_defaults(run=_doctor)
+
+
+def _doctor(_options: argparse.Namespace) -> int:
+    logging.getLogger("hprnet_rt").setLevel(logging.ERROR)  # what matters is printed
+    gpus = nvidia()
+    for label, text in _machine(gpus):
+        _row(label, text)
+    _row("libraries", ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES))
+    whole = _check_model()
+    ran = {name: _try_backend(name) for name in BACKENDS}
+    for name in BUILT_ONLY:
+        _row(name, _about_built_only(name, gpus))
+    for label, text in _surroundings(gpus):
+        _row(label, text)
+    chosen = next((name for name in BACKENDS if _installed(name)), None)
+    if whole and chosen and ran[chosen]:
+        _row("default", f"{DEFAULT_MODEL} on {chosen}: runs")
+        return DONE
+    complain(f"the default cannot run: {DEFAULT_MODEL} on {chosen or 'no backend'}; the reason is above")
+    return FAILED
+
+
+def _row(label: str, text: str) -> None:
+    lines = textwrap.wrap(text, _LINE, break_long_words=False, break_on_hyphens=False) or ["-"]
+    print(f"{label:<{_LABEL}}" + f"\n{'':{_LABEL}}".join(lines), flush=True)
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+def _machine(gpus: Nvidia) -> Iterator[tuple[str, str]]:
+    yield "hprnet-rt", f"{__version__}, Python {platform.python_version()}, {platform.platform()}"
+    processor = cpu()
+    features = "features unknown" if processor.features is None else " ".join(processor.features) or "no AVX"
+    yield "CPU", f"{processor.name}, {processor.cores} cores, {features}"
+    yield "NVIDIA", f"driver {gpus.driver}" if gpus.driver else gpus.why
+    for gpu in gpus.gpus:
+        memory = f"{gpu.memory_bytes / 2**30:.1f} GiB"
+        yield "GPU", f"{gpu.name}, compute capability {gpu.compute_capability}, {memory}"
+
+
+def _check_model() -> bool:
+    """Whether the shipped model is what its description says."""
+    try:
+        engine = EngineFile.find(DEFAULT_MODEL)
+    except (HprnetError, OSError) as error:
+        _row("model", f"cannot be used: {error}")
+        return False
+    _row("model", f"{engine.path}, SHA-256 {engine.sha256[:12]}..., as it should be")
+    return True
+
+
+def _try_backend(name: str) -> bool:
+    """Whether the default model runs there."""
+    try:
+        with load(backend=name, input_px=_TRIAL_PX) as model:
+            model(np.zeros((_TRIAL_PX, _TRIAL_PX, 3), np.uint8))
+            _row(name, f"runs: {model.description}")
+            return True
+    except (HprnetError, ImportError, OSError) as error:
+        _row(name, f"cannot run: {error}")
+        return False
+
+
+def _about_built_only(name: str, gpus: Nvidia) -> str:
+    """What a library that builds engines can do here."""
+    able = "does not run engines in this version"
+    try:
+        version = load_library(name).__version__
+    except HprnetError as error:
+        return f"{able}, and cannot build them: {error}"
+    if name == "tensorrt" and not gpus.gpus:
+        return f"{version}: {able}, and cannot build them: {gpus.why}"
+    return f"{version}: builds engines (hprnet-rt build); {able}"
+
+
+def _surroundings(gpus: Nvidia) -> Iterator[tuple[str, str]]:
+    cameras = list_cameras()
+    opened = [camera.device for camera in cameras if camera.opens]
+    closed = [f"{camera.device} ({camera.why})" for camera in cameras if not camera.opens]
+    yield "cameras", ", ".join([*opened, *closed]) or "none"
+    encoders = [
+        name if gpus.gpus or not name.endswith(_ON_NVIDIA) else f"{name} (no GPU for it)"
+        for name in filter(_has_encoder, _ENCODERS)
+    ]
+    yield "encoders", ", ".join(encoders) or "none"
+    folder = cache.folder()
+    yield "cache", f"{folder}, {_size_of(folder) / 1e6:.1f} MB" if folder.is_dir() else f"{folder}, empty"
+
+
+def _has_encoder(name: str) -> bool:
+    """Whether PyAV was built with it."""
+    try:
+        av.codec.Codec(name, "w")
+    except UnknownCodecError:
+        return False
+    return True
+
+
+def _size_of(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:  # deleted meanwhile
+            continue
+    return total

@@ -1,0 +1,16 @@
+"""Exported ONNX graphs to others with the same meaning, as compilers want them (extra: build; no torch)."""
+
+from hprnet_rt.graph.deform import expand_deform_conv
+from hprnet_rt.graph.fold import fold_batch_norms, fold_constants
+from hprnet_rt.graph.network import GRAPH_PRECISIONS, engine_graph, fix_input
+from hprnet_rt.graph.precision import assign_precision
+
+__all__ = [
+    "GRAPH_PRECISIONS",
+    "assign_precision",
+    "engine_graph",
+    "expand_deform_conv",
+    "fix_input",
+    "fold_batch_norms",
+    "fold_constants",
+]
