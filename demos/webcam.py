@@ -5,10 +5,9 @@ python demos/webcam.py [CAMERA, FILE or ADDRESS]
 
 import sys
 
-from hprnet_rt.live.window import run_window
-
 import hprnet_rt
 from hprnet_rt.live.session import Session
+from hprnet_rt.live.window import run_window
 from hprnet_rt.video import LiveOptions, open_live
 
 

@@ -1,8 +1,9 @@
 """hprnet-mobile: HPRNet's nine heads on MobileNetV2 (width 1.5) with two small feature pyramids.
 
 Trunk, one pyramid and the body's branches are those of Google's MoveNet MultiPose, from whose weights it
-starts (Apache-2.0). Batch norms are folded into the convolutions, as published. Feet, face and hands have a pyramid
-of their own on the same trunk: MoveNet's has 24 channels, too few for 110 points. Input is BGR in [0, 255].
+starts (Apache-2.0). Batch norms are folded into the convolutions, as published. Feet, face and hands have a
+pyramid of their own on the same trunk: MoveNet's has 24 channels, too few for 110 points. Input is BGR in
+[0, 255].
 """
 
 from __future__ import annotations
