@@ -1,7 +1,7 @@
 import numpy as np
 
 from hprnet_rt.render import Overlay, OverlayStyle
-from hprnet_rt.skeleton import KEYPOINT_COLORS_RGB, NUM_KEYPOINTS
+from hprnet_rt.skeleton import KEYPOINT_COLORS_RGB, NUM_KEYPOINTS, PARTS
 from hprnet_rt.types import Poses
 
 
@@ -63,6 +63,13 @@ def test_the_threshold_of_the_style_holds():
     image = np.zeros((50, 50, 3), np.uint8)
     Overlay(OverlayStyle(point_threshold=0.95)).draw(image, someone(single_point(3, (25, 25))))
     assert not image.any()
+
+
+def test_hands_that_score_little_are_not_drawn():
+    for score, drawn in ((0.25, False), (0.35, True)):
+        image = np.zeros((50, 50, 3), np.uint8)
+        Overlay().draw(image, someone(single_point(PARTS["left_hand"].start, (25, 25)), score=score))
+        assert image.any() == drawn
 
 
 def test_an_id_is_written_where_it_is_known_and_wanted():
