@@ -21,7 +21,7 @@ from tests.graph.rounding import HALF, half_tensors, rounded  # noqa: E402
 SHIPPED = EngineFile.find("hprnet-mobile")
 NEAR_PX = 0.5  # of the input
 SHARE = 0.99  # of the points that are sure enough to be drawn
-SURE = 0.1
+SURE = 0.3
 SCORE_ATOL = 0.01  # of people; 0.003 measured
 LARGEST_HALF = 65504
 EVERY = 40  # frames of the sample

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 
 import pytest
 
@@ -117,7 +118,9 @@ def test_lock_lets_one_in_at_a_time(caplog):
     with cache.locked(path):
         inside.set()
         waiting.wait(10)
-        thread.join(0.2)  # it must still be waiting
+        deadline = time.monotonic() + 10
+        while "another process" not in caplog.text and time.monotonic() < deadline:
+            thread.join(0.05)  # it must be waiting
         order.append("first")
     thread.join(10)
     assert order == ["first", "second"]
