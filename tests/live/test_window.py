@@ -437,7 +437,8 @@ from hprnet_rt.live.session import Session
 from tests.live.driving import Clip, drive, own_threads, sample_pictures
 
 def script(viewer):
-    yield lambda: viewer.session.count >= 5 and viewer.plots.history.fps[-1] > 0
+    history = viewer.plots.history
+    yield lambda: viewer.session.count >= 5 and len(history.fps) and history.fps[-1] > 0
     viewer.move(0, 0)
     yield lambda: viewer.pos().x() == 0 and viewer.session.count >= 8
     viewer.screen().grabWindow(0).save(sys.argv[1])
