@@ -54,7 +54,16 @@ def add_parser(commands: Commands) -> None:
 
 
 def _doctor(_options: argparse.Namespace) -> int:
-    logging.getLogger("hprnet_rt").setLevel(logging.ERROR)  # what matters is printed
+    log = logging.getLogger("hprnet_rt")
+    level = log.level
+    log.setLevel(logging.ERROR)  # what matters is printed
+    try:
+        return _examine()
+    finally:
+        log.setLevel(level)
+
+
+def _examine() -> int:
     gpus = nvidia()
     for label, text in _machine(gpus):
         _row(label, text)
