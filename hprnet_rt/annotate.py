@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from hprnet_rt.errors import HprnetError, OutputError
+from hprnet_rt.errors import HprnetError
 from hprnet_rt.estimator import PoseModel
 from hprnet_rt.jobs import AnnotateOptions, Job
-from hprnet_rt.outputs import Outputs, header
+from hprnet_rt.outputs import Outputs, header, make_folder_of
 from hprnet_rt.pipeline import Pipeline, Profiler
 from hprnet_rt.render import Overlay
 from hprnet_rt.stages import OverTime, known_stages, open_source, pose_stages
@@ -30,7 +30,6 @@ from hprnet_rt.video import (
     VideoSource,
     is_image,
 )
-from hprnet_rt.video.output import reason
 
 __all__ = ["Report", "annotate", "shared_threads"]
 
@@ -83,12 +82,8 @@ class _Limited:
 def _open_sinks(
     outputs: Outputs, job: Job, info: MediaInfo, model: PoseModel, options: AnnotateOptions
 ) -> None:
-    try:
-        for path in job.outputs:
-            path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        folder = job.outputs[0].parent
-        raise OutputError(f"cannot create the output folder {folder}: {reason(error)}") from error
+    for path in job.outputs:
+        make_folder_of(path)
     if job.keypoints is not None:
         said = header(info, model, limit=options.limit, track=options.track, smooth=options.smooth)
         outputs.sinks.append(KeypointsSink(job.keypoints, said))

@@ -15,7 +15,15 @@ from hprnet_rt.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, PartialFile, is_imag
 from hprnet_rt.video.output import reason
 from hprnet_rt.video.writer import audio_fits
 
-__all__ = ["LIVE_SMOOTHINGS", "SMOOTHINGS", "AnnotateOptions", "Job", "plan"]
+__all__ = [
+    "KEYPOINTS_SUFFIX",
+    "LIVE_SMOOTHINGS",
+    "OUTPUT_VIDEO_SUFFIXES",
+    "SMOOTHINGS",
+    "AnnotateOptions",
+    "Job",
+    "plan",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -25,8 +33,8 @@ LIVE_SMOOTHINGS: Final = ("off", "one-euro")
 SMOOTHINGS: Final = (*LIVE_SMOOTHINGS, "zero-lag")
 """Ways to smooth the points of a file, which also has a future."""
 
-_KEYPOINTS_SUFFIX: Final = ".jsonl"
-_OUTPUT_VIDEO_SUFFIXES: Final = frozenset({".m4v", ".mkv", ".mov", ".mp4"})
+KEYPOINTS_SUFFIX: Final = ".jsonl"
+OUTPUT_VIDEO_SUFFIXES: Final = frozenset({".m4v", ".mkv", ".mov", ".mp4"})
 _PARTIAL: Final = ".partial"
 
 
@@ -126,7 +134,7 @@ def _plan(inputs: Sequence[str], out: Path, options: AnnotateOptions) -> list[Jo
 
 
 def _names_a_file(out: Path) -> bool:
-    suffixes = VIDEO_SUFFIXES | IMAGE_SUFFIXES | {_KEYPOINTS_SUFFIX}
+    suffixes = VIDEO_SUFFIXES | IMAGE_SUFFIXES | {KEYPOINTS_SUFFIX}
     return out.suffix.lower() in suffixes and not out.is_dir()
 
 
@@ -159,13 +167,13 @@ def _expand(text: str, out: Path) -> Iterator[tuple[Path, Path]]:
 
 def _job_to_file(source: Path, out: Path, options: AnnotateOptions) -> Job:
     suffix = out.suffix.lower()
-    keypoints = out.with_suffix(_KEYPOINTS_SUFFIX) if options.keypoints else None
+    keypoints = out.with_suffix(KEYPOINTS_SUFFIX) if options.keypoints else None
     if not options.video:
         return Job(source, None, keypoints)
-    allowed = IMAGE_SUFFIXES if is_image(source) else _OUTPUT_VIDEO_SUFFIXES
+    allowed = IMAGE_SUFFIXES if is_image(source) else OUTPUT_VIDEO_SUFFIXES
     if suffix not in allowed:
         kind = "an annotated image" if is_image(source) else "an annotated video"
-        hint = "; for keypoints alone add --no-video" if suffix == _KEYPOINTS_SUFFIX else ""
+        hint = "; for keypoints alone add --no-video" if suffix == KEYPOINTS_SUFFIX else ""
         raise UsageError(f"{kind} cannot be written to {out}: use {' '.join(sorted(allowed))}{hint}")
     return Job(source, out, keypoints)
 
@@ -182,7 +190,7 @@ def _jobs_to_folder(found: list[tuple[Path, Path]], out: Path, options: Annotate
         job = Job(
             source,
             base / f"{stem}{suffix}" if options.video else None,
-            base / f"{stem}{_KEYPOINTS_SUFFIX}" if options.keypoints else None,
+            base / f"{stem}{KEYPOINTS_SUFFIX}" if options.keypoints else None,
         )
         clash = taken.intersection(job.outputs)
         if clash:

@@ -13,8 +13,9 @@ from hprnet_rt.estimator import PoseModel
 from hprnet_rt.types import Estimated
 from hprnet_rt.version import __version__
 from hprnet_rt.video import ImageSink, KeypointsSink, MediaInfo, VideoSink
+from hprnet_rt.video.output import reason
 
-__all__ = ["Outputs", "header"]
+__all__ = ["Outputs", "header", "make_folder_of"]
 
 Sink = VideoSink | ImageSink | KeypointsSink
 
@@ -72,6 +73,18 @@ class Outputs:
                 sink.partial_path.unlink(missing_ok=True)
         self.frames = min((frames for frames, _ in kept), default=0)
         return tuple(path for _, path in kept)
+
+
+def make_folder_of(path: Path) -> None:
+    """Make the folder that an output goes into.
+
+    Raises:
+        OutputError: the system refuses.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot create the output folder {path.parent}: {reason(error)}") from error
 
 
 def header(info: MediaInfo, model: PoseModel, **options: Any) -> dict[str, Any]:

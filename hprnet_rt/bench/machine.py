@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from hprnet_rt.machine import cpu
+
 __all__ = ["heading", "identity", "machine", "percentiles_ms", "rss_mib"]
 
 _LIBRARIES: Final = (
@@ -22,15 +24,13 @@ _SAME: Final = ("processor", "cores", "system")
 
 def machine() -> dict[str, Any]:
     """Processor, cores, its clock now (None where the system does not say), system and library versions."""
-    processor, clocks = platform.processor() or platform.machine(), []
+    clocks = []
     info = Path("/proc/cpuinfo")
     if info.exists():
         pairs = [line.split(":", 1) for line in info.read_text().splitlines() if ":" in line]
-        facts = [(name.strip(), value.strip()) for name, value in pairs]
-        processor = next((value for name, value in facts if name == "model name"), processor)
-        clocks = [float(value) for name, value in facts if name == "cpu MHz"]
+        clocks = [float(value) for name, value in pairs if name.strip() == "cpu MHz"]
     return {
-        "processor": processor,
+        "processor": cpu().name,
         "cores": os.cpu_count(),
         "clock_mhz": round(float(np.mean(clocks))) if clocks else None,
         "system": f"{platform.system()} {platform.machine()}",

@@ -24,19 +24,17 @@ from hprnet_rt.commands.console import (
     tell,
 )
 from hprnet_rt.errors import HprnetError, OutputError, UsageError
-from hprnet_rt.jobs import LIVE_SMOOTHINGS
+from hprnet_rt.jobs import KEYPOINTS_SUFFIX, LIVE_SMOOTHINGS, OUTPUT_VIDEO_SUFFIXES
 from hprnet_rt.live.serve import PictureServer
 from hprnet_rt.live.session import Readings, Session, SessionOptions
-from hprnet_rt.outputs import Outputs, header
+from hprnet_rt.outputs import Outputs, header, make_folder_of
 from hprnet_rt.pipeline import ChannelClosed, Profiler, check_trace_name, write_trace
 from hprnet_rt.video import KeypointsSink, KeypointsStream, LiveOptions, MediaInfo, VideoSink, open_live
-from hprnet_rt.video.output import reason
+from hprnet_rt.video.open_live import names_camera
 
 __all__ = ["add_parser"]
 
 _STANDARD_OUTPUT: Final = "-"
-_KEYPOINTS: Final = ".jsonl"
-_PICTURES: Final = frozenset({".m4v", ".mkv", ".mov", ".mp4"})
 _SPANS: Final = 200_000  # for a profile: a quarter of an hour at 25 frames a second
 _WAIT_S: Final = 0.1
 _SAY_EVERY_S: Final = 1.0
@@ -66,8 +64,8 @@ def add_parser(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help=f"also write video ({' '.join(sorted(_PICTURES))}), keypoints (.jsonl), or keypoints to "
-        "standard output (-); may be given several times",
+        help=f"also write video ({' '.join(sorted(OUTPUT_VIDEO_SUFFIXES))}), keypoints (.jsonl), or "
+        "keypoints to standard output (-); may be given several times",
     )
     picture.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
     picture.add_argument("--serve", type=int, metavar="PORT", help="no window, but pictures for a browser")
@@ -169,7 +167,7 @@ def _live(options: argparse.Namespace) -> int:
         outputs = _opened(places, source.info, said)
         streams = [KeypointsStream(sys.stdout, said)] if _STANDARD_OUTPUT in options.out else []
         session = Session(source, model, run, profiler=profiler, outputs=outputs, streams=streams)
-        session.mirror = _mirrors(options.source) if options.mirror is None else options.mirror
+        session.mirror = names_camera(options.source) if options.mirror is None else options.mirror
         with _finished(session) as written:
             if show is None:
                 _headless(session, server, speak, cancelled)
@@ -193,9 +191,11 @@ def _places(options: argparse.Namespace) -> list[Path]:
     """The files to write, which may all be written."""
     places = [Path(text) for text in options.out if text != _STANDARD_OUTPUT]
     for path in places:
-        if path.suffix.lower() not in _PICTURES | {_KEYPOINTS}:
-            known = " ".join(sorted(_PICTURES))
-            raise UsageError(f"cannot write {path}: give a video ({known}), keypoints ({_KEYPOINTS}), or -")
+        if path.suffix.lower() not in OUTPUT_VIDEO_SUFFIXES | {KEYPOINTS_SUFFIX}:
+            known = " ".join(sorted(OUTPUT_VIDEO_SUFFIXES))
+            raise UsageError(
+                f"cannot write {path}: give a video ({known}), keypoints ({KEYPOINTS_SUFFIX}), or -"
+            )
     if options.profile:
         check_trace_name(options.profile)
         places = [*places, options.profile]
@@ -211,11 +211,8 @@ def _opened(places: Sequence[Path], info: MediaInfo, said: dict[str, Any]) -> Ou
     outputs = Outputs()
     try:
         for path in places:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise OutputError(f"cannot create the folder {path.parent}: {reason(error)}") from error
-            keypoints = path.suffix.lower() == _KEYPOINTS
+            make_folder_of(path)
+            keypoints = path.suffix.lower() == KEYPOINTS_SUFFIX
             outputs.sinks.append(KeypointsSink(path, said) if keypoints else VideoSink(path, info, threads=1))
     except OutputError:
         outputs.abandon()
@@ -238,11 +235,6 @@ def _finished(session: Session) -> Iterator[list[Path]]:
             raise type(error)(f"{error} (what was done is kept in {names})") from error
         raise
     written.extend(session.close())
-
-
-def _mirrors(source: str) -> bool:
-    """Whether people see themselves in it."""
-    return source.isdigit() or source.startswith("/dev/video")
 
 
 def _window() -> Callable[..., None]:

@@ -11,10 +11,15 @@ from hprnet_rt.video.live import LiveOptions, LiveSource
 from hprnet_rt.video.media import is_image
 from hprnet_rt.video.output import reason
 
-__all__ = ["open_live"]
+__all__ = ["names_camera", "open_live"]
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # one letter alone is a drive of Windows
 _DEVICES: Final = ("/dev/video", "/dev/v4l/")
+
+
+def names_camera(source: str) -> bool:
+    """Whether `open_live` takes this for a camera."""
+    return source.isdecimal() or source.startswith(_DEVICES)
 
 
 def open_live(source: str, options: LiveOptions) -> LiveSource:
@@ -30,7 +35,7 @@ def open_live(source: str, options: LiveOptions) -> LiveSource:
         BackendError: a package that it needs is not installed.
         MediaError: it cannot be opened.
     """
-    if source.isdecimal() or source.startswith(_DEVICES):
+    if names_camera(source):
         from hprnet_rt.video.camera import CameraSource
 
         return CameraSource(source, options)
