@@ -18,8 +18,8 @@ from hprnet_rt.jobs import AnnotateOptions, Job
 from hprnet_rt.outputs import Outputs, header, make_folder_of
 from hprnet_rt.pipeline import Pipeline, Profiler
 from hprnet_rt.render import Overlay
-from hprnet_rt.stages import OverTime, known_stages, open_source, pose_stages
-from hprnet_rt.tracking import OneEuro, PoseSpool, Tracker, both_ways
+from hprnet_rt.stages import followers, known_stages, open_source, pose_stages
+from hprnet_rt.tracking import PoseSpool, Tracker, both_ways
 from hprnet_rt.types import Estimated, Frame, Poses
 from hprnet_rt.video import (
     ImageSink,
@@ -94,13 +94,6 @@ def _open_sinks(
             outputs.sinks.append(VideoSink(job.picture, info, job.source, threads=shared_threads()))
 
 
-def _over_time(job: Job, options: AnnotateOptions) -> list[OverTime]:
-    """What is done to the people of consecutive frames: nothing in an image."""
-    if is_image(job.source) or not options.track:
-        return []
-    return [Tracker(), OneEuro()] if options.smooth == "one-euro" else [Tracker()]
-
-
 @contextmanager
 def _smoothed(
     job: Job,
@@ -168,7 +161,8 @@ def annotate(
             known = _smoothed(job, model, options, profiler, progress, cancelled)
             stages = known_stages(stack.enter_context(known), drawn)
         else:
-            stages = pose_stages(model, drawn, _over_time(job, options))
+            track = options.track and not is_image(job.source)
+            stages = pose_stages(model, drawn, followers(track, options.smooth))
         with Pipeline[Estimated](
             _Limited(source, options.limit),
             stages,

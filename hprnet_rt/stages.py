@@ -12,11 +12,11 @@ from hprnet_rt.estimator import PoseModel, load
 from hprnet_rt.pipeline import Pipeline, Stage
 from hprnet_rt.pipeline.runner import Source
 from hprnet_rt.render import Overlay
-from hprnet_rt.tracking import Tracker
+from hprnet_rt.tracking import OneEuro, Tracker
 from hprnet_rt.types import Estimated, Frame, Inferred, Poses, Prepared
 from hprnet_rt.video import ImageSource, LiveOptions, LiveSource, VideoSource, is_image, open_live
 
-__all__ = ["OverTime", "known_stages", "open_source", "pose_stages", "stream"]
+__all__ = ["OverTime", "followers", "known_stages", "open_source", "pose_stages", "stream"]
 
 OverTime = Callable[[Poses, float], Poses]
 """What looks at one frame after the other, at their times in seconds: a `Tracker`, a `OneEuro`."""
@@ -37,6 +37,18 @@ def open_source(path: Path) -> ImageSource | VideoSource:
     if path.is_dir():
         raise UsageError(f"{path} is a folder, not a video or an image")
     return ImageSource(path) if is_image(path) else VideoSource(path)
+
+
+def followers(track: bool, smooth: str) -> list[OverTime]:
+    """What gives people ids, and what steadies their points as they come: for `pose_stages`.
+
+    Args:
+        track: whether they get ids.
+        smooth: "one-euro" steadies the points of people with ids; anything else does not.
+    """
+    if not track:
+        return []
+    return [Tracker(), OneEuro()] if smooth == "one-euro" else [Tracker()]
 
 
 def pose_stages(

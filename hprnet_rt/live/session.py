@@ -20,8 +20,7 @@ from hprnet_rt.jobs import LIVE_SMOOTHINGS
 from hprnet_rt.outputs import Outputs
 from hprnet_rt.pipeline import ChannelClosed, Pipeline, Profiler, Recent, Stage
 from hprnet_rt.render import Overlay
-from hprnet_rt.stages import OverTime, pose_stages
-from hprnet_rt.tracking import OneEuro, Tracker
+from hprnet_rt.stages import followers, pose_stages
 from hprnet_rt.types import Estimated, Poses
 from hprnet_rt.video import VideoSink
 from hprnet_rt.video.live import LiveSource
@@ -159,10 +158,8 @@ class Session:
         self._closed = False
         self._end_s = np.inf
         self._notify: Callable[[], None] | None = None
-        over_time: list[OverTime] = [Tracker()] if self.options.track else []
-        if self.options.track and self.options.smooth == "one-euro":
-            over_time.append(OneEuro())
-        stages = [*pose_stages(model, over_time=over_time), Stage("render", self._draw)]
+        followed = followers(self.options.track, self.options.smooth)
+        stages = [*pose_stages(model, over_time=followed), Stage("render", self._draw)]
         self.stages = (*(stage.name for stage in stages), self.OUTPUT)
         self.pipeline = Pipeline[Shown](
             source,
