@@ -13,6 +13,7 @@ from hprnet_rt import skeleton
 from hprnet_rt.errors import UsageError
 from hprnet_rt.grouping.compiled import kernel
 from hprnet_rt.tracking.spool import PoseSpool
+from hprnet_rt.tracking.tracker import require_time
 from hprnet_rt.types import Poses
 
 __all__ = ["OneEuro", "OneEuroOptions", "both_ways", "smooth_both_ways"]
@@ -145,8 +146,7 @@ class OneEuro:
         Raises:
             UsageError: the time is not a finite number.
         """
-        if not math.isfinite(time_s):
-            raise UsageError(f"a frame's time is a finite number of seconds, got {time_s}")
+        require_time(time_s)
         step_s = time_s - self._last_s
         if step_s <= 0.0:
             self._ids = self._ids[:0]

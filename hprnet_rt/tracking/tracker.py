@@ -12,7 +12,7 @@ from hprnet_rt.errors import UsageError
 from hprnet_rt.tracking import kernels
 from hprnet_rt.types import Poses
 
-__all__ = ["Tracker", "TrackerOptions"]
+__all__ = ["Tracker", "TrackerOptions", "require_time"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,16 @@ class TrackerOptions:
         for name in ("least_joints", "max_tracks"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is at least 1, got {getattr(self, name)}")
+
+
+def require_time(time_s: float) -> None:
+    """See that a frame's time is one.
+
+    Raises:
+        UsageError: it is not a finite number.
+    """
+    if not math.isfinite(time_s):
+        raise UsageError(f"a frame's time is a finite number of seconds, got {time_s}")
 
 
 class Tracker:
@@ -102,8 +112,7 @@ class Tracker:
         Raises:
             UsageError: the time is not a finite number.
         """
-        if not math.isfinite(time_s):
-            raise UsageError(f"a frame's time is a finite number of seconds, got {time_s}")
+        require_time(time_s)
         if time_s < self._last_s:
             self.reset()
         self._last_s = time_s
