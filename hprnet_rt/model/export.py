@@ -66,7 +66,7 @@ def export_onnx(
     }
     batch = torch.export.Dim.DYNAMIC
     example_hw = (multiple * count for count in _EXAMPLE_MULTIPLES)
-    example = torch.zeros((1, *example_hw, 3), dtype=torch.uint8)
+    example = torch.zeros((2, *example_hw, 3), dtype=torch.uint8)  # of one, its size would be taken for fixed
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
     quiet.setLevel(logging.ERROR)

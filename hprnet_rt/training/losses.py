@@ -12,6 +12,7 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hprnet_rt.errors import UsageError
 from hprnet_rt.heads import ModelSpec
@@ -25,7 +26,6 @@ POINT_LOSSES: Final = ("l1", "oks", "wing")
 """What is made of the error of a regressed joint or part point."""
 
 _DENSE: Final = ("hm", "hm_hp")
-_LEAST_PROBABILITY = 1e-4
 _EPSILON = 1e-4
 _SIZE_WEIGHT = 0.1
 _WING_WIDTH, _WING_CURVATURE = 2.5, 0.5  # cells; Feng et al. take 10 and 2 px
@@ -39,15 +39,15 @@ def focal_loss(logits: Tensor, heat: Tensor, known: Tensor) -> Tensor:
         heat: (...) targets in [0, 1]; 1 exactly where something is.
         known: (...) bool; cells that count.
 
-    With p the probability, clamped to [1e-4, 1 - 1e-4]: (1 - p)^2 log p where heat is 1,
-    (1 - heat)^4 p^2 log(1 - p) elsewhere; the negative sum over the number of cells where heat is 1, or
-    over 1 when there are none. Source: Law and Deng, "CornerNet" (2018), equation 1, alpha 2, beta 4.
+    With p the probability: (1 - p)^2 log p where heat is 1, (1 - heat)^4 p^2 log(1 - p) elsewhere; the
+    negative sum over the number of cells where heat is 1, or over 1 when there are none. Source: Law and
+    Deng, "CornerNet" (2018), equation 1, alpha 2, beta 4. The released code clamps p to [1e-4, 1 - 1e-4],
+    which leaves a cell that is as wrong as can be without a gradient, for ever; nothing is clamped here.
     """
-    probability = logits.float().sigmoid().clamp(_LEAST_PROBABILITY, 1.0 - _LEAST_PROBABILITY)
     positive = (heat == 1.0) & known
-    right = torch.where(positive, probability, 1.0 - probability)
+    right = torch.where(positive, logits.float(), -logits.float())
     weight = torch.where(positive, 1.0, (1.0 - heat).square().square() * known)
-    total = (weight * (1.0 - right).square() * right.log()).sum()
+    total = (weight * torch.sigmoid(-right).square() * functional.logsigmoid(right)).sum()
     return -total / positive.sum().clamp(min=1)
 
 

@@ -92,6 +92,16 @@ def test_sparse_equals_dense_in_both_backends(exported, backend, size):
     assert_same_peaks(ours, oracle)
 
 
+@pytest.mark.parametrize("file", ["shipped", "exported"])
+def test_a_batch_gives_what_its_images_give_one_by_one(exported, file):
+    path = SHIPPED.path if file == "shipped" else exported / "sparse.onnx"
+    engine = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    batch = images(SIZES[0], 3)
+    (together,) = engine.run(None, {"images": batch})
+    alone = [engine.run(None, {"images": image[None]})[0] for image in batch]
+    np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-5)
+
+
 def test_the_shipped_file_gives_its_weights_back(tmp_path):
     network = load_weights(HprnetMobile(), SHIPPED.path)
     export_onnx(network, tmp_path / "again.onnx", k=SHIPPED.k)
