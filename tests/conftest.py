@@ -1,9 +1,13 @@
 """No test touches the user's cache or the network."""
 
 import ipaddress
+import signal
 import socket
 
 import pytest
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and every program that this starts too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
