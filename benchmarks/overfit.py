@@ -43,7 +43,7 @@ def shared_offset_loss(targets: Sequence[Mapping[str, np.ndarray]], spec: ModelS
         for cell in np.unique(cells):
             own = wanted[cells == cell]
             left += np.abs(own - np.median(own, axis=0)).sum()
-    return left / count
+    return float(left / count)
 
 
 def main() -> None:
