@@ -2,9 +2,9 @@
 
 python benchmarks/overfit.py MODEL ANNOTATIONS IMAGES [--input-px 128] [--steps 500] [--rate 0.001] [--save]
 
-Takes the first two images with one person whose face and hands are labelled. Prints each loss before and
-after, over the least that it can be, and how far decoded points lie from their labels, in output cells. Batch
-norms use the statistics of the batch, as in training.
+Takes the first two images with one person whose face and hands (and feet, where they are a part of the
+network) are labelled. Prints each loss before and after, over the least that it can be, and how far decoded
+points lie from their labels, in output cells. Batch norms use the statistics of the batch, as in training.
 """
 
 import argparse
@@ -68,8 +68,9 @@ def main() -> None:
     )
     every = map(samples.__getitem__, range(len(samples)))
     fitting = (s for s in every if (~s.ignore).sum() == 1 and s.part_valid.all(axis=1).any())
-    batch = list(itertools.islice(fitting, 2))
-    targets = [make_targets(sample, spec) for sample in batch]
+    asked = ((sample, make_targets(sample, spec)) for sample in fitting)
+    whole = ((s, t) for s, t in asked if all(t[f"{part.name}_points_mask"].any() for part in spec.parts))
+    batch, targets = zip(*itertools.islice(whole, 2), strict=True)
     stacked = {name: torch.from_numpy(np.stack([t[name] for t in targets])) for name in targets[0]}
     images = torch.from_numpy(np.stack([sample.image for sample in batch]))
     loss = HprLoss(spec)
