@@ -44,9 +44,12 @@ def _network(engine: EngineFile) -> Network:
 class _TorchBackend:
     name = "torch"
 
-    def __init__(self, engine: EngineFile, input_hw: tuple[int, int], threads: int, flip: bool) -> None:
+    def __init__(
+        self, engine: EngineFile, input_hw: tuple[int, int], threads: int, flip: bool, batch: int
+    ) -> None:
         self.spec = engine.spec
         self.input_hw = input_hw
+        self.max_batch = batch
         self._k = engine.k
         self._flip = flip
         self._network: PeakNetwork | None = PeakNetwork(_network(engine), engine.k)
@@ -85,8 +88,9 @@ def create(
     threads: int | None,
     *,
     flip: bool = False,
+    batch: int = 1,
 ) -> _TorchBackend:
     """See `create_backend`."""
     if precision not in ("auto", "fp32"):
         raise UsageError(f"torch runs on the CPU in fp32 only, not {precision}; use --backend openvino")
-    return _TorchBackend(engine, input_hw, threads or os.cpu_count() or 1, flip)
+    return _TorchBackend(engine, input_hw, threads or os.cpu_count() or 1, flip, batch)
