@@ -19,10 +19,10 @@ from hprnet_rt.model import create_model, load_checkpoint, load_weights
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.peaks import PeakNetwork
 
-__all__ = ["create"]
+__all__ = ["create", "network_of"]
 
 
-def _network(engine: EngineFile) -> Network:
+def network_of(engine: EngineFile) -> Network:
     """The network of an engine, with its weights.
 
     Raises:
@@ -52,7 +52,7 @@ class _TorchBackend:
         self.max_batch = batch
         self._k = engine.k
         self._flip = flip
-        self._network: PeakNetwork | None = PeakNetwork(_network(engine), engine.k)
+        self._network: PeakNetwork | None = PeakNetwork(network_of(engine), engine.k)
         torch.set_num_threads(threads)
         flipped = ", flip test" if flip else ""
         self.description = f"PyTorch {torch.__version__}, CPU, fp32{flipped}, {threads} threads"

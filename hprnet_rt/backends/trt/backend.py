@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -13,9 +11,10 @@ import numpy.typing as npt
 
 from hprnet_rt.backends.built_engine import BuiltEngine
 from hprnet_rt.backends.engine_file import EngineFile
+from hprnet_rt.backends.slots import Slots
 from hprnet_rt.backends.trt.device import open_device
 from hprnet_rt.backends.trt.library import load_library
-from hprnet_rt.backends.trt.session import SLOTS, Session
+from hprnet_rt.backends.trt.session import Session
 from hprnet_rt.errors import BackendError
 
 __all__ = ["create"]
@@ -40,8 +39,7 @@ class _TensorRtBackend:
         self._shape = (batch, *input_hw, 3)
         self._owner = ThreadPoolExecutor(1, thread_name_prefix="hprnet-gpu")
         self._session: Session | None = None
-        self._free = deque(range(SLOTS))
-        self._has_free = threading.Condition()
+        self._slots = Slots()
         try:
             self.description = self._owner.submit(self._open, built, library).result()
         except BaseException:
@@ -67,28 +65,20 @@ class _TensorRtBackend:
         count = sum(len(part) for part in images)
         if not 0 < count <= self.max_batch:
             raise BackendError(f"this engine takes 1 to {self.max_batch} images at a time, got {count}")
-        with self._has_free:
-            while not self._free:
-                self._has_free.wait()
-            slot = self._free.popleft()
+        slot = self._slots.take()
         try:
             self._on_owner(lambda session: session.start(slot, images))
         except BaseException:
-            self._give_back(slot)
+            self._slots.give_back(slot)
             raise
 
         def finish() -> FloatArray:
             try:
                 return self._on_owner(lambda session: session.finish(slot, count))
             finally:
-                self._give_back(slot)
+                self._slots.give_back(slot)
 
         return finish
-
-    def _give_back(self, slot: int) -> None:
-        with self._has_free:
-            self._free.append(slot)
-            self._has_free.notify()
 
     def _on_owner(self, work: Callable[[Session], T]) -> T:
         def task() -> T:

@@ -15,16 +15,15 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from hprnet_rt.backends.slots import SLOTS
 from hprnet_rt.backends.trt.device import Device
 from hprnet_rt.backends.trt.library import error_log, named
 from hprnet_rt.errors import BackendError
 
-__all__ = ["SLOTS", "Session"]
+__all__ = ["Session"]
 
 _log = logging.getLogger(__name__)
 
-SLOTS: Final = 2
-"""Batches that can be on their way at the same time."""
 _IMAGES, _PEAKS = "images", "peaks"  # tensor names, given by the export
 _CHANNELS: Final = 3
 

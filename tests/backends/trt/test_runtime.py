@@ -8,8 +8,8 @@ import pytest
 
 from hprnet_rt.backends import EngineFile, Overlapping
 from hprnet_rt.backends.built_engine import BuiltEngine
+from hprnet_rt.backends.slots import SLOTS
 from hprnet_rt.backends.trt import backend as trt_backend
-from hprnet_rt.backends.trt.session import SLOTS
 from hprnet_rt.errors import BackendError
 from tests.backends.test_built_engine import RECIPE
 from tests.backends.trt.gpu import FakeDevice, FakeLibrary, peaks_of
