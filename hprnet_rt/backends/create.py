@@ -138,7 +138,9 @@ def _require(backend: str, precision: str, batch: int | None) -> None:
     library = _library(backend)
     if not _installed(backend):
         package = _PACKAGES.get(library, library)
-        raise BackendError(f"the backend {backend} needs the package {library}: pip install {package}")
+        raise BackendError(
+            f"the backend {backend} needs the package {library.replace('_', '-')}: pip install {package}"
+        )
     if precision == "fp16" and backend in CPU_BACKENDS:
         raise UsageError(
             f"{backend} does not compute in fp16; use --precision fp32 or auto, or a backend on a GPU: "

@@ -65,14 +65,16 @@ class Network(nn.Module, ABC):
 
     def _scale(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Mean and reciprocal deviation of each channel; on a GPU copied once, which a CUDA graph needs."""
-        if device in self._on_gpu:
-            return self._on_gpu[device]
-        with torch.inference_mode(False):  # may be used in training later
-            mean = torch.tensor(self.spec.mean, device=device) * 255.0
-            inverse = 1.0 / (torch.tensor(self.spec.std, device=device) * 255.0)
-        if device.type == "cuda":
-            self._on_gpu[device] = mean, inverse
-        return mean, inverse
+        if device.type != "cuda":
+            return self._made_scale(device)
+        if device not in self._on_gpu:
+            with torch.inference_mode(False):  # may be used in training later
+                self._on_gpu[device] = self._made_scale(device)
+        return self._on_gpu[device]
+
+    def _made_scale(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        mean = torch.tensor(self.spec.mean, device=device) * 255.0
+        return mean, 1.0 / (torch.tensor(self.spec.std, device=device) * 255.0)
 
     def dense(self, images: Tensor) -> dict[str, Tensor]:
         """Every head everywhere, by name: (N, channels, H / 4, W / 4); heat-maps are logits.

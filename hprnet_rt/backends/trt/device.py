@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 import numpy.typing as npt
 
 from hprnet_rt.errors import BackendError
 
-__all__ = ["Device", "open_device", "too_little_memory"]
+__all__ = ["BINDINGS", "Device", "open_device", "too_little_memory"]
 
-_BINDINGS: Final = {"pycuda": "pycuda_device", "cuda.bindings": "cuda_python_device"}
-"""Package -> module of this folder, in order of preference."""
+BINDINGS: Final = {"pycuda": "pycuda_device", "cuda.bindings": "cuda_python_device"}
+"""Packages that reach a GPU, in order of preference -> module of this folder."""
 
 
 class Device(Protocol):
@@ -78,24 +78,28 @@ class Device(Protocol):
         ...
 
 
-def open_device(backend: str) -> Device:
+def open_device(backend: str, packages: Sequence[str] = tuple(BINDINGS)) -> Device:
     """The first GPU, whose primary context becomes this thread's.
+
+    Args:
+        backend: on whose behalf, for sentences.
+        packages: of `BINDINGS`; the first one that is installed is taken.
 
     Raises:
         BackendError: neither package is installed, it cannot be loaded, or the driver refuses.
     """
-    for package, module in _BINDINGS.items():
+    for package in packages:
         if not _installed(package):
             continue
         try:
-            made = importlib.import_module(f"hprnet_rt.backends.trt.{module}")
+            made = importlib.import_module(f"hprnet_rt.backends.trt.{BINDINGS[package]}")
         except (ImportError, OSError, RuntimeError) as error:
             raise BackendError(f"{package} is installed but cannot be loaded: {error}") from error
         device: Device = made.open_device()
         return device
     raise BackendError(
         f"{backend} reaches the GPU through PyCUDA or cuda-python, and neither is installed: pip install "
-        "pycuda, or pip install cuda-python"
+        "cuda-python, or pip install pycuda where there is a CUDA toolkit to compile it with"
     )
 
 

@@ -237,7 +237,7 @@ KINDS = {"pycuda": fake_pycuda, "cuda.bindings": fake_cuda_python}
 @pytest.fixture(params=KINDS)
 def opened(request, monkeypatch):
     """A function that opens a device over fake modules, and the log of what they are asked."""
-    module = f"hprnet_rt.backends.trt.{devices._BINDINGS[request.param]}"
+    module = f"hprnet_rt.backends.trt.{devices.BINDINGS[request.param]}"
     log = []
 
     def open_(**options):
