@@ -81,7 +81,8 @@ class Replayed:
 
     def _capture(self) -> None:
         self._stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self._stream), torch.backends.cudnn.flags(enabled=True, benchmark=True):
+        kernels = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
+        with torch.cuda.stream(self._stream), kernels:
             for _ in range(_WARM_UP):
                 self._run()
             self._stream.synchronize()

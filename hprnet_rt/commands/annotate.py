@@ -130,7 +130,12 @@ def _annotate(options: argparse.Namespace) -> int:
     )
     jobs = plan(options.inputs, options.out, wanted)
     reporter = _Reporter(options.quiet, jobs)
-    model = load_model(options, threads=shared_threads() if wanted.video else None, batch=options.batch)
+    stills = all(is_image(job.source) for job in jobs)  # one by one: none waits for another
+    model = load_model(
+        options,
+        threads=shared_threads() if wanted.video else None,
+        batch=1 if options.batch is None and stills else options.batch,
+    )
     chosen = " (auto)" if options.backend == "auto" else ""
     reporter.say(f"{model.name} on {model.description}{chosen}")
     with model, cancelled_by_signals() as cancelled:

@@ -7,6 +7,7 @@ the network works on the other.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ class _Slot:
     def __init__(self, context: Any) -> None:
         self.context = context
         self.graph: int | None = None
+        self.busy = False
 
     def make_buffers(self, device: Device, shape: tuple[int, int, int, int]) -> None:
         """Everything for images of this shape; the context knows it."""
@@ -96,6 +98,7 @@ class Session:
             images: (n, H, W, 3) each, at most N in all.
         """
         slot, first = self._slots[number], 0
+        slot.busy = True
         for part in images:
             slot.images[first : first + len(part)] = part
             first += len(part)
@@ -109,12 +112,16 @@ class Session:
         """The first `count` results of a slot's batch, (count, K, width), owned by the caller."""
         slot = self._slots[number]
         self._device.wait(slot.done)
+        slot.busy = False
         result: npt.NDArray[np.float32] = slot.peaks[:count].copy()
         return result
 
     def close(self) -> None:
-        """Free everything, the device too; further calls do nothing."""
+        """Wait for batches on their way, and free everything, the device too; further calls do nothing."""
         for slot in self._slots:
+            if slot.busy:
+                with contextlib.suppress(BackendError):  # a GPU that has failed has nothing on its way
+                    self._device.wait(slot.done)
             slot.context = None  # contexts before their engine, the engine before its runtime
         self._slots.clear()
         self._kernels = self._engine = self._runtime = None

@@ -133,6 +133,7 @@ def test_what_was_begun_before_close_is_told_that_it_is_closed(machine):
     backend = machine.open()
     collect = backend.submit([images(1)])
     backend.close()
+    assert not any(machine.device.streams.values())  # it was waited for before its buffers were freed
     with pytest.raises(BackendError, match="closed"):
         collect()
 
@@ -228,6 +229,37 @@ def test_kernels_of_another_gpu_are_made_again(machine):
     machine.open(backend="tensorrt-rtx").close()
     assert machine.library.read[-1] == (b"of another GPU", False)
     assert kept.read_bytes() == b"kernels"
+
+
+def test_the_names_that_tensorrt_rtx_is_asked_for_exist():
+    rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheels for this platform")
+    asked = {
+        rtx.Runtime: ("deserialize_cuda_engine",),
+        rtx.ICudaEngine: ("create_execution_context", "create_runtime_config"),
+        rtx.IRuntimeConfig: (
+            *("create_runtime_cache", "set_runtime_cache"),
+            "dynamic_shapes_kernel_specialization_strategy",
+        ),
+        rtx.IRuntimeCache: ("deserialize", "serialize"),
+        rtx.IExecutionContext: (
+            *("set_input_shape", "get_tensor_shape", "set_tensor_address", "execute_async_v3"),
+            "is_stream_capturable",
+        ),
+        rtx.DynamicShapesKernelSpecializationStrategy: ("EAGER",),
+        rtx.BuilderFlag: ("REQUIRE_USER_ALLOCATION",),
+    }
+    assert [(kind, name) for kind, names in asked.items() for name in names if not hasattr(kind, name)] == []
+
+
+def test_an_engine_that_is_none_is_refused_by_the_real_library_in_its_words(machine, monkeypatch):
+    rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheels for this platform")
+    monkeypatch.setattr(trt_backend, "load_library", lambda _: rtx)
+    with pytest.raises(
+        BackendError, match=r"tensorrt_rtx .* (cannot load some\.engine|cannot start): "
+    ) as raised:
+        machine.open(backend="tensorrt-rtx")
+    assert "\n" not in str(raised.value)
+    assert machine.device.counts["close"] == 1
 
 
 def test_a_runtime_cache_that_is_not_taken_is_a_sentence(machine):
