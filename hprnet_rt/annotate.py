@@ -106,7 +106,7 @@ def _smoothed(
     """Read a video once; gives every frame's poses, smoothed without lag."""
     with PoseSpool() as found, PoseSpool() as behind:
         source = _Limited(open_source(job.source), options.limit)
-        stages = pose_stages(model, over_time=[Tracker()])
+        stages = pose_stages(model, over_time=[Tracker()], batch=model.batch)
         with Pipeline[Estimated](source, stages, profiler=profiler, cancelled=cancelled) as pipeline:
             for parcel in pipeline:
                 item = parcel.payload
@@ -162,7 +162,7 @@ def annotate(
             stages = known_stages(stack.enter_context(known), drawn)
         else:
             track = options.track and not is_image(job.source)
-            stages = pose_stages(model, drawn, followers(track, options.smooth))
+            stages = pose_stages(model, drawn, followers(track, options.smooth), batch=model.batch)
         with Pipeline[Estimated](
             _Limited(source, options.limit),
             stages,

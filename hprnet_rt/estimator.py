@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -13,9 +15,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hprnet_rt.backends import Backend, EngineFile, create_backend
+from hprnet_rt.backends import Backend, EngineFile, Overlapping, create_backend
+from hprnet_rt.building import find_built
 from hprnet_rt.errors import BackendError, UsageError
-from hprnet_rt.geometry import Letterbox, input_hw_for, require_image
+from hprnet_rt.geometry import KEEP, Letterbox, input_hw_for, require_image
 from hprnet_rt.grouping import MATCHINGS, Grouper, GroupingOptions
 from hprnet_rt.heads import PeakLayout
 from hprnet_rt.types import Peaks, Poses
@@ -25,9 +28,7 @@ __all__ = ["DEFAULT_MODEL", "KEEP", "PoseModel", "load"]
 
 _log = logging.getLogger(__name__)
 
-DEFAULT_MODEL = "hprnet-mobile"
-KEEP: Final = "keep"
-"""An input size: every image at its own, as the paper tests."""
+DEFAULT_MODEL: Final = "hprnet-mobile"
 _USUAL_HW = (720, 1280)
 _LIVE_ENGINES = 6  # compiled input sizes kept; a folder of photographs has a few aspect ratios
 
@@ -44,6 +45,7 @@ class PoseModel:
         input_px: longer side of the input, a multiple of the network's `multiple_px`; its own when None.
             "keep" takes every image at its own size, as the paper does for its tests.
         flip: average with the mirrored image (the flip test; the backend torch only).
+        batch: images that `begin` gives to the backend at once; the backend's best when None.
         grouping: thresholds.
     """
 
@@ -56,17 +58,24 @@ class PoseModel:
         threads: int | None = None,
         input_px: int | str | None = None,
         flip: bool = False,
+        batch: int | None = 1,
         grouping: GroupingOptions | None = None,
     ) -> None:
         input_px = engine.spec.input_px if input_px is None else input_px
         self.engine = engine
         self.input_px = input_px
-        self._choice = (backend, precision, threads, flip)
+        self._backend, self._may_build = backend, backend == "auto"
+        self._choice = (precision, threads, flip)
+        self._batch = batch
         self._layout = PeakLayout.of(engine.spec)
         self._engines: OrderedDict[tuple[int, int], Backend] = OrderedDict()
         self._lock = threading.Lock()
         self._closed = False
-        self.description = self.engine_for(self.letterbox(_USUAL_HW).input_hw).description
+        first = self.engine_for(self.letterbox(_USUAL_HW).input_hw)
+        self._backend = first.name  # "auto" chooses once, for all sizes
+        self.description = first.description
+        self.batch = first.max_batch
+        self.overlaps = isinstance(first, Overlapping)
         self.group = Grouper(engine.spec, grouping)
 
     @property
@@ -89,17 +98,20 @@ class PoseModel:
 
     def engine_for(self, input_hw: tuple[int, int]) -> Backend:
         """The compiled engine for inputs of this size."""
-        backend, precision, threads, flip = self._choice
+        precision, threads, flip = self._choice
         with self._lock:
             if self._closed:
                 raise BackendError("the model is closed")
             found = self._engines.pop(input_hw, None)
             made = found or create_backend(
                 *(self.engine, input_hw),
-                backend=backend,
+                backend=self._backend,
                 precision=precision,
                 threads=threads,
                 flip=flip,
+                batch=self._batch,
+                find_built=find_built,
+                may_build=self._may_build,
             )
             self._engines[input_hw] = made  # the last one is the most recently used
             while len(self._engines) > _LIVE_ENGINES:
@@ -126,6 +138,45 @@ class PoseModel:
         packed = self.engine_for(letterbox.input_hw).run(batch)
         return Peaks(packed[0], self._layout, letterbox)
 
+    def begin(self, inputs: Sequence[tuple[npt.NDArray[np.uint8], Letterbox]]) -> Callable[[], list[Peaks]]:
+        """Give prepared images to the network, `batch` at a time where they are of one size.
+
+        Args:
+            inputs: what `prepare` has returned, any number.
+
+        Returns:
+            What waits for their peaks, in the same order; it must be called, once. Where `overlaps` is true
+            the network may still be working, and the next images can be given to it meanwhile.
+
+        Raises:
+            BackendError: the library failed, or the model is closed.
+        """
+        done: list[Peaks] = []
+        last: Callable[[], list[Peaks]] = list
+        for group in _runs_of_one_size(inputs, self.batch):
+            done += last()
+            last = self._begin_batch(group)
+        return lambda: done + last()
+
+    def _begin_batch(
+        self, group: Sequence[tuple[npt.NDArray[np.uint8], Letterbox]]
+    ) -> Callable[[], list[Peaks]]:
+        """The same for images of one size, no more than the backend takes."""
+        backend = self.engine_for(group[0][1].input_hw)
+        images = [image for image, _ in group]
+        if isinstance(backend, Overlapping):
+            collect = backend.submit(images)
+        else:
+            found = backend.run(np.concatenate(images))
+
+            def collect() -> npt.NDArray[np.float32]:
+                return found
+
+        return lambda: [
+            Peaks(packed, self._layout, letterbox)
+            for packed, (_, letterbox) in zip(collect(), group, strict=True)
+        ]
+
     def __call__(self, image: npt.NDArray[np.uint8]) -> Poses:
         """Everyone in an image (H, W, 3) uint8 BGR, in its pixels.
 
@@ -151,6 +202,15 @@ class PoseModel:
         self.close()
 
 
+def _runs_of_one_size(
+    inputs: Sequence[tuple[npt.NDArray[np.uint8], Letterbox]], most: int
+) -> Iterator[Sequence[tuple[npt.NDArray[np.uint8], Letterbox]]]:
+    """Neighbours with one input size, at most `most` together, in their order."""
+    for _, same in itertools.groupby(inputs, lambda pair: pair[1].input_hw):
+        together = list(same)
+        yield from (together[first : first + most] for first in range(0, len(together), most))
+
+
 def load(
     model: str | Path = DEFAULT_MODEL,
     *,
@@ -160,6 +220,7 @@ def load(
     threads: int | None = None,
     input_px: int | str | None = None,
     flip: bool = False,
+    batch: int | None = 1,
     threshold: float | None = None,
     matching: str = MATCHINGS[0],
 ) -> PoseModel:
@@ -168,19 +229,22 @@ def load(
     Args:
         model: a network's name, or an .onnx file with its JSON beside it.
         weights: a checkpoint of the network, converted at the first use; None takes what is on this machine.
-        backend: "auto" (says in the log what it chose), "openvino", "onnxruntime" or "torch".
-        precision: "auto", "fp32" or "bf16".
+        backend: "auto" (says in the log what it chose), "tensorrt", "tensorrt-rtx" or "torch-cuda" on a GPU,
+            "openvino", "onnxruntime" or "torch" on the CPU. None of them takes another's place.
+        precision: "auto", "fp32", "fp16" or "bf16".
         threads: CPU threads of the engine; all cores when None.
         input_px: longer side of the network's input, its own when None; larger finds smaller people and
             takes longer. "keep" takes every image at its own size.
         flip: average with the mirrored image (the flip test; the backend torch only).
+        batch: images that files give to the network at once; the backend's best when None. Live sources
+            and single images are best off with 1.
         threshold: least person score; `GroupingOptions`' default when None.
         matching: "one-to-one", or "released" to repeat the released code; see `GroupingOptions`.
 
     Raises:
         UsageError: an unknown model, backend or setting, or no weights on this machine.
         ModelError: the model file is damaged.
-        BackendError: the backend cannot load it, or packages for a conversion are missing.
+        BackendError: the backend cannot load it, or a package or the GPU is missing.
         OutputError: a converted checkpoint cannot be written to the cache.
     """
     grouping = GroupingOptions(matching=matching)
@@ -193,5 +257,6 @@ def load(
         threads=threads,
         input_px=input_px,
         flip=flip,
+        batch=batch,
         grouping=grouping,
     )

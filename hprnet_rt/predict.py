@@ -204,7 +204,7 @@ def predict(
                 _add_line(file, settings)
             with Pipeline[Estimated](
                 _Images([paths[image_id] for image_id in todo]),
-                pose_stages(model),
+                pose_stages(model, batch=model.batch),
                 profiler=profiler,
                 cancelled=cancelled,
             ) as pipeline:

@@ -9,14 +9,17 @@ from typing import Any, Final, cast
 
 from hprnet_rt.errors import MediaError, UsageError
 from hprnet_rt.estimator import PoseModel, load
-from hprnet_rt.pipeline import Pipeline, Stage
+from hprnet_rt.pipeline import BatchStage, Pipeline, Stage
 from hprnet_rt.pipeline.runner import Source
 from hprnet_rt.render import Overlay
 from hprnet_rt.tracking import OneEuro, Tracker
 from hprnet_rt.types import Estimated, Frame, Inferred, Poses, Prepared
 from hprnet_rt.video import ImageSource, LiveOptions, LiveSource, VideoSource, is_image, open_live
 
-__all__ = ["OverTime", "followers", "known_stages", "open_source", "pose_stages", "stream"]
+__all__ = ["AnyStage", "OverTime", "followers", "known_stages", "open_source", "pose_stages", "stream"]
+
+AnyStage = Stage | BatchStage
+"""What a pipeline takes."""
 
 OverTime = Callable[[Poses, float], Poses]
 """What looks at one frame after the other, at their times in seconds: a `Tracker`, a `OneEuro`."""
@@ -52,8 +55,8 @@ def followers(track: bool, smooth: str) -> list[OverTime]:
 
 
 def pose_stages(
-    model: PoseModel, overlay: Overlay | None = None, over_time: Sequence[OverTime] = ()
-) -> list[Stage]:
+    model: PoseModel, overlay: Overlay | None = None, over_time: Sequence[OverTime] = (), *, batch: int = 1
+) -> list[AnyStage]:
     """Frame -> Estimated, in stages.
 
     Args:
@@ -61,6 +64,8 @@ def pose_stages(
         overlay: draws skeletons onto the frame's own image.
         over_time: applied to everyone's poses in this order. They get every frame, in order, at its media
             time, or at its capture where the source has no clock.
+        batch: frames that wait for each other before the network, so that it sees them together. Not for
+            live sources.
     """
 
     def prepare(frame: Frame) -> Prepared:
@@ -69,10 +74,17 @@ def pose_stages(
     def infer(item: Prepared) -> Inferred:
         return Inferred(item.frame, model.infer(item.batch, item.letterbox))
 
+    def begin(items: list[Prepared]) -> Callable[[], list[Inferred]]:
+        collect = model.begin([(item.batch, item.letterbox) for item in items])
+        return lambda: [Inferred(item.frame, peaks) for item, peaks in zip(items, collect(), strict=True)]
+
     def group(item: Inferred) -> Estimated:
         return Estimated(item.frame, model.group(item.peaks))
 
-    stages = [Stage("preprocess", prepare), Stage("engine", infer), Stage("grouping", group)]
+    engine: AnyStage = Stage("engine", infer)
+    if batch > 1 or model.overlaps:
+        engine = BatchStage("engine", begin, batch, overlaps=model.overlaps)
+    stages = [Stage("preprocess", prepare), engine, Stage("grouping", group)]
     if over_time:
         stages.append(Stage("tracking", lambda item: _follow(over_time, item)))
     if overlay is not None:
@@ -80,7 +92,7 @@ def pose_stages(
     return stages
 
 
-def known_stages(poses: Iterator[tuple[float, Poses]], overlay: Overlay | None = None) -> list[Stage]:
+def known_stages(poses: Iterator[tuple[float, Poses]], overlay: Overlay | None = None) -> list[AnyStage]:
     """Frame -> Estimated for a source whose poses are known, frame by frame, in its order.
 
     Raises in its stage, as a stage does:
@@ -93,7 +105,7 @@ def known_stages(poses: Iterator[tuple[float, Poses]], overlay: Overlay | None =
             raise MediaError("the file changed while it was read")
         return Estimated(frame, found[1])
 
-    stages = [Stage("smoothing", look_up)]
+    stages: list[AnyStage] = [Stage("smoothing", look_up)]
     if overlay is not None:
         stages.append(_render_stage(overlay))
     return stages
@@ -143,7 +155,7 @@ def stream(
     own = model or load()
     over_time = () if isinstance(opened, ImageSource) else (Tracker(),)
     try:
-        stages = pose_stages(own, over_time=over_time)
+        stages = pose_stages(own, over_time=over_time, batch=1 if live else own.batch)
         with Pipeline[Estimated](opened, stages, **limits) as pipeline:
             for parcel in pipeline:
                 yield parcel.payload.frame, parcel.payload.poses

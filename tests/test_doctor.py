@@ -15,7 +15,7 @@ from hprnet_rt.machine import Gpu, Nvidia, cpu, nvidia
 @pytest.fixture
 def quick(monkeypatch):
     """Backends that need no second each."""
-    monkeypatch.setattr(doctor, "BACKENDS", ("openvino",))
+    monkeypatch.setattr(doctor, "BACKENDS", ("tensorrt", "openvino"))
 
 
 def test_a_machine_that_works_is_described(quick, capsys, own_cache):

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 BLOCKED = (
+    "cuda",
     "torch",
     "onnx",
     "onnxscript",

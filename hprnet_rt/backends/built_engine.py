@@ -7,15 +7,17 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from hprnet_rt.backends.engine_file import sha256_of
+from hprnet_rt.backends.engine_file import EngineFile, sha256_of
 from hprnet_rt.errors import ModelError
 from hprnet_rt.heads import ModelSpec
 
 __all__ = [
     "BUILT_FORMAT",
+    "BuiltEngine",
     "EngineRecipe",
+    "FindBuilt",
     "check_sidecar",
     "sidecar_path",
     "spec_sha256",
@@ -84,6 +86,49 @@ class EngineRecipe:
             f"hprnet-rt build {self.model} --backend {self.backend} --precision {self.precision} "
             f"--size {size} --batch {low if low == high else f'{low}:{high}'}{kinds}"
         )
+
+
+@dataclass(frozen=True)
+class BuiltEngine:
+    """An engine on disk that is what its JSON says.
+
+    Attributes:
+        path: its file.
+        recipe: what it is.
+    """
+
+    path: Path
+    recipe: EngineRecipe
+
+
+class FindBuilt(Protocol):
+    """Gives the engine that a backend is to run."""
+
+    def __call__(
+        self,
+        engine: EngineFile,
+        backend: str,
+        *,
+        precision: str,
+        input_hw: tuple[int, int],
+        batch: int | None,
+        may_build: bool,
+    ) -> BuiltEngine:
+        """An engine for this input, this GPU and this library.
+
+        Args:
+            engine: the network.
+            backend: "tensorrt" or "tensorrt-rtx".
+            precision: of the network, "auto" for fp16.
+            input_hw: height and width.
+            batch: images at a time; any when None.
+            may_build: build what is not there, or not fit.
+
+        Raises:
+            BackendError: the library or a GPU is missing, there is no such engine, or a build fails.
+            ModelError: an engine is there, but is not what is needed; the sentence says what builds it.
+        """
+        ...
 
 
 def _span(axis: tuple[int, int]) -> str:

@@ -19,9 +19,10 @@ _ERRORS_ONLY = 3
 class _OnnxRuntimeBackend:
     name = "onnxruntime"
 
-    def __init__(self, engine: EngineFile, input_hw: tuple[int, int], threads: int) -> None:
+    def __init__(self, engine: EngineFile, input_hw: tuple[int, int], threads: int, batch: int) -> None:
         self.spec = engine.spec
         self.input_hw = input_hw
+        self.max_batch = batch
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = _ERRORS_ONLY
@@ -50,11 +51,11 @@ class _OnnxRuntimeBackend:
 
 
 def create(
-    engine: EngineFile, input_hw: tuple[int, int], precision: str, threads: int | None
+    engine: EngineFile, input_hw: tuple[int, int], precision: str, threads: int | None, batch: int = 1
 ) -> _OnnxRuntimeBackend:
     """See `create_backend`."""
     if precision not in ("auto", "fp32"):
         raise UsageError(
             f"onnxruntime runs this network in fp32 only, not {precision}; use --backend openvino"
         )
-    return _OnnxRuntimeBackend(engine, input_hw, threads or os.cpu_count() or 1)
+    return _OnnxRuntimeBackend(engine, input_hw, threads or os.cpu_count() or 1, batch)

@@ -85,6 +85,7 @@ def _cut(model: openvino.Model) -> tuple[openvino.Model, openvino.Model]:
 
 class _OpenVinoBackend:
     name = "openvino"
+    max_batch = 1
 
     def __init__(self, engine: EngineFile, input_hw: tuple[int, int], precision: str, threads: int) -> None:
         self.spec = engine.spec

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.heads import ModelSpec
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "Overlapping"]
 
 
 class Backend(Protocol):
@@ -20,15 +21,17 @@ class Backend(Protocol):
         description: library with version, device, precision and threads, for people.
         spec: the network.
         input_hw: height and width of its input.
+        max_batch: images that `run` takes at once; it is fastest when it gets so many.
     """
 
     name: str
     description: str
     spec: ModelSpec
     input_hw: tuple[int, int]
+    max_batch: int
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """(1, H, W, 3) uint8 BGR -> (1, K, layout width) float32, owned by the caller.
+        """(N, H, W, 3) uint8 BGR -> (N, K, layout width) float32, owned by the caller; N up to `max_batch`.
 
         Raises:
             BackendError: the library failed.
@@ -37,4 +40,21 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free the engine; further calls do nothing."""
+        ...
+
+
+@runtime_checkable
+class Overlapping(Backend, Protocol):
+    """A backend that takes the next batch while it works on one."""
+
+    def submit(self, images: Sequence[npt.NDArray[np.uint8]]) -> Callable[[], npt.NDArray[np.float32]]:
+        """Begin with a batch: what is returned waits for its result, and is called exactly once.
+
+        Args:
+            images: (n, H, W, 3) each, `max_batch` in all at most; free again when this returns. With two
+                batches on their way it waits until another thread has collected one.
+
+        Raises:
+            BackendError: the library failed; the function that is returned raises it too.
+        """
         ...

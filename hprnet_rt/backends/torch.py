@@ -19,10 +19,10 @@ from hprnet_rt.model import create_model, load_checkpoint, load_weights
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.peaks import PeakNetwork
 
-__all__ = ["create"]
+__all__ = ["create", "network_of"]
 
 
-def _network(engine: EngineFile) -> Network:
+def network_of(engine: EngineFile) -> Network:
     """The network of an engine, with its weights.
 
     Raises:
@@ -44,12 +44,15 @@ def _network(engine: EngineFile) -> Network:
 class _TorchBackend:
     name = "torch"
 
-    def __init__(self, engine: EngineFile, input_hw: tuple[int, int], threads: int, flip: bool) -> None:
+    def __init__(
+        self, engine: EngineFile, input_hw: tuple[int, int], threads: int, flip: bool, batch: int
+    ) -> None:
         self.spec = engine.spec
         self.input_hw = input_hw
+        self.max_batch = batch
         self._k = engine.k
         self._flip = flip
-        self._network: PeakNetwork | None = PeakNetwork(_network(engine), engine.k)
+        self._network: PeakNetwork | None = PeakNetwork(network_of(engine), engine.k)
         torch.set_num_threads(threads)
         flipped = ", flip test" if flip else ""
         self.description = f"PyTorch {torch.__version__}, CPU, fp32{flipped}, {threads} threads"
@@ -85,8 +88,9 @@ def create(
     threads: int | None,
     *,
     flip: bool = False,
+    batch: int = 1,
 ) -> _TorchBackend:
     """See `create_backend`."""
     if precision not in ("auto", "fp32"):
         raise UsageError(f"torch runs on the CPU in fp32 only, not {precision}; use --backend openvino")
-    return _TorchBackend(engine, input_hw, threads or os.cpu_count() or 1, flip)
+    return _TorchBackend(engine, input_hw, threads or os.cpu_count() or 1, flip, batch)

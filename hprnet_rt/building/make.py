@@ -25,7 +25,7 @@ from hprnet_rt.errors import BackendError, ModelError, OutputError
 from hprnet_rt.machine import nvidia
 from hprnet_rt.zoo import cache
 
-__all__ = ["Built", "build", "built_folder"]
+__all__ = ["Built", "build", "built_folder", "recipe_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def build(
     """
     graphs = _graphs()
     library = load_library(plan.backend) if plan.backend in LIBRARIES else None
-    recipe = _recipe(engine, plan, library)
+    recipe = recipe_of(engine, plan, library)
     place = built_folder() if folder is None else folder
     path = place / f"{recipe.stem}{_SUFFIXES[plan.backend]}"
     try:
@@ -119,7 +119,16 @@ def _graphs() -> Any:
         ) from error
 
 
-def _recipe(engine: EngineFile, plan: BuildPlan, library: Any) -> EngineRecipe:
+def recipe_of(engine: EngineFile, plan: BuildPlan, library: Any) -> EngineRecipe:
+    """What an engine of a plan is, on this machine.
+
+    Args:
+        engine, plan: see `build`.
+        library: from `load_library`; None for backends without one.
+
+    Raises:
+        BackendError: the engine is for this machine's GPU, and there is none.
+    """
     if library is not None:
         name, version = library.__name__, str(library.__version__)
     else:

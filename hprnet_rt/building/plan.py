@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hprnet_rt.errors import UsageError
-from hprnet_rt.estimator import KEEP
+from hprnet_rt.geometry import KEEP
 from hprnet_rt.heads import ModelSpec
 
 __all__ = ["BUILD_BACKENDS", "BUILD_PRECISIONS", "BuildPlan"]

@@ -53,6 +53,12 @@ def add_parser(commands: Commands) -> None:
         "but reads a video twice (default %(default)s)",
     )
     add_model_options(job)
+    job.add_argument(
+        "--batch",
+        type=int,
+        metavar="N",
+        help="frames that go through the network together (default: the backend's best, which is 1 on a CPU)",
+    )
     job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     job.set_defaults(run=_annotate)
 
@@ -124,7 +130,12 @@ def _annotate(options: argparse.Namespace) -> int:
     )
     jobs = plan(options.inputs, options.out, wanted)
     reporter = _Reporter(options.quiet, jobs)
-    model = load_model(options, threads=shared_threads() if wanted.video else None)
+    stills = all(is_image(job.source) for job in jobs)  # one by one: none waits for another
+    model = load_model(
+        options,
+        threads=shared_threads() if wanted.video else None,
+        batch=1 if options.batch is None and stills else options.batch,
+    )
     chosen = " (auto)" if options.backend == "auto" else ""
     reporter.say(f"{model.name} on {model.description}{chosen}")
     with model, cancelled_by_signals() as cancelled:

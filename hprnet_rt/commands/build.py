@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from hprnet_rt.building import BUILD_BACKENDS, BUILD_PRECISIONS, BuildPlan, build
 from hprnet_rt.commands.console import DONE, Commands, tell
-from hprnet_rt.estimator import KEEP
+from hprnet_rt.geometry import KEEP
 from hprnet_rt.zoo import engine_for
 
 __all__ = ["add_parser"]

@@ -8,7 +8,8 @@ from pathlib import Path
 from hprnet_rt.backends import BACKENDS
 from hprnet_rt.backends.create import PRECISIONS
 from hprnet_rt.commands.console import tell
-from hprnet_rt.estimator import DEFAULT_MODEL, KEEP, PoseModel, load
+from hprnet_rt.estimator import DEFAULT_MODEL, PoseModel, load
+from hprnet_rt.geometry import KEEP
 from hprnet_rt.grouping import MATCHINGS, GroupingOptions
 from hprnet_rt.heads import SPECS
 
@@ -42,7 +43,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend",
         default="auto",
-        help=f"auto, {', '.join(BACKENDS)} (default %(default)s, which says what it chose)",
+        help=f"auto, {', '.join(BACKENDS)} (default %(default)s, which says what it chose; those named "
+        "tensorrt or cuda need an NVIDIA GPU)",
     )
     parser.add_argument("--precision", default="auto", help=f"{', '.join(PRECISIONS)} (default %(default)s)")
     parser.add_argument(
@@ -64,6 +66,7 @@ def load_model(
     options: argparse.Namespace,
     *,
     threads: int | None = None,
+    batch: int | None = 1,
     flip: bool = False,
     matching: str = MATCHINGS[0],
 ) -> PoseModel:
@@ -72,7 +75,7 @@ def load_model(
     Args:
         options: with those of `add_model_options`.
         threads: of the engine when the options do not say.
-        flip, matching: see `load`.
+        batch, flip, matching: see `load`.
     """
     if not options.quiet:
         tell("hprnet_rt.zoo.weights")  # a conversion takes a while
@@ -84,6 +87,7 @@ def load_model(
         threads=threads if options.threads is None else options.threads,
         input_px=options.size,
         flip=flip,
+        batch=batch,
         threshold=options.threshold,
         matching=matching,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import importlib.util
 import logging
 import platform
 import textwrap
@@ -16,9 +15,9 @@ import av
 import numpy as np
 from av.codec.codec import UnknownCodecError
 
-from hprnet_rt.backends import BACKENDS, EngineFile
-from hprnet_rt.backends.create import BUILT_ONLY
-from hprnet_rt.backends.trt import load_library
+from hprnet_rt.backends import BACKENDS, CPU_BACKENDS, EngineFile
+from hprnet_rt.backends.create import auto_backends
+from hprnet_rt.backends.trt import LIBRARIES, load_library
 from hprnet_rt.commands.console import DONE, FAILED, Commands, complain
 from hprnet_rt.errors import HprnetError
 from hprnet_rt.estimator import DEFAULT_MODEL, load
@@ -37,6 +36,7 @@ _ENCODERS: Final = (
     *("libx264", "libx265", "libopenh264", "mpeg4", "aac"),
     *("h264_nvenc", "hevc_nvenc", "h264_qsv", "h264_vaapi", "h264_videotoolbox"),
 )
+_OWN_GPU: Final = "tensorrt"  # builds on the GPU that runs the engine
 _ON_NVIDIA: Final = "_nvenc"
 _TRIAL_PX: Final = 64
 _LABEL, _LINE = 13, 96  # columns
@@ -69,12 +69,10 @@ def _examine() -> int:
         _row(label, text)
     _row("libraries", ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES))
     whole = _check_model()
-    ran = {name: _try_backend(name) for name in BACKENDS}
-    for name in BUILT_ONLY:
-        _row(name, _about_built_only(name, gpus))
+    ran = {name: _try_backend(name, gpus) for name in BACKENDS}
     for label, text in _surroundings(gpus):
         _row(label, text)
-    chosen = next((name for name in BACKENDS if _installed(name)), None)
+    chosen = _default(ran)
     if whole and chosen and ran[chosen]:
         _row("default", f"{DEFAULT_MODEL} on {chosen}: runs")
         return DONE
@@ -92,10 +90,6 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _installed(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
 
 
 def _machine(gpus: Nvidia) -> Iterator[tuple[str, str]]:
@@ -120,7 +114,13 @@ def _check_model() -> bool:
     return True
 
 
-def _try_backend(name: str) -> bool:
+def _default(ran: dict[str, bool]) -> str | None:
+    """What "auto" takes: of those that it tries, the first that runs; on the CPU the first of all."""
+    tried = [name for name in auto_backends() if name in ran]
+    return next((name for name in tried if ran[name] or name in CPU_BACKENDS), None)
+
+
+def _try_backend(name: str, gpus: Nvidia) -> bool:
     """Whether the default model runs there."""
     try:
         with load(backend=name, input_px=_TRIAL_PX) as model:
@@ -128,20 +128,18 @@ def _try_backend(name: str) -> bool:
             _row(name, f"runs: {model.description}")
             return True
     except (HprnetError, ImportError, OSError) as error:
-        _row(name, f"cannot run: {error}")
+        _row(name, f"cannot run: {error}{_able_to_build(name, gpus)}")
         return False
 
 
-def _about_built_only(name: str, gpus: Nvidia) -> str:
-    """What a library that builds engines can do here."""
-    able = "does not run engines in this version"
+def _able_to_build(name: str, gpus: Nvidia) -> str:
+    """What a library that runs nothing here can do all the same."""
+    if name not in LIBRARIES or (name == _OWN_GPU and not gpus.gpus):
+        return ""
     try:
-        version = load_library(name).__version__
-    except HprnetError as error:
-        return f"{able}, and cannot build them: {error}"
-    if name == "tensorrt" and not gpus.gpus:
-        return f"{version}: {able}, and cannot build them: {gpus.why}"
-    return f"{version}: builds engines (hprnet-rt build); {able}"
+        return f". {load_library(name).__version__} builds engines for other machines (hprnet-rt build)"
+    except HprnetError:
+        return ""
 
 
 def _surroundings(gpus: Nvidia) -> Iterator[tuple[str, str]]:

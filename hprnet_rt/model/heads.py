@@ -98,7 +98,8 @@ class PlainHead(Head):
     def at(self, patches: Patches, cells: Tensor, channels: slice = _ALL) -> Tensor:
         """See `Head`; `channels` are those of the feature map that are read."""
         (last,) = self.last
-        return F.linear(self._hidden(patches.around(cells, channels)), last.weight.flatten(1), last.bias)
+        hidden = self._hidden(patches.around(cells, channels)).to(last.weight.dtype)
+        return F.linear(hidden, last.weight.flatten(1), last.bias)
 
     def pairs_at(self, patches: Patches, cells: Tensor, channels: slice = _ALL) -> Tensor:
         """See `Head`; `channels` are those of the feature map that are read."""
@@ -106,7 +107,7 @@ class PlainHead(Head):
         joints = cells.shape[1]
         weight = last.weight.flatten(1).reshape(joints, 2, -1).transpose(1, 2)
         assert last.bias is not None
-        hidden = self._hidden(patches.around(cells, channels))
+        hidden = self._hidden(patches.around(cells, channels)).to(last.weight.dtype)
         return torch.matmul(hidden, weight) + last.bias.reshape(joints, 1, 2)
 
 

@@ -32,6 +32,7 @@ class Network(nn.Module, ABC):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.spec = spec
+        self._on_gpu: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     @abstractmethod
     def trunk_map(self, x: Tensor) -> Tensor:
@@ -58,10 +59,22 @@ class Network(nn.Module, ABC):
 
     def normalized(self, images: Tensor) -> Tensor:
         """(N, H, W, 3) images -> (N, 3, H, W), what the trunk reads."""
-        mean = torch.tensor(self.spec.mean, device=images.device) * 255.0
-        inverse = 1.0 / (torch.tensor(self.spec.std, device=images.device) * 255.0)
+        mean, inverse = self._scale(images.device)
         x = images.to(torch.float32).permute(0, 3, 1, 2)
         return (x - mean.view(1, 3, 1, 1)) * inverse.view(1, 3, 1, 1)
+
+    def _scale(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Mean and reciprocal deviation of each channel; on a GPU copied once, which a CUDA graph needs."""
+        if device.type != "cuda":
+            return self._made_scale(device)
+        if device not in self._on_gpu:
+            with torch.inference_mode(False):  # may be used in training later
+                self._on_gpu[device] = self._made_scale(device)
+        return self._on_gpu[device]
+
+    def _made_scale(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        mean = torch.tensor(self.spec.mean, device=device) * 255.0
+        return mean, 1.0 / (torch.tensor(self.spec.std, device=device) * 255.0)
 
     def dense(self, images: Tensor) -> dict[str, Tensor]:
         """Every head everywhere, by name: (N, channels, H / 4, W / 4); heat-maps are logits.

@@ -19,16 +19,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from hprnet_rt.errors import PipelineError, UsageError
 from hprnet_rt.pipeline.channel import Channel, ChannelClosed
 from hprnet_rt.pipeline.profiler import Profiler
+from hprnet_rt.pipeline.stage import BatchStage, Parcel, Stage, serve_batches
 from hprnet_rt.types import Frame
 
-__all__ = ["Parcel", "Pipeline", "Source", "Stage"]
+__all__ = ["Pipeline", "Source"]
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -46,29 +47,6 @@ class Source(Protocol):
     def close(self) -> None:
         """Free what is open; further calls do nothing."""
         ...
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A named function from one payload to the next; it runs in a thread of its own."""
-
-    name: str
-    run: Callable[[Any], Any]
-
-
-@dataclass(frozen=True)
-class Parcel(Generic[T]):
-    """One frame on its way.
-
-    Attributes:
-        sequence: of the frame.
-        payload: what the last stage made.
-        sent_s: when it was put into the channel it is in.
-    """
-
-    sequence: int
-    payload: T
-    sent_s: float
 
 
 class Pipeline(Generic[T]):
@@ -89,13 +67,13 @@ class Pipeline(Generic[T]):
         interrupt: called by `stop`, to end the waiting of a source that waits for a camera or a network.
 
     Raises:
-        UsageError: `in_flight` is less than 1, or there is no stage to limit.
+        UsageError: `in_flight` is less than 1, or there is no first stage to limit that takes single frames.
     """
 
     def __init__(
         self,
         source: Source,
-        stages: Sequence[Stage],
+        stages: Sequence[Stage | BatchStage],
         *,
         profiler: Profiler | None = None,
         capacity: int = _CAPACITY,
@@ -104,8 +82,11 @@ class Pipeline(Generic[T]):
         notify: Callable[[], None] | None = None,
         interrupt: Callable[[], None] | None = None,
     ) -> None:
-        if in_flight is not None and (in_flight < 1 or not stages):
-            raise UsageError(f"in_flight is at least 1, for at least one stage, got {in_flight}")
+        if in_flight is not None and (in_flight < 1 or not stages or isinstance(stages[0], BatchStage)):
+            raise UsageError(
+                "in_flight is at least 1, for at least one stage, of which the first takes single frames; "
+                f"got {in_flight}"
+            )
         self.profiler = profiler or Profiler()
         self._error: BaseException | None = None
         self._error_lock = threading.Lock()
@@ -124,7 +105,10 @@ class Pipeline(Generic[T]):
         self._cancelled = cancelled or threading.Event()
         self._threads = [self._thread("capture", 0, lambda: self._capture(source))]
         for position, stage in enumerate(stages):
-            work = functools.partial(self._work, stage, position)
+            if isinstance(stage, BatchStage):
+                work = functools.partial(self._work_batches, stage, position)
+            else:
+                work = functools.partial(self._work, stage, position)
             self._threads.append(self._thread(stage.name, position + 1, work))
 
     def _thread(self, name: str, outlet: int, run: Callable[[], None]) -> threading.Thread:
@@ -279,3 +263,15 @@ class Pipeline(Generic[T]):
             out.put(replace(parcel, payload=payload, sent_s=ended_s))
             if last and self._notify is not None:
                 self._notify()
+
+    def _work_batches(self, stage: BatchStage, position: int) -> None:
+        out = self._channels[position + 1]
+        last = out is self._channels[-1]
+
+        def served(parcel: Parcel[Any], result: Any, wait_s: float, service_s: float, ended_s: float) -> None:
+            self.profiler.record(stage.name, wait_s, service_s, parcel.sequence, ended_s)
+            out.put(replace(parcel, payload=result, sent_s=ended_s))
+            if last and self._notify is not None:
+                self._notify()
+
+        serve_batches(stage, self._channels[position], served)

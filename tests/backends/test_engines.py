@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import hprnet_rt
-from hprnet_rt.backends import BACKENDS, EngineFile, create_backend
+from hprnet_rt.backends import CPU_BACKENDS, EngineFile, create_backend
 from hprnet_rt.errors import BackendError, ModelError, UsageError
 from hprnet_rt.heads import HPRNET_MOBILE, PeakLayout
 
@@ -47,11 +47,12 @@ def test_everyone_whom_movenet_finds_is_found_with_much_the_same_joints(golden, 
         assert checked >= 6
 
 
-@pytest.mark.parametrize("backend", BACKENDS[1:])
+@pytest.mark.parametrize("backend", CPU_BACKENDS[1:])
 def test_all_backends_return_the_same_peaks(golden, engine, backend):
     image = golden[0][0][None]
     made = [
-        create_backend(engine, (256, 256), backend=name, precision="fp32") for name in (BACKENDS[0], backend)
+        create_backend(engine, (256, 256), backend=name, precision="fp32")
+        for name in (CPU_BACKENDS[0], backend)
     ]
     first, second = (b.run(image)[0] for b in made)
     for b in made:
@@ -65,7 +66,7 @@ def test_all_backends_return_the_same_peaks(golden, engine, backend):
 
 
 def test_a_closed_engine_says_so(engine):
-    for name in BACKENDS:
+    for name in CPU_BACKENDS:
         backend = create_backend(engine, (64, 64), backend=name)
         backend.close()
         backend.close()
@@ -84,8 +85,9 @@ def test_auto_says_what_it_chose(engine, caplog):
     ("options", "words"),
     [
         ({"backend": "tpu"}, "no backend 'tpu'"),
-        ({"backend": "tensorrt"}, "does not run them yet"),
-        ({"backend": "tensorrt-rtx"}, "does not run them yet"),
+        ({"backend": "openvino", "precision": "fp16"}, "does not compute in fp16"),
+        ({"backend": "openvino", "batch": 4}, "one image at a time"),
+        ({"batch": 0}, "1 image or more"),
         ({"precision": "int2"}, "no precision 'int2'"),
         ({"backend": "onnxruntime", "precision": "bf16"}, "fp32 only"),
         ({"threads": 0}, "at least 1"),
@@ -151,6 +153,6 @@ def test_an_onnx_file_of_another_network_is_refused_when_it_is_loaded(tmp_path):
     path = tmp_path / "other.onnx"
     path.write_bytes(b"no onnx at all")
     EngineFile.describe(path, HPRNET_MOBILE, 32, "test", "none")
-    for name in BACKENDS:
+    for name in CPU_BACKENDS:
         with pytest.raises(BackendError, match="cannot load"):
             create_backend(EngineFile.find(path), (64, 64), backend=name)

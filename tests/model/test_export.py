@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
-from hprnet_rt.backends import BACKENDS, EngineFile, create_backend  # noqa: E402
+from hprnet_rt.backends import CPU_BACKENDS, EngineFile, create_backend  # noqa: E402
 from hprnet_rt.errors import ModelError  # noqa: E402
 from hprnet_rt.heads import HPRNET_MOBILE, PeakLayout  # noqa: E402
 from hprnet_rt.model import HprnetMobile, export_onnx, load_weights  # noqa: E402
@@ -75,7 +75,7 @@ def test_sparse_heads_equal_dense_ones_in_torch(network, size):
         assert_same_peaks(sparse[n], oracle)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 @pytest.mark.parametrize("size", SIZES)
 def test_sparse_equals_dense_in_both_backends(exported, backend, size):
     batch = images(size)

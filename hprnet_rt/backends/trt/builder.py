@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hprnet_rt.backends.trt.library import compute_capabilities
+from hprnet_rt.backends.trt.library import compute_capabilities, error_log, named
 from hprnet_rt.errors import BackendError
 
 __all__ = ["InputRange", "Progress", "build_engine"]
@@ -15,6 +15,7 @@ Progress = Callable[[str, int, int], None]
 """Called with a phase of the build, the steps done in it, and all its steps."""
 
 _CHANNELS: Final = 3
+_CAPTURABLE: Final = "REQUIRE_USER_ALLOCATION"  # without it TensorRT-RTX lets no CUDA graph be captured
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,11 @@ def build_engine(
         BackendError: the library refuses the graph or fails; the message holds all its reasons.
     """
     capabilities = compute_capabilities(library, gpus)
-    logger = _logger(library)
+    logger = error_log(library)
     try:
         builder = library.Builder(logger)
     except TypeError as error:  # the binding's way to say that there is none
-        raise BackendError(f"{_named(library)} cannot start: {logger.said or error}") from error
+        raise BackendError(f"{named(library)} cannot start: {logger.said or error}") from error
     config = builder.create_builder_config()
     network = builder.create_network(_network_flags(library))
     _parse(library, network, logger, graph)
@@ -80,6 +81,8 @@ def build_engine(
         config.num_compute_capabilities = len(capabilities)
         for i, capability in enumerate(capabilities):
             config.set_compute_capability(capability, i)
+    if hasattr(library.BuilderFlag, _CAPTURABLE):
+        config.set_flag(getattr(library.BuilderFlag, _CAPTURABLE))
     if timing_cache is not None:
         cache = config.create_timing_cache(timing_cache)
         config.set_timing_cache(cache, ignore_mismatch=False)
@@ -90,15 +93,9 @@ def build_engine(
     if monitor is not None and monitor.interrupted:
         raise KeyboardInterrupt
     if built is None:
-        raise BackendError(
-            f"{_named(library)} cannot build the engine: {logger.said or 'it gives no reason'}"
-        )
+        raise BackendError(f"{named(library)} cannot build the engine: {logger.said or 'it gives no reason'}")
     timed = b"" if timing_cache is None else bytes(config.get_timing_cache().serialize())
     return bytes(built), timed
-
-
-def _named(library: Any) -> str:
-    return f"{library.__name__} {library.__version__}"
 
 
 def _network_flags(library: Any) -> int:
@@ -120,27 +117,8 @@ def _parse(library: Any, network: Any, logger: Any, graph: bytes) -> None:
         reasons.append(f"{where}: {error.desc()}" if where else str(error.desc()))
     del parser  # before the network that it writes to
     raise BackendError(
-        f"{_named(library)} cannot read the network: {'; '.join(reasons) or logger.said or 'no reason given'}"
+        f"{named(library)} cannot read the network: {'; '.join(reasons) or logger.said or 'no reason given'}"
     )
-
-
-def _logger(library: Any) -> Any:
-    """Keeps what the library says of errors, and prints nothing."""
-
-    class Logger(library.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            library.ILogger.__init__(self)
-            self._errors: list[str] = []
-
-        @property
-        def said(self) -> str:
-            return "; ".join(dict.fromkeys(self._errors))
-
-        def log(self, severity: Any, text: str) -> None:
-            if severity in (library.ILogger.INTERNAL_ERROR, library.ILogger.ERROR):
-                self._errors.append(" ".join(text.split()))
-
-    return Logger()
 
 
 def _monitor(library: Any, progress: Progress) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from hprnet_rt.errors import BackendError, UsageError
 
-__all__ = ["LIBRARIES", "compute_capabilities", "library_installed", "load_library"]
+__all__ = ["LIBRARIES", "compute_capabilities", "error_log", "library_installed", "load_library", "named"]
 
 LIBRARIES: Final = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """The module of each backend."""
@@ -60,3 +60,27 @@ def compute_capabilities(library: Any, names: tuple[str, ...]) -> list[Any]:
             f"{', '.join(usable)}"
         )
     return [getattr(known, name.upper()) for name in names]
+
+
+def named(library: Any) -> str:
+    """The library's name and version."""
+    return f"{library.__name__} {library.__version__}"
+
+
+def error_log(library: Any) -> Any:
+    """Keeps what the library says of errors, and prints nothing."""
+
+    class Logger(library.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            library.ILogger.__init__(self)
+            self._errors: list[str] = []
+
+        @property
+        def said(self) -> str:
+            return "; ".join(dict.fromkeys(self._errors))
+
+        def log(self, severity: Any, text: str) -> None:
+            if severity in (library.ILogger.INTERNAL_ERROR, library.ILogger.ERROR):
+                self._errors.append(" ".join(text.split()))
+
+    return Logger()

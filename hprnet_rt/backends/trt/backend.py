@@ -1,0 +1,123 @@
+"""TensorRT and TensorRT-RTX as a backend: one thread owns the GPU's context, and callers hand it batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from hprnet_rt.backends.built_engine import BuiltEngine
+from hprnet_rt.backends.engine_file import EngineFile
+from hprnet_rt.backends.slots import Slots
+from hprnet_rt.backends.trt.device import open_device
+from hprnet_rt.backends.trt.library import load_library
+from hprnet_rt.backends.trt.session import Session
+from hprnet_rt.errors import BackendError
+
+__all__ = ["create"]
+
+ImageArray = npt.NDArray[np.uint8]
+FloatArray = npt.NDArray[np.float32]
+T = TypeVar("T")
+
+_USUAL_BATCH = 8
+_RUNTIME_CACHE = {"tensorrt-rtx": ".kernels"}  # suffix beside the engine
+
+
+class _TensorRtBackend:
+    def __init__(
+        self, engine: EngineFile, built: BuiltEngine, input_hw: tuple[int, int], batch: int, library: Any
+    ) -> None:
+        recipe = built.recipe
+        self.name = recipe.backend
+        self.spec = engine.spec
+        self.input_hw = input_hw
+        self.max_batch = batch
+        self._shape = (batch, *input_hw, 3)
+        self._owner = ThreadPoolExecutor(1, thread_name_prefix="hprnet-gpu")
+        self._session: Session | None = None
+        self._slots = Slots()
+        try:
+            self.description = self._owner.submit(self._open, built, library).result()
+        except BaseException:
+            self._owner.shutdown()
+            raise
+
+    def _open(self, built: BuiltEngine, library: Any) -> str:
+        """On the owning thread."""
+        recipe = built.recipe
+        device = open_device(recipe.backend)
+        suffix = _RUNTIME_CACHE.get(recipe.backend)
+        cache = built.path.with_suffix(suffix) if suffix else None
+        self._session = Session(library, device, built.path, self._shape, cache)
+        graph = "CUDA graph" if self._session.has_graph else "no CUDA graph"
+        name = {"tensorrt": "TensorRT", "tensorrt-rtx": "TensorRT-RTX"}[recipe.backend]
+        batch = f", {self.max_batch} images at a time" if self.max_batch > 1 else ""
+        return f"{name} {recipe.library_version}, {device.name}, {recipe.precision}, {graph}{batch}"
+
+    def run(self, images: ImageArray) -> FloatArray:
+        return self.submit([images])()
+
+    def submit(self, images: Sequence[ImageArray]) -> Callable[[], FloatArray]:
+        count = sum(len(part) for part in images)
+        if not 0 < count <= self.max_batch:
+            raise BackendError(f"this engine takes 1 to {self.max_batch} images at a time, got {count}")
+        slot = self._slots.take()
+        try:
+            self._on_owner(lambda session: session.start(slot, images))
+        except BaseException:
+            self._slots.give_back(slot)
+            raise
+
+        def finish() -> FloatArray:
+            try:
+                return self._on_owner(lambda session: session.finish(slot, count))
+            finally:
+                self._slots.give_back(slot)
+
+        return finish
+
+    def _on_owner(self, work: Callable[[Session], T]) -> T:
+        def task() -> T:
+            if self._session is None:
+                raise BackendError(f"the {self.name} engine is closed")
+            return work(self._session)
+
+        try:
+            promised = self._owner.submit(task)
+        except RuntimeError as error:  # its thread has ended
+            raise BackendError(f"the {self.name} engine is closed") from error
+        return promised.result()
+
+    def close(self) -> None:
+        def close() -> None:
+            session, self._session = self._session, None
+            if session is not None:
+                session.close()
+
+        if self._session is not None:
+            self._owner.submit(close).result()
+        self._owner.shutdown()
+
+
+def create(
+    engine: EngineFile, built: BuiltEngine, input_hw: tuple[int, int], batch: int | None
+) -> _TensorRtBackend:
+    """Load a built engine.
+
+    Args:
+        engine: the network.
+        built: its engine, for this size and batch.
+        input_hw: height and width.
+        batch: images at a time; 8, or as many as the engine takes, when None.
+
+    Raises:
+        BackendError: a library is missing or refuses, or the GPU has too little memory.
+    """
+    library = load_library(built.recipe.backend)
+    least, most = built.recipe.batch
+    chosen = max(least, min(most, _USUAL_BATCH)) if batch is None else max(least, batch)
+    return _TensorRtBackend(engine, built, input_hw, chosen, library)

@@ -1,0 +1,98 @@
+"""A network made for inference in half precision: batch norms folded, everything about positions in float32.
+
+What `hprnet_rt.graph` writes into a graph for compilers, for PyTorch itself: the layers from the first
+convolution to the input of each branch's last layer are in half precision; normalisation, the last layers,
+sampling positions and the whole decode are in float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+import torch
+from torch import Tensor, nn
+
+from hprnet_rt.model.deform import DeformConv
+from hprnet_rt.model.network import Network
+
+__all__ = ["fold_batch_norms", "use_half"]
+
+_LAYERS: Final = (nn.Conv2d, nn.ConvTranspose2d, DeformConv)
+_ROUNDINGS: Final = 2.0
+
+
+def fold_batch_norms(network: Network) -> None:
+    """Let each convolution do what the batch norm after it does, in place; the numbers stay.
+
+    Args:
+        network: in evaluation mode, on the CPU, in float32. Which norm follows which convolution is seen by
+            running it on a small picture.
+    """
+    made: dict[int, tuple[Tensor, nn.Module]] = {}  # the tensors are kept, so that no id comes twice
+    pairs: list[tuple[nn.Module, nn.BatchNorm2d]] = []
+
+    def note(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        made[id(output)] = (output, module)
+
+    def pair(module: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
+        if id(inputs[0]) in made:
+            pairs.append((made[id(inputs[0])][1], cast(nn.BatchNorm2d, module)))
+
+    hooks = [
+        module.register_forward_hook(pair if isinstance(module, nn.BatchNorm2d) else note)
+        for module in network.modules()
+        if isinstance(module, nn.BatchNorm2d | nn.Conv2d | DeformConv)
+    ]
+    side = network.spec.multiple_px
+    with torch.no_grad():
+        network.feature(torch.zeros(1, side, side, 3, dtype=torch.uint8))
+        for hook in hooks:
+            hook.remove()
+        for layer, norm in pairs:
+            _fold(layer, norm)
+    folded = {id(norm) for _, norm in pairs}
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if id(child) in folded:
+                setattr(module, name, nn.Identity())
+
+
+def _fold(layer: Any, norm: nn.BatchNorm2d) -> None:
+    assert norm.running_mean is not None and norm.running_var is not None
+    factor = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    bias = torch.zeros_like(norm.bias) if layer.bias is None else layer.bias
+    shifted = (bias.double() - norm.running_mean.double()) * factor + norm.bias.double()
+    scaled = layer.weight.double() * factor.view(-1, 1, 1, 1)
+    layer.weight = nn.Parameter(scaled.float(), requires_grad=False)
+    layer.bias = nn.Parameter(shifted.float(), requires_grad=False)
+
+
+def use_half(network: Network, dtype: torch.dtype) -> None:
+    """Bring a network to half precision, in place.
+
+    A layer whose weights half precision cannot hold (too large, or below its normal range) stays as it is.
+
+    Args:
+        network: in evaluation mode, without batch norms (`fold_batch_norms`).
+        dtype: torch.float16 or torch.bfloat16.
+    """
+    last = {conv for head in network.spec.heads for conv in network.head(head.name).last}
+    inside = {layer.conv_offset_mask for layer in network.modules() if isinstance(layer, DeformConv)}
+    for layer in network.modules():
+        if not isinstance(layer, _LAYERS):
+            continue
+        if layer not in last | inside and all(_bears(each, dtype) for each in layer.parameters()):
+            layer.to(dtype)
+        layer.register_forward_pre_hook(_as_the_weights)
+
+
+def _as_the_weights(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    weight = cast(Tensor, layer.weight)
+    return tuple(each.to(weight.dtype) for each in inputs)
+
+
+def _bears(weights: Tensor, dtype: torch.dtype) -> bool:
+    """Whether rounding costs no weight more than a rounding or two of the largest one."""
+    lost = (weights.to(dtype).to(torch.float32) - weights).abs().max()
+    allowed = _ROUNDINGS * torch.finfo(dtype).eps / 2 * weights.abs().max()
+    return bool(lost <= allowed)  # not so for infinities, which give no number

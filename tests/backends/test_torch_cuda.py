@@ -1,0 +1,77 @@
+"""PyTorch for a GPU, as far as it runs without one; `tests/gpu` has the rest."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the extra train is not installed")
+
+import hprnet_rt  # noqa: E402
+from hprnet_rt.backends import EngineFile, Overlapping, create_backend  # noqa: E402
+from hprnet_rt.backends.torch_cuda import _TorchCudaBackend  # noqa: E402
+from hprnet_rt.errors import BackendError  # noqa: E402
+from hprnet_rt.machine import Nvidia  # noqa: E402
+
+ENGINE = EngineFile.find("hprnet-mobile")
+HW = (64, 96)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Half precision on a CPU is many small pieces: threads cost more than they save."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def images(count, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, *HW, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def backend():
+    made = _TorchCudaBackend(ENGINE, HW, "fp32", 3, CPU)
+    yield made
+    made.close()
+
+
+def test_a_batch_and_a_part_of_one_give_what_the_reference_gives(backend):
+    reference = create_backend(ENGINE, HW, backend="torch", threads=1)
+    for count in (3, 1):
+        batch = images(count, seed=count)
+        np.testing.assert_allclose(backend.run(batch), reference.run(batch), atol=2e-3)
+
+
+def test_two_batches_are_on_their_way_and_results_belong_to_the_caller(backend):
+    assert isinstance(backend, Overlapping)
+    batches = [images(2, seed=seed) for seed in range(2)]
+    wanted = [backend.run(batch) for batch in batches]
+    first, second = [backend.submit([batch[:1], batch[1:]]) for batch in batches]
+    results = [second(), first()]
+    backend.run(images(3, seed=9))
+    np.testing.assert_array_equal(results[1], wanted[0])
+    np.testing.assert_array_equal(results[0], wanted[1])
+
+
+def test_too_many_images_are_a_sentence(backend):
+    with pytest.raises(BackendError, match="1 to 3 images at a time, got 4"):
+        backend.run(images(4))
+
+
+def test_half_precision_is_named_and_runs():
+    made = _TorchCudaBackend(ENGINE, HW, "bf16", 1, CPU)
+    assert "bf16" in made.description
+    assert made.run(images(1)).dtype == np.float32
+    made.close()
+    made.close()
+    with pytest.raises(BackendError, match="torch-cuda engine is closed"):
+        made.run(images(1))
+
+
+@pytest.mark.parametrize("why", ["no NVIDIA driver", ""])
+def test_no_gpu_is_a_sentence_and_never_the_cpu(monkeypatch, why):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("hprnet_rt.backends.torch_cuda.nvidia", lambda: Nvidia(None, (), why))
+    with pytest.raises(BackendError, match=f"torch-cuda needs an NVIDIA GPU .*: {why or 'it was built'}"):
+        hprnet_rt.load(backend="torch-cuda")

@@ -1,0 +1,22 @@
+"""The script for a machine with a GPU, where there is none: every path that can be taken is."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="the extra train is not installed")
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
+
+
+@pytest.mark.timeout(300)
+def test_a_dry_run_takes_every_path_and_says_what_is_not_here():
+    command = [sys.executable, str(SCRIPT), "--dry", "--model", "hprnet-mobile"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    for words in ("no figure here says anything of a GPU", "two on their way", "released", "dense"):
+        assert words in done.stdout
+    for name in ("pycuda", "cuda.bindings", "tensorrt", "tensorrt-rtx"):
+        assert f"{name}: not here: " in done.stdout
