@@ -20,6 +20,7 @@ from hprnet_rt.errors import (
     UsageError,
 )
 from hprnet_rt.estimator import PoseModel, load
+from hprnet_rt.formats import KeypointsFrame, Recording, read_keypoints, write_keypoints
 from hprnet_rt.render import Overlay, OverlayStyle
 from hprnet_rt.stages import stream
 from hprnet_rt.tracking import OneEuro, OneEuroOptions, Tracker, TrackerOptions, smooth_both_ways
@@ -31,6 +32,7 @@ __all__ = [
     "DataError",
     "Frame",
     "HprnetError",
+    "KeypointsFrame",
     "MediaError",
     "ModelError",
     "OneEuro",
@@ -42,12 +44,15 @@ __all__ = [
     "PipelineError",
     "PoseModel",
     "Poses",
+    "Recording",
     "ShapeError",
     "Tracker",
     "TrackerOptions",
     "UsageError",
     "__version__",
     "load",
+    "read_keypoints",
     "smooth_both_ways",
     "stream",
+    "write_keypoints",
 ]

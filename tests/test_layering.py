@@ -14,6 +14,7 @@ BLOCKED = (
     "tensorrt",
     "tensorrt_rtx",
     "ml_dtypes",
+    "pyarrow",
     "pycocotools",
     "pycuda",
     "scipy",

@@ -13,7 +13,7 @@ from hprnet_rt.errors import OutputError
 from hprnet_rt.types import Estimated, Poses
 from hprnet_rt.video.output import PartialFile, reason
 
-__all__ = ["KEYPOINTS_FORMAT", "KeypointsSink", "KeypointsStream"]
+__all__ = ["KEYPOINTS_FORMAT", "KeypointsSink", "KeypointsStream", "frame_line", "header_line"]
 
 KEYPOINTS_FORMAT: Final = "hprnet-rt-keypoints/1"
 _FLUSH_FRAMES = 30
@@ -43,19 +43,24 @@ def _people(poses: Poses) -> list[dict[str, Any]]:
     return people
 
 
-def _header_line(header: dict[str, Any]) -> str:
+def header_line(header: dict[str, Any]) -> str:
+    """The first line of a file: these fields after the format and the keypoints' names."""
     first = {"format": KEYPOINTS_FORMAT, "keypoint_names": list(skeleton.KEYPOINT_NAMES), **header}
     return _line(first)
 
 
-def _frame_line(item: Estimated) -> str:
-    pts_s = item.frame.pts_s
+def frame_line(number: int, pts_s: float | None, poses: Poses) -> str:
+    """The line of one frame, at its media time in seconds."""
     data = {
-        "frame": item.frame.sequence,
+        "frame": number,
         "pts_s": None if pts_s is None else round(pts_s, 6),
-        "people": _people(item.poses),
+        "people": _people(poses),
     }
     return _line(data)
+
+
+def _line_of(item: Estimated) -> str:
+    return frame_line(item.frame.sequence, item.frame.pts_s, item.poses)
 
 
 def _line(data: dict[str, Any]) -> str:
@@ -76,7 +81,7 @@ class KeypointsStream:
 
     def __init__(self, stream: TextIO, header: dict[str, Any]) -> None:
         self._stream = stream
-        self._put(_header_line(header))
+        self._put(header_line(header))
 
     def write(self, item: Estimated) -> None:
         """Write one frame.
@@ -85,7 +90,7 @@ class KeypointsStream:
             OutputError: the stream takes no more.
             BrokenPipeError: its reader has gone.
         """
-        self._put(_frame_line(item))
+        self._put(_line_of(item))
 
     def _put(self, line: str) -> None:
         try:
@@ -116,7 +121,7 @@ class KeypointsSink:
         self._target.create()
         try:
             self._file = self._target.partial.open("w", encoding="utf-8", newline="\n")
-            self._file.write(_header_line(header))
+            self._file.write(header_line(header))
         except OSError as error:
             raise OutputError(f"cannot write {path}: {reason(error)}") from error
 
@@ -127,7 +132,7 @@ class KeypointsSink:
             OutputError: the file cannot be written.
         """
         try:
-            self._file.write(_frame_line(item))
+            self._file.write(_line_of(item))
             self._unflushed += 1
             if self._unflushed >= _FLUSH_FRAMES:
                 self._unflushed = 0
