@@ -89,7 +89,9 @@ def is_one_sentence(err, *words):
 
 
 def names(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    """All files but the one that says where to go on, which is there after a while."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".state")
+    return sorted(str(path.relative_to(folder)) for path in files)
 
 
 # --- wrong usage: exit code 2 before anything is done ---

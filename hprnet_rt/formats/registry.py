@@ -152,7 +152,7 @@ def write_keypoints(
         form.write(target.partial, header, frames)
         if form.folder:
             _remove(path)
-        target.commit()
+        target.commit(durable=not form.folder)
     except OSError as error:
         _remove(target.partial)
         if isinstance(error, HprnetError):

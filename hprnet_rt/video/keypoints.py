@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -108,20 +109,26 @@ class KeypointsSink:
     Args:
         path: the final name.
         header: fields of the header object beside `format` and `keypoint_names`.
+        keep_bytes: of the partial file that is there, header included; the sink goes on behind them.
 
     Raises:
         OutputError: the file cannot be created.
     """
 
-    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+    def __init__(self, path: Path, header: dict[str, Any], *, keep_bytes: int = 0) -> None:
         self._target = PartialFile(path)
         self.path = path
         self.partial_path = self._target.partial
         self._unflushed = 0
-        self._target.create()
+        if not keep_bytes:
+            self._target.create()
         try:
-            self._file = self._target.partial.open("w", encoding="utf-8", newline="\n")
-            self._file.write(header_line(header))
+            if keep_bytes:
+                os.truncate(self.partial_path, keep_bytes)
+            mode = "a" if keep_bytes else "w"
+            self._file = self._target.partial.open(mode, encoding="utf-8", newline="\n")
+            if not keep_bytes:
+                self._file.write(header_line(header))
         except OSError as error:
             raise OutputError(f"cannot write {path}: {reason(error)}") from error
 
@@ -137,6 +144,19 @@ class KeypointsSink:
             if self._unflushed >= _FLUSH_FRAMES:
                 self._unflushed = 0
                 self._file.flush()
+        except OSError as error:
+            raise OutputError(f"cannot write {self._target.path}: {reason(error)}") from error
+
+    def sync(self) -> int:
+        """See that what was written survives a loss of power; returns how many bytes that is.
+
+        Raises:
+            OutputError: the system refuses.
+        """
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            return os.fstat(self._file.fileno()).st_size
         except OSError as error:
             raise OutputError(f"cannot write {self._target.path}: {reason(error)}") from error
 
