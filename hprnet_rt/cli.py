@@ -17,6 +17,7 @@ from hprnet_rt.commands import (
     evaluate,
     live,
     models,
+    render,
     train,
 )
 from hprnet_rt.commands.console import DONE, FAILED, INTERRUPTED, WRONG_USAGE, close_standard_output, complain
@@ -36,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     annotate.add_parser(commands)
     convert.add_parser(commands)
+    render.add_parser(commands)
     live.add_parser(commands)
     cameras.add_parser(commands)
     models.add_parser(commands)
