@@ -152,6 +152,10 @@ class _Run:
             self._count(item)
 
         self._run(frames, stages, take)
+        if not self.cancelled.is_set():
+            if not self.outputs.frames:
+                raise MediaError(f"{self.job.source} has no frame in the part that was asked for")
+            self.journal.checkpoint(self.outputs.frames, {})  # there is nothing to do behind them
 
     def smooth(self) -> None:
         """Smooth what is in the journal, knowing all of it, and draw that."""

@@ -15,6 +15,7 @@ from hprnet_rt.errors import DataError
 from hprnet_rt.formats.recording import KeypointsFrame, Recording
 from hprnet_rt.types import Poses
 from hprnet_rt.video.keypoints import KEYPOINTS_FORMAT, frame_line, header_line
+from hprnet_rt.video.output import reason
 
 __all__ = ["parse_frame", "parse_header", "read_jsonl", "write_jsonl"]
 
@@ -72,10 +73,11 @@ def read_jsonl(path: Path) -> Recording:
     Raises:
         DataError: it is no such file.
     """
-    with path.open("rb") as file:
-        first = file.readline()
     try:
-        header = parse_header(first)
+        with path.open("rb") as file:
+            header = parse_header(file.readline())
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {reason(error)}") from error
     except ValueError as error:
         raise DataError(f"{path} is not a keypoints file: {error}") from error
     return Recording(header, _frames(path))
