@@ -8,6 +8,9 @@ for frame, poses in hprnet_rt.stream("video.mp4"):
     ...
 """
 
+from hprnet_rt import image_limit  # noqa: F401 - before OpenCV is loaded
+
+# isort: split
 from hprnet_rt.errors import (
     BackendError,
     DataError,
