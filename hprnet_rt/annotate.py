@@ -24,7 +24,16 @@ from hprnet_rt.render import Overlay
 from hprnet_rt.stages import followers, known_stages, open_source, pose_stages
 from hprnet_rt.tracking import PoseSpool, Snapshots, both_ways
 from hprnet_rt.types import Estimated, Frame
-from hprnet_rt.video import ImageSink, ImageSource, MediaInfo, PartialFile, VideoSink, VideoSource, is_image
+from hprnet_rt.video import (
+    BorrowedFrames,
+    ImageSink,
+    ImageSource,
+    MediaInfo,
+    PartialFile,
+    VideoSink,
+    VideoSource,
+    is_image,
+)
 from hprnet_rt.video.media import size_bytes
 from hprnet_rt.video.output import reason
 
@@ -65,19 +74,6 @@ class Report:
 def shared_threads() -> int:
     """Threads for each of the two heavy stages, engine and encoder, when they run side by side."""
     return max(1, (os.cpu_count() or 1) // 2)
-
-
-@dataclass(frozen=True)
-class _Frames:
-    """Frames of a source that stays open."""
-
-    frames: Iterable[Frame]
-
-    def __iter__(self) -> Iterator[Frame]:
-        return iter(self.frames)
-
-    def close(self) -> None:
-        """Whoever opened the source closes it."""
 
 
 class _Run:
@@ -139,7 +135,8 @@ class _Run:
             self._draw(islice(frames, done), self.journal.earlier_frames(), done, self._count)
         if self.cancelled.is_set():
             return
-        steps = followers(self.options.track, "off" if self.looks_ahead else self.options.smooth)
+        smooth = "off" if self.looks_ahead else self.options.smooth
+        steps = [] if self.is_image else followers(self.options.track, smooth)
         snapshots = Snapshots(steps, _DURABLE_S, done, self.journal.state)
         overlay = None if self.looks_ahead else self.overlay
         stages = pose_stages(self.model, overlay, () if self.is_image else (snapshots,))
@@ -223,7 +220,7 @@ class _Run:
         self, frames: Iterable[Frame], stages: Sequence[Stage], take: Callable[[Estimated], None]
     ) -> None:
         with Pipeline[Estimated](
-            _Frames(frames), stages, profiler=self.profiler, cancelled=self.cancelled
+            BorrowedFrames(frames), stages, profiler=self.profiler, cancelled=self.cancelled
         ) as pipeline:
             for parcel in pipeline:
                 start_s = time.perf_counter()

@@ -17,7 +17,15 @@ from hprnet_rt.pipeline import Pipeline
 from hprnet_rt.render import Overlay
 from hprnet_rt.stages import known_stages, open_source
 from hprnet_rt.types import Estimated
-from hprnet_rt.video import IMAGE_SUFFIXES, ImageSink, MediaInfo, Selection, VideoSink, is_image
+from hprnet_rt.video import (
+    IMAGE_SUFFIXES,
+    BorrowedFrames,
+    ImageSink,
+    MediaInfo,
+    Selection,
+    VideoSink,
+    is_image,
+)
 from hprnet_rt.video.writer import audio_fits
 
 __all__ = ["Rendering", "render"]
@@ -57,18 +65,6 @@ class _Known:
         frame = next(self._frames)
         self.highest = max(self.highest, frame.number)
         return frame
-
-
-@dataclass(frozen=True)
-class _Selected:
-    source: Any
-    selection: Selection
-
-    def __iter__(self) -> Iterator[Any]:
-        return self.selection.of(self.source)
-
-    def close(self) -> None:
-        self.source.close()
 
 
 def _selection(header: dict[str, Any]) -> Selection:
@@ -145,7 +141,8 @@ def render(
             started(info)
         known = _Known(keypoints.frames)
         stages = known_stages(known, overlay or Overlay(), all_known=False)
-        with Pipeline[Estimated](_Selected(opened, selection), stages, cancelled=cancelled) as pipeline:
+        frames = BorrowedFrames(selection.of(opened))
+        with Pipeline[Estimated](frames, stages, cancelled=cancelled) as pipeline:
             for parcel in pipeline:
                 outputs.write(parcel.payload)
                 last = parcel.payload.frame.sequence

@@ -40,7 +40,7 @@ def add_parser(commands: Commands) -> None:
     job = commands.add_parser(
         "annotate",
         help="videos and images in, annotated ones and keypoints out",
-        description="Draw skeletons on videos and images, and write the keypoints beside them as JSON lines. "
+        description="Draw skeletons on videos and images, and write the keypoints beside them.\n"
         "The same command continues where it was interrupted, and leaves alone what is done.",
         epilog=formats_help(),
         formatter_class=argparse.RawDescriptionHelpFormatter,

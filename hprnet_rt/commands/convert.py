@@ -28,7 +28,7 @@ def add_parser(commands: Commands) -> None:
     job = commands.add_parser(
         "convert",
         help="stored keypoints from one format to another",
-        description="Read keypoints that `hprnet-rt annotate` has written, and write them in another format.",
+        description="Read stored keypoints, and write them in another format.",
         epilog=formats_help(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -8,12 +8,13 @@ from hprnet_rt.video.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, MediaInfo, is_
 from hprnet_rt.video.open_live import open_live
 from hprnet_rt.video.output import PartialFile
 from hprnet_rt.video.reader import VideoSource
-from hprnet_rt.video.selection import Selection
+from hprnet_rt.video.selection import BorrowedFrames, Selection
 from hprnet_rt.video.writer import VideoSink
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "VIDEO_SUFFIXES",
+    "BorrowedFrames",
     "CameraInfo",
     "CameraMode",
     "ImageSink",

@@ -9,7 +9,20 @@ from dataclasses import dataclass
 from hprnet_rt.errors import UsageError
 from hprnet_rt.types import Frame
 
-__all__ = ["Selection"]
+__all__ = ["BorrowedFrames", "Selection"]
+
+
+@dataclass(frozen=True)
+class BorrowedFrames:
+    """Frames of a source that somebody else closes."""
+
+    frames: Iterable[Frame]
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(self.frames)
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
 
 @dataclass(frozen=True)
