@@ -505,6 +505,16 @@ def test_full_disk_ends_the_run_with_a_sentence(run, heavy, small_disk, free_byt
     assert not {"heavy.mp4", "heavy.jsonl"}.intersection(names(small_disk))
 
 
+@pytest.mark.parametrize("name", ["csv", "npz", "openpose"])
+def test_full_disk_leaves_no_other_format_half_written(run, small_disk, name):
+    fill_up(small_disk, 150_000)  # enough for the JSON lines
+    arguments = ("--no-video", "--format", name, "--size", 384, "--limit", 14)
+    code, err = run(clips.SAMPLE, "-o", small_disk, *arguments)
+    assert code == FAILED
+    assert is_one_sentence(err, f"cannot write {small_disk / 'sample'}.{name}", "No space left on device")
+    assert [path for path in names(small_disk) if "partial" not in path] == ["fill"]
+
+
 @pytest.mark.parametrize("free_bytes", [0, 8192, 900_000])
 def test_full_disk_message_is_true_about_what_is_kept(run, heavy, small_disk, free_bytes):
     fill_up(small_disk, free_bytes)
