@@ -125,6 +125,7 @@ class _Run:
                 *(job.picture, replace(info, rate=rate), job.source, shared_threads()),
                 from_zero=options.start_s > 0.0,
                 comment=comment(self.said),
+                crf=options.crf,
             )
         self.outputs.sinks.append(self.picture)
 

@@ -16,7 +16,7 @@ from hprnet_rt.inputs import Input, expand, listed_inputs
 from hprnet_rt.marks import mark_of
 from hprnet_rt.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, PartialFile, Selection, is_image
 from hprnet_rt.video.output import reason
-from hprnet_rt.video.writer import audio_fits
+from hprnet_rt.video.writer import DEFAULT_CRF, audio_fits, require_crf
 
 __all__ = [
     "KEYPOINTS_SUFFIX",
@@ -57,6 +57,7 @@ class AnnotateOptions:
         formats: of the keypoints, names of `FORMATS`; when empty, the one that the output's name says, or
             JSON lines.
         start_s, end_s, stride: which frames of a video, see `Selection`.
+        crf: how much videos are compressed, see `VideoSink`.
         skip_existing: leave files alone all of whose outputs exist, whatever made those.
     """
 
@@ -70,6 +71,7 @@ class AnnotateOptions:
     start_s: float = 0.0
     end_s: float | None = None
     stride: int = 1
+    crf: int = DEFAULT_CRF
     skip_existing: bool = False
 
     def __post_init__(self) -> None:
@@ -85,6 +87,7 @@ class AnnotateOptions:
             raise UsageError("smoothing needs to know who is who: it does not go without tracking")
         if self.overwrite and self.skip_existing:
             raise UsageError("outputs that exist are either replaced or left alone")
+        require_crf(self.crf)
         _ = self.selection  # says what is wrong with it
 
     @property

@@ -26,7 +26,7 @@ from hprnet_rt.video import (
     VideoSink,
     is_image,
 )
-from hprnet_rt.video.writer import audio_fits
+from hprnet_rt.video.writer import DEFAULT_CRF, audio_fits
 
 __all__ = ["Rendering", "render"]
 
@@ -78,7 +78,7 @@ def _selection(header: dict[str, Any]) -> Selection:
         raise UsageError(f"the header of the keypoints has options that make no sense: {error}") from error
 
 
-def _open(path: Path, source: Path, info: MediaInfo, selection: Selection) -> VideoSink | ImageSink:
+def _open(path: Path, source: Path, info: MediaInfo, selection: Selection, crf: int) -> VideoSink | ImageSink:
     still = is_image(source)
     allowed = IMAGE_SUFFIXES if still else OUTPUT_VIDEO_SUFFIXES
     if path.suffix.lower() not in allowed:
@@ -92,7 +92,7 @@ def _open(path: Path, source: Path, info: MediaInfo, selection: Selection) -> Vi
             f"{path.suffix} cannot hold the audio of {source} as it is; use a name that ends in .mkv"
         )
     rate = None if info.rate is None else info.rate / selection.stride
-    return VideoSink(path, replace(info, rate=rate), source, from_zero=selection.start_s > 0.0)
+    return VideoSink(path, replace(info, rate=rate), source, from_zero=selection.start_s > 0.0, crf=crf)
 
 
 def render(
@@ -101,6 +101,7 @@ def render(
     out: Path,
     *,
     overlay: Overlay | None = None,
+    crf: int = DEFAULT_CRF,
     started: Callable[[MediaInfo], None] | None = None,
     progress: Callable[[Estimated], None] | None = None,
     cancelled: threading.Event | None = None,
@@ -114,6 +115,7 @@ def render(
         keypoints: from `read_keypoints`.
         out: the file to write; one that exists is replaced.
         overlay: how to draw; the default one when None.
+        crf: how much a video is compressed, see `VideoSink`.
         started: called once with what is known of the source.
         progress: called after each frame.
         cancelled: when set, what is done is finished under its partial name.
@@ -136,7 +138,7 @@ def render(
                 f"{info.width} x {info.height}: they belong to another file"
             )
         selection = _selection(said)
-        outputs.sinks.append(_open(out, source, info, selection))
+        outputs.sinks.append(_open(out, source, info, selection, crf))
         if started is not None:
             started(info)
         known = _Known(keypoints.frames)

@@ -83,6 +83,7 @@ def test_list_of_inputs_keeps_folders_and_reports_what_is_missing(run, tmp_path,
         (("{}/clip.mp4", "--start", "late"), "late"),
         (("{}/clip.mp4", "--format", "xml"), "xml"),
         (("{}/clip.mp4", "--format", "csv", "--no-keypoints"), "format"),
+        (("{}/clip.mp4", "--crf", "52"), "crf"),
         (("{}/clip.mp4", "--overwrite", "--skip-existing"), "replaced or left"),
     ],
 )
@@ -152,6 +153,13 @@ def test_part_without_a_frame_is_no_output(run, tmp_path):
     assert code == FAILED
     assert "clip.mp4" in err
     assert names(tmp_path / "out") == []
+
+
+def test_rate_factor_makes_a_video_smaller(run, tmp_path):
+    source = clips.make(tmp_path / "clip.mp4", draw=clips.noise)
+    for crf in (15, 40):
+        assert run(source, "-o", tmp_path / f"{crf}.mp4", "--crf", crf)[0] == 0
+    assert (tmp_path / "40.mp4").stat().st_size < 0.5 * (tmp_path / "15.mp4").stat().st_size
 
 
 # --- formats ---

@@ -31,6 +31,7 @@ from hprnet_rt.pipeline import Profiler
 from hprnet_rt.types import Estimated
 from hprnet_rt.video import MediaInfo, is_image
 from hprnet_rt.video.output import reason
+from hprnet_rt.video.writer import DEFAULT_CRF
 
 __all__ = ["add_parser"]
 
@@ -78,6 +79,13 @@ def add_parser(commands: Commands) -> None:
         "--stride", type=int, default=1, metavar="N", help="every N-th frame only, in the video too"
     )
     job.add_argument("--limit", type=int, metavar="N", help="at most N frames of each file")
+    job.add_argument(
+        "--crf",
+        type=int,
+        default=DEFAULT_CRF,
+        metavar="N",
+        help="compression of videos, 0 (as it is) to 51 (small) (default %(default)s)",
+    )
     job.add_argument("--no-track", action="store_true", help="give people no ids that last over frames")
     job.add_argument(
         "--smooth",
@@ -209,6 +217,7 @@ def _annotate(options: argparse.Namespace) -> int:
         end_s=options.end,
         stride=options.stride,
         skip_existing=options.skip_existing,
+        crf=options.crf,
     )
     if options.jobs < 1:
         raise UsageError(f"the number of jobs is at least 1, got {options.jobs}")

@@ -16,6 +16,7 @@ from hprnet_rt.formats import read_keypoints
 from hprnet_rt.redraw import render
 from hprnet_rt.render import Overlay, OverlayStyle
 from hprnet_rt.video import PartialFile
+from hprnet_rt.video.writer import DEFAULT_CRF
 
 __all__ = ["add_parser"]
 
@@ -48,6 +49,13 @@ def add_parser(commands: Commands) -> None:
         metavar="SCORE",
         help="least score of a point that is drawn, 0 to 1 (default %(default)s; hands: at least "
         f"{OverlayStyle().hand_threshold})",
+    )
+    job.add_argument(
+        "--crf",
+        type=int,
+        default=DEFAULT_CRF,
+        metavar="N",
+        help="compression of videos, 0 (as it is) to 51 (small) (default %(default)s)",
     )
     job.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
@@ -91,6 +99,7 @@ def _render(options: argparse.Namespace) -> int:
         report = render(
             *(options.source, recording, out),
             overlay=overlay,
+            crf=options.crf,
             started=lambda info: bar.reset(info.frames),
             progress=lambda _: bar.update(),
             cancelled=cancelled,

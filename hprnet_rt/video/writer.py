@@ -13,20 +13,22 @@ import av
 import cv2
 import numpy as np
 
-from hprnet_rt.errors import MediaError, OutputError
+from hprnet_rt.errors import MediaError, OutputError, UsageError
 from hprnet_rt.types import Estimated
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.output import PartialFile, reason
 from hprnet_rt.video.reader import file_url, open_input
 
-__all__ = ["VideoSink", "audio_fits", "comment_of"]
+__all__ = ["DEFAULT_CRF", "VideoSink", "audio_fits", "comment_of", "require_crf"]
 
 _log = logging.getLogger(__name__)
 
 _CODEC = "libx264"
 # On a 720p clip, one thread: 4.7 ms a frame, 42.0 dB; "veryfast" at 20 takes 8.2 ms for 42.6 dB and is a
 # fifth smaller.
-_QUALITY: Final = {"preset": "superfast", "crf": "21"}
+_QUALITY: Final = {"preset": "superfast"}
+DEFAULT_CRF: Final = 21
+WORST_CRF: Final = 51
 _FALLBACK_RATE = Fraction(25)
 _KEY_FRAME_S = 2
 _LIMITED_RANGE = 1
@@ -44,6 +46,16 @@ def audio_fits(source: Path | str, suffix: str) -> bool:
     with open_input(source) as container:
         codecs = {stream.codec_context.name for stream in container.streams.audio if stream.codec_context}
     return {av.Codec(codec).canonical_name for codec in codecs} <= _supported(name)
+
+
+def require_crf(crf: int) -> None:
+    """See that this is a rate factor.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not 0 <= crf <= WORST_CRF:
+        raise UsageError(f"the rate factor (crf) is 0 to {WORST_CRF}, got {crf}")
 
 
 def comment_of(path: Path) -> str:
@@ -146,8 +158,10 @@ class VideoSink:
         threads: of the encoder; its own choice when None.
         from_zero: the first frame and the audio with it are moved to the time 0, instead of keeping theirs.
         comment: stored in the file.
+        crf: H.264's constant rate factor, 0 (as it is, and large) to 51 (small).
 
     Raises:
+        UsageError: there is no such rate factor.
         OutputError: the file cannot be created.
     """
 
@@ -160,7 +174,9 @@ class VideoSink:
         *,
         from_zero: bool = False,
         comment: str = "",
+        crf: int = DEFAULT_CRF,
     ) -> None:
+        require_crf(crf)
         self._file = PartialFile(path)
         self.path = path
         self.partial_path = self._file.partial
@@ -184,7 +200,8 @@ class VideoSink:
         self._size = (info.width + info.width % 2, info.height + info.height % 2)
         rate = info.rate or _FALLBACK_RATE
         # fragments are cut at key frames: what is lost when the process is killed is at most one of them
-        quality = {**_QUALITY, "g": str(max(1, round(_KEY_FRAME_S * rate))), "threads": str(threads or 0)}
+        quality = {**_QUALITY, "crf": str(crf), "threads": str(threads or 0)}
+        quality["g"] = str(max(1, round(_KEY_FRAME_S * rate)))
         stream = self._container.add_stream(_CODEC, rate=rate, options=quality)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = self._size
