@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Final
 from hprnet_rt.errors import HprnetError, MediaError, OutputError, UsageError
 from hprnet_rt.estimator import PoseModel
 from hprnet_rt.formats import KeypointsFrame, Recording, write_keypoints
-from hprnet_rt.formats.journal import Journal
+from hprnet_rt.formats.journal import Journal, journal_files
 from hprnet_rt.formats.jsonl import read_jsonl, write_jsonl
 from hprnet_rt.jobs import AnnotateOptions, Job
 from hprnet_rt.marks import comment, mark, mark_of
@@ -271,6 +272,13 @@ def _is_done(job: Job, said: dict[str, Any], options: AnnotateOptions) -> bool:
     return bool(marks)
 
 
+def _tidy(job: Job) -> None:
+    """Delete what a run left that was killed after its outputs were complete."""
+    for path in (*journal_files(job.hub), *journal_files(job.unsmoothed)):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
 def annotate(
     job: Job,
     model: PoseModel,
@@ -311,6 +319,7 @@ def annotate(
     try:
         said = header(source.info, model, **_choices(options))
         if _is_done(job, said, options):
+            _tidy(job)
             return skipped
         outputs = Outputs()
         try:

@@ -172,6 +172,14 @@ def test_killed_between_the_last_two_names_continues(model, tmp_path, monkeypatc
     assert names(tmp_path / "out") == ["clip.jsonl", "clip.mp4"]
 
 
+def test_what_a_run_killed_at_its_very_end_has_left_is_tidied(model, tmp_path):
+    source = clips.make(tmp_path / "clip.mp4", frames=5)
+    do(model, tmp_path / "out", AnnotateOptions(), source)
+    (tmp_path / "out" / "clip.partial.state").write_bytes(b"left")
+    assert do(model, tmp_path / "out", AnnotateOptions(), source).skipped
+    assert names(tmp_path / "out") == ["clip.jsonl", "clip.mp4"]
+
+
 def test_file_that_shrank_is_a_sentence(model, tmp_path, monkeypatch):
     source = clips.make(tmp_path / "clip.mp4", frames=30)
     options = AnnotateOptions(video=False)
