@@ -30,11 +30,18 @@ def command(options: argparse.Namespace, out: Path) -> list[str]:
     return [sys.executable, "-m", "hprnet_rt", *arguments]
 
 
-def run(arguments: list[str]) -> float:
-    """Seconds of a run that is left alone."""
+def run(arguments: list[str], out: Path) -> tuple[float, float]:
+    """A run that is left alone: seconds to its first output, and to its end."""
     begin_s = time.perf_counter()
-    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
-    return time.perf_counter() - begin_s
+    first_s = 0.0
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL) as process:  # noqa: S603
+        while process.poll() is None:
+            if not first_s and out.is_dir() and any(out.iterdir()):
+                first_s = time.perf_counter() - begin_s
+            time.sleep(0.01)
+    if process.returncode:
+        raise SystemExit(f"annotate ended with {process.returncode}")
+    return first_s, time.perf_counter() - begin_s
 
 
 def kill(arguments: list[str], after_s: float) -> bool:
@@ -60,11 +67,11 @@ def main() -> int:
     moments = random.Random(options.seed)  # noqa: S311
     with tempfile.TemporaryDirectory(prefix="hprnet-rt-kill-") as folder:
         whole, broken = Path(folder) / "whole", Path(folder) / "broken"
-        took_s = run(command(options, whole))
+        first_s, took_s = run(command(options, whole), whole)
         kills = runs = 0
         while kills < options.kills:
             runs += 1
-            if kill(command(options, broken), moments.uniform(0.0, took_s)):
+            if kill(command(options, broken), moments.uniform(0.9 * first_s, took_s)):
                 kills += 1
                 kept = sum(path.read_bytes().count(b"\n") for path in broken.glob("*.partial.jsonl"))
                 print(f"kill {kills}: {max(0, kept - 1)} frames there")
@@ -73,7 +80,7 @@ def main() -> int:
                 return 1
             for path in broken.iterdir():
                 path.unlink()
-        run(command(options, broken))
+        run(command(options, broken), broken)
         if not compare(whole, broken):
             return 1
         print(f"{kills} kills in {runs + 1} runs: the keypoints are those of the run that was left alone")
