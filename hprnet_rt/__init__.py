@@ -8,6 +8,9 @@ for frame, poses in hprnet_rt.stream("video.mp4"):
     ...
 """
 
+from hprnet_rt import image_limit  # noqa: F401 - before OpenCV is loaded
+
+# isort: split
 from hprnet_rt.errors import (
     BackendError,
     DataError,
@@ -20,6 +23,7 @@ from hprnet_rt.errors import (
     UsageError,
 )
 from hprnet_rt.estimator import PoseModel, load
+from hprnet_rt.formats import KeypointsFrame, Recording, read_keypoints, write_keypoints
 from hprnet_rt.render import Overlay, OverlayStyle
 from hprnet_rt.stages import stream
 from hprnet_rt.tracking import OneEuro, OneEuroOptions, Tracker, TrackerOptions, smooth_both_ways
@@ -31,6 +35,7 @@ __all__ = [
     "DataError",
     "Frame",
     "HprnetError",
+    "KeypointsFrame",
     "MediaError",
     "ModelError",
     "OneEuro",
@@ -42,12 +47,15 @@ __all__ = [
     "PipelineError",
     "PoseModel",
     "Poses",
+    "Recording",
     "ShapeError",
     "Tracker",
     "TrackerOptions",
     "UsageError",
     "__version__",
     "load",
+    "read_keypoints",
     "smooth_both_ways",
     "stream",
+    "write_keypoints",
 ]

@@ -1,39 +1,47 @@
-"""The annotate job: files in, annotated pictures and keypoints out, nothing lost."""
+"""The annotate job: files in, annotated pictures and keypoints out, nothing lost and nothing done twice."""
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any, Final
 
-from hprnet_rt.errors import HprnetError
+from hprnet_rt.errors import HprnetError, MediaError, OutputError, UsageError
 from hprnet_rt.estimator import PoseModel
+from hprnet_rt.formats import KeypointsFrame, Recording, write_keypoints
+from hprnet_rt.formats.journal import Journal, journal_files
+from hprnet_rt.formats.jsonl import read_jsonl, write_jsonl
 from hprnet_rt.jobs import AnnotateOptions, Job
+from hprnet_rt.marks import comment, mark, mark_of
 from hprnet_rt.outputs import Outputs, header, make_folder_of
 from hprnet_rt.pipeline import Pipeline, Profiler
 from hprnet_rt.render import Overlay
-from hprnet_rt.stages import followers, known_stages, open_source, pose_stages
-from hprnet_rt.tracking import PoseSpool, Tracker, both_ways
-from hprnet_rt.types import Estimated, Frame, Poses
+from hprnet_rt.stages import AnyStage, followers, known_stages, open_source, pose_stages
+from hprnet_rt.tracking import PoseSpool, Snapshots, both_ways
+from hprnet_rt.types import Estimated, Frame
 from hprnet_rt.video import (
+    BorrowedFrames,
     ImageSink,
     ImageSource,
-    KeypointsSink,
     MediaInfo,
+    PartialFile,
     VideoSink,
     VideoSource,
     is_image,
 )
+from hprnet_rt.video.media import size_bytes
+from hprnet_rt.video.output import reason
 
 __all__ = ["Report", "annotate", "shared_threads"]
 
-_log = logging.getLogger(__name__)
+_DURABLE_S: Final = 2.0
+"""A crash costs the keypoints of at most so much time."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,8 @@ class Report:
         written: files that were written; `.partial` ones when the job was cancelled.
         damage: what could not be read of the source, None when all was well.
         cancelled: the job was stopped early.
+        resumed: frames that an earlier run had done.
+        skipped: all was done before; nothing was written.
     """
 
     job: Job
@@ -58,6 +68,8 @@ class Report:
     written: tuple[Path, ...]
     damage: str | None = None
     cancelled: bool = False
+    resumed: int = 0
+    skipped: bool = False
 
 
 def shared_threads() -> int:
@@ -65,55 +77,207 @@ def shared_threads() -> int:
     return max(1, (os.cpu_count() or 1) // 2)
 
 
-@dataclass(frozen=True)
-class _Limited:
-    """The first frames of a source."""
+class _Run:
+    """One file on its way: found people go to a journal, of which everything else is made."""
 
-    source: ImageSource | VideoSource
-    limit: int | None
+    def __init__(
+        self,
+        job: Job,
+        model: PoseModel,
+        options: AnnotateOptions,
+        info: MediaInfo,
+        said: dict[str, Any],
+        outputs: Outputs,
+        overlay: Overlay | None,
+        profiler: Profiler,
+        progress: Callable[[Estimated], None] | None,
+        cancelled: threading.Event,
+    ) -> None:
+        self.job, self.model, self.options = job, model, options
+        self.info, self.said = info, said
+        self.profiler, self.progress, self.cancelled = profiler, progress, cancelled
+        self.is_image = is_image(job.source)
+        self.looks_ahead = options.smooth == "zero-lag" and not self.is_image
+        self.overlay = (overlay or Overlay()) if job.picture is not None else None
+        self.people = self.most_people = 0
+        self.outputs = outputs
+        for path in (*job.outputs, job.hub):
+            make_folder_of(path)
+        self.journal = Journal(
+            job.unsmoothed if self.looks_ahead else job.hub,
+            said,
+            again=options.overwrite,
+            keep="jsonl" in job.keypoints and not self.looks_ahead,
+        )
+        self.outputs.sinks.append(self.journal)
+        self.picture: VideoSink | ImageSink | None = None
+        if not self.looks_ahead:
+            self._open_picture()
 
-    def __iter__(self) -> Iterator[Frame]:
-        return islice(iter(self.source), self.limit)
-
-    def close(self) -> None:
-        self.source.close()
-
-
-def _open_sinks(
-    outputs: Outputs, job: Job, info: MediaInfo, model: PoseModel, options: AnnotateOptions
-) -> None:
-    for path in job.outputs:
-        make_folder_of(path)
-    if job.keypoints is not None:
-        said = header(info, model, limit=options.limit, track=options.track, smooth=options.smooth)
-        outputs.sinks.append(KeypointsSink(job.keypoints, said))
-    if job.picture is not None:
-        if is_image(job.source):
-            outputs.sinks.append(ImageSink(job.picture))
+    def _open_picture(self) -> None:
+        job, info, options = self.job, self.info, self.options
+        if job.picture is None:
+            return
+        if self.is_image:
+            self.picture = ImageSink(job.picture)
         else:
-            outputs.sinks.append(VideoSink(job.picture, info, job.source, threads=shared_threads()))
+            rate = None if info.rate is None else info.rate / options.stride
+            self.picture = VideoSink(
+                *(job.picture, replace(info, rate=rate), job.source, shared_threads()),
+                from_zero=options.start_s > 0.0,
+                comment=comment(self.said),
+                crf=options.crf,
+            )
+        self.outputs.sinks.append(self.picture)
 
+    def look(self, source: ImageSource | VideoSource) -> None:
+        """Find everyone in the frames that no earlier run has done."""
+        frames, done = self.options.selection.of(source), self.journal.resumed
+        if done:
+            self._draw(islice(frames, done), self.journal.earlier_frames(), done, self._count)
+        if self.cancelled.is_set():
+            return
+        smooth = "off" if self.looks_ahead else self.options.smooth
+        steps = [] if self.is_image else followers(self.options.track, smooth)
+        snapshots = Snapshots(steps, _DURABLE_S, done, self.journal.state)
+        overlay = None if self.looks_ahead else self.overlay
+        over_time = () if self.is_image else (snapshots,)
+        stages = pose_stages(self.model, overlay, over_time, batch=self.model.batch)
 
-@contextmanager
-def _smoothed(
-    job: Job,
-    model: PoseModel,
-    options: AnnotateOptions,
-    profiler: Profiler,
-    progress: Callable[[Estimated], None] | None,
-    cancelled: threading.Event,
-) -> Iterator[Iterator[tuple[float, Poses]]]:
-    """Read a video once; gives every frame's poses, smoothed without lag."""
-    with PoseSpool() as found, PoseSpool() as behind:
-        source = _Limited(open_source(job.source), options.limit)
-        stages = pose_stages(model, over_time=[Tracker()], batch=model.batch)
-        with Pipeline[Estimated](source, stages, profiler=profiler, cancelled=cancelled) as pipeline:
+        def take(item: Estimated) -> None:
+            self.outputs.write(item)
+            state = snapshots.at(self.outputs.frames)
+            if state is not None:
+                self.journal.checkpoint(self.outputs.frames, state)
+            self._count(item)
+
+        self._run(frames, stages, take)
+        if not self.cancelled.is_set():
+            if not self.outputs.frames:
+                raise MediaError(f"{self.job.source} has no frame in the part that was asked for")
+            self.journal.checkpoint(self.outputs.frames, {})  # there is nothing to do behind them
+
+    def smooth(self) -> None:
+        """Smooth what is in the journal, knowing all of it, and draw that."""
+        self.journal.close()
+        with PoseSpool() as found, PoseSpool() as behind:
+            for frame in self.journal.recording().frames:
+                found.append((frame.pts_s or 0.0, frame.poses))
+            smoothed = zip(self.journal.recording().frames, both_ways(found, behind), strict=True)
+            frames = (replace(frame, poses=poses) for frame, (_, poses) in smoothed)
+            self._write_hub(frames)
+        self._open_picture()
+        if self.picture is not None:
+            source = open_source(self.job.source)
+            try:
+                frames_of = self.options.selection.of(source)
+                self._draw(frames_of, self._hub().frames, self.outputs.frames)
+            finally:
+                source.close()
+
+    def _write_hub(self, frames: Iterable[KeypointsFrame]) -> None:
+        target = PartialFile(self.job.hub)
+        target.create()
+        try:
+            write_jsonl(target.partial, self.said, frames)
+        except OSError as error:
+            target.partial.unlink(missing_ok=True)
+            if isinstance(error, HprnetError):
+                raise
+            raise OutputError(f"cannot write {target.path}: {reason(error)}") from error
+
+    def _hub(self) -> Recording:
+        return read_jsonl(PartialFile(self.job.hub).partial)
+
+    def _draw(
+        self,
+        frames: Iterable[Frame],
+        known: Iterator[KeypointsFrame],
+        count: int,
+        take: Callable[[Estimated], None] | None = None,
+    ) -> None:
+        """Write the pictures of so many frames whose people are known.
+
+        Raises:
+            MediaError: they are not there any more.
+        """
+        self.outputs.whole, self.outputs.frames = False, count
+        drawn = 0
+
+        def write(item: Estimated) -> None:
+            nonlocal drawn
+            if self.picture is not None:
+                self.picture.write(item)
+            drawn += 1
+            if take is not None:
+                take(item)
+
+        self._run(frames, known_stages(known, self.overlay), write)
+        if self.cancelled.is_set():
+            return
+        if drawn != count:
+            raise MediaError(f"{self.job.source} is not as it was when its keypoints were found")
+        self.outputs.whole = True
+
+    def _run(
+        self, frames: Iterable[Frame], stages: Sequence[AnyStage], take: Callable[[Estimated], None]
+    ) -> None:
+        with Pipeline[Estimated](
+            BorrowedFrames(frames), stages, profiler=self.profiler, cancelled=self.cancelled
+        ) as pipeline:
             for parcel in pipeline:
-                item = parcel.payload
-                found.append((item.frame.pts_s or 0.0, item.poses))
-                if progress is not None:
-                    progress(item)
-        yield both_ways(found, behind)
+                start_s = time.perf_counter()
+                take(parcel.payload)
+                self.profiler.record("sink", start_s - parcel.sent_s, time.perf_counter() - start_s)
+                if self.progress is not None:
+                    self.progress(parcel.payload)
+
+    def _count(self, item: Estimated) -> None:
+        self.people += len(item.poses)
+        self.most_people = max(self.most_people, len(item.poses))
+
+    def finish(self) -> tuple[Path, ...]:
+        """Complete every output and give it its name; what could be continued goes last."""
+        options = self.options
+        whole = options.end_s is None and (options.limit is None or self.outputs.frames < options.limit)
+        self.outputs.close(all_audio=whole)
+        for name, path in self.job.keypoints.items():
+            if name != "jsonl":
+                write_keypoints(path, self.said, self._hub().frames, name)
+        if self.picture is not None:
+            self.picture.commit()
+        if self.looks_ahead:
+            hub = PartialFile(self.job.hub)
+            if "jsonl" in self.job.keypoints:
+                hub.commit(durable=True)
+            else:
+                hub.partial.unlink(missing_ok=True)
+        self.journal.commit()
+        return self.job.outputs
+
+
+def _is_done(job: Job, said: dict[str, Any], options: AnnotateOptions) -> bool:
+    """Whether an earlier run with the same settings has written all outputs.
+
+    Raises:
+        UsageError: another one has.
+    """
+    if options.overwrite or job.is_interrupted() or not all(path.exists() for path in job.outputs):
+        return False
+    marks = {mark_of(path) for path in job.outputs} - {None}
+    if marks and marks != {mark(said)}:
+        raise UsageError(
+            f"{job.outputs[0]} exists, and was made with other settings or of another file; add --overwrite "
+            "to replace it, or choose another -o"
+        )
+    return bool(marks)
+
+
+def _tidy(job: Job) -> None:
+    """Delete what a run left that was killed after its outputs were complete."""
+    for path in (*journal_files(job.hub), *journal_files(job.unsmoothed)):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def annotate(
@@ -127,7 +291,7 @@ def annotate(
     progress: Callable[[Estimated], None] | None = None,
     cancelled: threading.Event | None = None,
 ) -> Report:
-    """Annotate one file.
+    """Annotate one file. Where an earlier run was interrupted, go on: the keypoints are those of one run.
 
     Args:
         job: from `plan`.
@@ -135,61 +299,70 @@ def annotate(
         options: the ones of `plan`.
         overlay: how to draw; the default one when None.
         profiler: gets the stages' times.
-        started: called once with what is known of the source.
-        progress: called after each written frame; with "zero-lag" also after each that was looked at.
+        started: called once with what is known of the source; not when all was done before.
+        progress: called after each frame, those of an earlier run included; with "zero-lag" also after each
+            that was looked at.
         cancelled: when set, what is done is finished under its partial name.
 
     Raises:
+        UsageError: an earlier run was another one.
         MediaError: the source cannot be opened.
         OutputError: an output cannot be written.
         HprnetError: a stage failed. What was done before is kept under its partial name, which the error
             names.
     """
-    profiler = profiler or Profiler()
     cancelled = cancelled or threading.Event()
     begin_s = time.perf_counter()
-    people = most = 0
+    skipped = Report(job, 0, 0, 0, 0.0, (), skipped=True)
+    if options.skip_existing and all(path.exists() for path in job.outputs):
+        return skipped
     source = open_source(job.source)
-    outputs = Outputs()
-    stack = ExitStack()
     try:
-        _open_sinks(outputs, job, source.info, model, options)
-        if started is not None:
-            started(source.info)
-        drawn = (overlay or Overlay()) if job.picture is not None else None
-        if options.smooth == "zero-lag" and not is_image(job.source):
-            known = _smoothed(job, model, options, profiler, progress, cancelled)
-            stages = known_stages(stack.enter_context(known), drawn)
-        else:
-            track = options.track and not is_image(job.source)
-            stages = pose_stages(model, drawn, followers(track, options.smooth), batch=model.batch)
-        with Pipeline[Estimated](
-            _Limited(source, options.limit),
-            stages,
-            profiler=profiler,
-            cancelled=cancelled,
-        ) as pipeline:
-            for parcel in pipeline:
-                start_s = time.perf_counter()
-                outputs.write(parcel.payload)
-                profiler.record("sink", start_s - parcel.sent_s, time.perf_counter() - start_s)
-                people += len(parcel.payload.poses)
-                most = max(most, len(parcel.payload.poses))
-                if progress is not None:
-                    progress(parcel.payload)
-        stopped = cancelled.is_set()
-        if stopped:
-            written = outputs.abandon()
-        else:
-            written = outputs.finish(all_audio=options.limit is None or outputs.frames < options.limit)
-    except BaseException as error:
-        kept = outputs.abandon()
-        if kept and isinstance(error, HprnetError):
-            names = ", ".join(str(path) for path in kept)
-            raise type(error)(f"{error} (the first {outputs.frames} frames are kept in {names})") from error
-        raise
+        said = header(source.info, model, **_choices(options))
+        if _is_done(job, said, options):
+            _tidy(job)
+            return skipped
+        outputs = Outputs()
+        try:
+            run = _Run(
+                *(job, model, options, source.info, said),
+                *(outputs, overlay, profiler or Profiler(), progress, cancelled),
+            )
+            if started is not None:
+                started(source.info)
+            run.look(source)
+            if run.looks_ahead and not cancelled.is_set():
+                run.smooth()
+            stopped = cancelled.is_set()
+            written = outputs.abandon() if stopped else run.finish()
+        except BaseException as error:
+            kept = outputs.abandon()
+            if kept and isinstance(error, HprnetError):
+                names = ", ".join(str(path) for path in kept)
+                raise type(error)(
+                    f"{error} (the first {outputs.frames} frames are kept in {names})"
+                ) from error
+            raise
     finally:
         source.close()
-        stack.close()
-    seconds = time.perf_counter() - begin_s
-    return Report(job, outputs.frames, people, most, seconds, written, source.damage, stopped)
+    damage = source.damage
+    if damage is None and size_bytes(job.source) not in (None, said["source_bytes"]):
+        damage = f"{job.source} changed while it was read: annotate it again when it is complete"
+    return Report(
+        *(job, outputs.frames, run.people, run.most_people, time.perf_counter() - begin_s, written),
+        damage=damage,
+        cancelled=stopped,
+        resumed=run.journal.resumed,
+    )
+
+
+def _choices(options: AnnotateOptions) -> dict[str, Any]:
+    """Options that decide what the keypoints are."""
+    return {
+        "limit": options.limit,
+        "start_s": options.start_s,
+        "end_s": options.end_s,
+        "stride": options.stride,
+        "track": options.track,
+        "smooth": options.smooth,
+    }

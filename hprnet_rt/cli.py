@@ -7,7 +7,19 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from hprnet_rt.commands import annotate, bench, build, cameras, doctor, evaluate, live, models, train
+from hprnet_rt.commands import (
+    annotate,
+    bench,
+    build,
+    cameras,
+    convert,
+    doctor,
+    evaluate,
+    live,
+    models,
+    render,
+    train,
+)
 from hprnet_rt.commands.console import DONE, FAILED, INTERRUPTED, WRONG_USAGE, close_standard_output, complain
 from hprnet_rt.errors import HprnetError, UsageError
 from hprnet_rt.version import __version__
@@ -24,6 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hprnet-rt {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     annotate.add_parser(commands)
+    convert.add_parser(commands)
+    render.add_parser(commands)
     live.add_parser(commands)
     cameras.add_parser(commands)
     models.add_parser(commands)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import glob
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from hprnet_rt.errors import HprnetError, MediaError, UsageError
-from hprnet_rt.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, PartialFile, is_image
+from hprnet_rt.formats import FORMATS, require_format
+from hprnet_rt.formats.journal import journal_files
+from hprnet_rt.inputs import Input, expand, listed_inputs
+from hprnet_rt.marks import mark_of
+from hprnet_rt.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, PartialFile, Selection, is_image
 from hprnet_rt.video.output import reason
-from hprnet_rt.video.writer import audio_fits
+from hprnet_rt.video.writer import DEFAULT_CRF, audio_fits, require_crf
 
 __all__ = [
     "KEYPOINTS_SUFFIX",
@@ -35,7 +38,7 @@ SMOOTHINGS: Final = (*LIVE_SMOOTHINGS, "zero-lag")
 
 KEYPOINTS_SUFFIX: Final = ".jsonl"
 OUTPUT_VIDEO_SUFFIXES: Final = frozenset({".m4v", ".mkv", ".mov", ".mp4"})
-_PARTIAL: Final = ".partial"
+_HUB: Final = "jsonl"
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,11 @@ class AnnotateOptions:
         smooth: against trembling points: "off"; "one-euro", which lags a little behind fast ones; or
             "zero-lag", which does not, reads the file twice and writes after the first time. The last two
             need the ids.
+        formats: of the keypoints, names of `FORMATS`; when empty, the one that the output's name says, or
+            JSON lines.
+        start_s, end_s, stride: which frames of a video, see `Selection`.
+        crf: how much videos are compressed, see `VideoSink`.
+        skip_existing: leave files alone all of whose outputs exist, whatever made those.
     """
 
     video: bool = True
@@ -59,143 +67,191 @@ class AnnotateOptions:
     limit: int | None = None
     track: bool = True
     smooth: str = SMOOTHINGS[0]
+    formats: tuple[str, ...] = ()
+    start_s: float = 0.0
+    end_s: float | None = None
+    stride: int = 1
+    crf: int = DEFAULT_CRF
+    skip_existing: bool = False
 
     def __post_init__(self) -> None:
         if not (self.video or self.keypoints):
             raise UsageError("with neither video nor keypoints there is nothing to write")
-        if self.limit is not None and self.limit < 1:
-            raise UsageError(f"the limit is at least 1 frame, got {self.limit}")
+        if self.formats and not self.keypoints:
+            raise UsageError("a format of keypoints does not go with writing none")
+        for name in self.formats:
+            require_format(name)
         if self.smooth not in SMOOTHINGS:
             raise UsageError(f"smooth is {' or '.join(map(repr, SMOOTHINGS))}, got {self.smooth!r}")
         if self.smooth != SMOOTHINGS[0] and not self.track:
             raise UsageError("smoothing needs to know who is who: it does not go without tracking")
+        if self.overwrite and self.skip_existing:
+            raise UsageError("outputs that exist are either replaced or left alone")
+        require_crf(self.crf)
+        _ = self.selection  # says what is wrong with it
+
+    @property
+    def selection(self) -> Selection:
+        """Which frames of a video."""
+        return Selection(self.start_s, self.end_s, self.stride, self.limit)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One input and where its outputs go; None is not written."""
+    """One input and where its outputs go.
 
-    source: Path
+    Attributes:
+        source: a file, or an address as a string.
+        picture: None is not written.
+        keypoints: by the names of their formats.
+        base: what outputs are called without their suffixes.
+    """
+
+    source: Path | str
     picture: Path | None
-    keypoints: Path | None
+    keypoints: Mapping[str, Path]
+    base: Path = field(default_factory=Path)
 
     @property
     def outputs(self) -> tuple[Path, ...]:
         """The files that will be written."""
-        return tuple(path for path in (self.picture, self.keypoints) if path is not None)
+        return (*(() if self.picture is None else (self.picture,)), *self.keypoints.values())
+
+    @property
+    def hub(self) -> Path:
+        """JSON lines, of which the other formats are made; its partial file is there while the job runs."""
+        return _named(self.base, KEYPOINTS_SUFFIX)
+
+    @property
+    def unsmoothed(self) -> Path:
+        """The same before smoothing that needs the future."""
+        return _named(self.base, f".unsmoothed{KEYPOINTS_SUFFIX}")
+
+    def is_interrupted(self) -> bool:
+        """Whether an earlier run has left something to continue."""
+        return any(all(map(Path.exists, journal_files(path))) for path in (self.hub, self.unsmoothed))
 
 
-def plan(inputs: Sequence[str], out: Path, options: AnnotateOptions) -> list[Job]:
+def _named(base: Path, suffix: str) -> Path:
+    return base.with_name(base.name + suffix)
+
+
+def plan(
+    inputs: Sequence[str], out: Path, options: AnnotateOptions, *, listed: Sequence[str] = ()
+) -> list[Job]:
     """Decide every output's name before any work is done.
 
     A single file goes to `out` when that names a file; otherwise `out` is a folder, and what is found in an
     input folder keeps its place below it.
 
     Args:
-        inputs: files, folders and glob patterns.
+        inputs: files, folders, glob patterns and addresses.
         out: a file or a folder; the folder need not exist.
         options: what will be written.
+        listed: files and addresses of a list; one that is missing fails when its turn comes.
 
     Raises:
         UsageError: an input is missing, a folder holds no media, an output exists or is an input.
     """
     try:
-        return _plan(inputs, out, options)
+        return _plan([*expand(inputs, out), *listed_inputs(listed)], out, options)
     except OSError as error:  # a name too long, a folder that may not be read
         if isinstance(error, HprnetError):
             raise
         raise UsageError(f"cannot look at {error.filename}: {reason(error)}") from error
 
 
-def _plan(inputs: Sequence[str], out: Path, options: AnnotateOptions) -> list[Job]:
-    found = [pair for text in inputs for pair in _expand(text, out)]
-    found = list(dict.fromkeys(found))
+def _plan(inputs: Sequence[Input], out: Path, options: AnnotateOptions) -> list[Job]:
+    found = list(dict.fromkeys(inputs))
+    if not found:
+        raise UsageError("there is no input")
     if _names_a_file(out):
         if len(found) > 1:
             raise UsageError(
                 f"{len(found)} inputs cannot all be written to the one file {out}; give a folder: "
                 f"-o {out.parent / out.stem}"
             )
-        jobs = [_job_to_file(found[0][0], out, options)]
+        jobs = [_job_to_file(found[0].source, out, options)]
     else:
         if out.is_file():
             raise UsageError(f"the output {out} is a file; give a folder, or a file name that ends in .mp4")
         jobs = _jobs_to_folder(found, out, options)
     jobs = [_with_room_for_audio(job) for job in jobs]
-    sources = {job.source.resolve() for job in jobs}
+    sources = {job.source.resolve() for job in jobs if isinstance(job.source, Path)}
     for job in jobs:
-        for path in job.outputs:
-            for written in (path, PartialFile(path).partial):
-                if written.exists() and written.resolve() in sources:
-                    raise UsageError(f"{written} would be overwritten, but it is an input; choose another -o")
-            if path.exists() and not options.overwrite:
-                raise UsageError(f"{path} exists; add --overwrite to replace it, or choose another -o")
+        _see_that_nothing_is_lost(job, sources, options)
     return jobs
 
 
+def _see_that_nothing_is_lost(job: Job, sources: set[Path], options: AnnotateOptions) -> None:
+    for path in (*job.outputs, *map(_partial, job.outputs), _partial(job.hub)):
+        if path.exists() and path.resolve() in sources:
+            raise UsageError(f"{path} would be overwritten, but it is an input; choose another -o")
+    existing = [path for path in job.outputs if path.exists()]
+    if not existing or options.overwrite or job.is_interrupted():
+        return
+    if len(existing) == len(job.outputs) and (options.skip_existing or any(map(mark_of, existing))):
+        return  # perhaps it is done: seen when its turn comes
+    raise UsageError(
+        f"{existing[0]} exists; add --overwrite to replace it, --skip-existing to leave such files alone, "
+        "or choose another -o"
+    )
+
+
+def _partial(path: Path) -> Path:
+    return PartialFile(path).partial
+
+
 def _names_a_file(out: Path) -> bool:
-    suffixes = VIDEO_SUFFIXES | IMAGE_SUFFIXES | {KEYPOINTS_SUFFIX}
-    return out.suffix.lower() in suffixes and not out.is_dir()
+    if out.is_dir():
+        return False
+    return out.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES or _named_format(out) is not None
 
 
-def _expand(text: str, out: Path) -> Iterator[tuple[Path, Path]]:
-    """(file, its place below the output folder) of an input as the user typed it.
-
-    In a folder, the output folder and partial files are passed over: they are results.
-    """
-    path = Path(text)
-    if not text:
-        raise UsageError("an input has an empty name; give a file, a folder or a pattern")
-    if path.is_dir():
-        wanted = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in wanted and p.is_file())
-        files = [p for p in files if not p.stem.endswith(_PARTIAL) and out not in p.parents]
-        if not files:
-            kinds = " ".join(sorted(wanted))
-            raise UsageError(f"the folder {path} holds no video or image (looked for {kinds})")
-        yield from ((file, file.relative_to(path)) for file in files)
-    elif path.exists():
-        yield path, Path(path.name)
-    elif glob.has_magic(text):
-        matches = sorted(p for p in map(Path, glob.glob(text, recursive=True)) if p.is_file())
-        if not matches:
-            raise UsageError(f"no file matches {text}")
-        yield from ((match, Path(match.name)) for match in matches)
-    else:
-        raise UsageError(f"{path} does not exist")
+def _named_format(out: Path) -> str | None:
+    """The format of keypoints that a name says."""
+    fitting = [each for each in FORMATS.values() if out.name.lower().endswith(each.suffix)]
+    longest = max(fitting, key=lambda each: len(each.suffix), default=None)
+    return None if longest is None else longest.name
 
 
-def _job_to_file(source: Path, out: Path, options: AnnotateOptions) -> Job:
-    suffix = out.suffix.lower()
-    keypoints = out.with_suffix(KEYPOINTS_SUFFIX) if options.keypoints else None
+def _job_to_file(source: Path | str, out: Path, options: AnnotateOptions) -> Job:
+    said = _named_format(out)
+    base = out.with_name(out.name[: -len(FORMATS[said].suffix)]) if said else out.with_suffix("")
+    formats = options.formats or (said or _HUB,)
+    if said is not None and said not in formats:
+        raise UsageError(f"{out} is called like a file of {said}, but --format says {' and '.join(formats)}")
+    keypoints = _keypoints(base, formats, options)
     if not options.video:
-        return Job(source, None, keypoints)
+        return Job(source, None, keypoints, base)
     allowed = IMAGE_SUFFIXES if is_image(source) else OUTPUT_VIDEO_SUFFIXES
-    if suffix not in allowed:
+    if out.suffix.lower() not in allowed:
         kind = "an annotated image" if is_image(source) else "an annotated video"
-        hint = "; for keypoints alone add --no-video" if suffix == KEYPOINTS_SUFFIX else ""
+        hint = "; for keypoints alone add --no-video" if said else ""
         raise UsageError(f"{kind} cannot be written to {out}: use {' '.join(sorted(allowed))}{hint}")
-    return Job(source, out, keypoints)
+    return Job(source, out, keypoints, base)
 
 
-def _jobs_to_folder(found: list[tuple[Path, Path]], out: Path, options: AnnotateOptions) -> list[Job]:
+def _keypoints(base: Path, formats: Sequence[str], options: AnnotateOptions) -> dict[str, Path]:
+    names = dict.fromkeys(formats) if options.keypoints else ()
+    return {name: _named(base, FORMATS[name].suffix) for name in names}
+
+
+def _jobs_to_folder(found: Sequence[Input], out: Path, options: AnnotateOptions) -> list[Job]:
     """Outputs are called like their inputs; inputs that share a name keep their suffix in it."""
-    shared = Counter(place.with_suffix("") for _, place in found)
+    shared = Counter(each.place.with_suffix("") for each in found)
     jobs: list[Job] = []
     taken: set[Path] = set()
-    for source, place in found:
+    for source, place in ((each.source, each.place) for each in found):
         stem = place.name if shared[place.with_suffix("")] > 1 else place.stem
         suffix = place.suffix.lower() if is_image(source) else ".mp4"
-        base = out / place.parent
-        job = Job(
-            source,
-            base / f"{stem}{suffix}" if options.video else None,
-            base / f"{stem}{KEYPOINTS_SUFFIX}" if options.keypoints else None,
-        )
-        clash = taken.intersection(job.outputs)
+        base = out / place.parent / stem
+        picture = _named(base, suffix) if options.video else None
+        job = Job(source, picture, _keypoints(base, options.formats or (_HUB,), options), base)
+        clash = taken.intersection((*job.outputs, job.hub))
         if clash:
             raise UsageError(f"two inputs would both be written to {clash.pop()}; annotate them apart")
-        taken.update(job.outputs)
+        taken.update((*job.outputs, job.hub))
         jobs.append(job)
     return jobs
 
@@ -212,6 +268,6 @@ def _with_room_for_audio(job: Job) -> Job:
         return job  # said when its turn comes
     other = picture.with_suffix(".mkv")
     _log.warning(
-        "%s cannot hold the audio of %s as it is; writing %s", picture.suffix, job.source.name, other.name
+        "%s cannot hold the audio of %s as it is; writing %s", picture.suffix, job.source, other.name
     )
     return replace(job, picture=other)

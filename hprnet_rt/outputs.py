@@ -13,6 +13,7 @@ from hprnet_rt.estimator import PoseModel
 from hprnet_rt.types import Estimated
 from hprnet_rt.version import __version__
 from hprnet_rt.video import ImageSink, KeypointsSink, MediaInfo, VideoSink
+from hprnet_rt.video.media import size_bytes
 from hprnet_rt.video.output import reason
 
 __all__ = ["Outputs", "header", "make_folder_of"]
@@ -48,15 +49,19 @@ class Outputs:
 
     def finish(self, *, all_audio: bool = True) -> tuple[Path, ...]:
         """Complete every file and give it its name."""
+        self.close(all_audio=all_audio)
+        for sink in self.sinks:
+            sink.commit()
+        return tuple(sink.path for sink in self.sinks)
+
+    def close(self, *, all_audio: bool = True) -> None:
+        """Complete every file under its partial name."""
         self.whole = False
         for sink in self.sinks:
             if isinstance(sink, VideoSink):
                 sink.close(all_audio=all_audio)
             else:
                 sink.close()
-        for sink in self.sinks:
-            sink.commit()
-        return tuple(sink.path for sink in self.sinks)
 
     def abandon(self) -> tuple[Path, ...]:
         """Close what was done under its partial name; without a frame, leave nothing."""
@@ -91,12 +96,13 @@ def header(info: MediaInfo, model: PoseModel, **options: Any) -> dict[str, Any]:
     """What a file of keypoints says first: where they come from, and how they were made.
 
     Args:
-        info: the source.
+        info: the source: a file with its size, so that another one of that name is known as such.
         model: the network.
         options: of the run, beside those of the model.
     """
     return {
         "source": info.source,
+        "source_bytes": size_bytes(Path(info.source)),
         "width": info.width,
         "height": info.height,
         "fps": None if info.rate is None else round(float(info.rate), 6),

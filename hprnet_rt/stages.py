@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 from hprnet_rt.errors import MediaError, UsageError
 from hprnet_rt.estimator import PoseModel, load
+from hprnet_rt.formats import KeypointsFrame
 from hprnet_rt.pipeline import BatchStage, Pipeline, Stage
 from hprnet_rt.pipeline.runner import Source
 from hprnet_rt.render import Overlay
@@ -28,13 +29,15 @@ OverTime = Callable[[Poses, float], Poses]
 _IN_FLIGHT: Final = 2
 
 
-def open_source(path: Path) -> ImageSource | VideoSource:
-    """Open a video or an image.
+def open_source(path: Path | str) -> ImageSource | VideoSource:
+    """Open a video or an image; a string is the address of a video on a server.
 
     Raises:
         UsageError: there is no such file.
         MediaError: it cannot be read.
     """
+    if isinstance(path, str):
+        return VideoSource(path)
     if not path.exists():
         raise UsageError(f"{path} does not exist")
     if path.is_dir():
@@ -42,7 +45,7 @@ def open_source(path: Path) -> ImageSource | VideoSource:
     return ImageSource(path) if is_image(path) else VideoSource(path)
 
 
-def followers(track: bool, smooth: str) -> list[OverTime]:
+def followers(track: bool, smooth: str) -> list[Tracker | OneEuro]:
     """What gives people ids, and what steadies their points as they come: for `pose_stages`.
 
     Args:
@@ -92,20 +95,32 @@ def pose_stages(
     return stages
 
 
-def known_stages(poses: Iterator[tuple[float, Poses]], overlay: Overlay | None = None) -> list[AnyStage]:
-    """Frame -> Estimated for a source whose poses are known, frame by frame, in its order.
+def known_stages(
+    known: Iterator[KeypointsFrame], overlay: Overlay | None = None, *, all_known: bool = True
+) -> list[AnyStage]:
+    """Frame -> Estimated for a source whose poses are known.
+
+    Args:
+        known: in the source's order.
+        overlay: draws skeletons onto the frame's own image.
+        all_known: every frame is among them; otherwise there is nobody in the others.
 
     Raises in its stage, as a stage does:
-        MediaError: there are more frames than poses: the file has changed.
+        MediaError: a frame is not among them: the file has changed.
     """
+    waiting = next(known, None)
 
     def look_up(frame: Frame) -> Estimated:
-        found = next(poses, None)
-        if found is None:
-            raise MediaError("the file changed while it was read")
-        return Estimated(frame, found[1])
+        nonlocal waiting
+        while waiting is not None and waiting.number < frame.sequence:
+            waiting = next(known, None)
+        if waiting is not None and waiting.number == frame.sequence:
+            return Estimated(frame, waiting.poses)
+        if all_known:
+            raise MediaError("the file is not as it was when its keypoints were found")
+        return Estimated(frame, Poses.empty())
 
-    stages: list[AnyStage] = [Stage("smoothing", look_up)]
+    stages: list[AnyStage] = [Stage("keypoints", look_up)]
     if overlay is not None:
         stages.append(_render_stage(overlay))
     return stages

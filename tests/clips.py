@@ -2,6 +2,7 @@
 
 import json
 import struct
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -160,6 +161,21 @@ def make_jpeg_on_its_side(path, size=(160, 96)):
     segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
     jpeg = data.tobytes()
     path.write_bytes(jpeg[:2] + segment + jpeg[2:])
+    return path
+
+
+def make_huge_png(path, side=20_000):
+    """Write a small file of a picture that is black and huge."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    pack = zlib.compressobj()
+    row = bytes(1 + side // 8)
+    body = b"".join(pack.compress(row) for _ in range(side)) + pack.flush()
+    size = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    signature = b"\x89PNG\r\n\x1a\n"
+    path.write_bytes(signature + chunk(b"IHDR", size) + chunk(b"IDAT", body) + chunk(b"IEND", b""))
     return path
 
 

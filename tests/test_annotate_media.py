@@ -565,3 +565,66 @@ def test_what_overwrite_replaces_stays_until_the_new_file_is_complete(model, tmp
     annotate(job, model, options, progress=lambda _item: seen.append(old.read_text()))
     assert seen == ["old"] * 5
     assert len(clips.read_keypoints(old)[1]) == 5
+
+
+# --- what cameras and editors make ---
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("ten bits.mp4", {"pix_fmt": "yuv420p10le"}),
+        ("ten bits 4:2:2.mkv", {"pix_fmt": "yuv422p10le"}),
+        (
+            "interlaced.mp4",
+            {"options": {"preset": "veryfast", "x264-params": "tff=1", "flags": "+ildct+ilme"}},
+        ),
+        ("hdr.mp4", {"pix_fmt": "yuv420p10le", "options": {"colorprim": "bt2020", "transfer": "smpte2084"}}),
+        ("lossless.mov", {"codec": "png", "pix_fmt": "rgb24"}),
+        ("long pauses.mp4", {"pts": [n * 250 for n in range(20)]}),
+    ],
+)
+def test_unusual_pictures_keep_every_frame_at_its_time(run, tmp_path, name, settings):
+    source = clips.make(tmp_path / name, **settings)
+    code, _, err = run(source, "-o", tmp_path / "out.mp4")
+    assert (code, err) == (0, "")
+    assert off_by(clips.times(tmp_path / "out.mp4"), clips.times(source)) == EXACT
+    for (_, before), (_, after) in zip(
+        clips.decodable(source), clips.decodable(tmp_path / "out.mp4"), strict=True
+    ):
+        # half the colour resolution, one more generation of encoding
+        assert cv2.absdiff(before, after).mean() < 6
+
+
+def test_all_sound_tracks_are_kept_and_subtitles_are_no_harm(run, tmp_path):
+    source = tmp_path / "film.mkv"
+    first = clips.make(tmp_path / "first.mp4", audio="aac")
+    second = clips.make_audio(tmp_path / "second.mp4", codec="libmp3lame", seconds=0.8)
+    words = tmp_path / "words.srt"
+    words.write_text("1\n00:00:00,100 --> 00:00:00,600\nhello\n", encoding="utf-8")
+    with av.open(str(source), "w") as film:
+        files = [av.open(str(path)) for path in (first, second, words)]
+        pairs = [(stream, film.add_stream_from_template(stream)) for file in files for stream in file.streams]
+        for stream, copy in pairs:
+            for packet in stream.container.demux(stream):
+                if packet.dts is not None:
+                    packet.stream = copy
+                    film.mux(packet)
+        for file in files:
+            file.close()
+    code, _, err = run(source, "-o", tmp_path / "out")
+    assert (code, err) == (0, "")
+    with av.open(str(tmp_path / "out" / "film.mp4")) as file:
+        assert [stream.codec_context.name for stream in file.streams.audio] == ["aac", "mp3float"]
+    assert off_by(clips.times(tmp_path / "out" / "film.mp4"), clips.times(source)) == EXACT
+
+
+def test_sound_stays_in_step_with_uneven_pictures(run, tmp_path):
+    pts = [n * 40 + (n * 7919) % 37 for n in range(200)]  # ms, uneven
+    source = clips.make(
+        tmp_path / "uneven.mp4", frames=200, time_base=Fraction(1, 1000), pts=pts, audio="aac", size=(64, 48)
+    )
+    assert run(source, "-o", tmp_path / "out")[0] == 0
+    result = tmp_path / "out" / "uneven.mp4"
+    assert off_by(clips.times(result), clips.times(source)) == EXACT
+    assert clips.audio_packets(result) == clips.audio_packets(source)

@@ -4,6 +4,7 @@ import itertools
 import re
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -89,7 +90,9 @@ def is_one_sentence(err, *words):
 
 
 def names(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    """All files but the one that says where to go on, which is there after a while."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".state")
+    return sorted(str(path.relative_to(folder)) for path in files)
 
 
 # --- wrong usage: exit code 2 before anything is done ---
@@ -269,6 +272,16 @@ def _without_index(path):
     clips.cut(clips.make(path, frames=60), 0.6)
 
 
+def _huge_frames(path):
+    """A header that says so, of pictures that have no size of their own."""
+    data = bytearray(
+        clips.make(path, codec="rawvideo", pix_fmt="bgr24", frames=2, size=(16, 16)).read_bytes()
+    )
+    sizes = data.index(b"strf") + 8 + 4
+    data[sizes : sizes + 8] = struct.pack("<2i", 30_000, 30_000)
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize(
     ("name", "write", "words"),
     [
@@ -281,6 +294,7 @@ def _without_index(path):
         ("noindex.mp4", _without_index, ("index", "cut off")),
         ("text.png", _text, ("not an image",)),
         ("empty.jpg", _empty, ("empty",)),
+        ("huge.avi", _huge_frames, ()),
     ],
 )
 def test_unreadable_input_is_explained_in_one_sentence(run, tmp_path, name, write, words):
@@ -288,6 +302,15 @@ def test_unreadable_input_is_explained_in_one_sentence(run, tmp_path, name, writ
     code, err = run(tmp_path / name, "-o", tmp_path / "out")
     assert code == FAILED
     assert is_one_sentence(err, name, *words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_small_file_of_a_huge_picture_is_refused(tmp_path):
+    source = clips.make_huge_png(tmp_path / "huge.png")
+    assert source.stat().st_size < 100_000
+    _, err = (process := start(source, "-o", tmp_path / "out")).communicate(timeout=60)
+    assert process.returncode == FAILED
+    assert is_one_sentence(err, source, "more pixels")
     assert not (tmp_path / "out").exists()
 
 
@@ -480,6 +503,16 @@ def test_full_disk_ends_the_run_with_a_sentence(run, heavy, small_disk, free_byt
     assert code == FAILED
     assert is_one_sentence(err, "cannot write", "No space left on device")
     assert not {"heavy.mp4", "heavy.jsonl"}.intersection(names(small_disk))
+
+
+@pytest.mark.parametrize("name", ["csv", "npz", "openpose"])
+def test_full_disk_leaves_no_other_format_half_written(run, small_disk, name):
+    fill_up(small_disk, 150_000)  # enough for the JSON lines
+    arguments = ("--no-video", "--format", name, "--size", 384, "--limit", 14)
+    code, err = run(clips.SAMPLE, "-o", small_disk, *arguments)
+    assert code == FAILED
+    assert is_one_sentence(err, f"cannot write {small_disk / 'sample'}.{name}", "No space left on device")
+    assert [path for path in names(small_disk) if "partial" not in path] == ["fill"]
 
 
 @pytest.mark.parametrize("free_bytes", [0, 8192, 900_000])

@@ -15,6 +15,7 @@ BLOCKED = (
     "tensorrt",
     "tensorrt_rtx",
     "ml_dtypes",
+    "pyarrow",
     "pycocotools",
     "pycuda",
     "scipy",

@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from hprnet_rt.annotate import Report, annotate, shared_threads
+from hprnet_rt.batch import STATUSES, Outcome, counts, run_jobs, write_report
 from hprnet_rt.commands.choice import add_model_options, load_model
 from hprnet_rt.commands.console import (
     DONE,
@@ -21,12 +22,16 @@ from hprnet_rt.commands.console import (
     complain,
     stage_table,
 )
-from hprnet_rt.errors import HprnetError, OutputError
-from hprnet_rt.estimator import PoseModel
+from hprnet_rt.commands.convert import formats_help
+from hprnet_rt.errors import UsageError
+from hprnet_rt.formats import FORMATS
+from hprnet_rt.inputs import read_list
 from hprnet_rt.jobs import SMOOTHINGS, AnnotateOptions, Job, plan
 from hprnet_rt.pipeline import Profiler
 from hprnet_rt.types import Estimated
 from hprnet_rt.video import MediaInfo, is_image
+from hprnet_rt.video.output import reason
+from hprnet_rt.video.writer import DEFAULT_CRF
 
 __all__ = ["add_parser"]
 
@@ -36,14 +41,51 @@ def add_parser(commands: Commands) -> None:
     job = commands.add_parser(
         "annotate",
         help="videos and images in, annotated ones and keypoints out",
-        description="Draw skeletons on videos and images, and write the keypoints beside them as JSON lines.",
+        description="Draw skeletons on videos and images, and write the keypoints beside them.\n"
+        "The same command continues where it was interrupted, and leaves alone what is done.",
+        epilog=formats_help(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    job.add_argument("inputs", nargs="+", metavar="INPUT", help="video, image, folder or glob pattern")
+    job.add_argument(
+        "inputs", nargs="*", metavar="INPUT", help="video, image, folder, glob pattern or http(s) address"
+    )
+    job.add_argument(
+        "--from",
+        dest="list",
+        metavar="FILE",
+        help="a list of further inputs, one a line; - is standard input",
+    )
     job.add_argument("-o", "--out", type=Path, required=True, help="folder, or a file for a single input")
     job.add_argument("--no-video", action="store_true", help="write keypoints only")
     job.add_argument("--no-keypoints", action="store_true", help="write pictures only")
+    job.add_argument(
+        "--format",
+        action="append",
+        choices=FORMATS,
+        metavar="FORMAT",
+        help="of the keypoints, see below; may be given several times (default jsonl)",
+    )
     job.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+    job.add_argument(
+        "--skip-existing",
+        action="store_true",
+        help="leave inputs alone whose outputs exist, also with other settings",
+    )
+    job.add_argument(
+        "--start", type=_seconds, default=0.0, metavar="TIME", help="of each video: in seconds, m:s or h:m:s"
+    )
+    job.add_argument("--end", type=_seconds, metavar="TIME", help="before which a video is left, likewise")
+    job.add_argument(
+        "--stride", type=int, default=1, metavar="N", help="every N-th frame only, in the video too"
+    )
     job.add_argument("--limit", type=int, metavar="N", help="at most N frames of each file")
+    job.add_argument(
+        "--crf",
+        type=int,
+        default=DEFAULT_CRF,
+        metavar="N",
+        help="compression of videos, 0 (as it is) to 51 (small) (default %(default)s)",
+    )
     job.add_argument("--no-track", action="store_true", help="give people no ids that last over frames")
     job.add_argument(
         "--smooth",
@@ -59,15 +101,29 @@ def add_parser(commands: Commands) -> None:
         metavar="N",
         help="frames that go through the network together (default: the backend's best, which is 1 on a CPU)",
     )
+    job.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="videos at once, with one engine (default 1)"
+    )
+    job.add_argument("--report", type=Path, metavar="FILE", help="write what became of every input, as JSON")
     job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     job.set_defaults(run=_annotate)
+
+
+def _seconds(text: str) -> float:
+    """A time as seconds, m:s or h:m:s."""
+    total = 0.0
+    for part in text.split(":"):
+        total = 60.0 * total + float(part)
+    return total
 
 
 class _Reporter:
     """Progress on stderr, results on stdout."""
 
-    def __init__(self, quiet: bool, jobs: Sequence[Job]) -> None:
+    def __init__(self, quiet: bool, jobs: Sequence[Job], at_once: int) -> None:
         self._quiet = quiet
+        self._at_once = at_once
+        self._lock = threading.Lock()
         self._stills = sum(is_image(job.source) for job in jobs)
         self._bar: tqdm[None] | None = None
 
@@ -76,47 +132,82 @@ class _Reporter:
             print(text, flush=True)
 
     def started(self, info: MediaInfo, wanted: AnnotateOptions) -> None:
-        """Open a bar for a video; all stills share one."""
+        """Open a bar for a video; all stills share one, and so do videos that are on their way together."""
         path = Path(info.source)
-        if is_image(path) and self._bar is not None:
-            return
-        total = self._stills if is_image(path) else info.frames
-        if total is not None and not is_image(path):
-            total = total if wanted.limit is None else min(total, wanted.limit)
-            total *= 2 if wanted.smooth == "zero-lag" else 1  # looked at, then written
-        name = "images" if is_image(path) else path.name
-        self._bar = tqdm(
-            total=total,
-            desc=name,
-            unit=" frames",
-            file=sys.stderr,
-            disable=self._quiet or None,  # None: only on a terminal
-            dynamic_ncols=True,
-        )
+        with self._lock:
+            if (is_image(path) or self._at_once > 1) and self._bar is not None:
+                return
+            total = self._stills if is_image(path) else _frames_of(info, wanted)
+            name = "images" if is_image(path) else path.name
+            self._bar = tqdm(
+                total=None if self._at_once > 1 else total,
+                desc="all files" if self._at_once > 1 else name,
+                unit=" frames",
+                file=sys.stderr,
+                disable=self._quiet or None,  # None: only on a terminal
+                dynamic_ncols=True,
+            )
 
     def progress(self, _item: Estimated) -> None:
-        if self._bar is not None:
-            self._bar.update()
-
-    def finished(self, job: Job) -> None:
-        if self._bar is not None and not is_image(job.source):
-            self.close()
+        with self._lock:
+            if self._bar is not None:
+                self._bar.update()
 
     def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        with self._lock:
+            if self._bar is not None:
+                self._bar.close()
+                self._bar = None
+
+    def ended(self, outcome: Outcome) -> None:
+        """Say what became of a file."""
+        if outcome.status == "failed" or (self._at_once == 1 and not is_image(outcome.job.source)):
+            self.close()
+        if outcome.report is not None:
+            self.result(outcome.report)
+        if outcome.reason:
+            complain(outcome.reason)
 
     def result(self, report: Report) -> None:
-        rate = report.frames / report.seconds if report.seconds > 0 else 0.0
+        if report.skipped:
+            self.say(f"{report.job.source}: skipped, it is done")
+            return
+        rate = (report.frames - report.resumed) / report.seconds if report.seconds > 0 else 0.0
         mean = report.people / report.frames if report.frames else 0.0
         what = "stopped after " if report.cancelled else ""
+        before = f", {report.resumed} frames were there" if report.resumed else ""
         self.say(
             f"{report.job.source}: {what}{report.frames} frames, {report.people} people "
-            f"({mean:.1f} a frame, at most {report.most_people}), {rate:.1f} FPS"
+            f"({mean:.1f} a frame, at most {report.most_people}), {rate:.1f} FPS{before}"
         )
         for path in report.written:
             self.say(f"  {'kept' if report.cancelled else 'wrote'} {path}")
+
+
+def _frames_of(info: MediaInfo, wanted: AnnotateOptions) -> int | None:
+    """How many will be looked at and written, when that can be known."""
+    if info.frames is None or wanted.start_s or wanted.end_s is not None:
+        return None
+    frames = -(-info.frames // wanted.stride)
+    frames = frames if wanted.limit is None else min(frames, wanted.limit)
+    return frames * (2 if wanted.smooth == "zero-lag" and wanted.video else 1)
+
+
+def _listed(name: str | None) -> list[str]:
+    """The inputs that a list names.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    if name is None:
+        return []
+    if name == "-":
+        return read_list(sys.stdin)
+    try:
+        with Path(name).open(encoding="utf-8") as file:
+            return read_list(file)
+    except OSError as error:
+        raise UsageError(f"cannot read the list {name}: {reason(error)}") from error
 
 
 def _annotate(options: argparse.Namespace) -> int:
@@ -127,9 +218,19 @@ def _annotate(options: argparse.Namespace) -> int:
         limit=options.limit,
         track=not options.no_track,
         smooth=options.smooth,
+        formats=tuple(options.format or ()),
+        start_s=options.start,
+        end_s=options.end,
+        stride=options.stride,
+        skip_existing=options.skip_existing,
+        crf=options.crf,
     )
-    jobs = plan(options.inputs, options.out, wanted)
-    reporter = _Reporter(options.quiet, jobs)
+    if options.jobs < 1:
+        raise UsageError(f"the number of jobs is at least 1, got {options.jobs}")
+    if not options.inputs and options.list is None:
+        raise UsageError("name the inputs, or a list of them: --from FILE")
+    jobs = plan(options.inputs, options.out, wanted, listed=_listed(options.list))
+    reporter = _Reporter(options.quiet, jobs, options.jobs)
     stills = all(is_image(job.source) for job in jobs)  # one by one: none waits for another
     model = load_model(
         options,
@@ -138,54 +239,38 @@ def _annotate(options: argparse.Namespace) -> int:
     )
     chosen = " (auto)" if options.backend == "auto" else ""
     reporter.say(f"{model.name} on {model.description}{chosen}")
-    with model, cancelled_by_signals() as cancelled:
-        return _run_jobs(jobs, model, wanted, reporter, cancelled)
-
-
-def _run_jobs(
-    jobs: Sequence[Job],
-    model: PoseModel,
-    wanted: AnnotateOptions,
-    reporter: _Reporter,
-    cancelled: threading.Event,
-) -> int:
-    """All jobs in order; one that fails does not keep the others from being done."""
     profiler = Profiler()
-    failed = tried = 0
-    for job in jobs:
-        tried += 1
-        try:
-            report = annotate(
-                job,
-                model,
-                wanted,
+    with model, cancelled_by_signals() as cancelled:
+
+        def do(job: Job) -> Report:
+            return annotate(
+                *(job, model, wanted),
                 profiler=profiler,
                 started=lambda info: reporter.started(info, wanted),
                 progress=reporter.progress,
                 cancelled=cancelled,
             )
-        except HprnetError as error:
-            reporter.close()
-            complain(error)
-            failed += 1
-            if isinstance(error, OutputError):
-                break
-            continue
-        reporter.finished(job)
-        reporter.result(report)
-        if report.damage:
-            complain(report.damage)
-            failed += 1
-        if cancelled.is_set():
-            break
+
+        outcomes = run_jobs(jobs, do, cancelled=cancelled, at_once=options.jobs, ended=reporter.ended)
     reporter.close()
     summary = profiler.summary()
     if summary:
         reporter.say(stage_table(summary))
-    if cancelled.is_set():
-        complain("stopped before the end")
+    if options.report is not None:
+        write_report(options.report, outcomes)
+    return _conclude(outcomes, reporter, stopped=cancelled.is_set())
+
+
+def _conclude(outcomes: Sequence[Outcome], reporter: _Reporter, *, stopped: bool) -> int:
+    """Sum up many files; returns the exit code."""
+    found = counts(outcomes)
+    if len(outcomes) > 1:
+        each = ", ".join(f"{found[status]} {status}" for status in STATUSES if found[status])
+        reporter.say(f"{len(outcomes)} files: {each}")
+    if stopped:
+        complain("stopped before the end; the same command continues")
         return INTERRUPTED
-    if failed and len(jobs) > 1:
-        untried = f", {len(jobs) - tried} were not tried" if tried < len(jobs) else ""
-        complain(f"{failed} of {len(jobs)} files failed{untried}")
+    failed = found["failed"] + found["damaged"]
+    if failed and len(outcomes) > 1:
+        complain(f"{failed} of {len(outcomes)} files failed")
     return FAILED if failed else DONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from hprnet_rt.evaluation.parts import PART_TYPES, PartType
 from hprnet_rt.types import Poses
 from hprnet_rt.video.output import PartialFile, reason
 
-__all__ = ["ABSENT_PX", "SINGLE_PARTS", "to_results", "write_results"]
+__all__ = ["ABSENT_PX", "SINGLE_PARTS", "dump_results", "to_results", "write_results"]
 
 ABSENT_PX: Final = -1e5
 """x and y of a point that was not found."""
@@ -91,6 +91,22 @@ def _triples(
     return [number for (x, y), score in points for number in (x, y, _digits(score, 4))]
 
 
+def dump_results(out: TextIO, results: Iterable[Mapping[str, Any]]) -> int:
+    """Write detections to an open file as `write_results` does, and return how many there were.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+    """
+    count = 0
+    out.write("[")
+    for result in results:
+        out.write(",\n" if count else "\n")
+        out.write(json.dumps(result, allow_nan=False, separators=(",", ":")))
+        count += 1
+    out.write("\n]\n")
+    return count
+
+
 def write_results(path: str | Path, results: Iterable[Mapping[str, Any]]) -> int:
     """Write detections as a JSON list, one a line; the file appears when it is complete.
 
@@ -107,15 +123,9 @@ def write_results(path: str | Path, results: Iterable[Mapping[str, Any]]) -> int
     """
     file = PartialFile(Path(path))
     file.create()
-    count = 0
     try:
         with file.partial.open("w", encoding="utf-8") as out:
-            out.write("[")
-            for result in results:
-                out.write(",\n" if count else "\n")
-                out.write(json.dumps(result, allow_nan=False, separators=(",", ":")))
-                count += 1
-            out.write("\n]\n")
+            count = dump_results(out, results)
     except OSError as error:
         file.partial.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {reason(error)}") from error

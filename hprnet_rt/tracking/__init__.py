@@ -1,6 +1,7 @@
 """People over time: ids that they keep, and points that do not tremble."""
 
 from hprnet_rt.tracking.smoothing import OneEuro, OneEuroOptions, both_ways, smooth_both_ways
+from hprnet_rt.tracking.snapshots import Snapshots, State
 from hprnet_rt.tracking.spool import PoseSpool
 from hprnet_rt.tracking.tracker import Tracker, TrackerOptions
 
@@ -8,6 +9,8 @@ __all__ = [
     "OneEuro",
     "OneEuroOptions",
     "PoseSpool",
+    "Snapshots",
+    "State",
     "Tracker",
     "TrackerOptions",
     "both_ways",

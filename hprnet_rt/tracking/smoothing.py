@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -168,6 +169,19 @@ class OneEuro:
         )
         self._ids, self._last_s = poses.track_id, time_s
         return replace(poses, xy=self._xy.copy())
+
+    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+        """All that it remembers, for `restore`."""
+        return {"ids": self._ids, "xy": self._xy, "speed": self._speed, "last_s": np.array(self._last_s)}
+
+    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Go on from a `state`, of a filter with the same options, as if nothing had been between.
+
+        Raises:
+            KeyError, ValueError: it is none.
+        """
+        self._ids, self._xy, self._speed = state["ids"], state["xy"], state["speed"]
+        self._last_s = float(state["last_s"])
 
     def reset(self) -> None:
         """Forget everyone, as before another video."""

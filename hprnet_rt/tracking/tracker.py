@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -136,6 +138,21 @@ class Tracker:
         )
         self._next_id = max(self._next_id, int(ids.max(initial=-1)) + 1)
         return ids
+
+    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+        """All that it remembers, for `restore`."""
+        kept = {name: value.copy() for name, value in self._tracks._asdict().items()}
+        return {**kept, "next_id": np.array(self._next_id), "last_s": np.array(self._last_s)}
+
+    def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Go on from a `state`, of a tracker with the same options, as if nothing had been between.
+
+        Raises:
+            KeyError, ValueError: it is none.
+        """
+        for name, value in self._tracks._asdict().items():
+            value[:] = state[name]
+        self._next_id, self._last_s = int(state["next_id"]), float(state["last_s"])
 
     def reset(self) -> None:
         """End all tracks, as before another video. Ids count on."""

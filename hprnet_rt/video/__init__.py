@@ -4,15 +4,17 @@ from hprnet_rt.video.device import CameraInfo, CameraMode, list_cameras
 from hprnet_rt.video.image import ImageSink, ImageSource
 from hprnet_rt.video.keypoints import KeypointsSink, KeypointsStream
 from hprnet_rt.video.live import LiveOptions, LiveSource
-from hprnet_rt.video.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, MediaInfo, is_image
+from hprnet_rt.video.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, MediaInfo, is_address, is_image
 from hprnet_rt.video.open_live import open_live
 from hprnet_rt.video.output import PartialFile
 from hprnet_rt.video.reader import VideoSource
+from hprnet_rt.video.selection import BorrowedFrames, Selection
 from hprnet_rt.video.writer import VideoSink
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "VIDEO_SUFFIXES",
+    "BorrowedFrames",
     "CameraInfo",
     "CameraMode",
     "ImageSink",
@@ -23,8 +25,10 @@ __all__ = [
     "LiveSource",
     "MediaInfo",
     "PartialFile",
+    "Selection",
     "VideoSink",
     "VideoSource",
+    "is_address",
     "is_image",
     "list_cameras",
     "open_live",

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.errors import MediaError, OutputError
+from hprnet_rt.image_limit import LIMIT_VARIABLE, MOST_PIXELS
 from hprnet_rt.types import Estimated, Frame
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.output import PartialFile, reason
@@ -34,6 +35,11 @@ def decode_image(data: bytes, name: str, advice: str) -> npt.NDArray[np.uint8]:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
+        if "MAX_IMAGE" in str(error.err):
+            raise MediaError(
+                f"{name} has more pixels than are read (usually {MOST_PIXELS // 1_000_000} million): scale "
+                f"it down, or set {LIMIT_VARIABLE} to more"
+            ) from error
         raise MediaError(f"{name} cannot be decoded as an image: {error.err}") from error
     if image is None:
         raise MediaError(f"{name} is not an image that can be read: check the file, or {advice}")

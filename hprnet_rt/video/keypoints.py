@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -13,7 +14,7 @@ from hprnet_rt.errors import OutputError
 from hprnet_rt.types import Estimated, Poses
 from hprnet_rt.video.output import PartialFile, reason
 
-__all__ = ["KEYPOINTS_FORMAT", "KeypointsSink", "KeypointsStream"]
+__all__ = ["KEYPOINTS_FORMAT", "KeypointsSink", "KeypointsStream", "frame_line", "header_line"]
 
 KEYPOINTS_FORMAT: Final = "hprnet-rt-keypoints/1"
 _FLUSH_FRAMES = 30
@@ -43,19 +44,24 @@ def _people(poses: Poses) -> list[dict[str, Any]]:
     return people
 
 
-def _header_line(header: dict[str, Any]) -> str:
+def header_line(header: dict[str, Any]) -> str:
+    """The first line of a file: these fields after the format and the keypoints' names."""
     first = {"format": KEYPOINTS_FORMAT, "keypoint_names": list(skeleton.KEYPOINT_NAMES), **header}
     return _line(first)
 
 
-def _frame_line(item: Estimated) -> str:
-    pts_s = item.frame.pts_s
+def frame_line(number: int, pts_s: float | None, poses: Poses) -> str:
+    """The line of one frame, at its media time in seconds."""
     data = {
-        "frame": item.frame.sequence,
+        "frame": number,
         "pts_s": None if pts_s is None else round(pts_s, 6),
-        "people": _people(item.poses),
+        "people": _people(poses),
     }
     return _line(data)
+
+
+def _line_of(item: Estimated) -> str:
+    return frame_line(item.frame.sequence, item.frame.pts_s, item.poses)
 
 
 def _line(data: dict[str, Any]) -> str:
@@ -76,7 +82,7 @@ class KeypointsStream:
 
     def __init__(self, stream: TextIO, header: dict[str, Any]) -> None:
         self._stream = stream
-        self._put(_header_line(header))
+        self._put(header_line(header))
 
     def write(self, item: Estimated) -> None:
         """Write one frame.
@@ -85,7 +91,7 @@ class KeypointsStream:
             OutputError: the stream takes no more.
             BrokenPipeError: its reader has gone.
         """
-        self._put(_frame_line(item))
+        self._put(_line_of(item))
 
     def _put(self, line: str) -> None:
         try:
@@ -103,20 +109,26 @@ class KeypointsSink:
     Args:
         path: the final name.
         header: fields of the header object beside `format` and `keypoint_names`.
+        keep_bytes: of the partial file that is there, header included; the sink goes on behind them.
 
     Raises:
         OutputError: the file cannot be created.
     """
 
-    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+    def __init__(self, path: Path, header: dict[str, Any], *, keep_bytes: int = 0) -> None:
         self._target = PartialFile(path)
         self.path = path
         self.partial_path = self._target.partial
         self._unflushed = 0
-        self._target.create()
+        if not keep_bytes:
+            self._target.create()
         try:
-            self._file = self._target.partial.open("w", encoding="utf-8", newline="\n")
-            self._file.write(_header_line(header))
+            if keep_bytes:
+                os.truncate(self.partial_path, keep_bytes)
+            mode = "a" if keep_bytes else "w"
+            self._file = self._target.partial.open(mode, encoding="utf-8", newline="\n")
+            if not keep_bytes:
+                self._file.write(header_line(header))
         except OSError as error:
             raise OutputError(f"cannot write {path}: {reason(error)}") from error
 
@@ -127,11 +139,24 @@ class KeypointsSink:
             OutputError: the file cannot be written.
         """
         try:
-            self._file.write(_frame_line(item))
+            self._file.write(_line_of(item))
             self._unflushed += 1
             if self._unflushed >= _FLUSH_FRAMES:
                 self._unflushed = 0
                 self._file.flush()
+        except OSError as error:
+            raise OutputError(f"cannot write {self._target.path}: {reason(error)}") from error
+
+    def sync(self) -> int:
+        """See that what was written survives a loss of power; returns how many bytes that is.
+
+        Raises:
+            OutputError: the system refuses.
+        """
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            return os.fstat(self._file.fileno()).st_size
         except OSError as error:
             raise OutputError(f"cannot write {self._target.path}: {reason(error)}") from error
 

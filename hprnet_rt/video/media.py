@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "MediaInfo", "is_image"]
+__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "MediaInfo", "is_address", "is_image", "size_bytes"]
 
 IMAGE_SUFFIXES: Final = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES: Final = frozenset(
@@ -19,9 +20,25 @@ VIDEO_SUFFIXES: Final = frozenset(
 """Suffixes looked for in folders; a file named by the user is tried whatever its suffix."""
 
 
-def is_image(path: Path) -> bool:
-    """Whether the name is one of a still image."""
-    return path.suffix.lower() in IMAGE_SUFFIXES
+_ADDRESS: Final = re.compile(r"(https?|ftps?)://", re.IGNORECASE)
+
+
+def is_address(text: str) -> bool:
+    """Whether this names a file on a server."""
+    return _ADDRESS.match(text) is not None
+
+
+def is_image(source: Path | str) -> bool:
+    """Whether the name is one of a still image; addresses are taken for videos."""
+    return isinstance(source, Path) and source.suffix.lower() in IMAGE_SUFFIXES
+
+
+def size_bytes(source: Path | str) -> int | None:
+    """Of a file; None where there is none, or it is on a server."""
+    try:
+        return source.stat().st_size if isinstance(source, Path) else None
+    except OSError:
+        return None
 
 
 @dataclass(frozen=True)

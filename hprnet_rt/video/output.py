@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hprnet_rt.errors import OutputError
@@ -40,13 +41,19 @@ class PartialFile:
             self.partial.unlink(missing_ok=True)
             raise OutputError(f"cannot write {self.path}: {reason(error)}") from error
 
-    def commit(self) -> None:
+    def commit(self, *, durable: bool = False) -> None:
         """Give the file its final name.
+
+        Args:
+            durable: see first that it survives a loss of power.
 
         Raises:
             OutputError: the system refuses.
         """
         try:
+            if durable:
+                with self.partial.open("rb") as file:
+                    os.fsync(file.fileno())
             self.partial.replace(self.path)
         except OSError as error:
             raise OutputError(f"cannot rename {self.partial} to {self.path.name}: {reason(error)}") from error

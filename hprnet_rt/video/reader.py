@@ -18,7 +18,7 @@ from av.stream import Disposition
 
 from hprnet_rt.errors import MediaError
 from hprnet_rt.types import Frame
-from hprnet_rt.video.media import MediaInfo
+from hprnet_rt.video.media import MediaInfo, size_bytes
 from hprnet_rt.video.output import reason
 
 __all__ = ["VideoSource", "file_url", "frame_color", "open_input", "upright"]
@@ -26,6 +26,9 @@ __all__ = ["VideoSource", "file_url", "frame_color", "open_input", "upright"]
 _log = logging.getLogger(__name__)
 
 _FALLBACK_RATE = Fraction(25)
+_TIMEOUT_S = 30.0
+_PATIENT = {"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "10"}
+"""For servers: a connection that breaks in the middle of a file is made again."""
 _LAST_ENTRIES = 32  # of an index; its end lies at the end of the file
 _HOPELESS = 32  # read errors in a row after which the rest of a file is given up
 
@@ -35,13 +38,15 @@ def file_url(path: Path) -> str:
     return f"file:{path}"
 
 
-def open_input(path: Path) -> av.container.InputContainer:
-    """Open a media file.
+def open_input(path: Path | str) -> av.container.InputContainer:
+    """Open a media file; a string is an address.
 
     Raises:
         MediaError: it cannot be read, is empty, or is no media file.
     """
     try:
+        if isinstance(path, str):
+            return av.open(path, metadata_errors="replace", options=_PATIENT, timeout=_TIMEOUT_S)
         if path.stat().st_size == 0:
             raise MediaError(f"{path} is empty (0 bytes)")
         return av.open(file_url(path), metadata_errors="replace")
@@ -55,7 +60,7 @@ def open_input(path: Path) -> av.container.InputContainer:
         raise MediaError(f"cannot open {path}: {why}") from error
 
 
-def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+def _video_stream(container: av.container.InputContainer, path: Path | str) -> av.VideoStream:
     """The first real video stream: cover pictures of audio files do not count."""
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
@@ -71,7 +76,7 @@ class VideoSource:
     without one continues at the average rate, and one that does not increase is moved by one unit.
 
     Args:
-        path: the file.
+        path: the file, or its address on a server as a string.
 
     Attributes:
         info: size, rate and labels.
@@ -81,7 +86,7 @@ class VideoSource:
         MediaError: the file cannot be opened, or has not one decodable frame.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         self.damage: str | None = None
         self._path = path
         self._container = open_input(path)
@@ -197,10 +202,12 @@ class VideoSource:
         self._container.close()
 
 
-def _is_cut_off(stream: av.VideoStream, path: Path) -> bool:
+def _is_cut_off(stream: av.VideoStream, path: Path | str) -> bool:
     """Whether the stream's index, where the container has one, points beyond the end of the file."""
     entries = stream.index_entries
-    size = path.stat().st_size
+    size = size_bytes(path)
+    if size is None:
+        return False
     last = range(max(0, len(entries) - _LAST_ENTRIES), len(entries))
     return any(entries[i].pos + entries[i].size > size for i in last)
 

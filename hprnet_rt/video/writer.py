@@ -13,20 +13,22 @@ import av
 import cv2
 import numpy as np
 
-from hprnet_rt.errors import MediaError, OutputError
+from hprnet_rt.errors import MediaError, OutputError, UsageError
 from hprnet_rt.types import Estimated
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.output import PartialFile, reason
 from hprnet_rt.video.reader import file_url, open_input
 
-__all__ = ["VideoSink", "audio_fits"]
+__all__ = ["DEFAULT_CRF", "VideoSink", "audio_fits", "comment_of", "require_crf"]
 
 _log = logging.getLogger(__name__)
 
 _CODEC = "libx264"
 # On a 720p clip, one thread: 4.7 ms a frame, 42.0 dB; "veryfast" at 20 takes 8.2 ms for 42.6 dB and is a
 # fifth smaller.
-_QUALITY: Final = {"preset": "superfast", "crf": "21"}
+_QUALITY: Final = {"preset": "superfast"}
+DEFAULT_CRF: Final = 21
+WORST_CRF: Final = 51
 _FALLBACK_RATE = Fraction(25)
 _KEY_FRAME_S = 2
 _LIMITED_RANGE = 1
@@ -38,12 +40,31 @@ _LARGEST_TIMESCALE: Final = 10_000_000
 _MP4_SUFFIXES: Final = frozenset({".mp4", ".m4v", ".mov"})
 
 
-def audio_fits(source: Path, suffix: str) -> bool:
+def audio_fits(source: Path | str, suffix: str) -> bool:
     """Whether a container of this suffix can hold the source's audio as it is."""
     name = {".mkv": "matroska"}.get(suffix, "mp4")
     with open_input(source) as container:
         codecs = {stream.codec_context.name for stream in container.streams.audio if stream.codec_context}
     return {av.Codec(codec).canonical_name for codec in codecs} <= _supported(name)
+
+
+def require_crf(crf: int) -> None:
+    """See that this is a rate factor.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not 0 <= crf <= WORST_CRF:
+        raise UsageError(f"the rate factor (crf) is 0 to {WORST_CRF}, got {crf}")
+
+
+def comment_of(path: Path) -> str:
+    """What a `VideoSink` has stored in a file; empty when it is none."""
+    try:
+        with open_input(path) as container:
+            return str(container.metadata.get("comment") or container.metadata.get("COMMENT") or "")
+    except MediaError:
+        return ""
 
 
 @functools.cache
@@ -73,7 +94,7 @@ def _fine_timescale(time_base: Fraction) -> int:
 class _AudioCopy:
     """Hands the source's audio packets to the output, in step with the pictures."""
 
-    def __init__(self, source: Path, output: av.container.OutputContainer) -> None:
+    def __init__(self, source: Path | str, output: av.container.OutputContainer) -> None:
         self._container = open_input(source)
         self._output = output
         streams = self._container.streams.audio
@@ -86,18 +107,29 @@ class _AudioCopy:
         }
         self._packets = self._container.demux(streams) if streams else iter(())
         self._waiting: av.Packet[av.AudioStream] | None = None
+        self.start_s = 0.0
 
     def copy_until(self, seconds: float | None) -> None:
-        """Write the packets that start before `seconds`; all that are left when None."""
+        """Write the packets that start before `seconds` of the output; all that are left when None.
+
+        What lies before `start_s` of the source is left out, and that is the output's beginning.
+        """
         while True:
             packet = self._waiting or self._next()
             self._waiting = None
             if packet is None:
                 return
             assert packet.dts is not None
-            if seconds is not None and packet.dts * packet.time_base > seconds:
+            at_s = float(packet.dts * packet.time_base) - self.start_s
+            if seconds is not None and at_s > seconds:
                 self._waiting = packet
                 return
+            if self.start_s:
+                if at_s < 0.0:
+                    continue
+                shift = round(self.start_s / packet.time_base)
+                packet.dts -= shift
+                packet.pts = None if packet.pts is None else packet.pts - shift
             index = packet.stream.index
             for copy in self._unwrap[index].filter(packet) if index in self._unwrap else (packet,):
                 copy.stream = self._copies[index]
@@ -124,8 +156,12 @@ class VideoSink:
         info: the source: size, time base, labels.
         audio_from: file whose audio is copied, or None.
         threads: of the encoder; its own choice when None.
+        from_zero: the first frame and the audio with it are moved to the time 0, instead of keeping theirs.
+        comment: stored in the file.
+        crf: H.264's constant rate factor, 0 (as it is, and large) to 51 (small).
 
     Raises:
+        UsageError: there is no such rate factor.
         OutputError: the file cannot be created.
     """
 
@@ -133,9 +169,14 @@ class VideoSink:
         self,
         path: Path,
         info: MediaInfo,
-        audio_from: Path | None = None,
+        audio_from: Path | str | None = None,
         threads: int | None = None,
+        *,
+        from_zero: bool = False,
+        comment: str = "",
+        crf: int = DEFAULT_CRF,
     ) -> None:
+        require_crf(crf)
         self._file = PartialFile(path)
         self.path = path
         self.partial_path = self._file.partial
@@ -144,6 +185,7 @@ class VideoSink:
         self._closed = False
         self._failed = False
         self._end_s = 0.0
+        self._origin_pts: int | None = None if from_zero else 0
         options = {}
         if path.suffix.lower() in _MP4_SUFFIXES:
             # the start of a track is kept in this unit; the default, 1 ms, would round it
@@ -153,10 +195,13 @@ class VideoSink:
             self._container = av.open(file_url(self._file.partial), "w", options=options)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise OutputError(f"cannot write {path}: {reason(error)}") from error
+        if comment:
+            self._container.metadata["comment"] = comment
         self._size = (info.width + info.width % 2, info.height + info.height % 2)
         rate = info.rate or _FALLBACK_RATE
         # fragments are cut at key frames: what is lost when the process is killed is at most one of them
-        quality = {**_QUALITY, "g": str(max(1, round(_KEY_FRAME_S * rate))), "threads": str(threads or 0)}
+        quality = {**_QUALITY, "crf": str(crf), "threads": str(threads or 0)}
+        quality["g"] = str(max(1, round(_KEY_FRAME_S * rate)))
         stream = self._container.add_stream(_CODEC, rate=rate, options=quality)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = self._size
@@ -194,7 +239,12 @@ class VideoSink:
         picture = picture.reformat(
             format="yuv420p", dst_colorspace=self._info.color[1], dst_color_range=_LIMITED_RANGE
         )
-        picture.pts, picture.time_base = source.pts, source.time_base
+        if self._origin_pts is None:
+            self._origin_pts = source.pts or 0
+            if self._audio is not None:
+                self._audio.start_s = source.pts_s or 0.0
+        pts = (source.pts or 0) - self._origin_pts
+        picture.pts, picture.time_base = pts, source.time_base
         try:
             for packet in self._stream.encode(picture):
                 if self._audio is not None and packet.dts is not None:
@@ -203,7 +253,7 @@ class VideoSink:
         except (av.FFmpegError, OSError) as error:
             self._failed = True
             raise OutputError(f"cannot write {self._file.path}: {reason(error)}") from error
-        self._end_s = (source.pts_s or 0.0) + float(1 / (self._info.rate or _FALLBACK_RATE))
+        self._end_s = float(pts * source.time_base + 1 / (self._info.rate or _FALLBACK_RATE))
 
     def close(self, *, all_audio: bool = False) -> None:
         """Finish the partial file, so that it plays; further calls do nothing.
@@ -242,4 +292,4 @@ class VideoSink:
 
     def commit(self) -> None:
         """Give the closed file its final name."""
-        self._file.commit()
+        self._file.commit(durable=True)

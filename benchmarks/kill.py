@@ -1,0 +1,104 @@
+"""Kill annotate at random moments and continue it: its keypoints must be those of an uninterrupted run.
+
+python benchmarks/kill.py [VIDEO] [--kills 25] [--limit FRAMES] [--smooth one-euro] [--seed 0]
+"""
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SAMPLE = Path(__file__).parents[1] / "demos" / "sample.mp4"
+
+
+def command(options: argparse.Namespace, out: Path) -> list[str]:
+    """Of one run."""
+    arguments = [
+        "annotate",
+        str(options.video),
+        "-o",
+        str(out),
+        "--smooth",
+        options.smooth,
+        "--format",
+        "jsonl",
+    ]
+    arguments += ["--format", "npz", *(("--limit", str(options.limit)) if options.limit else ())]
+    return [sys.executable, "-m", "hprnet_rt", *arguments]
+
+
+def run(arguments: list[str], out: Path) -> tuple[float, float]:
+    """A run that is left alone: seconds to its first output, and to its end."""
+    begin_s = time.perf_counter()
+    first_s = 0.0
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL) as process:  # noqa: S603
+        while process.poll() is None:
+            if not first_s and out.is_dir() and any(out.iterdir()):
+                first_s = time.perf_counter() - begin_s
+            time.sleep(0.01)
+    if process.returncode:
+        raise SystemExit(f"annotate ended with {process.returncode}")
+    return first_s, time.perf_counter() - begin_s
+
+
+def kill(arguments: list[str], after_s: float) -> bool:
+    """Start, and kill after some time; False when it was done before."""
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(arguments, **quiet) as process:  # noqa: S603
+        try:
+            process.wait(after_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return True
+        return False
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("video", type=Path, nargs="?", default=SAMPLE)
+    parser.add_argument("--kills", type=int, default=25)
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--smooth", default="one-euro")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    moments = random.Random(options.seed)  # noqa: S311
+    with tempfile.TemporaryDirectory(prefix="hprnet-rt-kill-") as folder:
+        whole, broken = Path(folder) / "whole", Path(folder) / "broken"
+        first_s, took_s = run(command(options, whole), whole)
+        kills = runs = 0
+        while kills < options.kills:
+            runs += 1
+            if kill(command(options, broken), moments.uniform(0.9 * first_s, took_s)):
+                kills += 1
+                kept = sum(path.read_bytes().count(b"\n") for path in broken.glob("*.partial.jsonl"))
+                print(f"kill {kills}: {max(0, kept - 1)} frames there")
+                continue
+            if not compare(whole, broken):
+                return 1
+            for path in broken.iterdir():
+                path.unlink()
+        run(command(options, broken), broken)
+        if not compare(whole, broken):
+            return 1
+        print(f"{kills} kills in {runs + 1} runs: the keypoints are those of the run that was left alone")
+    return 0
+
+
+def compare(whole: Path, broken: Path) -> bool:
+    """Whether both folders have the same files, and the same keypoints in them."""
+    names = sorted(path.name for path in whole.iterdir())
+    if sorted(path.name for path in broken.iterdir()) != names:
+        print(f"there are {sorted(path.name for path in broken.iterdir())} instead of {names}")
+        return False
+    same = [
+        (whole / name).read_bytes() == (broken / name).read_bytes() for name in names if name.endswith("l")
+    ]
+    print(f"done: {'the same keypoints' if all(same) else 'OTHER KEYPOINTS'}")
+    return all(same)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""`hprnet-rt convert`: stored keypoints from one format to another."""
+
+from __future__ import annotations
+
+import argparse
+import glob
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hprnet_rt.commands.console import DONE, FAILED, Commands, complain
+from hprnet_rt.errors import HprnetError, UsageError
+from hprnet_rt.formats import FORMATS, format_of, read_keypoints, require_format, write_keypoints
+from hprnet_rt.outputs import make_folder_of
+
+__all__ = ["add_parser", "formats_help"]
+
+
+def formats_help() -> str:
+    """A line a format."""
+    width = max(map(len, FORMATS))
+    return "formats:\n" + "\n".join(
+        f"  {each.name:<{width}}  {each.suffix:<17} {each.says}" for each in FORMATS.values()
+    )
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command and its arguments."""
+    job = commands.add_parser(
+        "convert",
+        help="stored keypoints from one format to another",
+        description="Read stored keypoints, and write them in another format.",
+        epilog=formats_help(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    job.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="keypoints of any format, or a glob pattern of them"
+    )
+    job.add_argument("-o", "--out", type=Path, required=True, help="folder, or a file for a single input")
+    job.add_argument(
+        "--to", choices=FORMATS, metavar="FORMAT", help="format of the outputs (default: what -o FILE says)"
+    )
+    job.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+    job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    job.set_defaults(run=_convert)
+
+
+def _convert(options: argparse.Namespace) -> int:
+    pairs = _plan(options.inputs, options.out, options.to, options.overwrite)
+    failed = 0
+    for source, out in pairs:
+        try:
+            recording = read_keypoints(source)
+            make_folder_of(out)
+            write_keypoints(out, recording.header, recording.frames, options.to)
+        except HprnetError as error:
+            complain(error)
+            failed += 1
+            continue
+        if not options.quiet:
+            print(f"wrote {out}", flush=True)
+    if failed and len(pairs) > 1:
+        complain(f"{failed} of {len(pairs)} files failed")
+    return FAILED if failed else DONE
+
+
+def _plan(inputs: Sequence[str], out: Path, to: str | None, overwrite: bool) -> list[tuple[Path, Path]]:
+    """Every input and its output.
+
+    Raises:
+        UsageError: an input is missing, an output exists or is an input, or it is not said which format.
+    """
+    sources = list(dict.fromkeys(path for text in inputs for path in _expand(text)))
+    for source in sources:
+        format_of(source)
+    to_file = _names_a_file(out, to)
+    if to_file and len(sources) > 1:
+        raise UsageError(
+            f"{len(sources)} inputs cannot all be written to {out}; give a folder and --to FORMAT"
+        )
+    if not to_file and to is None:
+        raise UsageError(f"say which format goes to the folder {out}: --to {' or '.join(FORMATS)}")
+    require_format(to or format_of(out).name)
+    pairs = [(source, out if to_file else out / _name(source, str(to))) for source in sources]
+    taken: dict[Path, Path] = {}
+    for source, path in pairs:
+        if path.resolve() in {each.resolve() for each in sources}:
+            raise UsageError(f"{path} would be overwritten, but it is an input; choose another -o")
+        if path in taken:
+            raise UsageError(
+                f"{taken[path]} and {source} would both be written to {path}; convert them apart"
+            )
+        if path.exists() and not overwrite:
+            raise UsageError(f"{path} exists; add --overwrite to replace it, or choose another -o")
+        taken[path] = source
+    return pairs
+
+
+def _expand(text: str) -> Iterator[Path]:
+    path = Path(text)
+    if text and path.exists():
+        yield path
+        return
+    matches = sorted(glob.glob(text, recursive=True)) if glob.has_magic(text) else []
+    if not matches:
+        raise UsageError(f"{text or 'an input with an empty name'} does not exist")
+    yield from map(Path, matches)
+
+
+def _names_a_file(out: Path, to: str | None) -> bool:
+    """Whether the output's name is one of a single result, which may be a folder of OpenPose's."""
+    suffixes = {to: FORMATS[to]} if to else FORMATS
+    named = any(out.name.lower().endswith(each.suffix) for each in suffixes.values())
+    return named or (to in (None, "coco") and out.suffix.lower() == ".json")
+
+
+def _name(source: Path, to: str) -> str:
+    name = source.name
+    suffix = format_of(source).suffix
+    stem = name[: -len(suffix)] if name.lower().endswith(suffix) else source.stem
+    return f"{stem}{FORMATS[to].suffix}"

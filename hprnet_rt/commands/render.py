@@ -1,0 +1,116 @@
+"""`hprnet-rt render`: stored keypoints onto their video, without inference."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from tqdm import tqdm
+
+from hprnet_rt.commands.console import DONE, FAILED, INTERRUPTED, Commands, cancelled_by_signals, complain
+from hprnet_rt.errors import UsageError
+from hprnet_rt.formats import read_keypoints
+from hprnet_rt.redraw import render
+from hprnet_rt.render import Overlay, OverlayStyle
+from hprnet_rt.video import PartialFile
+from hprnet_rt.video.writer import DEFAULT_CRF
+
+__all__ = ["add_parser"]
+
+_HIDEABLE: Final = ("body", "face", "hands", "ids")
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command and its arguments."""
+    job = commands.add_parser(
+        "render",
+        help="stored keypoints onto their video, without inference",
+        description="Draw keypoints of any format that `hprnet-rt convert` reads onto the video or image "
+        "that they are of. Every frame and the audio are kept.",
+    )
+    job.add_argument("source", type=Path, metavar="VIDEO", help="video or image")
+    job.add_argument("keypoints", type=Path, metavar="KEYPOINTS", help="of it")
+    job.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="the drawn video or image")
+    job.add_argument(
+        "--hide",
+        action="append",
+        choices=_HIDEABLE,
+        default=[],
+        metavar="PART",
+        help=f"do not draw {', '.join(_HIDEABLE)}; may be given several times",
+    )
+    job.add_argument(
+        "--point-threshold",
+        type=float,
+        default=OverlayStyle().point_threshold,
+        metavar="SCORE",
+        help="least score of a point that is drawn, 0 to 1 (default %(default)s; hands: at least "
+        f"{OverlayStyle().hand_threshold})",
+    )
+    job.add_argument(
+        "--crf",
+        type=int,
+        default=DEFAULT_CRF,
+        metavar="N",
+        help="compression of videos, 0 (as it is) to 51 (small) (default %(default)s)",
+    )
+    job.add_argument("--overwrite", action="store_true", help="replace an output that exists")
+    job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    job.set_defaults(run=_render)
+
+
+def _style(options: argparse.Namespace) -> OverlayStyle:
+    if not 0.0 <= options.point_threshold <= 1.0:
+        raise UsageError(f"the point threshold is a score from 0 to 1, got {options.point_threshold}")
+    style = OverlayStyle()
+    return replace(
+        style,
+        point_threshold=options.point_threshold,
+        hand_threshold=max(style.hand_threshold, options.point_threshold),
+        **dict.fromkeys(options.hide, False),
+    )
+
+
+def _render(options: argparse.Namespace) -> int:
+    out = options.out
+    overlay = Overlay(_style(options))
+    inputs = {path.resolve() for path in (options.source, options.keypoints)}
+    for path in (out, PartialFile(out).partial):
+        if path.resolve() in inputs:
+            raise UsageError(f"{path} would be overwritten, but it is an input; choose another -o")
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder; give the name of a file")
+    if out.exists() and not options.overwrite:
+        raise UsageError(f"{out} exists; add --overwrite to replace it, or choose another -o")
+    recording = read_keypoints(options.keypoints)
+    with (
+        tqdm(
+            desc=options.source.name,
+            unit=" frames",
+            file=sys.stderr,
+            disable=options.quiet or None,  # None: only on a terminal
+            dynamic_ncols=True,
+        ) as bar,
+        cancelled_by_signals() as cancelled,
+    ):
+        report = render(
+            *(options.source, recording, out),
+            overlay=overlay,
+            crf=options.crf,
+            started=lambda info: bar.reset(info.frames),
+            progress=lambda _: bar.update(),
+            cancelled=cancelled,
+        )
+    if report.cancelled:
+        complain("stopped before the end")
+        return INTERRUPTED
+    if not options.quiet:
+        rate = report.frames / report.seconds if report.seconds > 0 else 0.0
+        print(f"wrote {report.path}: {report.frames} frames, {rate:.1f} FPS", flush=True)
+    if report.damage:
+        complain(report.damage)
+        return FAILED
+    return DONE

@@ -1,0 +1,100 @@
+"""Inputs as a user names them: files, folders, patterns, lists, addresses."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from hprnet_rt.errors import UsageError
+from hprnet_rt.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_address
+from hprnet_rt.video.output import reason
+
+__all__ = ["Input", "expand", "listed_inputs", "read_list"]
+
+_PARTIAL: Final = ".partial"
+
+
+@dataclass(frozen=True)
+class Input:
+    """One file to annotate.
+
+    Attributes:
+        source: a file, or an address as a string.
+        place: where its outputs belong below the output folder, under the input's name.
+    """
+
+    source: Path | str
+    place: Path
+
+
+def _at_address(text: str) -> Input:
+    name = PurePosixPath(unquote(urlsplit(text).path)).name
+    return Input(text, Path(name or "video"))
+
+
+def listed_inputs(texts: Sequence[str]) -> Iterator[Input]:
+    """Files and addresses that need not be there; files keep their place below the folder that all are in."""
+    parents = [Path(text).absolute().parent for text in texts if not is_address(text)]
+    root = os.path.commonpath(parents) if parents else ""
+    for text in texts:
+        if is_address(text):
+            yield _at_address(text)
+        else:
+            yield Input(Path(text), Path(text).absolute().relative_to(root))
+
+
+def expand(texts: Iterable[str], out: Path) -> Iterator[Input]:
+    """All files of some inputs.
+
+    In a folder, the output folder and partial files are passed over: they are results.
+
+    Raises:
+        UsageError: one is missing, or a folder holds no media.
+    """
+    for text in texts:
+        yield from _expand(text, out)
+
+
+def _expand(text: str, out: Path) -> Iterator[Input]:
+    path = Path(text)
+    if not text:
+        raise UsageError("an input has an empty name; give a file, a folder or a pattern")
+    if is_address(text):
+        yield _at_address(text)
+    elif path.is_dir():
+        wanted = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in wanted and p.is_file())
+        files = [p for p in files if not p.stem.endswith(_PARTIAL) and out not in p.parents]
+        if not files:
+            kinds = " ".join(sorted(wanted))
+            raise UsageError(f"the folder {path} holds no video or image (looked for {kinds})")
+        yield from (Input(file, file.relative_to(path)) for file in files)
+    elif path.exists():
+        yield Input(path, Path(path.name))
+    elif glob.has_magic(text):
+        matches = sorted(p for p in map(Path, glob.glob(text, recursive=True)) if p.is_file())
+        if not matches:
+            raise UsageError(f"no file matches {text}")
+        yield from (Input(match, Path(match.name)) for match in matches)
+    else:
+        raise UsageError(f"{path} does not exist")
+
+
+def read_list(lines: Iterable[str]) -> list[str]:
+    """Files and addresses of a list, one a line; empty lines and those that begin with # are left out.
+
+    Raises:
+        UsageError: the list is no text, or cannot be read.
+    """
+    try:
+        texts = [line.rstrip("\r\n") for line in lines]
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the list of inputs is not UTF-8 text: {error}") from error
+    except OSError as error:
+        raise UsageError(f"the list of inputs cannot be read: {reason(error)}") from error
+    return [text for text in texts if text.strip() and not text.startswith("#")]

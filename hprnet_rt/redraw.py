@@ -1,0 +1,176 @@
+"""The render job: stored keypoints onto the video that they are of, without a network."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hprnet_rt.errors import HprnetError, UsageError
+from hprnet_rt.formats import KeypointsFrame, Recording
+from hprnet_rt.jobs import OUTPUT_VIDEO_SUFFIXES
+from hprnet_rt.outputs import Outputs, make_folder_of
+from hprnet_rt.pipeline import Pipeline
+from hprnet_rt.render import Overlay
+from hprnet_rt.stages import known_stages, open_source
+from hprnet_rt.types import Estimated
+from hprnet_rt.video import (
+    IMAGE_SUFFIXES,
+    BorrowedFrames,
+    ImageSink,
+    MediaInfo,
+    Selection,
+    VideoSink,
+    is_image,
+)
+from hprnet_rt.video.writer import DEFAULT_CRF, audio_fits
+
+__all__ = ["Rendering", "render"]
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What became of a rendering.
+
+    Attributes:
+        path: the output; the partial one when it was stopped.
+        frames: written.
+        seconds: it took.
+        damage: what could not be read of the video, or what of the keypoints does not belong to it; None when
+            all was well.
+        cancelled: it was stopped early.
+    """
+
+    path: Path
+    frames: int
+    seconds: float
+    damage: str | None = None
+    cancelled: bool = False
+
+
+class _Known:
+    """Frames of keypoints, of which the highest number is remembered."""
+
+    def __init__(self, frames: Iterator[KeypointsFrame]) -> None:
+        self._frames = frames
+        self.highest = -1
+
+    def __iter__(self) -> Iterator[KeypointsFrame]:
+        return self
+
+    def __next__(self) -> KeypointsFrame:
+        frame = next(self._frames)
+        self.highest = max(self.highest, frame.number)
+        return frame
+
+
+def _selection(header: dict[str, Any]) -> Selection:
+    """The frames that the run which made the keypoints has looked at; all when they do not say."""
+    options = header.get("options")
+    said = options if isinstance(options, dict) else {}
+    fields = {name: said[name] for name in ("start_s", "end_s", "stride", "limit") if said.get(name)}
+    try:
+        return Selection(**fields)
+    except TypeError as error:
+        raise UsageError(f"the header of the keypoints has options that make no sense: {error}") from error
+
+
+def _open(path: Path, source: Path, info: MediaInfo, selection: Selection, crf: int) -> VideoSink | ImageSink:
+    still = is_image(source)
+    allowed = IMAGE_SUFFIXES if still else OUTPUT_VIDEO_SUFFIXES
+    if path.suffix.lower() not in allowed:
+        kind = "an image" if still else "a video"
+        raise UsageError(f"{kind} cannot be written to {path}: use {' '.join(sorted(allowed))}")
+    make_folder_of(path)
+    if still:
+        return ImageSink(path)
+    if not audio_fits(source, path.suffix.lower()):
+        raise UsageError(
+            f"{path.suffix} cannot hold the audio of {source} as it is; use a name that ends in .mkv"
+        )
+    rate = None if info.rate is None else info.rate / selection.stride
+    return VideoSink(path, replace(info, rate=rate), source, from_zero=selection.start_s > 0.0, crf=crf)
+
+
+def render(
+    source: Path,
+    keypoints: Recording,
+    out: Path,
+    *,
+    overlay: Overlay | None = None,
+    crf: int = DEFAULT_CRF,
+    started: Callable[[MediaInfo], None] | None = None,
+    progress: Callable[[Estimated], None] | None = None,
+    cancelled: threading.Event | None = None,
+) -> Rendering:
+    """Draw stored keypoints onto their video or image; frames that they do not have stay as they are.
+
+    Where the keypoints say that they are of a part of the video, that part is written.
+
+    Args:
+        source: a video or an image.
+        keypoints: from `read_keypoints`.
+        out: the file to write; one that exists is replaced.
+        overlay: how to draw; the default one when None.
+        crf: how much a video is compressed, see `VideoSink`.
+        started: called once with what is known of the source.
+        progress: called after each frame.
+        cancelled: when set, what is done is finished under its partial name.
+
+    Raises:
+        UsageError: the keypoints are of pictures of another size, or `out` cannot hold the video.
+        MediaError: the source cannot be opened.
+        DataError: the keypoints are damaged.
+        OutputError: the output cannot be written.
+    """
+    begin_s = time.perf_counter()
+    cancelled = cancelled or threading.Event()
+    opened = open_source(source)
+    outputs, last = Outputs(), -1
+    try:
+        info, said = opened.info, keypoints.header
+        if (said.get("width", info.width), said.get("height", info.height)) != (info.width, info.height):
+            raise UsageError(
+                f"the keypoints are of a picture of {said['width']} x {said['height']}, and {source} has "
+                f"{info.width} x {info.height}: they belong to another file"
+            )
+        selection = _selection(said)
+        outputs.sinks.append(_open(out, source, info, selection, crf))
+        if started is not None:
+            started(info)
+        known = _Known(keypoints.frames)
+        stages = known_stages(known, overlay or Overlay(), all_known=False)
+        frames = BorrowedFrames(selection.of(opened))
+        with Pipeline[Estimated](frames, stages, cancelled=cancelled) as pipeline:
+            for parcel in pipeline:
+                outputs.write(parcel.payload)
+                last = parcel.payload.frame.sequence
+                if progress is not None:
+                    progress(parcel.payload)
+        stopped = cancelled.is_set()
+        if stopped:
+            (path,) = outputs.abandon() or (out,)
+        else:
+            for _ in known:  # those that no frame has asked for
+                pass
+            (path,) = outputs.finish(all_audio=selection.end_s is None and selection.limit is None)
+    except HprnetError as error:
+        kept = outputs.abandon()
+        if kept:
+            raise type(error)(f"{error} (the first {outputs.frames} frames are kept in {kept[0]})") from error
+        raise
+    except BaseException:
+        outputs.abandon()
+        raise
+    finally:
+        opened.close()
+    damage = opened.damage
+    if damage is None and not stopped and known.highest > last:
+        damage = (
+            f"the keypoints go on to frame {known.highest}, and {source} ends with frame {last}: are they of "
+            "another file?"
+        )
+    return Rendering(path, outputs.frames, time.perf_counter() - begin_s, damage, stopped)

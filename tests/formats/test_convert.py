@@ -1,0 +1,91 @@
+"""`hprnet-rt convert`."""
+
+import pytest
+
+from hprnet_rt import cli
+from hprnet_rt.formats import read_keypoints, write_keypoints
+from tests.formats.recordings import HEADER, frames
+
+FAILED, WRONG_USAGE = 1, 2
+
+
+@pytest.fixture
+def run(capfd):
+    def run(*arguments):
+        code = cli.main(["convert", *map(str, arguments)])
+        return code, *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def clip(tmp_path):
+    write_keypoints(tmp_path / "clip.jsonl", HEADER, frames())
+    return tmp_path / "clip.jsonl"
+
+
+def names(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_file_s_name_says_its_format(run, clip, tmp_path):
+    code, out, err = run(clip, "-o", tmp_path / "out" / "clip.csv")
+    assert (code, err) == (0, "")
+    assert "clip.csv" in out
+    assert run(tmp_path / "out" / "clip.csv", "-q", "-o", tmp_path / "out" / "clip.json") == (0, "", "")
+    assert run(tmp_path / "out" / "clip.csv", "-o", tmp_path / "out" / "clip.jsonl")[0] == 0
+    assert names(tmp_path / "out") == ["clip.csv", "clip.json", "clip.jsonl"]
+    assert len(list(read_keypoints(tmp_path / "out" / "clip.jsonl").frames)) == 9
+
+
+def test_many_go_to_a_folder(run, clip, tmp_path):
+    clip.with_name("other clip.jsonl").write_bytes(clip.read_bytes())
+    assert run(tmp_path / "*.jsonl", "-o", tmp_path / "out", "--to", "npz")[0] == 0
+    assert names(tmp_path / "out") == ["clip.npz", "other clip.npz"]
+    assert run(*sorted((tmp_path / "out").iterdir()), "-o", tmp_path / "poses", "--to", "openpose")[0] == 0
+    assert len(names(tmp_path / "poses")) == 18
+    # the folders themselves are inputs too
+    assert run(*sorted((tmp_path / "poses").iterdir()), "-o", tmp_path / "again", "--to", "csv")[0] == 0
+    assert names(tmp_path / "again") == ["clip.csv", "other clip.csv"]
+
+
+def test_bad_file_does_not_keep_the_others_from_being_done(run, clip, tmp_path):
+    (tmp_path / "bad.jsonl").write_text("hello\n")
+    code, _, err = run(tmp_path / "*.jsonl", "-o", tmp_path / "out", "--to", "csv")
+    assert code == FAILED
+    first, last = err.splitlines()
+    assert "bad.jsonl" in first
+    assert "1 of 2" in last
+    assert names(tmp_path / "out") == ["clip.csv"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("{}/clip.jsonl", "-o", "{}/out"), "--to"),
+        (("{}/none.jsonl", "-o", "{}/out.csv"), "does not exist"),
+        (("{}/*.npz", "-o", "{}/out.csv"), "does not exist"),
+        (("", "-o", "{}/out.csv"), "does not exist"),
+        (("{}/clip.jsonl", "-o", "{}/clip.jsonl", "--overwrite"), "is an input"),
+        (("{}/clip.jsonl", "-o", "{}", "--to", "jsonl", "--overwrite"), "is an input"),
+        (("{}/clip.jsonl", "-o", "{}/old.csv"), "--overwrite"),
+        (("{}/clip.jsonl", "{}/old.csv", "-o", "{}/out.npz"), "2 inputs"),
+        (("{}/clip.jsonl", "{}/notes.txt", "-o", "{}/out", "--to", "csv"), "notes.txt"),
+        (("{}/clip.jsonl", "-o", "{}/out", "--to", "yaml"), "yaml"),
+    ],
+)
+def test_impossible_request_is_refused(run, clip, tmp_path, arguments, word):
+    (tmp_path / "old.csv").write_text("old")
+    (tmp_path / "notes.txt").write_text("notes")
+    before = names(tmp_path)
+    code, _, err = run(*(text.format(tmp_path) for text in arguments))
+    assert code == WRONG_USAGE
+    assert word in err.splitlines()[-1]
+    assert names(tmp_path) == before
+    assert (tmp_path / "old.csv").read_text() == "old"
+
+
+def test_overwrite_replaces(run, clip, tmp_path):
+    (tmp_path / "out.csv").write_text("old")
+    assert run(clip, "-o", tmp_path / "out.csv", "--overwrite")[0] == 0
+    assert len(list(read_keypoints(tmp_path / "out.csv").frames)) == 9
