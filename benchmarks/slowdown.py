@@ -2,8 +2,8 @@
 
     python benchmarks/slowdown.py [SECONDS]
 
-`bench stages` is measured twice, which should name no change, and then with drawing that takes 10% longer, which
-should be named. On a machine that others use, either may fail: the intervals are those of these runs.
+`bench stages` is measured twice, which should name no change, and then with drawing that takes 10% longer,
+which should be named. On a machine that others use, either may fail: the intervals are those of these runs.
 """
 
 from __future__ import annotations
