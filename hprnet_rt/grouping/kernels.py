@@ -1,4 +1,4 @@
-"""The compiled loops of grouping. Positions are in output cells, x before y.
+"""The compiled loops that make people of peaks. Positions are in output cells, x before y.
 
 Every kernel has a slow plain twin in tests/oracles.
 """
@@ -9,28 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt import skeleton
-from hprnet_rt.grouping.assignment import assign
 from hprnet_rt.grouping.compiled import kernel
+from hprnet_rt.grouping.matching import match_joints, match_part
 
-__all__ = [
-    *("admits", "assign", "distinct", "group", "match_joints", "match_part", "read_people", "surround"),
-    *("to_image", "without_repeats"),
-]
+__all__ = ["distinct", "group", "read_people", "surround", "to_image", "without_repeats"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 _BESIDE = 1.5  # cells
 _SAME_POINT = 0.05  # of the larger person's longer side
-_AROUND = 1.001  # times the reach: what rounding could still take for within reach
-_FADE = 2.0  # a peak at the edge of reach is worth exp(-2) of its score
 _KEYPOINTS = skeleton.NUM_KEYPOINTS
 _BODY = skeleton.BODY.stop  # the first of them are the body
-
-
-@kernel
-def admits(x: float, y: float, box: FloatArray) -> bool:
-    """Whether a point lies in a box (4,) xyxy or on its border."""
-    return bool(box[0] <= x <= box[2] and box[1] <= y <= box[3])
 
 
 @kernel
@@ -55,192 +44,6 @@ def distinct(cells: FloatArray) -> IntArray:
             kept[count] = n
             count += 1
     return kept[:count]
-
-
-@kernel
-def _worth(dx: float, dy: float, reach: float, peak_score: float) -> float:
-    """What a peak at this distance from where it is expected is worth; 0 beyond reach."""
-    squared, limit = dx * dx + dy * dy, reach * reach
-    if squared > limit:
-        return 0.0
-    return float(peak_score * np.exp(-_FADE * squared / limit)) if limit > 0.0 else peak_score
-
-
-@kernel
-def _from_left_to_right(
-    xy: FloatArray, score: FloatArray, order: IntArray, place: FloatArray, value: FloatArray
-) -> None:
-    """Sort points by growing x: a search among people all over the picture then looks at few of them.
-
-    Args:
-        xy: (K, 2); score: (K,); of which the first `len(order)` are taken.
-        order: (N,), written: their ranks; place: (N, 2), value: (N,), written: their xy and score.
-
-    Points whose x is equal keep their order.
-    """
-    for k in range(len(order)):
-        x, y, own, at = xy[k, 0], xy[k, 1], score[k], k
-        while at > 0 and place[at - 1, 0] > x:
-            order[at], value[at] = order[at - 1], value[at - 1]
-            place[at, 0], place[at, 1] = place[at - 1, 0], place[at - 1, 1]
-            at -= 1
-        order[at], value[at], place[at, 0], place[at, 1] = k, own, x, y
-
-
-@kernel
-def _repeated_beside(order: IntArray, place: FloatArray, i: int) -> bool:
-    """Whether point i of those from left to right lies beside one of a smaller rank: a tie."""
-    for step in (-1, 1):
-        other = i + step
-        while 0 <= other < len(order) and abs(place[other, 0] - place[i, 0]) < _BESIDE:
-            if order[other] < order[i] and abs(place[other, 1] - place[i, 1]) < _BESIDE:
-                return True
-            other += step
-    return False
-
-
-@kernel
-def _first_from(place: FloatArray, x: float) -> int:
-    """Index of the first of some points (N, 2) in order of x that is not left of `x`."""
-    low, high = 0, place.shape[0]
-    while low < high:
-        middle = (low + high) // 2
-        if place[middle, 0] < x:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@kernel
-def match_joints(
-    regressed: FloatArray,
-    regressed_score: FloatArray,
-    peak_xy: FloatArray,
-    peak_score: FloatArray,
-    anchor: IntArray,
-    box: FloatArray,
-    reach: FloatArray,
-    floor: float,
-    xy: FloatArray,
-    score: FloatArray,
-) -> IntArray:
-    """Give each person the best peak of every joint, or the regressed point.
-
-    A peak may serve a person when it scores at least `floor`, lies in the box and within `reach` of where
-    it is expected; the best one has the greatest score * exp(-2 (distance / reach)^2). (The paper takes
-    the nearest one, section 3.1.) A joint is expected where it is regressed, moved by as much as the peak of
-    its anchor lies beside the anchor's regressed point: a foot goes where its ankle goes. A regressed
-    point outside the map stays absent.
-
-    Args:
-        regressed: (N, J, 2); regressed_score: (N, J), the heat-map there, 0 outside the map.
-        peak_xy: (K, J, 2); peak_score: (K, J), strongest first.
-        anchor: (J,) an earlier joint, or -1.
-        box: (N, 4) xyxy where peaks may lie; reach: (N,).
-        xy: (N, J, 2), filled with NaN, written; score: (N, J), filled with 0, written.
-
-    Returns:
-        (N, J) rank of the peak that each joint took, -1 for none.
-    """
-    ranks = peak_xy.shape[0]
-    peak_of = np.full(regressed_score.shape, -1, np.int64)
-    orders = np.empty(ranks, np.int64)
-    columns, values = np.empty((ranks, 2), np.float32), np.empty(ranks, np.float32)
-    for j in range(regressed.shape[1]):
-        peaks = 0
-        while peaks < ranks and peak_score[peaks, j] >= floor:
-            peaks += 1
-        order, column, value = orders[:peaks], columns[:peaks], values[:peaks]
-        _from_left_to_right(peak_xy[:, j], peak_score[:, j], order, column, value)
-        a = anchor[j]
-        for n in range(box.shape[0]):
-            x, y = regressed[n, j, 0], regressed[n, j, 1]
-            if a >= 0 and peak_of[n, a] >= 0:
-                x += xy[n, a, 0] - regressed[n, a, 0]
-                y += xy[n, a, 1] - regressed[n, a, 1]
-            best, best_worth, best_at = -1, 0.0, -1
-            near = _AROUND * reach[n]
-            i = _first_from(column, x - near)
-            while i < peaks and column[i, 0] <= x + near:
-                k = order[i]
-                if value[i] >= best_worth:  # nor will a weaker one be worth more
-                    worth = _worth(column[i, 0] - x, column[i, 1] - y, reach[n], value[i])
-                    better = worth > best_worth or (worth == best_worth and 0 <= k < best)
-                    if better and admits(column[i, 0], column[i, 1], box[n]):
-                        best, best_worth, best_at = k, worth, i
-                i += 1
-            peak_of[n, j] = best
-            if best >= 0:
-                xy[n, j, 0], xy[n, j, 1] = column[best_at, 0], column[best_at, 1]
-                score[n, j] = value[best_at]
-            elif regressed_score[n, j] > 0.0:
-                xy[n, j, 0], xy[n, j, 1] = x, y
-                score[n, j] = regressed_score[n, j]
-    return peak_of
-
-
-@kernel
-def match_part(
-    center: FloatArray,
-    center_score: FloatArray,
-    peak_xy: FloatArray,
-    peak_score: FloatArray,
-    at_peak: FloatArray,
-    at_regressed: FloatArray,
-    box: FloatArray,
-    reach: FloatArray,
-    floor: float,
-    xy: FloatArray,
-    score: FloatArray,
-) -> IntArray:
-    """Give each person the points of one part; no part peak serves two people.
-
-    Peaks are admitted, and have a worth, as in `match_joints`; the assignment with the greatest total worth
-    is taken. A person without a peak gets the points read at the centre that they regress, with the
-    heat-map's score there, or none when it falls outside the map.
-
-    Args:
-        center: (N, 2) where each person's part is expected; center_score: (N,), at the regressed centre.
-        peak_xy: (K, 2) peaks of the part's centre; peak_score: (K,), strongest first.
-        at_peak: (K, 2P) points read at each peak; at_regressed: (N, 2P) at each regressed centre.
-        box: (N, 4) xyxy; reach: (N,).
-        xy: (N, P, 2), filled with NaN, written; score: (N, P), filled with 0, written.
-
-    Returns:
-        (N,) rank of the peak that each person took, -1 for none.
-    """
-    people, peaks = box.shape[0], 0
-    while peaks < peak_score.shape[0] and peak_score[peaks] >= floor:
-        peaks += 1
-    cost = np.full((people, peaks), 1.0, np.float32)
-    order, value = np.empty(peaks, np.int64), np.empty(peaks, np.float32)
-    column = np.empty((peaks, 2), np.float32)
-    _from_left_to_right(peak_xy, peak_score, order, column, value)
-    alone = np.ones(peaks, np.bool_)
-    for i in range(peaks):
-        alone[i] = not _repeated_beside(order, column, i)
-    for n in range(people):
-        near = _AROUND * reach[n]
-        i = _first_from(column, center[n, 0] - near)
-        while i < peaks and column[i, 0] <= center[n, 0] + near:
-            if alone[i] and admits(column[i, 0], column[i, 1], box[n]):
-                dx, dy = column[i, 0] - center[n, 0], column[i, 1] - center[n, 1]
-                cost[n, order[i]] = 1.0 - _worth(dx, dy, reach[n], value[i])
-            i += 1
-    peak_of = assign(cost)
-    for n in range(people):
-        k = peak_of[n]
-        own = peak_score[k] if k >= 0 else center_score[n]
-        if own <= 0.0:
-            continue
-        for i in range(xy.shape[1]):
-            if k >= 0:
-                xy[n, i, 0], xy[n, i, 1] = at_peak[k, 2 * i], at_peak[k, 2 * i + 1]
-            else:
-                xy[n, i, 0], xy[n, i, 1] = at_regressed[n, 2 * i], at_regressed[n, 2 * i + 1]
-            score[n, i] = own
-    return peak_of
 
 
 @kernel
@@ -444,19 +247,17 @@ def group(
         for n in range(people):
             if a >= 0 and joint_peak[order[n], a] >= 0:
                 expected[n] += joint_xy[order[n], a] - regressed[n, a]
-        peak_of = match_part(
-            expected,
-            regressed_score[:, joint],
-            peak_xy[:, joint],
-            peak_score[:, joint],
-            packed[:, first_peak : first_peak + 2 * points],
-            packed[rows[order], first_regressed : first_regressed + 2 * points],
-            around,
-            reach,
-            floor,
-            xy[:, first : first + points],
-            score[:, first : first + points],
-        )
+        peak_of = match_part(expected, peak_xy[:, joint], peak_score[:, joint], around, reach, floor)
+        for n in range(people):
+            k = peak_of[n]
+            own = peak_score[k, joint] if k >= 0 else regressed_score[n, joint]
+            if own <= 0.0:
+                continue
+            row, column = (k, first_peak) if k >= 0 else (rows[order[n]], first_regressed)
+            for i in range(points):
+                xy[n, first + i, 0] = packed[row, column + 2 * i]
+                xy[n, first + i, 1] = packed[row, column + 2 * i + 1]
+                score[n, first + i] = own
         for n in range(people):
             if peak_size < 0 or score[n, first] <= 0.0:
                 continue
@@ -486,9 +287,10 @@ def to_image(
         width, height: of the image.
     """
     for n in range(xy.shape[0]):
+        for p in range(xy.shape[1]):
+            xy[n, p, 0] = xy[n, p, 0] * scale[0] + shift[0]
+            xy[n, p, 1] = xy[n, p, 1] * scale[1] + shift[1]
         for axis in range(2):
-            for p in range(xy.shape[1]):
-                xy[n, p, axis] = xy[n, p, axis] * scale[axis] + shift[axis]
             border = np.float32(width if axis == 0 else height)
             for corner in (axis, axis + 2):
                 at = box[n, corner] * scale[axis] + shift[axis]

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from hprnet_rt import skeleton
 from hprnet_rt.grouping.compiled import kernel
-from hprnet_rt.grouping.kernels import admits, read_people, surround
+from hprnet_rt.grouping.kernels import read_people, surround
+from hprnet_rt.grouping.matching import admits
 
 __all__ = ["RELEASED_FLOOR", "RELEASED_REACH", "group_as_released"]
 
@@ -42,7 +43,7 @@ def _nearest_joints(
 ) -> IntArray:
     """Give each person the very nearest peak of every joint, if it lies within reach and in the box.
 
-    Arguments and result as of `kernels.match_joints`; of two peaks equally near, the stronger one counts.
+    Arguments and result as of `matching.match_joints`; of two peaks equally near, the stronger one counts.
     """
     ranks = peak_xy.shape[0]
     peak_of = np.full(regressed_score.shape, -1, np.int64)

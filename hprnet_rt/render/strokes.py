@@ -3,117 +3,172 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.grouping.compiled import kernel
+from hprnet_rt.render.lanes import FULL, LANES, PIXELS, blend_band, blend_disc
 
 __all__ = ["draw_people"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
-ImageArray = npt.NDArray[np.uint8]
+ByteArray = npt.NDArray[np.uint8]
 
 _DOT_WIDTH = 2.2  # a point's diameter in widths of its line
 _SOFT = 0.5  # px on either side of an edge over which it fades
+_FAR = 1 << 14  # px; a point farther out than this is not drawn
+_WIDEST = 256.0  # px, of a stroke: distances are counted in 16 bits
+_LONGEST = 100.0  # px of a line's half that are counted in 16 bits; the rest lies inside
+_BITS = 20  # of a pixel, in the sums along a line
+_ONE = float(1 << _BITS)
+_TO_LANES = _BITS - 7  # to 1 / FULL px
+_LEVEL = 1e-4  # of the length; a line that rises less meets each of its rows all along
+_SAME_DOT = 0.5  # px; a dot as near as this to the one before, of its colour and width, adds nothing
 
 
 @kernel
-def _blend(image: ImageArray, y: int, x: int, squared: float, half: float, color: ImageArray) -> None:
-    """Colour the pixel at this squared distance from the middle of something `half` px wide to either side.
-
-    It is covered by as much as its centre lies inside, from half a pixel outside to half a pixel inside.
-    """
-    outer, inner = half + _SOFT, max(half - _SOFT, 0.0)
-    if squared >= outer * outer:
-        return
-    if squared <= inner * inner:
-        for channel in range(3):
-            image[y, x, channel] = color[channel]
-        return
-    covered = min(outer - math.sqrt(squared), 1.0)
-    for channel in range(3):
-        value = float(image[y, x, channel])
-        image[y, x, channel] = np.uint8(value + covered * (color[channel] - value) + 0.5)
-
-
-@kernel
-def _dot(image: ImageArray, x: float, y: float, width: float, color: ImageArray) -> None:
-    """Draw a disc; arguments as of `_line`."""
-    outer = width / 2 + _SOFT
-    first, last = max(0, math.ceil(x - outer)), min(image.shape[1] - 1, math.floor(x + outer))
-    top, bottom = max(0, math.ceil(y - outer)), min(image.shape[0] - 1, math.floor(y + outer))
+def _dot(image: int, height: int, width: int, x: float, y: float, across: float, color: int) -> None:
+    """Draw a disc with a diameter of `across`; other arguments as of `_line`."""
+    outer = across / 2 + _SOFT
+    reach, image_end = np.float32(outer), image + 3 * height * width
+    first, end = max(0, math.ceil(x - outer)), min(width, math.floor(x + outer) + 1)
+    top, bottom = max(0, math.ceil(y - outer)), min(height - 1, math.floor(y + outer))
     for row in range(top, bottom + 1):
-        for column in range(first, last + 1):
-            squared = (column - x) * (column - x) + (row - y) * (row - y)
-            _blend(image, row, column, squared, width / 2, color)
+        squared = np.float32((row - y) * (row - y))
+        column = first
+        while column < end:
+            at, off = image + 3 * (row * width + column), np.float32(column - x)
+            blend_disc(at, image_end, min(PIXELS, end - column), color, off, squared, reach)
+            column += PIXELS
 
 
 @kernel
 def _line(
-    image: ImageArray, x1: float, y1: float, x2: float, y2: float, width: float, color: ImageArray
+    image: int,
+    height: int,
+    width: int,
+    x1: float,
+    y1: float,
+    x2: float,
+    y2: float,
+    across: float,
+    color: int,
 ) -> None:
-    """Draw a line with round ends.
+    """Draw a line that ends square, where the dots of its ends are.
 
     Args:
-        image: (H, W, 3), changed in place.
-        x1, y1, x2, y2: the ends, with pixel i at i.
-        width: px.
-        color: (3,).
+        image: address of (height, width, 3) bytes, changed in place.
+        x1, y1, x2, y2: the ends, which differ, with pixel i at i.
+        across: its width, px.
+        color: see `blend_band`.
     """
-    outer = width / 2 + _SOFT
+    outer, image_end = across / 2 + _SOFT, image + 3 * height * width
     dx, dy = x2 - x1, y2 - y1
-    length = dx * dx + dy * dy
-    if length == 0.0:
-        _dot(image, x1, y1, width, color)
-        return
-    left, right = min(x1, x2) - outer, max(x1, x2) + outer
+    length = math.sqrt(dx * dx + dy * dy)
+    dx, dy = dx / length, dy / length
+    wide, turn, step = round(FULL * outer), round(FULL * dy), round(FULL * dx)
+    inside = max(length / 2 - _LONGEST, 0.0)
+    half = round(FULL * (length / 2 - inside + _SOFT))
     top = max(0, math.ceil(min(y1, y2) - outer))
-    bottom = min(image.shape[0] - 1, math.floor(max(y1, y2) + outer))
-    reach = outer * math.sqrt(length) / abs(dy) if dy != 0.0 else math.inf
+    bottom = min(height - 1, math.floor(max(y1, y2) + outer))
+    left = max(0, math.ceil(min(x1, x2) - outer))
+    right = min(width, math.floor(max(x1, x2) + outer) + 1)
+    level = abs(dy) < _LEVEL
+    y = top - y1
+    slope, reach = (0.0, float(2 * _FAR)) if level else (dx / dy, outer / abs(dy))
+    # from here on in units of 1 / _ONE px
+    middle, slope_fixed = math.floor(_ONE * (x1 + y * slope)), math.floor(_ONE * slope)
+    reach_fixed, inside_fixed = math.floor(_ONE * reach), math.floor(_ONE * inside)
+    along, off = math.floor(_ONE * (y * dy - x1 * dx - length / 2)), math.floor(-_ONE * (x1 * dy + y * dx))
+    dx_fixed, dy_fixed = math.floor(_ONE * dx), math.floor(_ONE * dy)
     for row in range(top, bottom + 1):
-        start, end = left, right
-        if dy != 0.0:  # where the row meets the band around the line
-            middle = x1 + (row - y1) * dx / dy
-            start, end = max(start, middle - reach), min(end, middle + reach)
-        first, last = max(0, math.ceil(start)), min(image.shape[1] - 1, math.floor(end))
-        for column in range(first, last + 1):
-            along = min(max(((column - x1) * dx + (row - y1) * dy) / length, 0.0), 1.0)
-            off_x, off_y = column - x1 - along * dx, row - y1 - along * dy
-            _blend(image, row, column, off_x * off_x + off_y * off_y, width / 2, color)
+        column = max(left, (middle - reach_fixed) >> _BITS)
+        end = min(right, ((middle + reach_fixed) >> _BITS) + 1)
+        while column < end:
+            away, at = off + column * dy_fixed, along + column * dx_fixed
+            at = max(at - inside_fixed, 0) + min(at + inside_fixed, 0)
+            address, pixels = image + 3 * (row * width + column), min(PIXELS, end - column)
+            blend_band(
+                *(address, image_end, pixels, color),
+                *((away >> _TO_LANES, turn, wide), (at >> _TO_LANES, step, half)),
+            )
+            column += PIXELS
+        middle += slope_fixed
+        along += dy_fixed
+        off -= dx_fixed
 
 
 @kernel
 def draw_people(
-    image: ImageArray,
+    image: ByteArray,
     xy: FloatArray,
-    shown: Any,
-    line_px: FloatArray,
+    score: FloatArray,
+    box: FloatArray,
+    least: FloatArray,
+    line_of_size: float,
+    max_line_px: float,
     limbs: IntArray,
-    limb_colors: ImageArray,
+    limb_colors: ByteArray,
     limb_widths: FloatArray,
-    point_colors: ImageArray,
+    point_colors: ByteArray,
     point_widths: FloatArray,
-) -> None:
+) -> npt.NDArray[np.bool_]:
     """Draw everyone's limbs and, above them, points; the first person comes out on top.
 
+    What would be hidden is passed over: a limb between dots that touch, and a dot on another of its colour.
+
     Args:
-        image: (H, W, 3), changed in place.
-        xy: (N, P, 2) with pixel i at i; shown: (N, P) bool, of points that are drawn.
-        line_px: (N,) width of a body line.
-        limbs: (L, 2) points; limb_colors: (L, 3); limb_widths: (L,) in body lines.
-        point_colors: (P, 3); point_widths: (P,) in body lines.
+        image: (H, W, 3), contiguous, changed in place.
+        xy: (N, P, 2) where pixel i covers [i, i + 1); score: (N, P); box: (N, 4) xyxy.
+        least: (P,) score of a point that is drawn.
+        line_of_size: width of a body line in units of the box's longer side; max_line_px: widest one.
+        limbs: (L, 2) points; limb_colors: (L, 16), see `lane_colors`; limb_widths: (L,) in body lines.
+        point_colors: (P, 16); point_widths: (P,) in body lines.
+
+    Returns:
+        (N,) whether any point of them is drawn.
     """
+    points, height, width = xy.shape[1], image.shape[0], image.shape[1]
+    pixels, limb_color, point_color = image.ctypes.data, limb_colors.ctypes.data, point_colors.ctypes.data
+    visible = np.zeros(len(xy), np.bool_)
+    shown, dots = np.empty(points, np.bool_), np.empty(points)
+    place, tint = np.empty((points, 2)), np.zeros(points, np.int64)
+    for p in range(points):
+        for channel in range(3):
+            tint[p] = 256 * tint[p] + point_colors[p, channel]
     for n in range(len(xy) - 1, -1, -1):
+        size = max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
+        line_px = min(max(size * line_of_size, 1.0), max_line_px)
+        for p in range(points):
+            place[p, 0], place[p, 1] = xy[n, p, 0] - 0.5, xy[n, p, 1] - 0.5
+            near = abs(place[p, 0]) < _FAR and abs(place[p, 1]) < _FAR  # NaN is not
+            shown[p] = near and score[n, p] >= least[p]
+            visible[n] |= shown[p]
+            dots[p] = min(max(2.0, np.round(_DOT_WIDTH * line_px * point_widths[p])), _WIDEST)
         for i in range(len(limbs)):
             a, b = limbs[i]
-            if shown[n, a] and shown[n, b]:
-                width = max(1.0, np.round(line_px[n] * limb_widths[i]))
-                x1, y1, x2, y2 = xy[n, a, 0], xy[n, a, 1], xy[n, b, 0], xy[n, b, 1]
-                _line(image, float(x1), float(y1), float(x2), float(y2), width, limb_colors[i])
-        for p in range(xy.shape[1]):
-            if shown[n, p]:
-                width = max(2.0, np.round(_DOT_WIDTH * line_px[n] * point_widths[p]))
-                _dot(image, float(xy[n, p, 0]), float(xy[n, p, 1]), width, point_colors[p])
+            if not (shown[a] and shown[b]):
+                continue
+            x1, y1, x2, y2 = place[a, 0], place[a, 1], place[b, 0], place[b, 1]
+            touch = (dots[a] + dots[b]) / 2 - _SOFT
+            if (x2 - x1) * (x2 - x1) + (y2 - y1) * (y2 - y1) > touch * touch:
+                across = min(max(1.0, np.round(line_px * limb_widths[i])), _WIDEST)
+                _line(pixels, height, width, x1, y1, x2, y2, across, limb_color + LANES * i)
+        last = -1
+        for p in range(points):
+            if not shown[p]:
+                continue
+            x, y = place[p, 0], place[p, 1]
+            if (
+                last >= 0
+                and abs(x - place[last, 0]) < _SAME_DOT
+                and abs(y - place[last, 1]) < _SAME_DOT
+                and dots[p] == dots[last]
+                and tint[p] == tint[last]
+            ):
+                continue
+            last = p
+            _dot(pixels, height, width, x, y, dots[p], point_color + LANES * p)
+    return visible

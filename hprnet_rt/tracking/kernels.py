@@ -24,6 +24,7 @@ IntArray = npt.NDArray[np.int64]
 JOINTS = skeleton.BODY.stop
 _VARIANCE = tuple((2 * sigma) ** 2 for sigma in skeleton.SIGMAS[skeleton.BODY])  # as in OKS
 _USUAL_VARIANCE = sum(_VARIANCE) / JOINTS
+_MOST_VARIANCE = max(_VARIANCE)
 _COASTS_S = 0.5  # an unseen person's speed falls to 1 / e in this time
 _STEADIES_S = 0.3  # a speed measured this long ago counts 1 / e
 _STRAYS = 0.7  # how fast an unseen person leaves the expected way, in sizes a second
@@ -71,6 +72,22 @@ def _overlap(a: FloatArray, b: FloatArray) -> float:
 
 
 @kernel
+def _extents(xy: FloatArray) -> FloatArray:
+    """Box (N, 4) xyxy around the joints (N, 17, 2) of each person; inside out for one who has none."""
+    extent = np.empty((len(xy), 4), np.float32)
+    for n in range(len(xy)):
+        for axis in range(2):
+            low, high = np.float32(np.inf), np.float32(-np.inf)
+            for j in range(JOINTS):
+                if xy[n, j, axis] < low:
+                    low = xy[n, j, axis]
+                if xy[n, j, axis] > high:
+                    high = xy[n, j, axis]
+            extent[n, axis], extent[n, axis + 2] = low, high
+    return extent
+
+
+@kernel
 def similarity(
     xy: FloatArray,
     box: FloatArray,
@@ -101,6 +118,7 @@ def similarity(
     """
     people, tracks = len(box), len(expected_box)
     result = np.zeros((people, tracks), np.float32)
+    around, expected_around = _extents(xy), _extents(expected_xy)
     for t in range(tracks):
         spread = away[t] * away[t]
         for n in range(people):
@@ -108,6 +126,12 @@ def similarity(
             if max(mine, other) > _MOST_GROWTH * min(mine, other):
                 continue
             area = math.sqrt(mine * other)
+            result[n, t] = _overlap(box[n], expected_box[t])
+            if result[n, t] == 0.0:  # too far apart for any joint to count
+                wide = max(around[n, 0] - expected_around[t, 2], expected_around[t, 0] - around[n, 2], 0.0)
+                tall = max(around[n, 1] - expected_around[t, 3], expected_around[t, 1] - around[n, 3], 0.0)
+                if wide * wide + tall * tall > 2.0 * _NOWHERE * area * (_MOST_VARIANCE + spread):
+                    continue
             total, shared = 0.0, 0
             for j in range(JOINTS):
                 dx, dy = xy[n, j, 0] - expected_xy[t, j, 0], xy[n, j, 1] - expected_xy[t, j, 1]
@@ -116,7 +140,6 @@ def similarity(
                     off = (dx * dx + dy * dy) / (2.0 * area * (_VARIANCE[j] + spread))
                     if off < _NOWHERE:
                         total += math.exp(-off)
-            result[n, t] = _overlap(box[n], expected_box[t])
             if shared >= least_joints:
                 result[n, t] = max(_BOXES_COUNT * result[n, t], total / shared)
     return result

@@ -1,9 +1,11 @@
 """What has changed is named, what has not is not."""
 
+import numpy as np
 import pytest
 
 from hprnet_rt.bench.against import compare_reports
-from hprnet_rt.bench.report import Report, Series
+from hprnet_rt.bench.measure import Limits, take_turns
+from hprnet_rt.bench.report import Report, Series, series_of
 from hprnet_rt.errors import UsageError
 from tests.bench.figures import MACHINE, STAGES, figures
 
@@ -60,3 +62,29 @@ def test_figures_of_two_machines_settings_or_commands_are_not_compared():
 def test_other_versions_and_clocks_are_compared():
     other = {**MACHINE, "clock_mhz": 3000, "versions": {"numpy": "9"}}
     assert compare_reports(figures(0), figures(1, machine=other)).named == ()
+
+
+def measured(seed, slower=None):
+    """A run as `take_turns` makes it, on clocks that scatter by 2%; one stage may take 10% longer."""
+    random = np.random.default_rng(seed)
+
+    def task(people):
+        def once():
+            base = {"network": 0.011, "grouping": 2e-6 * people, "tracking": 3e-6 * people, "drawing": 1e-4}
+            return {
+                name: seconds * random.lognormal(0, 0.02) * (1.1 if name == slower else 1.0)
+                for name, seconds in base.items()
+            }
+
+        return once
+
+    limits = Limits(narrow=1e-6, least_rounds=60, most_rounds=60)
+    tasks = {f"{people} people": task(people) for people in (1, 50)}
+    return Report("people", {}, series_of(take_turns(tasks, limits)), {}, MACHINE)
+
+
+@pytest.mark.parametrize("seed", range(0, 10, 2))
+def test_a_command_that_runs_twice_names_no_change_and_then_the_slowed_stage(seed):
+    assert compare_reports(measured(seed), measured(seed + 1)).named == ()
+    named = compare_reports(measured(seed), measured(seed + 1, slower="drawing")).named
+    assert {change.name for change in named} == {"1 people: drawing", "50 people: drawing"}

@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 
+from hprnet_rt.errors import ShapeError
 from hprnet_rt.render import Overlay, OverlayStyle
 from hprnet_rt.skeleton import KEYPOINT_COLORS_RGB, NUM_KEYPOINTS, PARTS
 from hprnet_rt.types import Poses
@@ -91,3 +93,21 @@ def test_the_strongest_person_comes_out_on_top():
     both = someone(np.concatenate((single_point(3, (50.5, 50.5)), single_point(40, (50.5, 50.5)))))
     Overlay().draw(image, both)
     assert tuple(image[50, 50][::-1]) == KEYPOINT_COLORS_RGB[3]
+
+
+def test_a_part_of_a_picture_is_drawn_on_like_a_picture():
+    whole, alone = np.zeros((90, 90, 3), np.uint8), np.zeros((50, 40, 3), np.uint8)
+    poses = someone(single_point(3, (25, 25)))
+    poses.track_id[:] = 7
+    Overlay().draw(whole[20:70, 30:70], poses)
+    Overlay().draw(alone, poses)
+    np.testing.assert_array_equal(whole[20:70, 30:70], alone)
+    assert whole.any(axis=2).sum() == alone.any(axis=2).sum()
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 3), np.float32)]
+)
+def test_other_pictures_are_refused(image):
+    with pytest.raises(ShapeError, match=r"\(H, W, 3\) uint8"):
+        Overlay().draw(image, Poses.empty())

@@ -3,21 +3,46 @@
 import numpy as np
 import pytest
 
+from hprnet_rt.render.lanes import lane_colors
 from hprnet_rt.render.strokes import draw_people
 
 HEIGHT, WIDTH = 40, 60
+NOWHERE = np.full(2, np.nan)
 
 
-def painted(image, ends, width, color):
-    """A line with round ends over `image`, whose edge fades over a pixel."""
-    (x1, y1), (x2, y2) = ends
-    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float64)
-    length = (x2 - x1) ** 2 + (y2 - y1) ** 2
-    along = ((x - x1) * (x2 - x1) + (y - y1) * (y2 - y1)) / length if length else np.zeros_like(x)
-    along = np.clip(along, 0, 1)
-    distance = np.hypot(x - x1 - along * (x2 - x1), y - y1 - along * (y2 - y1))
-    covered = np.clip(width / 2 + 0.5 - distance, 0, 1)[..., None]
+def blended(image, covered, color):
+    covered = np.clip(covered, 0, 1)[..., None]
     return np.floor(image + covered * (np.array(color, np.float64) - image) + 0.5).astype(np.uint8)
+
+
+def with_dot(image, at, width, color):
+    """A disc over `image`, whose edge fades over a pixel."""
+    y, x = np.mgrid[0 : image.shape[0], 0 : image.shape[1]]
+    return blended(image, width / 2 + 0.5 - np.hypot(x - at[0], y - at[1]), color)
+
+
+def with_line(image, ends, width, color):
+    """A rectangle around the line from one end to the other, whose edges fade over a pixel."""
+    a, b = np.asarray(ends, np.float64)
+    y, x = np.mgrid[0 : image.shape[0], 0 : image.shape[1]]
+    length = np.hypot(*(b - a))
+    dx, dy = (b - a) / length
+    along = (x - a[0]) * dx + (y - a[1]) * dy - length / 2
+    across = (x - a[0]) * dy - (y - a[1]) * dx
+    cover = np.minimum(width / 2 + 0.5 - np.abs(across), length / 2 + 0.5 - np.abs(along))
+    return blended(image, cover, color)
+
+
+def draw(image, places, score, line_px, limbs, limb_colors, point_colors):
+    """People whose pixel i is at i, with lines of so many px."""
+    points = len(places[0])
+    box = np.array([[0, 0, px, px] for px in line_px], np.float32)
+    return draw_people(
+        *(image, np.asarray(places, np.float32) + np.float32(0.5), np.asarray(score, np.float32), box),
+        *(np.full(points, 0.5, np.float32), 1.0, 100.0, np.asarray(limbs)),
+        *(lane_colors(np.array(limb_colors, np.uint8)), np.ones(len(limbs), np.float32)),
+        *(lane_colors(np.array(point_colors, np.uint8)), np.ones(points, np.float32)),
+    )
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -26,19 +51,75 @@ def test_limbs_and_points_equal_the_plain_twin(seed):
     image = random.integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
     xy = random.uniform(-20, 80, (2, 3, 2)).astype(np.float32)
     xy[0, 1, 1] = xy[0, 0, 1]  # level
-    xy[1, 1] = xy[1, 0]  # without length
+    xy[1, 1] = xy[1, 0] + (0, 12)  # upright
     shown = np.array([[True, True, False], [True, True, True]])
-    line_px = np.array([3.2, 1.0], np.float32)
+    line_px = (3.2, 1.0)
     limbs = np.array([[0, 1], [1, 2]])
     colors = random.integers(0, 256, (5, 3)).astype(np.uint8)
-    ones = np.ones(3, np.float32)
     expected = image.copy()
     for n in (1, 0):
+        dot = max(2, round(2.2 * line_px[n]))
         for limb, color in zip(limbs, colors, strict=False):
-            if shown[n, limb].all():
-                expected = painted(expected, xy[n, limb], max(1, round(float(line_px[n]))), color)
+            ends = xy[n, limb].astype(np.float64)
+            if shown[n, limb].all() and np.hypot(*(ends[1] - ends[0])) > dot - 0.5:
+                expected = with_line(expected, ends, max(1, round(line_px[n])), color)
         for point in np.flatnonzero(shown[n]):
-            width = max(2, round(2.2 * float(line_px[n])))
-            expected = painted(expected, (xy[n, point], xy[n, point]), width, colors[2 + point])
-    draw_people(image, xy, shown, line_px, limbs, colors[:2], ones[:2], colors[2:], ones)
-    assert np.abs(image.astype(int) - expected).max() <= 1  # rounding of equal sums in another order
+            expected = with_dot(expected, xy[n, point], dot, colors[2 + point])
+    visible = draw(image, xy, shown, line_px, limbs, colors[:2], colors[2:])
+    assert visible.all()
+    worst = np.abs(image.astype(int) - expected).max()
+    assert worst <= 6  # cover is in 1/128, and so are its steps from pixel to pixel: 3/128 of 255
+
+
+@pytest.mark.parametrize("slope", [1e-6, 1e-3, 0.02, 1.0, 50.0])
+def test_a_line_of_the_whole_picture_is_as_thick_everywhere(slope):
+    size = (30, 1200) if slope < 0.1 else (1200, 1200)
+    middle, ahead = np.array([600.0, size[0] / 2 + 0.3]), np.array([1, slope]) / np.hypot(1, slope)
+    ends = np.array([middle - 1500 * ahead, middle + 1500 * ahead], np.float32)
+    image = np.zeros((*size, 3), np.uint8)
+    draw(image, [ends], [[1, 1]], [2.0], [[0, 1]], [[200, 0, 0]], [[0, 0, 1], [0, 0, 1]])
+    expected = with_line(np.zeros((*size, 3), np.uint8), ends, 2, (200, 0, 0))
+    assert np.abs(image[..., 0].astype(int) - expected[..., 0]).max() <= 6
+    assert expected.any()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (2, 6), (7, 3), (5, 16)])
+def test_nothing_beyond_a_small_picture_is_touched(shape):
+    """Sixteen bytes are read and written at once: at the end of an image there may be fewer."""
+    memory = np.full(3 * shape[0] * shape[1] + 64, 77, np.uint8)
+    image = memory[32:-32].reshape(*shape, 3)
+    image[:] = 0
+    corner = np.array([[shape[1] - 1.0, shape[0] - 1.0], [0.0, 0.0]])
+    draw(image, [corner], [[1, 1]], [1.0], [[0, 1]], [[9, 9, 9]], [[255, 0, 0], [0, 0, 255]])
+    assert (memory[:32] == 77).all() and (memory[-32:] == 77).all()
+    assert image[0, 0].tolist() in ([0, 0, 255], [255, 0, 0])
+    assert tuple(image[-1, -1]) != (0, 0, 0)
+
+
+def test_what_other_dots_hide_is_not_drawn():
+    """Of a row of dots, a third of a pixel apart, the first and each that is half a pixel on are drawn."""
+    places = np.array([[(20 + n / 3, 10.0) for n in range(7)]])
+    colors = np.full((7, 3), 255)
+    image, expected = (np.zeros((HEIGHT, WIDTH, 3), np.uint8) for _ in range(2))
+    draw(image, places, np.ones((1, 7)), [1.0], [[0, 1]], [[9, 9, 9]], colors)
+    for n in (0, 2, 4, 6):
+        expected = with_dot(expected, places[0, n], 2, (255, 255, 255))
+    assert np.abs(image.astype(int) - expected).max() <= 6
+    everything = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    for at in places[0]:
+        everything = with_dot(everything, at, 2, (255, 255, 255))
+    assert np.abs(image.astype(int) - everything).mean() < 1
+
+
+def test_dots_of_two_colours_in_one_place_are_both_drawn_the_later_above():
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    draw(image, [[(9, 9), (9, 9)]], [[1, 1]], [1.0], [[0, 1]], [[9, 9, 9]], [[255, 0, 0], [0, 255, 0]])
+    assert image[9, 9].tolist() == [0, 255, 0]
+
+
+def test_absent_weak_and_far_people_are_not_visible():
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    places = [[NOWHERE, NOWHERE], [(5, 5), (9, 9)], [(1e9, 0), (0, -1e9)]]
+    score = [[1, 1], [0.1, 0.4], [1, 1]]
+    visible = draw(image, places, score, [1.0] * 3, [[0, 1]], [[9, 9, 9]], [[255, 0, 0]] * 2)
+    assert not visible.any() and not image.any()

@@ -1,0 +1,84 @@
+"""Write the README's generated tables from benchmarks/results/*.json.
+
+    python benchmarks/readme.py
+
+What `hprnet-rt bench ... --out` wrote and was put there shows up as a table of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from hprnet_rt.bench.report import Report, read_report
+
+RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parents[1] / "README.md"
+_VARIANTS = ("sparse", "dense", "sparse, grid_sample")
+_LIBRARIES = {"openvino fp32": "OpenVINO fp32", "onnxruntime": "ONNX Runtime fp32"}
+
+
+def networks(results: Path) -> str:
+    """The paper's networks, ours against all heads everywhere and GridSample."""
+    head = ["network"]
+    for name in _LIBRARIES.values():
+        head += [name, "dense", "with GridSample"]
+    lines = [_row(head), _row(["---"] * len(head))]
+    for network in json.loads((results / "networks-cpu.json").read_text())["networks"]:
+        cells = [f"`{network['name']}` at {network['side_px']}"]
+        for library in _LIBRARIES:
+            times = network["times_ms"][library]
+            cells += [f"{times[kind]['p50']:.0f} ms" if kind in times else "-" for kind in _VARIANTS]
+        lines.append(_row(cells))
+    return "\n".join(lines)
+
+
+def reports(results: Path) -> str:
+    """A table for every report of `hprnet-rt bench`, in the order of their names."""
+    tables = [
+        _table(path.name, read_report(path))
+        for path in sorted(results.glob("*.json"))
+        if str(json.loads(path.read_text()).get("format", "")).startswith("hprnet-rt-bench/")
+    ]
+    return "\n\n".join(tables)
+
+
+def _table(name: str, report: Report) -> str:
+    facts, settings = report.machine, report.settings
+    title = f"`{name}`: `hprnet-rt bench {report.kind}`, {settings.get('model', 'all networks')}, "
+    title += f"{facts['processor']}, {facts['cores']} cores"
+    lines = [title, "", _row(["what", "p50", "p95", "p99"]), _row(["---"] * 4)]
+    lines += [
+        _row([each.name, *(f"{ms:.3f} ms" for ms in each.percentiles.values())]) for each in report.series
+    ]
+    return "\n".join(lines)
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+BLOCKS: dict[str, Callable[[Path], str]] = {"networks": networks, "reports": reports}
+
+
+def rewritten(text: str, results: Path = RESULTS) -> str:
+    """The README with what lies between each pair of markers made anew."""
+    for name, make in BLOCKS.items():
+        first, last = f"<!-- figures: {name} -->", f"<!-- end of figures: {name} -->"
+        before, found, rest = text.partition(first)
+        _, ended, after = rest.partition(last)
+        if not found or not ended:
+            sys.exit(f"README.md lacks {first} or {last}")
+        body = make(results)
+        text = f"{before}{first}\n\n{body}\n\n{last}{after}" if body else f"{before}{first}\n{last}{after}"
+    return text
+
+
+def main() -> None:
+    README.write_text(rewritten(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Whether `hprnet-rt bench ... --against` sees what it should, on this machine.
+
+    python benchmarks/slowdown.py [SECONDS]
+
+`bench stages` is measured twice, which should name no change, and then with drawing that takes 10% longer,
+which should be named. On a machine that others use, either may fail: the intervals are those of these runs.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from hprnet_rt.bench import stages
+from hprnet_rt.bench.against import compare_reports
+from hprnet_rt.bench.measure import Limits
+from hprnet_rt.bench.report import Report
+from hprnet_rt.bench.scenes import sample_video
+from hprnet_rt.bench.subject import Running, subject
+from hprnet_rt.estimator import DEFAULT_MODEL
+from hprnet_rt.render import Overlay
+
+_SLOWER = 0.1
+
+
+class SlowOverlay(Overlay):
+    """Drawing that waits, busily, for a tenth of the time that it took."""
+
+    def draw(self, image, poses):
+        start_s = time.perf_counter()
+        super().draw(image, poses)
+        end_s = time.perf_counter()
+        while time.perf_counter() < end_s + _SLOWER * (end_s - start_s):
+            pass
+
+
+def measured(seconds: float) -> Report:
+    with subject(DEFAULT_MODEL) as network:
+        return stages.measure_stages(network, Running(), sample_video(), Limits(seconds))
+
+
+def main() -> None:
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 30.0
+    first, second = measured(seconds), measured(seconds)
+    print("the same twice:", compare_reports(first, second).to_text(), sep="\n")
+    stages.Overlay = SlowOverlay
+    print("drawing 10% slower:", compare_reports(first, measured(seconds)).to_text(), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Ids of people: white digits on black, drawn once for each size and then copied."""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from hprnet_rt.grouping.compiled import kernel
+from hprnet_rt.render.lanes import FULL, LANES, PIXELS, blend_cover
+
+__all__ = ["Digits", "draw_digits", "draw_ids"]
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+ByteArray = npt.NDArray[np.uint8]
+
+_FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
+_SCALES: Final = np.arange(4, 11) / 10
+_SIZE_PX: Final = 400.0  # of a person whose id has scale 1
+_EDGE: Final = 3  # px around a digit that its black reaches
+_LAYERS: Final = ((4, 0), (1, 255))  # width of the stroke and its gray, from below
+
+
+class Digits(NamedTuple):
+    """Digits of every size.
+
+    Attributes:
+        cover: flat (sizes, layers, 10, rows, columns, 3), in 1/128, and 16 bytes more.
+        shape: of it.
+        wide, tall: (sizes,) px of one digit's place.
+        grays: (layers,).
+    """
+
+    cover: ByteArray
+    shape: IntArray
+    wide: IntArray
+    tall: IntArray
+    grays: IntArray
+
+
+def draw_digits() -> Digits:
+    """Draw them."""
+    wide, tall = (
+        np.array([cv2.getTextSize("0", _FONT, scale, 1)[0][axis] for scale in _SCALES], np.int64)
+        for axis in (0, 1)
+    )
+    rows, columns = int(tall.max()) + 2 * _EDGE, int(wide.max()) + 2 * _EDGE
+    cover = np.zeros((len(_SCALES), len(_LAYERS), 10, rows, columns, 3), np.uint8)
+    for size, scale in enumerate(_SCALES):
+        for layer, (stroke, _) in enumerate(_LAYERS):
+            for digit in range(10):
+                glyph = np.zeros((rows, columns, 3), np.uint8)
+                origin = (_EDGE, _EDGE + int(tall[size]))
+                white = (255, 255, 255)
+                cv2.putText(glyph, str(digit), origin, _FONT, scale, white, stroke, cv2.LINE_AA)
+                cover[size, layer, digit] = np.rint(glyph * (FULL / 255))
+    flat = np.concatenate((cover.reshape(-1), np.zeros(LANES, np.uint8)))
+    grays = np.array([gray for _, gray in _LAYERS], np.int64)
+    return Digits(flat, np.array(cover.shape, np.int64), wide, tall, grays)
+
+
+@kernel
+def _stamp(
+    image: int,
+    height: int,
+    width: int,
+    left: int,
+    top: int,
+    wide: int,
+    tall: int,
+    cover: int,
+    columns: int,
+    gray: int,
+) -> None:
+    """Blend one layer of a digit, whose corner is at (left, top).
+
+    Args:
+        image: address of (height, width, 3) bytes, changed in place.
+        cover: address of (at least tall, columns, 3) bytes, of which `wide` columns count.
+        gray: 0 to 255.
+    """
+    end = image + 3 * height * width
+    first, last = max(0, -left), min(wide, width - left)
+    for row in range(max(0, -top), min(tall, height - top)):
+        column = first
+        while column < last:
+            at = image + 3 * ((top + row) * width + left + column)
+            given = cover + 3 * (row * columns + column)
+            blend_cover(at, end, min(PIXELS, last - column), given, gray)
+            column += PIXELS
+
+
+@kernel
+def draw_ids(
+    image: ByteArray,
+    ids: IntArray,
+    box: FloatArray,
+    visible: npt.NDArray[np.bool_],
+    digits: Digits,
+) -> None:
+    """Write ids above the upper left corners of boxes, inside the image; the first person's come out on top.
+
+    Args:
+        image: (H, W, 3), contiguous, changed in place.
+        ids: (N,), negative for none; box: (N, 4) xyxy; visible: (N,) whose are written.
+        digits: of `draw_digits`.
+    """
+    height, width = image.shape[0], image.shape[1]
+    sizes, layers = len(digits.wide), len(digits.grays)
+    rows, columns = digits.shape[3], digits.shape[4]
+    figures = np.empty(20, np.int64)  # as many as an int64 has
+    for n in range(len(ids) - 1, -1, -1):
+        if not visible[n] or ids[n] < 0:
+            continue
+        count, rest = 0, ids[n]
+        while count == 0 or rest > 0:
+            figures[count] = rest % 10
+            rest //= 10
+            count += 1
+        person_px = max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
+        size = min(max(math.floor(10.0 * person_px / _SIZE_PX + 0.5) - 4, 0), sizes - 1)
+        wide, tall = digits.wide[size], digits.tall[size]
+        x = math.floor(min(max(box[n, 0], 0.0), max(width - count * wide, 0)) + 0.5)
+        y = math.floor(min(max(box[n, 1], tall), height) + 0.5)
+        for layer in range(layers):
+            for i in range(count):
+                glyph = (size * layers + layer) * 10 + figures[count - 1 - i]
+                cover = digits.cover.ctypes.data + 3 * rows * columns * glyph
+                left, top = x + i * wide - _EDGE, y - tall - _EDGE
+                sides = (wide + 2 * _EDGE, tall + 2 * _EDGE)
+                _stamp(
+                    *(image.ctypes.data, height, width, left, top, *sides),
+                    *(cover, columns, digits.grays[layer]),
+                )
