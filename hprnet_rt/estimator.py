@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.backends import Backend, EngineFile, create_backend
+from hprnet_rt.building import find_int8
 from hprnet_rt.errors import BackendError, UsageError
-from hprnet_rt.geometry import Letterbox, input_hw_for, require_image
+from hprnet_rt.geometry import KEEP, Letterbox, input_hw_for, require_image
 from hprnet_rt.grouping import MATCHINGS, Grouper, GroupingOptions
 from hprnet_rt.heads import PeakLayout
 from hprnet_rt.types import Peaks, Poses
@@ -25,9 +26,7 @@ __all__ = ["DEFAULT_MODEL", "KEEP", "PoseModel", "load"]
 
 _log = logging.getLogger(__name__)
 
-DEFAULT_MODEL = "hprnet-mobile"
-KEEP: Final = "keep"
-"""An input size: every image at its own, as the paper tests."""
+DEFAULT_MODEL: Final = "hprnet-mobile"
 _USUAL_HW = (720, 1280)
 _LIVE_ENGINES = 6  # compiled input sizes kept; a folder of photographs has a few aspect ratios
 
@@ -100,6 +99,7 @@ class PoseModel:
                 precision=precision,
                 threads=threads,
                 flip=flip,
+                find_int8=find_int8,
             )
             self._engines[input_hw] = made  # the last one is the most recently used
             while len(self._engines) > _LIVE_ENGINES:
@@ -169,7 +169,7 @@ def load(
         model: a network's name, or an .onnx file with its JSON beside it.
         weights: a checkpoint of the network, converted at the first use; None takes what is on this machine.
         backend: "auto" (says in the log what it chose), "openvino", "onnxruntime" or "torch".
-        precision: "auto", "fp32" or "bf16".
+        precision: "auto", "fp32", "bf16", or "int8" for an engine that `hprnet-rt build` made for OpenVINO.
         threads: CPU threads of the engine; all cores when None.
         input_px: longer side of the network's input, its own when None; larger finds smaller people and
             takes longer. "keep" takes every image at its own size.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
@@ -15,7 +16,10 @@ import numpy.typing as npt
 
 from hprnet_rt.errors import ShapeError, UsageError
 
-__all__ = ["Letterbox", "input_hw_for", "require_image"]
+__all__ = ["KEEP", "Letterbox", "input_hw_for", "require_image"]
+
+KEEP: Final = "keep"
+"""An input size: every image at its own, as the paper tests."""
 
 FloatArray = npt.NDArray[np.float32]
 ImageArray = npt.NDArray[np.uint8]

@@ -8,7 +8,8 @@ from pathlib import Path
 from hprnet_rt.backends import BACKENDS
 from hprnet_rt.backends.create import PRECISIONS
 from hprnet_rt.commands.console import tell
-from hprnet_rt.estimator import DEFAULT_MODEL, KEEP, PoseModel, load
+from hprnet_rt.estimator import DEFAULT_MODEL, PoseModel, load
+from hprnet_rt.geometry import KEEP
 from hprnet_rt.grouping import MATCHINGS, GroupingOptions
 from hprnet_rt.heads import SPECS
 
