@@ -99,16 +99,21 @@ def build_int8(
     held_out = inputs[::_HELD_OUT]
     calibrating = [each for number, each in enumerate(inputs) if number % _HELD_OUT]
     made = quantise(engine, calibrating, progress=progress)
-    _save(made.model, path)
-    moved = _judged(engine, path, held_out, progress)
-    flaw = _flaw(moved)
-    if flaw:
-        for file in (path, path.with_suffix(".bin")):
+    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+    try:
+        _save(made.model, partial)
+        moved = _judged(engine, partial, held_out, progress)
+        flaw = _flaw(moved)
+        if flaw:
+            raise ModelError(
+                f"the int8 engine of {engine.spec.name} is not accepted: on {len(held_out)} frames of "
+                f"{source.name} kept apart, {flaw}; calibrate with more or other frames, or use bf16 or fp32"
+            )
+        partial.with_suffix(".bin").replace(path.with_suffix(".bin"))
+        partial.replace(path)
+    finally:
+        for file in (partial, partial.with_suffix(".bin")):
             file.unlink(missing_ok=True)
-        raise ModelError(
-            f"the int8 engine of {engine.spec.name} is not accepted: on {len(held_out)} frames of "
-            f"{source.name} kept apart, {flaw}; --calibrate with more or other frames, or use bf16 or fp32"
-        )
     return {
         "int8_layers": made.int8,
         "layers": made.layers,
