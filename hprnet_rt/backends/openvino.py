@@ -66,10 +66,10 @@ def maps_of(model: openvino.Model) -> dict[str, openvino.Output]:
 
 def _cut(model: openvino.Model) -> tuple[openvino.Model, openvino.Model]:
     """Split into (images -> maps) and (maps -> peaks)."""
+    decode = model.clone()
     folding = openvino.passes.Manager()
     folding.register_pass(openvino.passes.ConstantFolding())
-    folding.run_passes(model)  # else the decode would ask the image for its shape
-    decode = model.clone()
+    folding.run_passes(decode)  # else it would ask the image for its shape; int8 weights must not be folded
     parameters = []
     outputs = maps_of(decode)
     for name in _CUT:
