@@ -151,7 +151,7 @@ def _judged(
             if progress is not None:
                 progress("judging", sum(map(len, found)), 2 * len(inputs))
         backend.close()
-    return movement(*found, [1.0] * len(inputs))
+    return movement(found[0], found[1], [1.0] * len(inputs))
 
 
 def _flaw(moved: Movement, bound: Int8Bound = INT8_BOUND) -> str | None:

@@ -45,7 +45,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help=f"auto, {', '.join(BACKENDS)} (default %(default)s, which says what it chose)",
     )
-    parser.add_argument("--precision", default="auto", help=f"{', '.join(PRECISIONS)} (default %(default)s)")
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        help=f"{', '.join(PRECISIONS)} (default %(default)s, which is never int8: that needs --backend openvino "
+        "and an engine of `hprnet-rt build`)",
+    )
     parser.add_argument(
         "--threads",
         type=int,
