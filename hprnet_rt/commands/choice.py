@@ -48,8 +48,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         default="auto",
-        help=f"{', '.join(PRECISIONS)} (default %(default)s, which is never int8: that needs --backend openvino "
-        "and an engine of `hprnet-rt build`)",
+        help=f"{', '.join(PRECISIONS)} (default %(default)s, never int8, which needs --backend "
+        "openvino and an engine of `hprnet-rt build`)",
     )
     parser.add_argument(
         "--threads",
