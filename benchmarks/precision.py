@@ -5,8 +5,9 @@ python benchmarks/precision.py ANNOTATIONS IMAGES --calibrate FILES [--model NAM
 A network with weights on this machine: average precision against the annotations (OpenVINO's fp32, bf16 and
 int8, and the fp16 and bf16 graphs that `hprnet-rt build` gives to GPUs, rounded as these do, in ONNX Runtime,
 whose time says nothing), and how far people and points move from fp32, in pixels of the network's input.
-A network without: random weights find nobody, so how far its maps and peaks move. Images are placed in a
-square. Int8 is calibrated with a video or folder of images that are not among IMAGES.
+A network without, or with --untrained: how its peaks move, on a few images. (Fresh weights give flat maps,
+where rounding chooses among equal peaks.) Images are placed in a square. Int8 is calibrated with a video or
+folder of images that are not among IMAGES.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from hprnet_rt.types import Peaks, Poses
 
 LEAST_SCORE = 0.05  # of people, as average precision wants it
 PARTS = ("body", "foot", "face", "hand", "whole_body")
-FEW = 16  # images where weights are random
+FEW = 8  # images where weights are not trained
 STRONG = 10  # of a joint's peaks, those that should not change places
 
 Run = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
@@ -139,13 +140,14 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="side of the input (default: the network's own)")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--seconds", type=float, default=60.0, help="for the times (default %(default)s)")
+    parser.add_argument("--untrained", action="store_true", help="MODEL's weights find nobody")
     parser.add_argument("--no-graphs", action="store_true", help="OpenVINO only")
     parser.add_argument("--save", action="store_true", help="write results/precision-MODEL.json")
     options = parser.parse_args()
     info = machine()
     heading(f"precisions of {options.model}", info)
     with subject(options.model, options.weights) as network, tempfile.TemporaryDirectory() as folder:
-        engine = network.engine
+        engine, untrained = network.engine, network.random or options.untrained
         side = options.size or engine.spec.input_px
         made = quantise(engine, calibration_inputs(options.calibrate, side, options.frames))
         int8 = Path(folder) / "int8.xml"
@@ -156,7 +158,7 @@ def main() -> None:
         if not options.no_graphs:
             runs |= {f"graph {each}": rounded_run(engine, each) for each in ("fp16", "bf16")}
         truth = read_annotations(options.annotations)
-        names = truth.file_names[:FEW] if network.random else truth.file_names
+        names = truth.file_names[:FEW] if untrained else truth.file_names
         letterboxes, inputs = [], []
         for name in names:
             image = cv2.imread(str(options.images / name))
@@ -167,8 +169,8 @@ def main() -> None:
         )
         data: dict[str, Any] = {
             "machine": info,
-            "model": options.model,
-            "random_weights": network.random,
+            "model": engine.spec.name,
+            "untrained": untrained,
             "size": side,
             "images": len(inputs),
             "int8": {"layers": made.int8, "of": made.layers, "frames": options.frames},
@@ -184,7 +186,7 @@ def main() -> None:
                 row["ms"] = percentiles_ms(turns[name]["wall"])
                 row["core_ms"] = percentiles_ms(turns[name]["cores"])
             packed = [run(each)[0] for each in inputs]
-            if network.random:
+            if untrained:
                 reference = reference or packed
                 row["moved"] = peaks_moved(reference, packed, layout)
             else:
@@ -199,7 +201,7 @@ def main() -> None:
             data["precisions"][name] = row
             print(name, row, flush=True)
     if options.save:
-        save(f"precision-{options.model}", data)
+        save(f"precision-{engine.spec.name}", data)
 
 
 if __name__ == "__main__":
