@@ -12,16 +12,9 @@ from hprnet_rt.errors import UsageError
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.video import ImageSource, VideoSource, is_image
 
-__all__ = ["calibration_inputs", "sample_video"]
+__all__ = ["calibration_inputs"]
 
 ImageArray = npt.NDArray[np.uint8]
-
-
-def sample_video() -> Path | None:
-    """The clip that comes with the package or lies in a checkout's `demos/`; None where there is none."""
-    package = Path(__file__).resolve().parents[1]
-    paths = (folder / "demos" / "sample.mp4" for folder in (package, package.parent))
-    return next((path for path in paths if path.is_file()), None)
 
 
 def calibration_inputs(source: Path, input_px: int, most: int) -> list[ImageArray]:

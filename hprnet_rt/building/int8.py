@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from hprnet_rt.backends import EngineFile, create_backend
 from hprnet_rt.backends.built_engine import INT8
-from hprnet_rt.building.calibration import calibration_inputs, sample_video
+from hprnet_rt.building.calibration import calibration_inputs
 from hprnet_rt.errors import BackendError, ModelError, UsageError
 from hprnet_rt.evaluation import Movement, movement
 from hprnet_rt.geometry import Letterbox
@@ -77,7 +77,7 @@ def build_int8(
 
     Args:
         engine: the network.
-        source: a video, or a folder of images; the shipped sample when None.
+        source: a video, or a folder of images, such as the engine will see.
         path: the .xml file; the weights are written beside it.
         progress: called with a phase, the frames done in it, and all its frames.
 
@@ -90,9 +90,11 @@ def build_int8(
         ModelError: the engine is not accepted.
     """
     _nncf()  # a missing package is told before the work, not after it
-    source = source or sample_video()
     if source is None:
-        raise UsageError("an int8 engine needs frames such as it will see: --calibrate VIDEO or FOLDER")
+        raise UsageError(
+            "an int8 engine needs frames such as it will see, of many people and places: --calibrate VIDEO or "
+            "FOLDER"
+        )
     inputs = calibration_inputs(source, engine.spec.input_px, _MOST_FRAMES)
     if len(inputs) < _LEAST_FRAMES:
         raise UsageError(f"{source} has {len(inputs)} frames; calibration needs {_LEAST_FRAMES} or more")

@@ -49,8 +49,7 @@ def add_parser(commands: Commands) -> None:
         "--calibrate",
         type=Path,
         metavar="FILES",
-        help="int8: a video, or a folder of images, such as the engine will see (default: the "
-        "sample clip); builds again",
+        help="int8 needs it: a video, or a folder of images, of many people and places such as it will see",
     )
     job.add_argument("-o", "--out", type=Path, metavar="FOLDER", help="(default: in the cache folder)")
     job.add_argument("--overwrite", action="store_true", help="build again what is there")

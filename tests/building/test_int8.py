@@ -11,7 +11,7 @@ import hprnet_rt
 from hprnet_rt.backends import EngineFile, create_backend
 from hprnet_rt.backends import openvino as openvino_backend
 from hprnet_rt.building import BuildPlan, build, find_int8, int8
-from hprnet_rt.building.calibration import calibration_inputs, sample_video
+from hprnet_rt.building.calibration import calibration_inputs
 from hprnet_rt.cli import main
 from hprnet_rt.errors import BackendError, MediaError, ModelError, UsageError
 from hprnet_rt.evaluation import Movement
@@ -66,7 +66,7 @@ def test_the_trunk_is_int8_and_first_layers_heads_and_decode_are_not(tmp_path):
 
 
 def test_an_engine_that_moves_nothing_is_built_with_its_figures_and_found_by_name(unquantised, own_cache):
-    built = build(SHIPPED, PLAN)
+    built = build(SHIPPED, PLAN, calibrate=SAMPLE)
     assert built.path.parent == own_cache / "engines" / "built"
     assert not list(built.path.parent.glob("*partial*"))
     said = json.loads(built.path.with_suffix(".json").read_text())["measured"]
@@ -114,7 +114,7 @@ def test_an_engine_that_was_not_built_is_a_sentence_with_the_command():
 @pytest.mark.parametrize("field", ["library_version", "onnx_sha256", "spec_sha256", "k"])
 def test_a_stale_engine_is_refused_by_what_differs(unquantised, monkeypatch, field):
     monkeypatch.setattr(int8, "_judged", lambda *_: moved())
-    built = build(SHIPPED, PLAN)
+    built = build(SHIPPED, PLAN, calibrate=SAMPLE)
     sidecar = built.path.with_suffix(".json")
     data = json.loads(sidecar.read_text())
     stale = built.path.with_name("hprnet-mobile-openvino-int8-old.xml")
@@ -150,6 +150,11 @@ def test_calibrating_what_is_not_int8_is_refused(capsys):
     assert "--calibrate is for --precision int8" in capsys.readouterr().err
 
 
+def test_frames_are_asked_for(unquantised):
+    with pytest.raises(UsageError, match="--calibrate VIDEO or FOLDER"):
+        build(SHIPPED, PLAN)
+
+
 def test_a_missing_package_is_a_sentence(monkeypatch, capsys):
     monkeypatch.setitem(__import__("sys").modules, "nncf", None)
     assert main(["build", "hprnet-mobile", "--backend", "openvino", "--precision", "int8"]) == 1
@@ -157,7 +162,6 @@ def test_a_missing_package_is_a_sentence(monkeypatch, capsys):
 
 
 def test_frames_are_evenly_spaced_inputs(tmp_path):
-    assert sample_video() == SAMPLE
     assert len(calibration_inputs(SAMPLE, 64, FRAMES)) == FRAMES
     some = calibration_inputs(SAMPLE, 64, 40)
     assert len(some) == -(-FRAMES // 4)
