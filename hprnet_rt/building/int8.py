@@ -92,8 +92,8 @@ def build_int8(
     _nncf()  # a missing package is told before the work, not after it
     if source is None:
         raise UsageError(
-            "an int8 engine needs frames such as it will see, of many people and places: --calibrate VIDEO or "
-            "FOLDER"
+            "an int8 engine needs frames such as it will see, of many people and places: --calibrate VIDEO "
+            "or FOLDER"
         )
     inputs = calibration_inputs(source, engine.spec.input_px, _MOST_FRAMES)
     if len(inputs) < _LEAST_FRAMES:
