@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.backends import Backend, EngineFile, Overlapping, create_backend
-from hprnet_rt.building import find_built
+from hprnet_rt.building import find_built, find_int8
 from hprnet_rt.errors import BackendError, UsageError
 from hprnet_rt.geometry import KEEP, Letterbox, input_hw_for, require_image
 from hprnet_rt.grouping import MATCHINGS, Grouper, GroupingOptions
@@ -112,6 +112,7 @@ class PoseModel:
                 batch=self._batch,
                 find_built=find_built,
                 may_build=self._may_build,
+                find_int8=find_int8,
             )
             self._engines[input_hw] = made  # the last one is the most recently used
             while len(self._engines) > _LIVE_ENGINES:
@@ -231,7 +232,8 @@ def load(
         weights: a checkpoint of the network, converted at the first use; None takes what is on this machine.
         backend: "auto" (says in the log what it chose), "tensorrt", "tensorrt-rtx" or "torch-cuda" on a GPU,
             "openvino", "onnxruntime" or "torch" on the CPU. None of them takes another's place.
-        precision: "auto", "fp32", "fp16" or "bf16".
+        precision: "auto", "fp32", "fp16", "bf16", or "int8" for an engine that `hprnet-rt build` made for
+            OpenVINO.
         threads: CPU threads of the engine; all cores when None.
         input_px: longer side of the network's input, its own when None; larger finds smaller people and
             takes longer. "keep" takes every image at its own size.

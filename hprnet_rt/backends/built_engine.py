@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -15,6 +16,7 @@ from hprnet_rt.heads import ModelSpec
 
 __all__ = [
     "BUILT_FORMAT",
+    "INT8",
     "BuiltEngine",
     "EngineRecipe",
     "FindBuilt",
@@ -25,6 +27,8 @@ __all__ = [
 ]
 
 BUILT_FORMAT: Final = "hprnet-rt-built/1"
+INT8: Final = "int8"
+"""The precision that needs frames to calibrate with, and takes every size."""
 _DIGITS: Final = 12  # of a hash in a file name or a message
 _TENSORS: Final = {
     "images": {"type": "uint8", "shape": ["batch", "height", "width", 3], "order": "BGR"},
@@ -78,6 +82,10 @@ class EngineRecipe:
     @property
     def command(self) -> str:
         """What builds it."""
+        if self.precision == INT8:
+            return (
+                f"hprnet-rt build {self.model} --backend {self.backend} --precision {INT8} --calibrate VIDEO"
+            )
         low, high = self.batch
         fixed = self.height[0] == self.height[1] and self.width[0] == self.width[1]
         size = f"{self.width[0]}x{self.height[0]}" if fixed else "keep"
@@ -148,7 +156,14 @@ def _engine_sha256(engine: Path) -> str:
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-def write_sidecar(engine: Path, recipe: EngineRecipe, spec: ModelSpec, *, build_seconds: float) -> None:
+def write_sidecar(
+    engine: Path,
+    recipe: EngineRecipe,
+    spec: ModelSpec,
+    *,
+    build_seconds: float,
+    measured: Mapping[str, Any] | None = None,
+) -> None:
     """Describe an engine.
 
     Args:
@@ -156,6 +171,7 @@ def write_sidecar(engine: Path, recipe: EngineRecipe, spec: ModelSpec, *, build_
         recipe: what it was built from.
         spec: the network.
         build_seconds: how long it took.
+        measured: what was found out about it while it was built, for people.
 
     Raises:
         OSError: the engine cannot be read, or the JSON cannot be written.
@@ -166,6 +182,7 @@ def write_sidecar(engine: Path, recipe: EngineRecipe, spec: ModelSpec, *, build_
         "tensors": _TENSORS,
         "engine_sha256": _engine_sha256(engine),
         "build_seconds": round(build_seconds, 1),
+        **({"measured": dict(measured)} if measured else {}),
         "spec": spec.to_dict(),
     }
     sidecar_path(engine).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

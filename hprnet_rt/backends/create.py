@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
-from hprnet_rt.backends.built_engine import FindBuilt
+from hprnet_rt.backends.built_engine import INT8, FindBuilt
 from hprnet_rt.backends.engine_file import EngineFile
 from hprnet_rt.backends.protocol import Backend
 from hprnet_rt.backends.trt.library import LIBRARIES
@@ -24,7 +26,7 @@ CPU_BACKENDS: Final = ("openvino", "onnxruntime", "torch")
 """Backends on the CPU, in the order in which "auto" tries them, after those on a GPU."""
 BACKENDS: Final = (*GPU_BACKENDS, *CPU_BACKENDS)
 """All backends."""
-PRECISIONS: Final = ("auto", "fp32", "fp16", "bf16")
+PRECISIONS: Final = ("auto", "fp32", "fp16", "bf16", INT8)
 
 _MODULES: Final = {"tensorrt": "trt.backend", "tensorrt-rtx": "trt.backend", "torch-cuda": "torch_cuda"}
 _PACKAGES: Final = {
@@ -34,6 +36,7 @@ _PACKAGES: Final = {
 }
 _FLIPPING: Final = "torch"
 _ONE_AT_A_TIME: Final = ("openvino",)
+_INT8_BACKEND: Final = "openvino"
 
 
 def create_backend(
@@ -47,6 +50,7 @@ def create_backend(
     batch: int | None = 1,
     find_built: FindBuilt | None = None,
     may_build: bool = False,
+    find_int8: Callable[[EngineFile], Path] | None = None,
 ) -> Backend:
     """Make `engine` ready to run for one input size.
 
@@ -54,12 +58,14 @@ def create_backend(
         engine: the network.
         input_hw: height and width, multiples of `engine.spec.multiple_px`.
         backend: "auto" or one of `BACKENDS`.
-        precision: "auto" (the fastest that keeps accuracy) or another of `PRECISIONS`.
+        precision: "auto" (the fastest that keeps accuracy) or another of `PRECISIONS`; int8 is
+            OpenVINO's only.
         threads: CPU threads; all cores when None.
         flip: average with the mirrored image (the backend torch only).
         batch: images at a time; the backend's best when None.
         find_built: gives TensorRT's engines; without it these backends cannot run.
         may_build: it may build one that is missing; "auto" may in any case.
+        find_int8: gives the int8 engine of a network; without it there is none.
 
     Raises:
         UsageError: an unknown or impossible choice.
@@ -79,6 +85,8 @@ def create_backend(
         raise UsageError(f"{engine.spec.name} takes sides that are multiples of {multiple}, got {input_hw}")
     if flip and backend != _FLIPPING:
         raise UsageError(f"the flip test needs --backend {_FLIPPING}")
+    if precision == INT8 and (backend != _INT8_BACKEND or find_int8 is None):
+        raise UsageError(f"--precision {INT8} needs --backend {_INT8_BACKEND}, and an engine that was built")
 
     def make(name: str, *, build: bool) -> Backend:
         _require(name, precision, batch)
@@ -97,6 +105,8 @@ def create_backend(
             more: dict[str, Any] = {"flip": True} if flip else {}
             if name not in _ONE_AT_A_TIME:
                 more["batch"] = batch or 1
+            if precision == INT8 and find_int8 is not None:
+                more["built"] = find_int8(engine)
             made = module.create(engine, input_hw, precision, threads, **more)
         _log.info("engine %s at %dx%d: %s", engine.spec.name, *reversed(input_hw), made.description)
         return made

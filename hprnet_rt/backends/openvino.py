@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +19,11 @@ from openvino import opset8, opset13
 from openvino.frontend import NodeContext
 from openvino.frontend.onnx import ConversionExtension
 
+from hprnet_rt.backends.built_engine import INT8
 from hprnet_rt.backends.engine_file import EngineFile
 from hprnet_rt.errors import BackendError, UsageError
 
-__all__ = ["create", "reader"]
+__all__ = ["create", "maps_of", "reader"]
 
 _CUT = ("feature", "hm", "hm_hp")  # tensor names, given by the export
 
@@ -49,7 +51,7 @@ def reader() -> openvino.Core:
     return core
 
 
-def _named_outputs(model: openvino.Model) -> dict[str, openvino.Output]:
+def maps_of(model: openvino.Model) -> dict[str, openvino.Output]:
     """The outputs called by the names of `_CUT`."""
     found = {}
     for node in model.get_ops():
@@ -64,19 +66,19 @@ def _named_outputs(model: openvino.Model) -> dict[str, openvino.Output]:
 
 def _cut(model: openvino.Model) -> tuple[openvino.Model, openvino.Model]:
     """Split into (images -> maps) and (maps -> peaks)."""
+    decode = model.clone()
     folding = openvino.passes.Manager()
     folding.register_pass(openvino.passes.ConstantFolding())
-    folding.run_passes(model)  # else the decode would ask the image for its shape
-    decode = model.clone()
+    folding.run_passes(decode)  # else it would ask the image for its shape; int8 weights must not be folded
     parameters = []
-    outputs = _named_outputs(decode)
+    outputs = maps_of(decode)
     for name in _CUT:
         output = outputs[name]
         parameter = opset13.parameter(output.get_shape(), output.get_element_type(), name=name)
         for user in list(output.get_target_inputs()):
             user.replace_source_output(parameter.output(0))
         parameters.append(parameter)
-    maps = _named_outputs(model)
+    maps = maps_of(model)
     return (
         openvino.Model([maps[name] for name in _CUT], model.get_parameters(), "maps"),
         openvino.Model(decode.get_results(), parameters, "decode"),
@@ -87,7 +89,9 @@ class _OpenVinoBackend:
     name = "openvino"
     max_batch = 1
 
-    def __init__(self, engine: EngineFile, input_hw: tuple[int, int], precision: str, threads: int) -> None:
+    def __init__(
+        self, engine: EngineFile, path: Path, input_hw: tuple[int, int], precision: str, threads: int
+    ) -> None:
         self.spec = engine.spec
         self.input_hw = input_hw
         core = reader()
@@ -97,18 +101,20 @@ class _OpenVinoBackend:
             "ENABLE_CPU_PINNING": False,  # decoding and drawing need the cores too
         }
         try:
-            model = core.read_model(engine.path)
+            model = core.read_model(path)
             model.reshape({0: [1, *input_hw, 3]})
             maps, decode = _cut(model)
             network = core.compile_model(maps, "CPU", {**options, "INFERENCE_PRECISION_HINT": precision})
             decoder = core.compile_model(decode, "CPU", {**options, "INFERENCE_PRECISION_HINT": "f32"})
         except RuntimeError as error:
-            raise BackendError(f"openvino cannot load {engine.path}: {error}") from error
+            raise BackendError(f"openvino cannot load {path}: {error}") from error
         self._network: openvino.InferRequest | None = network.create_infer_request()
         self._decoder: openvino.InferRequest | None = decoder.create_infer_request()
         for i in range(len(_CUT)):
             self._decoder.set_input_tensor(i, self._network.get_output_tensor(i))
         shown = "bf16" if precision == "bf16" else "fp32"
+        if path != engine.path:
+            shown = f"{INT8} and {shown}"
         version = openvino.__version__.split("-")[0]
         self.description = f"OpenVINO {version}, CPU, {shown}, {threads} threads"
 
@@ -135,11 +141,20 @@ class _OpenVinoBackend:
 
 
 def create(
-    engine: EngineFile, input_hw: tuple[int, int], precision: str, threads: int | None
+    engine: EngineFile,
+    input_hw: tuple[int, int],
+    precision: str,
+    threads: int | None,
+    built: Path | None = None,
 ) -> _OpenVinoBackend:
-    """See `create_backend`. "auto" is bf16 where CPU and weights are known to bear it, else fp32."""
+    """See `create_backend`; `built` is the engine that runs with precision "int8".
+
+    "auto" is bf16 where CPU and weights are known to bear it, else fp32; so are the layers of an int8
+    engine that are not int8.
+    """
     has_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and not has_bf16:
         raise UsageError("this CPU does not compute in bf16; use --precision fp32 or auto")
-    native = "bf16" if precision == "bf16" or (precision == "auto" and has_bf16 and engine.bf16) else "f32"
-    return _OpenVinoBackend(engine, input_hw, native, threads or os.cpu_count() or 1)
+    may_bf16 = precision in ("auto", INT8) and has_bf16 and engine.bf16
+    native = "bf16" if precision == "bf16" or may_bf16 else "f32"
+    return _OpenVinoBackend(engine, built or engine.path, input_hw, native, threads or os.cpu_count() or 1)

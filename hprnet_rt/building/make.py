@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from hprnet_rt.backends import EngineFile
 from hprnet_rt.backends.built_engine import (
+    INT8,
     EngineRecipe,
     check_sidecar,
     sidecar_path,
@@ -20,6 +21,7 @@ from hprnet_rt.backends.built_engine import (
     write_sidecar,
 )
 from hprnet_rt.backends.trt import LIBRARIES, InputRange, build_engine, load_library
+from hprnet_rt.building.int8 import build_int8
 from hprnet_rt.building.plan import BuildPlan
 from hprnet_rt.errors import BackendError, ModelError, OutputError
 from hprnet_rt.machine import nvidia
@@ -60,6 +62,7 @@ def build(
     plan: BuildPlan,
     folder: Path | None = None,
     *,
+    calibrate: Path | None = None,
     overwrite: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Built:
@@ -69,45 +72,62 @@ def build(
         engine: the network.
         plan: what to build.
         folder: where; `built_folder()` when None.
+        calibrate: a video or a folder of images to calibrate an int8 engine with, see `build_int8`; it is
+            built again then.
         overwrite: build it again though it is there.
         progress: called with a phase of the build, the steps done in it, and all its steps.
 
     Raises:
         UsageError: the library cannot do what is planned.
         BackendError: a library is missing, no GPU is there to build on, or the build fails.
-        ModelError: the ONNX file is damaged.
+        ModelError: the ONNX file is damaged, or an int8 engine is not accepted.
         OutputError: the folder cannot be written.
     """
-    graphs = _graphs()
     library = load_library(plan.backend) if plan.backend in LIBRARIES else None
     recipe = recipe_of(engine, plan, library)
     place = built_folder() if folder is None else folder
     path = place / f"{recipe.stem}{_SUFFIXES[plan.backend]}"
     try:
         place.mkdir(parents=True, exist_ok=True)
-        if not overwrite and _is_there(path, engine, recipe):
+        if not overwrite and calibrate is None and _is_there(path, engine, recipe):
             return Built(path, fresh=False, seconds=0.0)
         started = time.perf_counter()
-        graph = graphs.engine_graph(engine.path, plan.precision)
-        graphs.fix_input(graph, plan.fixed_batch, plan.fixed_hw)
-        made = graph.SerializeToString()
-        if library is not None:
-            made = _by_tensorrt(library, made, plan, place, progress)
-        if plan.backend == "openvino":
-            _by_openvino(made, path)
+        measured = None
+        if plan.precision == INT8:
+            measured = build_int8(engine, calibrate, path, progress=progress)
         else:
-            _write(path, made)
+            _build_typed(engine, plan, library, path, progress)
         seconds = time.perf_counter() - started
         if plan.backend == "onnx":
             EngineFile.describe(path, engine.spec, engine.k, engine.source, engine.licence)
         else:
-            write_sidecar(path, recipe, engine.spec, build_seconds=seconds)
+            write_sidecar(path, recipe, engine.spec, build_seconds=seconds, measured=measured)
     except OSError as error:
         raise OutputError(
             f"cannot write in {place}: {error.strerror or error}; make room there, or choose another folder "
             "with -o"
         ) from error
     return Built(path, fresh=True, seconds=seconds)
+
+
+def _build_typed(
+    engine: EngineFile,
+    plan: BuildPlan,
+    library: Any,
+    path: Path,
+    progress: Callable[[str, int, int], None] | None,
+) -> None:
+    """Write an engine whose precision is in its graph."""
+    graphs = _graphs()
+    graph = graphs.engine_graph(engine.path, plan.precision)
+    graphs.fix_input(graph, plan.fixed_batch, plan.fixed_hw)
+    made = graph.SerializeToString()
+    if library is not None:
+        made = _by_tensorrt(library, made, plan, path.parent, progress)
+    if plan.backend == "openvino":
+        _by_openvino(made, path)
+    else:
+        _write(path, made)
 
 
 def _graphs() -> Any:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from hprnet_rt.backends.built_engine import INT8
 from hprnet_rt.errors import UsageError
 from hprnet_rt.geometry import KEEP
 from hprnet_rt.heads import ModelSpec
@@ -13,9 +14,10 @@ from hprnet_rt.heads import ModelSpec
 __all__ = ["BUILD_BACKENDS", "BUILD_PRECISIONS", "BuildPlan"]
 
 BUILD_BACKENDS: Final = ("tensorrt", "tensorrt-rtx", "openvino", "onnx")
-BUILD_PRECISIONS: Final = ("fp16", "bf16", "fp32")
+BUILD_PRECISIONS: Final = ("fp16", "bf16", "fp32", INT8)
 _GPU_BACKEND: Final = "tensorrt-rtx"
 _KEEP_PX: Final = (256, 1024)  # sides of an engine for pictures of any size
+_LARGEST_PX: Final = 4096  # of an int8 engine, which is compiled for its size when it is loaded
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,18 @@ class BuildPlan:
             raise UsageError(
                 f"there is no precision {precision!r}; use one of: {', '.join(BUILD_PRECISIONS)}"
             )
-        if backend == "openvino" and precision != "fp32":
+        if backend == "openvino" and precision not in ("fp32", INT8):
             raise UsageError(
                 f"OpenVINO takes {precision} when it loads a network, not from the file: build with "
                 "--precision fp32, and say --precision bf16 to annotate or live"
             )
+        if precision == INT8:
+            if backend != "openvino":
+                raise UsageError(f"{INT8} engines are built for openvino only, not for {backend}")
+            if size is not None or batch != "1":
+                raise UsageError(
+                    f"an {INT8} engine takes one image at a time of any size; leave --size and --batch out"
+                )
         gpus = tuple(dict.fromkeys(name.strip().lower() for name in gpu.split(",") if name.strip()))
         if gpus and backend != _GPU_BACKEND:
             raise UsageError(f"--gpu is for --backend {_GPU_BACKEND}, not {backend}")
@@ -78,6 +87,8 @@ class BuildPlan:
         if wrong:
             raise UsageError(f"--gpu takes names such as sm86,sm89, got {', '.join(wrong)}")
         width, height = _sides(spec, size)
+        if precision == INT8:
+            width = height = (spec.multiple_px, spec.input_px, _LARGEST_PX)
         return cls(backend, precision, _batch(batch), height, width, gpus)
 
     @property

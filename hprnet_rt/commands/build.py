@@ -8,8 +8,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from hprnet_rt.backends.built_engine import INT8
 from hprnet_rt.building import BUILD_BACKENDS, BUILD_PRECISIONS, BuildPlan, build
 from hprnet_rt.commands.console import DONE, Commands, tell
+from hprnet_rt.errors import UsageError
 from hprnet_rt.geometry import KEEP
 from hprnet_rt.zoo import engine_for
 
@@ -30,7 +32,7 @@ def add_parser(commands: Commands) -> None:
     job.add_argument(
         "--precision",
         help=f"of the network: {', '.join(BUILD_PRECISIONS)}; positions are always fp32 (default fp16; fp32 "
-        "for openvino)",
+        "for openvino, which alone takes int8: made with real frames, refused if people or points move)",
     )
     job.add_argument(
         "--size",
@@ -43,6 +45,12 @@ def add_parser(commands: Commands) -> None:
     job.add_argument(
         "--gpu", default="", metavar="KINDS", help="TensorRT-RTX: sm86,sm89,... (default: Ampere and later)"
     )
+    job.add_argument(
+        "--calibrate",
+        type=Path,
+        metavar="FILES",
+        help="int8 needs it: a video, or a folder of images, of many people and places such as it will see",
+    )
     job.add_argument("-o", "--out", type=Path, metavar="FOLDER", help="(default: in the cache folder)")
     job.add_argument("--overwrite", action="store_true", help="build again what is there")
     job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
@@ -54,6 +62,8 @@ def _build(options: argparse.Namespace) -> int:
         tell("hprnet_rt.zoo.weights")  # a conversion takes a while
     engine = engine_for(options.model, options.weights)
     usual = "fp32" if options.backend == "openvino" else BUILD_PRECISIONS[0]
+    if options.calibrate is not None and options.precision != INT8:
+        raise UsageError(f"--calibrate is for --precision {INT8}")
     plan = BuildPlan.parse(
         engine.spec,
         backend=options.backend,
@@ -76,7 +86,12 @@ def _build(options: argparse.Namespace) -> int:
         bar.update(done - bar.n)
 
     with bar:
-        made = build(engine, plan, options.out, overwrite=options.overwrite, progress=progress)
+        made = build(
+            *(engine, plan, options.out),
+            calibrate=options.calibrate,
+            overwrite=options.overwrite,
+            progress=progress,
+        )
     if not options.quiet:
         how = f"built in {made.seconds:.1f} s" if made.fresh else "already there"
         print(f"{made.path} ({made.path.stat().st_size / 1e6:.1f} MB, {how})")

@@ -46,7 +46,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help=f"auto, {', '.join(BACKENDS)} (default %(default)s, which says what it chose; those named "
         "tensorrt or cuda need an NVIDIA GPU)",
     )
-    parser.add_argument("--precision", default="auto", help=f"{', '.join(PRECISIONS)} (default %(default)s)")
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        help=f"{', '.join(PRECISIONS)} (default %(default)s, never int8, which needs --backend "
+        "openvino and an engine of `hprnet-rt build`)",
+    )
     parser.add_argument(
         "--threads",
         type=int,

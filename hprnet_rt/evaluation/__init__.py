@@ -4,6 +4,7 @@ from hprnet_rt.evaluation.coco import Annotations, Results, read_annotations, re
 from hprnet_rt.evaluation.compare import Comparison, compare
 from hprnet_rt.evaluation.evaluate import RANKINGS, Evaluation, evaluate
 from hprnet_rt.evaluation.measures import Measures, PartMeasures, match_people, measure
+from hprnet_rt.evaluation.movement import Movement, movement
 from hprnet_rt.evaluation.oks import oks
 from hprnet_rt.evaluation.parts import BOX_METRICS, FACE_BOXES, KEYPOINT_METRICS, PART_TYPES, PartType
 from hprnet_rt.evaluation.report import to_csv, to_json, to_markdown, to_text
@@ -19,6 +20,7 @@ __all__ = [
     "Comparison",
     "Evaluation",
     "Measures",
+    "Movement",
     "PartMeasures",
     "PartType",
     "Results",
@@ -26,6 +28,7 @@ __all__ = [
     "evaluate",
     "match_people",
     "measure",
+    "movement",
     "oks",
     "read_annotations",
     "read_results",

@@ -10,7 +10,6 @@ graph = pytest.importorskip("hprnet_rt.graph", reason="the extra build is not in
 from hprnet_rt.backends import EngineFile  # noqa: E402
 from hprnet_rt.building import BuildPlan, build  # noqa: E402
 from hprnet_rt.heads import HPRNET_DLA34, PeakLayout  # noqa: E402
-from tests.graph.rounding import rounded  # noqa: E402
 from tests.model.recipe import images  # noqa: E402
 
 ATOL = 1e-3  # the same graph in another form
@@ -53,7 +52,7 @@ def test_every_network_becomes_a_graph_of_standard_operations(exported):
     batch = images(SIZE)
     *before, _ = maps_of(onnx.load(folder / "peaks.onnx"), batch)
     *after, _ = maps_of(plain, batch)
-    *rounded_maps, _ = maps_of(rounded(half), batch)
+    *rounded_maps, _ = maps_of(graph.rounded(half), batch)
     for expected, same, near in zip(before, after, rounded_maps, strict=True):
         np.testing.assert_allclose(same, expected, atol=ATOL)
         lost = np.abs(near - expected) / expected.std()
@@ -73,7 +72,7 @@ def test_fp16_reads_the_same_points_of_the_same_people_with_dla34(exported):
     layout = PeakLayout.of(network.spec)
     full, half = (graph.engine_graph(folder / "peaks.onnx", each) for each in ("fp32", "fp16"))
     batch = images(SIZE)
-    expected, found = maps_of(full, batch)[-1][0], maps_of(rounded(half), batch)[-1][0]
+    expected, found = maps_of(full, batch)[-1][0], maps_of(graph.rounded(half), batch)[-1][0]
     cells = layout.columns["person_cell"]
     same = (expected[:, cells] == found[:, cells]).all(axis=1)
     assert same.mean() > 0.6  # people of nearly equal score change places
