@@ -12,11 +12,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from hprnet_rt.bench.people import ALL
 from hprnet_rt.bench.report import Report, read_report
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
 _VARIANTS = ("sparse", "dense", "sparse, grid_sample")
+_OF_PEOPLE = {
+    "network": "network and decode",
+    "grouping": "everyone: grouping",
+    "drawing": "everyone: drawing",
+}
 _LIBRARIES = {"openvino fp32": "OpenVINO fp32", "onnxruntime": "ONNX Runtime fp32"}
 
 
@@ -48,12 +54,33 @@ def reports(results: Path) -> str:
 def _table(name: str, report: Report) -> str:
     facts, settings = report.machine, report.settings
     title = f"`{name}`: `hprnet-rt bench {report.kind}`, {settings.get('model', 'all networks')}, "
-    title += f"{facts['processor']}, {facts['cores']} cores"
+    title += f"{facts['processor']}, {facts['cores']} cores; {report.summary.get('engine', '')}".rstrip("; ")
+    if report.kind == "people":
+        return "\n".join([title, "", *_people(report)])
     lines = [title, "", _row(["what", "p50", "p95", "p99"]), _row(["---"] * 4)]
     lines += [
         _row([each.name, *(f"{ms:.3f} ms" for ms in each.percentiles.values())]) for each in report.series
     ]
     return "\n".join(lines)
+
+
+def _people(report: Report) -> list[str]:
+    """A row for each number of people: medians of the stages, and of the whole p95 too."""
+    summary = report.summary
+    lines = [_row(["people", "found", *_OF_PEOPLE, "whole frame", "p95"]), _row(["---"] * 7)]
+    for people, found in zip(summary["placed"], summary["found"], strict=True):
+        case = f"{people} {'person' if people == 1 else 'people'}"
+        whole = report.find(case, ALL)
+        medians = [report.find(case, stage).p50_ms for stage in _OF_PEOPLE.values()]
+        times = [*medians, whole.p50_ms, whole.percentiles["p95"]]
+        lines.append(_row([str(people), str(found), *(f"{ms:.2f} ms" for ms in times)]))
+    most = max(summary["placed"])
+    said = f"{most} people take {summary['ratio'][ALL]:.3f} times as long as {summary['most_against']}"
+    if "zoomnet_fixed_ms" in summary:
+        fixed, each = summary["zoomnet_fixed_ms"], summary["zoomnet_ms_per_person"]
+        said += f"; ZoomNet ({summary['zoomnet_engine']}, random weights) takes {fixed:.0f} ms, and "
+        said += f"{each:.0f} ms for each person"
+    return [*lines, "", f"{said}."]
 
 
 def _row(cells: list[str]) -> str:

@@ -18,6 +18,7 @@ _ERRORS_ONLY = 3
 
 class _OnnxRuntimeBackend:
     name = "onnxruntime"
+    precision = "fp32"
 
     def __init__(self, engine: EngineFile, input_hw: tuple[int, int], threads: int, batch: int) -> None:
         self.spec = engine.spec

@@ -116,6 +116,7 @@ class _OpenVinoBackend:
         if path != engine.path:
             shown = f"{INT8} and {shown}"
         version = openvino.__version__.split("-")[0]
+        self.precision = shown
         self.description = f"OpenVINO {version}, CPU, {shown}, {threads} threads"
 
         self._lock = threading.Lock()

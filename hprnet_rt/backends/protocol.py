@@ -18,6 +18,7 @@ class Backend(Protocol):
 
     Attributes:
         name: "openvino", "onnxruntime", ...
+        precision: of the network: "fp32", "fp16", "bf16", or "int8" with that of the rest.
         description: library with version, device, precision and threads, for people.
         spec: the network.
         input_hw: height and width of its input.
@@ -25,6 +26,7 @@ class Backend(Protocol):
     """
 
     name: str
+    precision: str
     description: str
     spec: ModelSpec
     input_hw: tuple[int, int]

@@ -43,6 +43,7 @@ def network_of(engine: EngineFile) -> Network:
 
 class _TorchBackend:
     name = "torch"
+    precision = "fp32"
 
     def __init__(
         self, engine: EngineFile, input_hw: tuple[int, int], threads: int, flip: bool, batch: int

@@ -131,6 +131,7 @@ class _TorchCudaBackend:
         self, engine: EngineFile, input_hw: tuple[int, int], precision: str, batch: int, device: torch.device
     ) -> None:
         self.spec = engine.spec
+        self.precision = precision
         self.input_hw = input_hw
         self.max_batch = batch
         self._slots = Slots()

@@ -10,10 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
+from hprnet_rt.backends import Backend
 from hprnet_rt.bench.chart import Chart, Curve
 from hprnet_rt.bench.measure import Limits, lapped, take_turns, theil_sen
 from hprnet_rt.bench.paper import PAPER_MS
@@ -38,8 +39,19 @@ _QUICK: Final = 5  # repeats of what takes microseconds, of which the median cou
 _MOST_PLANTED: Final = 100
 _TOP_DOWN: Final = "ZoomNet"
 
-TopDown = Callable[[Any, int], dict[str, float]]
-"""A top-down pipeline: (picture, people) -> seconds by stage."""
+
+class TopDown(Protocol):
+    """A top-down pipeline.
+
+    Attributes:
+        description: what it runs on.
+    """
+
+    description: str
+
+    def __call__(self, image: Any, people: int, /) -> dict[str, float]:
+        """Seconds by stage, for a picture with so many people."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -135,10 +147,16 @@ def measure_people(
     running: Running,
     options: PeopleOptions,
     *,
-    top_down: TopDown | None = None,
+    top_down: Callable[[Backend], TopDown] | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> Report:
     """Measure every scene, in turns.
+
+    Args:
+        subject, running: the network, and how it runs.
+        options: what is measured.
+        top_down: makes the top-down pipeline that runs as the network's backend does.
+        progress: see `take_turns`.
 
     Raises:
         UsageError: a setting is impossible.
@@ -151,12 +169,17 @@ def measure_people(
             scenes[options.planted] = _Scene(model, options.planted, options.image_wh, look=False)
         tasks = {_case(people): scene for people, scene in scenes.items()}
         measured = take_turns(tasks, options.limits, watched=(FOUND, ALL), progress=progress)
+        beside = ""
         if top_down is not None:
+            pipeline = top_down(model.engine_for(model.letterbox(options.image_wh[::-1]).input_hw))
+            beside = pipeline.description
             few = Limits(seconds=options.limits.seconds, least_rounds=3, most_rounds=7, warm_up=1)
-            measured |= _beside(top_down, options, few, progress)
+            measured |= _beside(pipeline, options, few, progress)
         description = model.description
     report = Report(
-        "people", _settings(subject, running, options, top_down), series_of(measured, (FOUND, ALL))
+        "people",
+        _settings(subject, running, options, top_down is not None),
+        series_of(measured, (FOUND, ALL)),
     )
     summary = {
         "engine": description,
@@ -168,6 +191,7 @@ def measure_people(
         **_slopes(report, options),
     }
     if top_down is not None:
+        summary["zoomnet_engine"] = beside
         summary |= _line(report, options)
         summary["crossover_people"] = crossover(report, options, summary)
     return Report(report.kind, report.settings, report.series, summary, report.machine)
@@ -189,14 +213,14 @@ def _beside(
 
 
 def _settings(
-    subject: Subject, running: Running, options: PeopleOptions, top_down: TopDown | None
+    subject: Subject, running: Running, options: PeopleOptions, with_top_down: bool
 ) -> dict[str, Any]:
     return {
         **running.settings(subject.engine),
         "counts": list(options.counts),
         "planted": options.planted,
         "picture": list(options.image_wh),
-        "zoomnet": list(options.top_down_counts) if top_down is not None else [],
+        "zoomnet": list(options.top_down_counts) if with_top_down else [],
     }
 
 
@@ -253,7 +277,10 @@ def people_chart(report: Report) -> Chart:
         curves.append(
             Curve("ZoomNet, random weights", [(1.0, fixed + each), (float(most), fixed + each * most)])
         )
-        notes.append("ZoomNet: PyTorch fp32, published shapes, random weights, a line through measured times")
+        notes.append(
+            f"ZoomNet: {summary['zoomnet_engine']}, published shapes, random weights, a line through "
+            "measured times"
+        )
     curves += [
         Curve(f"paper, 1080 Ti: {who}", [(0.0, ms), (float(most), ms)], published=True)
         for who, ms in PAPER_MS.items()

@@ -6,9 +6,9 @@ R-CNN with ResNet-50 and a feature pyramid), FeatureNet and BodyNet (HRNet-W32) 
 each hand; that crop and those 64 cells are our reading. What follows the detector is one batch over people.
 
 Random weights find nobody, so people's crops are the places of the scene; non-maximum suppression is left
-out, in ZoomNet's favour. It is plain torch: the libraries that have these networks (timm, torchvision) could
-not be loaded beside a torch that is built for CPUs alone. Parameters agree with the published networks':
-HRNet-W32 28.5 M, HRNetV2-W18 9.7 M, Faster R-CNN 41.8 M.
+out, in ZoomNet's favour. It is written in plain torch, and runs where HPRNet runs: the libraries that have
+these networks (timm, torchvision) could not be loaded beside a torch that is built for CPUs alone. Parameters
+agree with the published networks': HRNet-W32 28.5 M, HRNetV2-W18 9.7 M, Faster R-CNN 41.8 M.
 
 Source: Jin et al., "Whole-Body Human Pose Estimation in the Wild" (2020), section 4; Ren et al., "Faster
 R-CNN" (2015); Lin et al., "Feature Pyramid Networks for Object Detection" (2017).
@@ -26,7 +26,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hprnet_rt.backends import Backend
 from hprnet_rt.bench.hrnet import Bottleneck, HRNet, conv_bn
+from hprnet_rt.bench.same_engine import describe, same_engine
 from hprnet_rt.bench.scenes import places
 
 __all__ = ["FasterRcnn", "ZoomNet", "ZoomNetPipeline"]
@@ -144,16 +146,20 @@ class ZoomNetPipeline:
     """Detector, crops, pose, and the peaks of the heat-maps.
 
     Args:
-        threads: of torch; as it is when None.
+        backend: it runs on the same library and device, in the same precision; see `same_engine`.
+        threads: CPU threads; all cores when None.
         batch: most people at once, for memory.
+
+    Attributes:
+        description: what it runs on.
     """
 
-    def __init__(self, threads: int | None = None, batch: int = 16) -> None:
-        if threads is not None:
-            torch.set_num_threads(threads)
+    def __init__(self, backend: Backend, threads: int | None = None, batch: int = 16) -> None:
         torch.manual_seed(0)
+        self.description = describe(backend)
         self._batch = batch
-        self._detector, self._pose = FasterRcnn().eval(), ZoomNet().eval()
+        self._detector = same_engine(FasterRcnn().eval(), backend, threads)
+        self._pose = same_engine(ZoomNet().eval(), backend, threads)
 
     def __call__(self, image: npt.NDArray[np.uint8], people: int) -> dict[str, float]:
         """Seconds by stage for an image (H, W, 3) with so many people, standing where `places` says."""
@@ -163,19 +169,17 @@ class ZoomNetPipeline:
             for p in places(people, width / height)
         ]
         marks = [time.perf_counter()]
-        with torch.inference_mode():
-            scale = min(_SHORTER_PX / min(height, width), _LONGER_PX / max(height, width))
-            larger = cv2.resize(image, (round(scale * width), round(scale * height)))
-            self._detector(_tensor(larger[None]))
-            marks.append(time.perf_counter())
-            crops = [
-                cv2.resize(image[int(y) : int(y + h), int(x) : int(x + w)], _CROP_HW[::-1])
-                for x, y, w, h in boxes
-            ]
-            for first in range(0, len(crops), self._batch):
-                maps = self._pose(_tensor(np.stack(crops[first : first + self._batch])))
-                for each in maps:
-                    each.flatten(2).max(dim=2)
+        scale = min(_SHORTER_PX / min(height, width), _LONGER_PX / max(height, width))
+        larger = cv2.resize(image, (round(scale * width), round(scale * height)))
+        self._detector(_planes(larger[None]))
+        marks.append(time.perf_counter())
+        crops = [
+            cv2.resize(image[int(y) : int(y + h), int(x) : int(x + w)], _CROP_HW[::-1])
+            for x, y, w, h in boxes
+        ]
+        for first in range(0, len(crops), self._batch):
+            for maps in self._pose(_planes(np.stack(crops[first : first + self._batch]))):
+                maps.reshape(*maps.shape[:2], -1).argmax(axis=2)
         marks.append(time.perf_counter())
         return {
             "detector": marks[1] - marks[0],
@@ -184,5 +188,6 @@ class ZoomNetPipeline:
         }
 
 
-def _tensor(images: npt.NDArray[Any]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255.0
+def _planes(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """(N, H, W, 3) -> (N, 3, H, W) from 0 to 1."""
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32) / np.float32(255)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from tqdm import tqdm
 
-from hprnet_rt.backends import BACKENDS
+from hprnet_rt.backends import BACKENDS, Backend
 from hprnet_rt.backends.create import PRECISIONS
 from hprnet_rt.bench.against import compare_reports
 from hprnet_rt.bench.chart import write_chart
 from hprnet_rt.bench.engines import LIBRARIES, EnginesOptions, measure_engines
 from hprnet_rt.bench.machine import heading
 from hprnet_rt.bench.measure import Limits
-from hprnet_rt.bench.people import PeopleOptions, measure_people, people_chart
+from hprnet_rt.bench.people import PeopleOptions, TopDown, measure_people, people_chart
 from hprnet_rt.bench.pipeline import measure_pipeline
 from hprnet_rt.bench.released import ReleasedOptions, measure_released
 from hprnet_rt.bench.report import Report, make_folder, read_report, table, write_report
@@ -50,7 +52,7 @@ def add_parser(commands: Commands) -> None:
     job.add_argument("--people", type=int, nargs="+", default=list(COUNTS), help="(default: %(default)s)")
     job.add_argument("--picture", type=_sides, default=(1280, 720), metavar="WxH", help="(default 1280x720)")
     job.add_argument("--zoomnet", type=int, nargs="*", metavar="N", help="also time the top-down "
-                     "pipeline ZoomNet (PyTorch, random weights) for N people (default 1 2 4)")  # fmt: skip
+                     "pipeline ZoomNet (random weights, same library) for N people (1 2 4)")  # fmt: skip
     _add_shared(job, 60.0, _people)
 
     job = kinds.add_parser("released", help="the released path, dense maps to the host, against ours")
@@ -167,13 +169,11 @@ def _measured(options: argparse.Namespace, measure: Callable[[_Progress], Report
 def _people(options: argparse.Namespace) -> int:
     limits = Limits(seconds=options.seconds)
     wanted = PeopleOptions(tuple(options.people), image_wh=options.picture, limits=limits)
-    top_down = None
+    top_down: Callable[[Backend], TopDown] | None = None
     if options.zoomnet is not None:
         if options.zoomnet:
-            wanted = PeopleOptions(
-                wanted.counts, image_wh=wanted.image_wh, limits=limits, top_down_counts=options.zoomnet
-            )
-        top_down = on_demand("zoomnet").ZoomNetPipeline(options.threads)
+            wanted = replace(wanted, top_down_counts=options.zoomnet)
+        top_down = partial(on_demand("zoomnet").ZoomNetPipeline, threads=options.threads)
     with subject(options.model, options.weights, options.k) as network:
         report = _measured(
             options,
@@ -197,7 +197,8 @@ def _say_people(report: Report) -> None:
     if "zoomnet_fixed_ms" in summary:
         people = summary["crossover_people"]
         fixed, each = summary["zoomnet_fixed_ms"], summary["zoomnet_ms_per_person"]
-        print(f"ZoomNet (PyTorch fp32, random weights): {fixed:.0f} ms and {each:.0f} ms for each person")
+        engine = f"ZoomNet ({summary['zoomnet_engine']}, random weights)"
+        print(f"{engine}: {fixed:.0f} ms and {each:.0f} ms for each person")
         print(
             "ZoomNet is faster for all of these numbers of people"
             if people is None

@@ -67,6 +67,6 @@ def test_the_released_path_as_tensors_gives_what_the_released_matching_gives(spe
 def test_a_torch_without_a_gpu_runs_the_detector_on_pictures_as_they_come():
     """Channels last, as `permute` leaves them."""
     with torch.inference_mode():
-        images = np.zeros((1, 128, 160, 3), np.uint8)
-        scores, _ = zoomnet.FasterRcnn().eval()(zoomnet._tensor(images))
+        images = torch.zeros(1, 128, 160, 3).permute(0, 3, 1, 2)
+        scores, _ = zoomnet.FasterRcnn().eval()(images)
     assert scores.shape == (1000, 91)

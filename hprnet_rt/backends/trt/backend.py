@@ -33,6 +33,7 @@ class _TensorRtBackend:
     ) -> None:
         recipe = built.recipe
         self.name = recipe.backend
+        self.precision = recipe.precision
         self.spec = engine.spec
         self.input_hw = input_hw
         self.max_batch = batch

@@ -1,0 +1,31 @@
+"""A comparator runs on the library, and in the precision, of what it is compared with."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the extra train is not installed")
+
+from hprnet_rt.backends import EngineFile, create_backend  # noqa: E402
+from hprnet_rt.bench.hrnet import Bottleneck  # noqa: E402
+from hprnet_rt.bench.same_engine import describe, same_engine  # noqa: E402
+
+IMAGES = np.random.default_rng(0).random((3, 8, 24, 16)).astype(np.float32)
+
+
+@pytest.fixture
+def module():
+    torch.manual_seed(0)
+    return Bottleneck(8, 4).eval()
+
+
+@pytest.mark.parametrize(("backend", "words"), [("openvino", "OpenVINO fp32"), ("torch", "PyTorch fp32")])
+def test_a_module_gives_the_same_everywhere(module, backend, words):
+    engine = create_backend(EngineFile.find("hprnet-mobile"), (64, 64), backend=backend, precision="fp32")
+    with torch.no_grad():
+        expected = module(torch.from_numpy(IMAGES)).numpy()
+    run = same_engine(module, engine, threads=1)
+    for count in (3, 1):
+        (found,) = run(IMAGES[:count])
+        np.testing.assert_allclose(found, expected[:count], atol=1e-5)
+    assert describe(engine) == words
+    engine.close()
