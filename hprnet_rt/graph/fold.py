@@ -65,16 +65,19 @@ def fold_batch_norms(model: onnx.ModelProto) -> None:
     graph = model.graph
     arrays = {tensor.name: tensor for tensor in graph.initializer}
     maker = {name: node for node in graph.node for name in node.output}
-    readers: dict[str, int] = {}
+    readers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for name in node.input:
-            readers[name] = readers.get(name, 0) + 1
+            readers.setdefault(name, []).append(node)
     gone = []
     for norm in graph.node:
         if norm.op_type != "BatchNormalization":
             continue
         conv = maker.get(norm.input[0])
-        if conv is None or conv.op_type not in _CONVOLUTIONS or readers[norm.input[0]] != 1:
+        if conv is None or conv.op_type not in _CONVOLUTIONS:
+            continue
+        others = [node for node in readers[norm.input[0]] if node is not norm]
+        if any(node.op_type != "Shape" for node in others):
             continue
         if any(name not in arrays for name in (*norm.input[1:], *conv.input[1:])):
             continue
@@ -92,6 +95,8 @@ def fold_batch_norms(model: onnx.ModelProto) -> None:
             numpy_helper.from_array(value.astype(np.float32), name) for name, value in new.items()
         )
         conv.input[1:] = list(new)
+        for asks_size in others:
+            asks_size.input[0] = norm.output[0]
         conv.output[0] = norm.output[0]
         gone.append(norm)
     for norm in gone:

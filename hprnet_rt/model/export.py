@@ -34,7 +34,8 @@ HEAT_MAPS = ("hm", "hm_hp")
 
 _OPSET = 18
 _LARGEST_MULTIPLE = 64
-_EXAMPLE_MULTIPLES = (2, 3)  # unequal sides, so that no exporter takes them for one
+_EXAMPLE_BATCH = 5
+_EXAMPLE_MULTIPLES = (2, 3)  # unequal sides and batch, none of them 1, so that no exporter takes them for one
 _SMALL = 32  # elements of what is computed at once, when it is constant
 _WEIGHTS = "network."
 
@@ -66,7 +67,7 @@ def export_onnx(
     }
     batch = torch.export.Dim.DYNAMIC
     example_hw = (multiple * count for count in _EXAMPLE_MULTIPLES)
-    example = torch.zeros((2, *example_hw, 3), dtype=torch.uint8)  # of one, its size would be taken for fixed
+    example = torch.zeros((_EXAMPLE_BATCH, *example_hw, 3), dtype=torch.uint8)
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
     quiet.setLevel(logging.ERROR)

@@ -59,6 +59,16 @@ def test_every_network_becomes_a_graph_of_standard_operations(exported):
         assert np.quantile(lost, 0.99) < HALF_SHARE
 
 
+@pytest.mark.timeout(600)
+def test_a_batch_gives_what_its_images_give_one_by_one(exported):
+    _, folder = exported
+    engine = InferenceSession(folder / "peaks.onnx", providers=["CPUExecutionProvider"])
+    batch = np.concatenate((images(SIZE), images(SIZE)[:, ::-1]))
+    (together,) = engine.run(None, {"images": batch})
+    alone = [engine.run(None, {"images": image[None]})[0] for image in batch]
+    np.testing.assert_allclose(together, np.concatenate(alone), atol=ATOL)
+
+
 def test_the_shipped_model_becomes_a_graph_of_standard_operations():
     for precision in graph.GRAPH_PRECISIONS:
         assert_standard(graph.engine_graph(EngineFile.find("hprnet-mobile").path, precision))
