@@ -20,7 +20,8 @@ from hprnet_rt.video import VideoSource  # noqa: E402
 from tests.clips import SAMPLE  # noqa: E402
 
 SHIPPED = EngineFile.find("hprnet-mobile")
-NEAR_PX = {"fp16": 0.5, "bf16": 4.0}  # of the input, within which lie 99% of the sure points
+NEAR_PX = {"fp16": 0.5, "bf16": 4.0}  # of the input
+NEAR_SHARE = {"fp16": 0.99, "bf16": 0.98}  # of the sure points that are as near as this
 MEDIAN_PX = {"fp16": 0.02, "bf16": 0.2}
 LARGEST_HALF = 65504
 EVERY = 40  # frames of the sample
@@ -73,7 +74,7 @@ def test_half_finds_the_same_people_and_points_in_real_pictures(half, bhalf, fra
     assert (moved.lost, moved.new) == (0, 0)
     assert moved.people >= len(frames)
     assert len(moved.distance_px) > 500
-    assert moved.within(NEAR_PX[precision]) >= 0.99
+    assert moved.within(NEAR_PX[precision]) >= NEAR_SHARE[precision]
     assert np.median(moved.distance_px) < MEDIAN_PX[precision]
 
 
