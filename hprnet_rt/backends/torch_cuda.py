@@ -154,26 +154,16 @@ class _TorchCudaBackend:
         return self.submit([images])()
 
     def submit(self, images: Sequence[ImageArray]) -> Callable[[], FloatArray]:
-        count = sum(len(part) for part in images)
-        if not 0 < count <= self.max_batch:
-            raise BackendError(f"this engine takes 1 to {self.max_batch} images at a time, got {count}")
-        slot = self._slots.take()
-        try:
+        def start(slot: int) -> None:
             network = self._network(slot)
             self._asked(lambda: network.start(images))
-        except BaseException:
-            self._slots.give_back(slot)
-            raise
 
-        def finish() -> FloatArray:
-            try:
-                (peaks,) = self._asked(self._network(slot).finish)
-                result: FloatArray = peaks[:count].copy()
-                return result
-            finally:
-                self._slots.give_back(slot)
+        def finish(slot: int, count: int) -> FloatArray:
+            (peaks,) = self._asked(self._network(slot).finish)
+            result: FloatArray = peaks[:count].copy()
+            return result
 
-        return finish
+        return self._slots.submit(images, self.max_batch, start, finish)
 
     def _network(self, slot: int) -> Replayed:
         networks = self._networks

@@ -63,23 +63,11 @@ class _TensorRtBackend:
         return self.submit([images])()
 
     def submit(self, images: Sequence[ImageArray]) -> Callable[[], FloatArray]:
-        count = sum(len(part) for part in images)
-        if not 0 < count <= self.max_batch:
-            raise BackendError(f"this engine takes 1 to {self.max_batch} images at a time, got {count}")
-        slot = self._slots.take()
-        try:
-            self._on_owner(lambda session: session.start(slot, images))
-        except BaseException:
-            self._slots.give_back(slot)
-            raise
-
-        def finish() -> FloatArray:
-            try:
-                return self._on_owner(lambda session: session.finish(slot, count))
-            finally:
-                self._slots.give_back(slot)
-
-        return finish
+        return self._slots.submit(
+            *(images, self.max_batch),
+            start=lambda slot: self._on_owner(lambda session: session.start(slot, images)),
+            finish=lambda slot, count: self._on_owner(lambda session: session.finish(slot, count)),
+        )
 
     def _on_owner(self, work: Callable[[Session], T]) -> T:
         def task() -> T:

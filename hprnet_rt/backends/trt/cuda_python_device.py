@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from cuda import bindings
 from cuda.bindings import driver
 
 from hprnet_rt.backends.trt.device import too_little_memory
-from hprnet_rt.backends.trt.driver import Graphs
+from hprnet_rt.backends.trt.driver import GraphDevice
 from hprnet_rt.errors import BackendError
 
 __all__ = ["open_device"]
@@ -36,12 +35,11 @@ def _ask(function: str, *arguments: Any) -> Any:
     return values[0] if len(values) == 1 else tuple(values)
 
 
-class _CudaPythonDevice:
+class _CudaPythonDevice(GraphDevice):
     def __init__(self, gpu: Any) -> None:
         name = _ask("cuDeviceGetName", 256, gpu).split(b"\0")[0].decode(errors="replace")
         self.name = f"cuda-python {bindings.__version__}, {name}"
         self._gpu: Any = gpu
-        self._graphs: Graphs | None = None
         self._made: list[tuple[str, Any]] = []  # what destroys it, and its handle
         _ask("cuCtxPushCurrent", _ask("cuDevicePrimaryCtxRetain", gpu))
 
@@ -84,15 +82,6 @@ class _CudaPythonDevice:
     def wait(self, event: int) -> None:
         _ask("cuEventSynchronize", event)
 
-    def capture(self, stream: int, work: Callable[[], None]) -> int:
-        if self._graphs is None:
-            self._graphs = Graphs()
-        return self._graphs.capture(stream, work)
-
-    def launch(self, graph: int, stream: int) -> None:
-        assert self._graphs is not None
-        self._graphs.launch(graph, stream)
-
     def free_bytes(self) -> tuple[int, int]:
         free, total = _ask("cuMemGetInfo")
         return int(free), int(total)
@@ -101,8 +90,7 @@ class _CudaPythonDevice:
         if self._gpu is None:
             return
         try:
-            if self._graphs is not None:
-                self._graphs.close()
+            self.close_graphs()
             while self._made:
                 _ask(*self._made.pop())
         finally:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from hprnet_rt.errors import BackendError
 
-__all__ = ["Graphs"]
+__all__ = ["GraphDevice", "Graphs"]
 
 _LIBRARIES: Final = ("libcuda.so.1", "nvcuda.dll")
 _OK: Final = 0
@@ -80,3 +80,25 @@ class Graphs:
             self._cuda.cuGetErrorString(ctypes.c_int(status), ctypes.byref(text))
             said = text.value.decode(errors="replace") if text.value else "no reason given"
             raise BackendError(f"the NVIDIA driver refused {function}: {said} (status {status})")
+
+
+class GraphDevice:
+    """The part of a `Device` that captures and launches graphs, for packages that do not have them."""
+
+    _graphs: Graphs | None = None
+
+    def capture(self, stream: int, work: Callable[[], None]) -> int:
+        """The handle of a graph of all that `work` gives to the stream; nothing of it is done yet."""
+        if self._graphs is None:
+            self._graphs = Graphs()
+        return self._graphs.capture(stream, work)
+
+    def launch(self, graph: int, stream: int) -> None:
+        """Have a graph done, when the stream comes to it."""
+        assert self._graphs is not None
+        self._graphs.launch(graph, stream)
+
+    def close_graphs(self) -> None:
+        """Free all graphs; further calls do nothing."""
+        if self._graphs is not None:
+            self._graphs.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import pycuda
 import pycuda.driver as cuda
 
 from hprnet_rt.backends.trt.device import too_little_memory
-from hprnet_rt.backends.trt.driver import Graphs
+from hprnet_rt.backends.trt.driver import GraphDevice
 from hprnet_rt.errors import BackendError
 
 __all__ = ["open_device"]
@@ -28,11 +28,10 @@ def _asking(what: str) -> Iterator[None]:
         raise BackendError(f"the NVIDIA driver refused {what}: {error}") from error
 
 
-class _PycudaDevice:
+class _PycudaDevice(GraphDevice):
     def __init__(self, context: Any, gpu: str) -> None:
         self.name = f"PyCUDA {pycuda.VERSION_TEXT}, {gpu}"
         self._context: Any = context
-        self._graphs: Graphs | None = None
         self._pinned: list[Any] = []
         self._memory: list[Any] = []
         self._streams: dict[int, Any] = {}
@@ -83,15 +82,6 @@ class _PycudaDevice:
         with _asking("to finish its work"):
             self._events[event].synchronize()
 
-    def capture(self, stream: int, work: Callable[[], None]) -> int:
-        if self._graphs is None:
-            self._graphs = Graphs()
-        return self._graphs.capture(stream, work)
-
-    def launch(self, graph: int, stream: int) -> None:
-        assert self._graphs is not None
-        self._graphs.launch(graph, stream)
-
     def free_bytes(self) -> tuple[int, int]:
         with _asking("to say how much memory is free"):
             free, total = cuda.mem_get_info()
@@ -101,8 +91,7 @@ class _PycudaDevice:
         if self._context is None:
             return
         try:
-            if self._graphs is not None:
-                self._graphs.close()
+            self.close_graphs()
             with _asking("memory to be freed"):
                 for made in (*reversed(self._memory), *reversed(self._pinned)):
                     made.free()
