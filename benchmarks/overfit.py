@@ -6,6 +6,10 @@ Takes the first two images with one person whose face and hands (and feet, where
 network) are labelled. Prints each loss before and after, over the least that it can be; and how far decoded
 points lie from their labels, in output cells, over what joints in one cell that share an offset must be off.
 Batch norms use the statistics of the batch, as in training.
+
+The larger a person, the wider the Gaussians, and the less the loss minds a peak in a neighbouring cell: by
+(1 - 0.92)^4 for someone of 30 cells. hprnet-dla34-baseline, with 133 joints, has peaks there after 2,000
+steps at 128 px, and none after 1,200 at 64 px.
 """
 
 import argparse
