@@ -76,10 +76,9 @@ def _people(report: Report) -> list[str]:
         lines.append(_row([str(people), str(found), *(f"{ms:.2f} ms" for ms in times)]))
     most = max(summary["placed"])
     said = f"{most} people take {summary['ratio'][ALL]:.3f} times as long as {summary['most_against']}"
-    if "zoomnet_fixed_ms" in summary:
-        fixed, each = summary["zoomnet_fixed_ms"], summary["zoomnet_ms_per_person"]
-        said += f"; ZoomNet ({summary['zoomnet_engine']}, random weights) takes {fixed:.0f} ms, and "
-        said += f"{each:.0f} ms for each person"
+    for name, line in summary["peers"].items():
+        fixed, each = max(0.0, line["fixed_ms"]), line["ms_per_person"]
+        said += f"; {name} ({line['engine']}) takes {fixed:.0f} ms, and {each:.0f} ms for each person"
     return [*lines, "", f"{said}."]
 
 

@@ -8,7 +8,7 @@ people and small ones are missed. So "everyone" is what the time would be if all
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -27,7 +27,7 @@ from hprnet_rt.render import Overlay
 from hprnet_rt.tracking import Tracker
 from hprnet_rt.types import Poses
 
-__all__ = ["ALL", "FOUND", "PeopleOptions", "TopDown", "crossover", "measure_people", "people_chart"]
+__all__ = ["ALL", "FOUND", "Peer", "PeopleOptions", "crossover", "measure_people", "people_chart"]
 
 FOUND: Final = "end to end, as found"
 ALL: Final = "end to end, everyone"
@@ -37,17 +37,18 @@ _EVERYONE: Final = "everyone: "
 _FRAME_S: Final = 1 / 30
 _QUICK: Final = 5  # repeats of what takes microseconds, of which the median counts
 _MOST_PLANTED: Final = 100
-_TOP_DOWN: Final = "ZoomNet"
 
 
-class TopDown(Protocol):
-    """A top-down pipeline.
+class Peer(Protocol):
+    """Another pipeline for whole-body poses, which does more for more people.
 
     Attributes:
-        description: what it runs on.
+        description: what it runs on, and with which weights.
+        note: what else a reader of its figures must know.
     """
 
     description: str
+    note: str
 
     def __call__(self, image: Any, people: int, /) -> dict[str, float]:
         """Seconds by stage, for a picture with so many people."""
@@ -63,20 +64,20 @@ class PeopleOptions:
         planted: so many more people for what follows the network alone; None for none.
         image_wh: size of the pictures.
         limits: when there has been enough.
-        top_down_counts: people for which the top-down pipeline runs; a line is laid through its times.
+        peer_counts: people for whom peers run; a line is laid through a peer's times.
     """
 
     counts: Sequence[int] = COUNTS
     planted: int | None = _MOST_PLANTED
     image_wh: tuple[int, int] = (1280, 720)
     limits: Limits = field(default_factory=Limits)
-    top_down_counts: Sequence[int] = (1, 2, 4)
+    peer_counts: Sequence[int] = (1, 2, 4)
 
     def __post_init__(self) -> None:
         if len(set(self.counts)) < 2 or min(self.counts) < 0:
             raise UsageError(f"a slope needs two different numbers of people, got {list(self.counts)}")
-        if len(set(self.top_down_counts)) < 2 or min(self.top_down_counts) < 1:
-            raise UsageError(f"a line needs two numbers of people, got {list(self.top_down_counts)}")
+        if len(set(self.peer_counts)) < 2 or min(self.peer_counts) < 1:
+            raise UsageError(f"a line needs two numbers of people, got {list(self.peer_counts)}")
 
 
 class _Scene:
@@ -147,7 +148,7 @@ def measure_people(
     running: Running,
     options: PeopleOptions,
     *,
-    top_down: Callable[[Backend], TopDown] | None = None,
+    peers: Mapping[str, Callable[[Backend], Peer]] | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> Report:
     """Measure every scene, in turns.
@@ -155,13 +156,14 @@ def measure_people(
     Args:
         subject, running: the network, and how it runs.
         options: what is measured.
-        top_down: makes the top-down pipeline that runs as the network's backend does.
+        peers: by name, what makes a pipeline, told what the network runs on.
         progress: see `take_turns`.
 
     Raises:
         UsageError: a setting is impossible.
-        BackendError: the engine cannot run.
+        BackendError: the engine or a peer cannot run.
     """
+    beside: dict[str, Peer] = {}
     tasks: dict[str, Callable[[], dict[str, float]]] = {}
     with running.open(subject.engine) as model:
         scenes = {people: _Scene(model, people, options.image_wh) for people in options.counts}
@@ -169,16 +171,15 @@ def measure_people(
             scenes[options.planted] = _Scene(model, options.planted, options.image_wh, look=False)
         tasks = {_case(people): scene for people, scene in scenes.items()}
         measured = take_turns(tasks, options.limits, watched=(FOUND, ALL), progress=progress)
-        beside = ""
-        if top_down is not None:
-            pipeline = top_down(model.engine_for(model.letterbox(options.image_wh[::-1]).input_hw))
-            beside = pipeline.description
-            few = Limits(seconds=options.limits.seconds, least_rounds=3, most_rounds=7, warm_up=1)
-            measured |= _beside(pipeline, options, few, progress)
+        engine = model.engine_for(model.letterbox(options.image_wh[::-1]).input_hw)
+        few = Limits(seconds=options.limits.seconds, least_rounds=3, most_rounds=7, warm_up=1)
+        for name, make in (peers or {}).items():
+            beside[name] = make(engine)
+            measured |= _beside(name, beside[name], options, few, progress)
         description = model.description
     report = Report(
         "people",
-        _settings(subject, running, options, top_down is not None),
+        _settings(subject, running, options, list(beside)),
         series_of(measured, (FOUND, ALL)),
     )
     summary = {
@@ -189,38 +190,36 @@ def measure_people(
         "everyone": {str(people): scene.everyone for people, scene in scenes.items()},
         "k": subject.engine.k,
         **_slopes(report, options),
+        "peers": {name: _line(report, options, name, peer) for name, peer in beside.items()},
     }
-    if top_down is not None:
-        summary["zoomnet_engine"] = beside
-        summary |= _line(report, options)
-        summary["crossover_people"] = crossover(report, options, summary)
     return Report(report.kind, report.settings, report.series, summary, report.machine)
 
 
 def _beside(
-    top_down: TopDown,
+    name: str,
+    peer: Peer,
     options: PeopleOptions,
     limits: Limits,
     progress: Callable[[int, float], None] | None,
 ) -> dict[str, dict[str, list[float]]]:
-    pictures = {people: picture(people, options.image_wh) for people in options.top_down_counts}
+    pictures = {people: picture(people, options.image_wh) for people in options.peer_counts}
 
     def task(people: int) -> Callable[[], dict[str, float]]:
-        return lambda: top_down(pictures[people], people)
+        return lambda: peer(pictures[people], people)
 
-    tasks = {f"{_TOP_DOWN}, {_case(people)}": task(people) for people in pictures}
+    tasks = {f"{name}, {_case(people)}": task(people) for people in pictures}
     return take_turns(tasks, limits, watched=("end to end",), progress=progress)
 
 
 def _settings(
-    subject: Subject, running: Running, options: PeopleOptions, with_top_down: bool
+    subject: Subject, running: Running, options: PeopleOptions, peers: Sequence[str]
 ) -> dict[str, Any]:
     return {
         **running.settings(subject.engine),
         "counts": list(options.counts),
         "planted": options.planted,
         "picture": list(options.image_wh),
-        "zoomnet": list(options.top_down_counts) if with_top_down else [],
+        "peers": {name: list(options.peer_counts) for name in peers},
     }
 
 
@@ -240,20 +239,26 @@ def _slopes(report: Report, options: PeopleOptions) -> dict[str, Any]:
     return {"us_per_person": slopes, "most_against": base, "ratio": ratios}
 
 
-def _line(report: Report, options: PeopleOptions) -> dict[str, Any]:
-    """The top-down pipeline's constant part and its time for each person, in ms."""
-    counts = list(options.top_down_counts)
-    medians = [report.find(f"{_TOP_DOWN}, {_case(n)}", "end to end").p50_ms for n in counts]
+def _line(report: Report, options: PeopleOptions, name: str, peer: Peer) -> dict[str, Any]:
+    """What is known of a peer: its constant part and its time for each person, in ms, among others."""
+    counts = list(options.peer_counts)
+    medians = [report.find(f"{name}, {_case(n)}", "end to end").p50_ms for n in counts]
     slope = theil_sen(counts, medians)
     fixed = float(np.median([ms - slope * n for n, ms in zip(counts, medians, strict=True)]))
-    return {"zoomnet_fixed_ms": round(fixed, 3), "zoomnet_ms_per_person": round(slope, 3)}
+    return {
+        "engine": peer.description,
+        "note": peer.note,
+        "fixed_ms": round(fixed, 3),
+        "ms_per_person": round(slope, 3),
+        "crossover_people": crossover(report, options, fixed, slope),
+    }
 
 
-def crossover(report: Report, options: PeopleOptions, summary: dict[str, Any]) -> int | None:
-    """From how many people on HPRNet is faster than the line of the top-down pipeline; None if it is not."""
+def crossover(report: Report, options: PeopleOptions, fixed_ms: float, ms_per_person: float) -> int | None:
+    """From how many people on HPRNet is faster than a peer's line; None if it is not."""
     counts = list(options.counts)
     ours = np.interp(range(max(counts) + 1), counts, [report.find(_case(n), ALL).p50_ms for n in counts])
-    theirs = summary["zoomnet_fixed_ms"] + summary["zoomnet_ms_per_person"] * np.arange(len(ours))
+    theirs = fixed_ms + ms_per_person * np.arange(len(ours))
     slower = np.flatnonzero(ours >= theirs)
     if not len(slower):
         return 0
@@ -272,15 +277,10 @@ def people_chart(report: Report) -> Chart:
     curves = [Curve(f"{name}, everyone", everyone), Curve(f"{name}, as found", found)]
     curves.append(Curve("its network alone", network))
     notes = [f"{report.machine['processor']}, {report.machine['cores']} cores; {summary['engine']}"]
-    if "zoomnet_fixed_ms" in summary:
-        fixed, each = summary["zoomnet_fixed_ms"], summary["zoomnet_ms_per_person"]
-        curves.append(
-            Curve("ZoomNet, random weights", [(1.0, fixed + each), (float(most), fixed + each * most)])
-        )
-        notes.append(
-            f"ZoomNet: {summary['zoomnet_engine']}, published shapes, random weights, a line through "
-            "measured times"
-        )
+    for peer, line in summary["peers"].items():
+        fixed, each = line["fixed_ms"], line["ms_per_person"]
+        curves.append(Curve(peer, [(1.0, fixed + each), (float(most), fixed + each * most)]))
+        notes.append(f"{peer}: {line['engine']}; {line['note']}; a line through measured times")
     curves += [
         Curve(f"paper, 1080 Ti: {who}", [(0.0, ms), (float(most), ms)], published=True)
         for who, ms in PAPER_MS.items()

@@ -20,7 +20,16 @@ from hprnet_rt.skeleton import NUM_KEYPOINTS, PARTS
 from hprnet_rt.types import Peaks
 from hprnet_rt.video import VideoSource
 
-__all__ = ["COUNTS", "Place", "picture", "places", "planted_heads", "planted_peaks", "sample_video"]
+__all__ = [
+    "COUNTS",
+    "Place",
+    "cut_out",
+    "picture",
+    "places",
+    "planted_heads",
+    "planted_peaks",
+    "sample_video",
+]
 
 FloatArray = npt.NDArray[np.float32]
 ImageArray = npt.NDArray[np.uint8]
@@ -134,6 +143,18 @@ def picture(people: int, size_wh: tuple[int, int]) -> ImageArray:
         y = round((place.top + place.height / 2) * height - sides[1] / 2)
         image[y : y + sides[1], x : x + sides[0]] = small
     return image
+
+
+def cut_out(image: ImageArray, people: int) -> list[ImageArray]:
+    """Everyone's rectangle of a picture (H, W, 3) with so many people: views of it."""
+    height, width = image.shape[:2]
+    return [
+        image[
+            int(place.top * height) : int((place.top + place.height) * height),
+            int(place.left * width) : int((place.left + place.width) * width),
+        ]
+        for place in places(people, width / height)
+    ]
 
 
 def _template() -> FloatArray:

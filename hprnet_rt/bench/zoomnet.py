@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from hprnet_rt.backends import Backend
 from hprnet_rt.bench.hrnet import Bottleneck, HRNet, conv_bn
 from hprnet_rt.bench.same_engine import describe, same_engine
-from hprnet_rt.bench.scenes import places
+from hprnet_rt.bench.scenes import cut_out
 
 __all__ = ["FasterRcnn", "ZoomNet", "ZoomNetPipeline"]
 
@@ -151,12 +151,14 @@ class ZoomNetPipeline:
         batch: most people at once, for memory.
 
     Attributes:
-        description: what it runs on.
+        description, note: see `Peer`.
     """
+
+    note = "published shapes"
 
     def __init__(self, backend: Backend, threads: int | None = None, batch: int = 16) -> None:
         torch.manual_seed(0)
-        self.description = describe(backend)
+        self.description = f"{describe(backend)}, random weights"
         self._batch = batch
         self._detector = same_engine(FasterRcnn().eval(), backend, threads)
         self._pose = same_engine(ZoomNet().eval(), backend, threads)
@@ -164,19 +166,12 @@ class ZoomNetPipeline:
     def __call__(self, image: npt.NDArray[np.uint8], people: int) -> dict[str, float]:
         """Seconds by stage for an image (H, W, 3) with so many people, standing where `places` says."""
         height, width = image.shape[:2]
-        boxes = [
-            (p.left * width, p.top * height, p.width * width, p.height * height)
-            for p in places(people, width / height)
-        ]
         marks = [time.perf_counter()]
         scale = min(_SHORTER_PX / min(height, width), _LONGER_PX / max(height, width))
         larger = cv2.resize(image, (round(scale * width), round(scale * height)))
         self._detector(_planes(larger[None]))
         marks.append(time.perf_counter())
-        crops = [
-            cv2.resize(image[int(y) : int(y + h), int(x) : int(x + w)], _CROP_HW[::-1])
-            for x, y, w, h in boxes
-        ]
+        crops = [cv2.resize(crop, _CROP_HW[::-1]) for crop in cut_out(image, people)]
         for first in range(0, len(crops), self._batch):
             for maps in self._pose(_planes(np.stack(crops[first : first + self._batch]))):
                 maps.reshape(*maps.shape[:2], -1).argmax(axis=2)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +18,8 @@ from hprnet_rt.bench.chart import write_chart
 from hprnet_rt.bench.engines import LIBRARIES, EnginesOptions, measure_engines
 from hprnet_rt.bench.machine import heading
 from hprnet_rt.bench.measure import Limits
-from hprnet_rt.bench.people import PeopleOptions, TopDown, measure_people, people_chart
+from hprnet_rt.bench.mediapipe import MediaPipePipeline, require_mediapipe
+from hprnet_rt.bench.people import Peer, PeopleOptions, measure_people, people_chart
 from hprnet_rt.bench.pipeline import measure_pipeline
 from hprnet_rt.bench.released import ReleasedOptions, measure_released
 from hprnet_rt.bench.report import Report, make_folder, read_report, table, write_report
@@ -51,8 +51,12 @@ def add_parser(commands: Commands) -> None:
     job.add_argument("--k", type=int, metavar="N", help="export an engine that returns N people at most")
     job.add_argument("--people", type=int, nargs="+", default=list(COUNTS), help="(default: %(default)s)")
     job.add_argument("--picture", type=_sides, default=(1280, 720), metavar="WxH", help="(default 1280x720)")
-    job.add_argument("--zoomnet", type=int, nargs="*", metavar="N", help="also time the top-down "
-                     "pipeline ZoomNet (random weights, same library) for N people (1 2 4)")  # fmt: skip
+    job.add_argument("--zoomnet", action="store_true", help="also time the top-down pipeline ZoomNet (random "
+                     "weights, same library)")  # fmt: skip
+    job.add_argument("--mediapipe", action="store_true", help="also time MediaPipe's Holistic, once for each "
+                     "person, on the CPU")  # fmt: skip
+    job.add_argument("--peer-people", type=int, nargs="+", metavar="N", default=[1, 2, 4],
+                     help="for how many people those are timed (default: %(default)s)")  # fmt: skip
     _add_shared(job, 60.0, _people)
 
     job = kinds.add_parser("released", help="the released path, dense maps to the host, against ours")
@@ -168,17 +172,20 @@ def _measured(options: argparse.Namespace, measure: Callable[[_Progress], Report
 
 def _people(options: argparse.Namespace) -> int:
     limits = Limits(seconds=options.seconds)
-    wanted = PeopleOptions(tuple(options.people), image_wh=options.picture, limits=limits)
-    top_down: Callable[[Backend], TopDown] | None = None
-    if options.zoomnet is not None:
-        if options.zoomnet:
-            wanted = replace(wanted, top_down_counts=options.zoomnet)
-        top_down = partial(on_demand("zoomnet").ZoomNetPipeline, threads=options.threads)
+    wanted = PeopleOptions(
+        tuple(options.people), image_wh=options.picture, limits=limits, peer_counts=options.peer_people
+    )
+    peers: dict[str, Callable[[Backend], Peer]] = {}
+    if options.zoomnet:
+        peers["ZoomNet"] = partial(on_demand("zoomnet").ZoomNetPipeline, threads=options.threads)
+    if options.mediapipe:
+        require_mediapipe()
+        peers["MediaPipe Holistic"] = MediaPipePipeline
     with subject(options.model, options.weights, options.k) as network:
         report = _measured(
             options,
             lambda progress: measure_people(
-                network, _running(options), wanted, top_down=top_down, progress=progress
+                network, _running(options), wanted, peers=peers, progress=progress
             ),
         )
     if not options.quiet:
@@ -194,15 +201,16 @@ def _say_people(report: Report) -> None:
     print(f'the engine returns {summary["k"]} people at most (--k changes it); "everyone" has planted peaks')
     if summary["random_weights"]:
         print("the weights are random: times hold, people are not found")
-    if "zoomnet_fixed_ms" in summary:
-        people = summary["crossover_people"]
-        fixed, each = summary["zoomnet_fixed_ms"], summary["zoomnet_ms_per_person"]
-        engine = f"ZoomNet ({summary['zoomnet_engine']}, random weights)"
-        print(f"{engine}: {fixed:.0f} ms and {each:.0f} ms for each person")
+    for name, line in summary["peers"].items():
+        people = line["crossover_people"]
         print(
-            "ZoomNet is faster for all of these numbers of people"
+            f"{name} ({line['engine']}; {line['note']}): {max(0.0, line['fixed_ms']):.0f} ms and "
+            f"{line['ms_per_person']:.0f} ms for each person"
+        )
+        print(
+            f"{name} is faster for all of these numbers of people"
             if people is None
-            else f"crossover: from {people} people on HPRNet is faster"
+            else f"crossover: HPRNet is faster than {name} where there are {people} people or more"
         )
 
 
