@@ -81,6 +81,10 @@ class AnnotateOptions:
             raise UsageError("a format of keypoints does not go with writing none")
         for name in self.formats:
             require_format(name)
+        if "trc" in self.formats and not self.track:
+            raise UsageError(
+                "trc has a file for each person, who must be followed: it does not go without tracking"
+            )
         if self.smooth not in SMOOTHINGS:
             raise UsageError(f"smooth is {' or '.join(map(repr, SMOOTHINGS))}, got {self.smooth!r}")
         if self.smooth != SMOOTHINGS[0] and not self.track:
