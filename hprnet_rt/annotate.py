@@ -22,17 +22,15 @@ from hprnet_rt.marks import comment, mark, mark_of
 from hprnet_rt.outputs import Outputs, header, make_folder_of
 from hprnet_rt.pipeline import Pipeline, Profiler
 from hprnet_rt.render import Overlay
-from hprnet_rt.stages import AnyStage, followers, known_stages, open_source, pose_stages
+from hprnet_rt.stages import AnyStage, FileSource, followers, known_stages, open_source, pose_stages
 from hprnet_rt.tracking import PoseSpool, Snapshots, both_ways
 from hprnet_rt.types import Estimated, Frame
 from hprnet_rt.video import (
     BorrowedFrames,
     ImageSink,
-    ImageSource,
     MediaInfo,
     PartialFile,
     VideoSink,
-    VideoSource,
     is_image,
 )
 from hprnet_rt.video.media import size_bytes
@@ -130,7 +128,7 @@ class _Run:
             )
         self.outputs.sinks.append(self.picture)
 
-    def look(self, source: ImageSource | VideoSource) -> None:
+    def look(self, source: FileSource) -> None:
         """Find everyone in the frames that no earlier run has done."""
         frames, done = self.options.selection.of(source), self.journal.resumed
         if done:
@@ -168,7 +166,7 @@ class _Run:
             self._write_hub(frames)
         self._open_picture()
         if self.picture is not None:
-            source = open_source(self.job.source)
+            source = open_source(self.job.source, self.options.rate)
             try:
                 frames_of = self.options.selection.of(source)
                 self._draw(frames_of, self._hub().frames, self.outputs.frames)
@@ -316,7 +314,7 @@ def annotate(
     skipped = Report(job, 0, 0, 0, 0.0, (), skipped=True)
     if options.skip_existing and all(path.exists() for path in job.outputs):
         return skipped
-    source = open_source(job.source)
+    source = open_source(job.source, options.rate)
     try:
         said = header(source.info, model, **_choices(options))
         if _is_done(job, said, options):

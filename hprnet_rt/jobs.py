@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ from hprnet_rt.formats import FORMATS, require_format
 from hprnet_rt.formats.journal import journal_files
 from hprnet_rt.inputs import Input, expand, listed_inputs
 from hprnet_rt.marks import mark_of
-from hprnet_rt.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, PartialFile, Selection, is_image
+from hprnet_rt.video import DEFAULT_RATE, IMAGE_SUFFIXES, VIDEO_SUFFIXES, PartialFile, Selection, is_image
 from hprnet_rt.video.output import reason
 from hprnet_rt.video.writer import DEFAULT_CRF, audio_fits, require_crf
 
@@ -59,6 +60,7 @@ class AnnotateOptions:
         start_s, end_s, stride: which frames of a video, see `Selection`.
         crf: how much videos are compressed, see `VideoSink`.
         skip_existing: leave files alone all of whose outputs exist, whatever made those.
+        rate: frames a second of numbered images.
     """
 
     video: bool = True
@@ -73,6 +75,7 @@ class AnnotateOptions:
     stride: int = 1
     crf: int = DEFAULT_CRF
     skip_existing: bool = False
+    rate: Fraction = DEFAULT_RATE
 
     def __post_init__(self) -> None:
         if not (self.video or self.keypoints):
@@ -91,6 +94,8 @@ class AnnotateOptions:
             raise UsageError("smoothing needs to know who is who: it does not go without tracking")
         if self.overwrite and self.skip_existing:
             raise UsageError("outputs that exist are either replaced or left alone")
+        if self.rate <= 0:
+            raise UsageError(f"the rate is more than 0 frames a second, got {self.rate}")
         require_crf(self.crf)
         _ = self.selection  # says what is wrong with it
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hprnet_rt.render import Overlay
 from hprnet_rt.stages import known_stages, open_source
 from hprnet_rt.types import Estimated
 from hprnet_rt.video import (
+    DEFAULT_RATE,
     IMAGE_SUFFIXES,
     BorrowedFrames,
     ImageSink,
@@ -78,6 +80,12 @@ def _selection(header: dict[str, Any]) -> Selection:
         raise UsageError(f"the header of the keypoints has options that make no sense: {error}") from error
 
 
+def _rate(header: dict[str, Any]) -> Fraction:
+    """Frames a second of numbered images, which only the keypoints know."""
+    fps = header.get("fps")
+    return Fraction(fps).limit_denominator(1001) if isinstance(fps, int | float) and fps > 0 else DEFAULT_RATE
+
+
 def _open(path: Path, source: Path, info: MediaInfo, selection: Selection, crf: int) -> VideoSink | ImageSink:
     still = is_image(source)
     allowed = IMAGE_SUFFIXES if still else OUTPUT_VIDEO_SUFFIXES
@@ -111,7 +119,7 @@ def render(
     Where the keypoints say that they are of a part of the video, that part is written.
 
     Args:
-        source: a video or an image.
+        source: a video, an image, or numbered images.
         keypoints: from `read_keypoints`.
         out: the file to write; one that exists is replaced.
         overlay: how to draw; the default one when None.
@@ -128,7 +136,7 @@ def render(
     """
     begin_s = time.perf_counter()
     cancelled = cancelled or threading.Event()
-    opened = open_source(source)
+    opened = open_source(source, _rate(keypoints.header))
     outputs, last = Outputs(), -1
     try:
         info, said = opened.info, keypoints.header

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -15,12 +16,34 @@ from hprnet_rt.pipeline.runner import Source
 from hprnet_rt.render import Overlay
 from hprnet_rt.tracking import OneEuro, Tracker
 from hprnet_rt.types import Estimated, Frame, Inferred, Poses, Prepared
-from hprnet_rt.video import ImageSource, LiveOptions, LiveSource, VideoSource, is_image, open_live
+from hprnet_rt.video import (
+    DEFAULT_RATE,
+    ImageSource,
+    LiveOptions,
+    LiveSource,
+    SequenceSource,
+    VideoSource,
+    is_image,
+    is_sequence,
+    open_live,
+)
 
-__all__ = ["AnyStage", "OverTime", "followers", "known_stages", "open_source", "pose_stages", "stream"]
+__all__ = [
+    "AnyStage",
+    "FileSource",
+    "OverTime",
+    "followers",
+    "known_stages",
+    "open_source",
+    "pose_stages",
+    "stream",
+]
 
 AnyStage = Stage | BatchStage
 """What a pipeline takes."""
+
+FileSource = ImageSource | SequenceSource | VideoSource
+"""What `open_source` opens."""
 
 OverTime = Callable[[Poses, float], Poses]
 """What looks at one frame after the other, at their times in seconds: a `Tracker`, a `OneEuro`."""
@@ -29,8 +52,12 @@ OverTime = Callable[[Poses, float], Poses]
 _IN_FLIGHT: Final = 2
 
 
-def open_source(path: Path | str) -> ImageSource | VideoSource:
+def open_source(path: Path | str, rate: Fraction = DEFAULT_RATE) -> FileSource:
     """Open a video or an image; a string is the address of a video on a server.
+
+    Args:
+        path: a name such as `frames/img_%04d.png` is that of numbered images, which are a video.
+        rate: their frames a second; others say it themselves.
 
     Raises:
         UsageError: there is no such file.
@@ -38,6 +65,8 @@ def open_source(path: Path | str) -> ImageSource | VideoSource:
     """
     if isinstance(path, str):
         return VideoSource(path)
+    if is_sequence(path):
+        return SequenceSource(path, rate)
     if not path.exists():
         raise UsageError(f"{path} does not exist")
     if path.is_dir():

@@ -6,6 +6,7 @@ import argparse
 import sys
 import threading
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 from tqdm import tqdm
@@ -29,7 +30,7 @@ from hprnet_rt.inputs import read_list
 from hprnet_rt.jobs import SMOOTHINGS, AnnotateOptions, Job, plan
 from hprnet_rt.pipeline import Profiler
 from hprnet_rt.types import Estimated
-from hprnet_rt.video import MediaInfo, is_image
+from hprnet_rt.video import DEFAULT_RATE, MediaInfo, is_image
 from hprnet_rt.video.output import reason
 from hprnet_rt.video.writer import DEFAULT_CRF
 
@@ -47,7 +48,11 @@ def add_parser(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     job.add_argument(
-        "inputs", nargs="*", metavar="INPUT", help="video, image, folder, glob pattern or http(s) address"
+        "inputs",
+        nargs="*",
+        metavar="INPUT",
+        help="video, image, folder, glob pattern or http(s) address; or numbered images as one video: "
+        "frames/img_%%04d.png",
     )
     job.add_argument(
         "--from",
@@ -77,6 +82,13 @@ def add_parser(commands: Commands) -> None:
     job.add_argument("--end", type=_seconds, metavar="TIME", help="before which a video is left, likewise")
     job.add_argument(
         "--stride", type=int, default=1, metavar="N", help="every N-th frame only, in the video too"
+    )
+    job.add_argument(
+        "--rate",
+        type=_rate,
+        default=DEFAULT_RATE,
+        metavar="FPS",
+        help="frames a second of numbered images: 24, 29.97 or 30000/1001 (default %(default)s)",
     )
     job.add_argument("--limit", type=int, metavar="N", help="at most N frames of each file")
     job.add_argument(
@@ -115,6 +127,14 @@ def _seconds(text: str) -> float:
     for part in text.split(":"):
         total = 60.0 * total + float(part)
     return total
+
+
+def _rate(text: str) -> Fraction:
+    """A number of frames a second, perhaps a fraction."""
+    try:
+        return Fraction(text)
+    except ZeroDivisionError:
+        raise ValueError from None
 
 
 class _Reporter:
@@ -224,6 +244,7 @@ def _annotate(options: argparse.Namespace) -> int:
         stride=options.stride,
         skip_existing=options.skip_existing,
         crf=options.crf,
+        rate=options.rate,
     )
     if options.jobs < 1:
         raise UsageError(f"the number of jobs is at least 1, got {options.jobs}")

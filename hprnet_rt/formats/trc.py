@@ -1,9 +1,9 @@
 """TRC, which programs of biomechanics read (OpenSim, Pose2Sim): a folder with a file a person.
 
-`<video>_person<id>.trc`, the id of 2 digits or more, has a row a frame from the person's first to the last, and
-X, Y, Z of 133 markers. TRC knows lengths in space only: a pixel is written as a millimetre, Y points up from the
-upper edge of the picture (so that it is negative inside), Z is 0, and a point that is absent is NaN. There is no
-place for scores, boxes and the header; it cannot be read back.
+`<video>_person<id>.trc`, the id of 2 digits or more, has a row a frame from the person's first to the last,
+and X, Y, Z of 133 markers. TRC knows lengths in space only: a pixel is written as a millimetre, Y points up
+from the upper edge of the picture (so that it is negative inside), Z is 0, and a point that is absent is NaN.
+There is no place for scores, boxes and the header; it cannot be read back.
 """
 
 from __future__ import annotations

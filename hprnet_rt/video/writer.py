@@ -15,7 +15,7 @@ import numpy as np
 
 from hprnet_rt.errors import MediaError, OutputError, UsageError
 from hprnet_rt.types import Estimated
-from hprnet_rt.video.media import MediaInfo
+from hprnet_rt.video.media import MediaInfo, is_sequence
 from hprnet_rt.video.output import PartialFile, reason
 from hprnet_rt.video.reader import file_url, open_input
 
@@ -42,6 +42,8 @@ _MP4_SUFFIXES: Final = frozenset({".mp4", ".m4v", ".mov"})
 
 def audio_fits(source: Path | str, suffix: str) -> bool:
     """Whether a container of this suffix can hold the source's audio as it is."""
+    if is_sequence(source):
+        return True
     name = {".mkv": "matroska"}.get(suffix, "mp4")
     with open_input(source) as container:
         codecs = {stream.codec_context.name for stream in container.streams.audio if stream.codec_context}
@@ -154,7 +156,7 @@ class VideoSink:
     Args:
         path: final name; .mp4, .mov, .m4v or .mkv.
         info: the source: size, time base, labels.
-        audio_from: file whose audio is copied, or None.
+        audio_from: file whose audio is copied; None, and a sequence of images, have none.
         threads: of the encoder; its own choice when None.
         from_zero: the first frame and the audio with it are moved to the time 0, instead of keeping theirs.
         comment: stored in the file.
@@ -215,7 +217,7 @@ class VideoSink:
         stream.codec_context.color_primaries = primaries
         stream.codec_context.color_trc = transfer
         self._stream = stream
-        if audio_from is not None:
+        if audio_from is not None and not is_sequence(audio_from):
             self._audio = _AudioCopy(audio_from, self._container)
 
     def write(self, item: Estimated) -> None:
