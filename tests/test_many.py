@@ -261,10 +261,10 @@ def test_unexpected_error_of_one_file_is_a_failure_of_that_file(run, tmp_path, m
         clips.make(tmp_path / f"{n}.mp4", frames=3)
     opened = annotating.open_source
 
-    def broken(path):
+    def broken(path, *more):
         if path.name == "1.mp4":
             raise ZeroDivisionError("a bug")
-        return opened(path)
+        return opened(path, *more)
 
     monkeypatch.setattr(annotating, "open_source", broken)
     code, _, err = run(tmp_path / "*.mp4", "-o", tmp_path / "out", "--no-video")
