@@ -140,7 +140,8 @@ class _Run:
         snapshots = Snapshots(steps, _DURABLE_S, done, self.journal.state)
         overlay = None if self.looks_ahead else self.overlay
         over_time = () if self.is_image else (snapshots,)
-        stages = pose_stages(self.model, overlay, over_time, batch=self.model.batch)
+        regions = self.options.regions
+        stages = pose_stages(self.model, overlay, over_time, batch=self.model.batch, regions=regions)
 
         def take(item: Estimated) -> None:
             self.outputs.write(item)
@@ -303,7 +304,7 @@ def annotate(
         cancelled: when set, what is done is finished under its partial name.
 
     Raises:
-        UsageError: an earlier run was another one.
+        UsageError: an earlier run was another one, or a region is not in the picture.
         MediaError: the source cannot be opened.
         OutputError: an output cannot be written.
         HprnetError: a stage failed. What was done before is kept under its partial name, which the error
@@ -316,6 +317,8 @@ def annotate(
         return skipped
     source = open_source(job.source, options.rate)
     try:
+        for region in options.regions:
+            region.corners(source.info.width, source.info.height)
         said = header(source.info, model, **_choices(options))
         if _is_done(job, said, options):
             _tidy(job)
@@ -363,4 +366,5 @@ def _choices(options: AnnotateOptions) -> dict[str, Any]:
         "stride": options.stride,
         "track": options.track,
         "smooth": options.smooth,
+        "regions": [region.text for region in options.regions],
     }

@@ -15,6 +15,7 @@ from hprnet_rt.formats import FORMATS, require_format
 from hprnet_rt.formats.journal import journal_files
 from hprnet_rt.inputs import Input, expand, listed_inputs
 from hprnet_rt.marks import mark_of
+from hprnet_rt.regions import Region
 from hprnet_rt.video import DEFAULT_RATE, IMAGE_SUFFIXES, VIDEO_SUFFIXES, PartialFile, Selection, is_image
 from hprnet_rt.video.output import reason
 from hprnet_rt.video.writer import DEFAULT_CRF, audio_fits, require_crf
@@ -61,6 +62,7 @@ class AnnotateOptions:
         crf: how much videos are compressed, see `VideoSink`.
         skip_existing: leave files alone all of whose outputs exist, whatever made those.
         rate: frames a second of numbered images.
+        regions: parts of the picture that the network looks at, each on its own; the whole when empty.
     """
 
     video: bool = True
@@ -76,6 +78,7 @@ class AnnotateOptions:
     crf: int = DEFAULT_CRF
     skip_existing: bool = False
     rate: Fraction = DEFAULT_RATE
+    regions: tuple[Region, ...] = ()
 
     def __post_init__(self) -> None:
         if not (self.video or self.keypoints):

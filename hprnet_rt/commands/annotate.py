@@ -29,6 +29,7 @@ from hprnet_rt.formats import FORMATS
 from hprnet_rt.inputs import read_list
 from hprnet_rt.jobs import SMOOTHINGS, AnnotateOptions, Job, plan
 from hprnet_rt.pipeline import Profiler
+from hprnet_rt.regions import parse_region
 from hprnet_rt.types import Estimated
 from hprnet_rt.video import DEFAULT_RATE, MediaInfo, is_image
 from hprnet_rt.video.output import reason
@@ -97,6 +98,14 @@ def add_parser(commands: Commands) -> None:
         default=DEFAULT_CRF,
         metavar="N",
         help="compression of videos, 0 (as it is) to 51 (small) (default %(default)s)",
+    )
+    job.add_argument(
+        "--regions",
+        action="append",
+        default=[],
+        metavar="X,Y,W,H",
+        help="look only at this part of the picture, as large as the network takes it: finds small people "
+        "there; in pixels or percent (10%%,0,50%%,100%%); may be given several times",
     )
     job.add_argument("--no-track", action="store_true", help="give people no ids that last over frames")
     job.add_argument(
@@ -245,6 +254,7 @@ def _annotate(options: argparse.Namespace) -> int:
         skip_existing=options.skip_existing,
         crf=options.crf,
         rate=options.rate,
+        regions=tuple(map(parse_region, options.regions)),
     )
     if options.jobs < 1:
         raise UsageError(f"the number of jobs is at least 1, got {options.jobs}")
