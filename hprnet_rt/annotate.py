@@ -125,6 +125,7 @@ class _Run:
                 from_zero=options.start_s > 0.0,
                 comment=comment(self.said),
                 crf=options.crf,
+                encoder=options.encoder,
             )
         self.outputs.sinks.append(self.picture)
 

@@ -17,8 +17,9 @@ from hprnet_rt.inputs import Input, expand, listed_inputs
 from hprnet_rt.marks import mark_of
 from hprnet_rt.regions import Region
 from hprnet_rt.video import DEFAULT_RATE, IMAGE_SUFFIXES, VIDEO_SUFFIXES, PartialFile, Selection, is_image
+from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER, require_crf, require_encoder
 from hprnet_rt.video.output import reason
-from hprnet_rt.video.writer import DEFAULT_CRF, audio_fits, require_crf
+from hprnet_rt.video.writer import audio_fits
 
 __all__ = [
     "KEYPOINTS_SUFFIX",
@@ -59,7 +60,7 @@ class AnnotateOptions:
         formats: of the keypoints, names of `FORMATS`; when empty, the one that the output's name says, or
             JSON lines.
         start_s, end_s, stride: which frames of a video, see `Selection`.
-        crf: how much videos are compressed, see `VideoSink`.
+        crf, encoder: how videos are compressed, see `VideoSink`.
         skip_existing: leave files alone all of whose outputs exist, whatever made those.
         rate: frames a second of numbered images.
         regions: parts of the picture that the network looks at, each on its own; the whole when empty.
@@ -76,6 +77,7 @@ class AnnotateOptions:
     end_s: float | None = None
     stride: int = 1
     crf: int = DEFAULT_CRF
+    encoder: str = DEFAULT_ENCODER
     skip_existing: bool = False
     rate: Fraction = DEFAULT_RATE
     regions: tuple[Region, ...] = ()
@@ -100,6 +102,7 @@ class AnnotateOptions:
         if self.rate <= 0:
             raise UsageError(f"the rate is more than 0 frames a second, got {self.rate}")
         require_crf(self.crf)
+        require_encoder(self.encoder)
         _ = self.selection  # says what is wrong with it
 
     @property

@@ -28,7 +28,8 @@ from hprnet_rt.video import (
     VideoSink,
     is_image,
 )
-from hprnet_rt.video.writer import DEFAULT_CRF, audio_fits
+from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER
+from hprnet_rt.video.writer import audio_fits
 
 __all__ = ["Rendering", "render"]
 
@@ -86,7 +87,9 @@ def _rate(header: dict[str, Any]) -> Fraction:
     return Fraction(fps).limit_denominator(1001) if isinstance(fps, int | float) and fps > 0 else DEFAULT_RATE
 
 
-def _open(path: Path, source: Path, info: MediaInfo, selection: Selection, crf: int) -> VideoSink | ImageSink:
+def _open(
+    path: Path, source: Path, info: MediaInfo, selection: Selection, crf: int, encoder: str
+) -> VideoSink | ImageSink:
     still = is_image(source)
     allowed = IMAGE_SUFFIXES if still else OUTPUT_VIDEO_SUFFIXES
     if path.suffix.lower() not in allowed:
@@ -100,7 +103,12 @@ def _open(path: Path, source: Path, info: MediaInfo, selection: Selection, crf: 
             f"{path.suffix} cannot hold the audio of {source} as it is; use a name that ends in .mkv"
         )
     rate = None if info.rate is None else info.rate / selection.stride
-    return VideoSink(path, replace(info, rate=rate), source, from_zero=selection.start_s > 0.0, crf=crf)
+    return VideoSink(
+        *(path, replace(info, rate=rate), source),
+        from_zero=selection.start_s > 0.0,
+        crf=crf,
+        encoder=encoder,
+    )
 
 
 def render(
@@ -110,6 +118,7 @@ def render(
     *,
     overlay: Overlay | None = None,
     crf: int = DEFAULT_CRF,
+    encoder: str = DEFAULT_ENCODER,
     started: Callable[[MediaInfo], None] | None = None,
     progress: Callable[[Estimated], None] | None = None,
     cancelled: threading.Event | None = None,
@@ -123,7 +132,7 @@ def render(
         keypoints: from `read_keypoints`.
         out: the file to write; one that exists is replaced.
         overlay: how to draw; the default one when None.
-        crf: how much a video is compressed, see `VideoSink`.
+        crf, encoder: how a video is compressed, see `VideoSink`.
         started: called once with what is known of the source.
         progress: called after each frame.
         cancelled: when set, what is done is finished under its partial name.
@@ -146,7 +155,7 @@ def render(
                 f"{info.width} x {info.height}: they belong to another file"
             )
         selection = _selection(said)
-        outputs.sinks.append(_open(out, source, info, selection, crf))
+        outputs.sinks.append(_open(out, source, info, selection, crf, encoder))
         if started is not None:
             started(info)
         known = _Known(keypoints.frames)

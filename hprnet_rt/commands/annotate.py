@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from hprnet_rt.annotate import Report, annotate, shared_threads
 from hprnet_rt.batch import STATUSES, Outcome, counts, run_jobs, write_report
-from hprnet_rt.commands.choice import add_model_options, load_model
+from hprnet_rt.commands.choice import add_model_options, add_video_options, load_model
 from hprnet_rt.commands.console import (
     DONE,
     FAILED,
@@ -32,8 +32,8 @@ from hprnet_rt.pipeline import Profiler
 from hprnet_rt.regions import parse_region
 from hprnet_rt.types import Estimated
 from hprnet_rt.video import DEFAULT_RATE, MediaInfo, is_image
+from hprnet_rt.video.encoders import AUTO, DEFAULT_ENCODER, choose_encoder
 from hprnet_rt.video.output import reason
-from hprnet_rt.video.writer import DEFAULT_CRF
 
 __all__ = ["add_parser"]
 
@@ -92,13 +92,7 @@ def add_parser(commands: Commands) -> None:
         help="frames a second of numbered images: 24, 29.97 or 30000/1001 (default %(default)s)",
     )
     job.add_argument("--limit", type=int, metavar="N", help="at most N frames of each file")
-    job.add_argument(
-        "--crf",
-        type=int,
-        default=DEFAULT_CRF,
-        metavar="N",
-        help="compression of videos, 0 (as it is) to 51 (small) (default %(default)s)",
-    )
+    add_video_options(job)
     job.add_argument(
         "--regions",
         action="append",
@@ -253,6 +247,7 @@ def _annotate(options: argparse.Namespace) -> int:
         stride=options.stride,
         skip_existing=options.skip_existing,
         crf=options.crf,
+        encoder=DEFAULT_ENCODER if options.no_video else choose_encoder(options.encoder),
         rate=options.rate,
         regions=tuple(map(parse_region, options.regions)),
     )
@@ -270,6 +265,8 @@ def _annotate(options: argparse.Namespace) -> int:
     )
     chosen = " (auto)" if options.backend == "auto" else ""
     reporter.say(f"{model.name} on {model.description}{chosen}")
+    if options.encoder == AUTO and wanted.video:
+        reporter.say(f"videos by {wanted.encoder} (auto)")
     profiler = Profiler()
     with model, cancelled_by_signals() as cancelled:
 
