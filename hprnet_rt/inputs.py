@@ -20,6 +20,7 @@ from hprnet_rt.video import (
     sequence_name,
 )
 from hprnet_rt.video.output import reason
+from hprnet_rt.video.remote import find_remote, is_remote, remote_name
 
 __all__ = ["Input", "expand", "listed_inputs", "read_list"]
 
@@ -39,7 +40,13 @@ class Input:
     place: Path
 
 
+def _is_address(text: str) -> bool:
+    return is_address(text) or is_remote(text)
+
+
 def _at_address(text: str) -> Input:
+    if is_remote(text):
+        return Input(text, Path(remote_name(text)))
     name = PurePosixPath(unquote(urlsplit(text).path)).name
     return Input(text, Path(name or "video"))
 
@@ -51,10 +58,10 @@ def _place_of(path: Path) -> Path:
 
 def listed_inputs(texts: Sequence[str]) -> Iterator[Input]:
     """Files and addresses that need not be there; files keep their place below the folder that all are in."""
-    parents = [Path(text).absolute().parent for text in texts if not is_address(text)]
+    parents = [Path(text).absolute().parent for text in texts if not _is_address(text)]
     root = os.path.commonpath(parents) if parents else ""
     for text in texts:
-        if is_address(text):
+        if _is_address(text):
             yield _at_address(text)
         else:
             yield Input(Path(text), _place_of(Path(text).absolute()).relative_to(root))
@@ -76,7 +83,10 @@ def _expand(text: str, out: Path) -> Iterator[Input]:
     path = Path(text)
     if not text:
         raise UsageError("an input has an empty name; give a file, a folder or a pattern")
-    if is_address(text):
+    if is_remote(text):
+        found = find_remote(text, IMAGE_SUFFIXES | VIDEO_SUFFIXES)
+        yield from (Input(url, place) for url, place in found if not place.stem.endswith(_PARTIAL))
+    elif is_address(text):
         yield _at_address(text)
     elif path.is_dir():
         wanted = IMAGE_SUFFIXES | VIDEO_SUFFIXES

@@ -54,7 +54,7 @@ _IN_FLIGHT: Final = 2
 
 
 def open_source(path: Path | str, rate: Fraction = DEFAULT_RATE) -> FileSource:
-    """Open a video or an image; a string is the address of a video on a server.
+    """Open a video or an image; a string is an address, of a video on a server or a file that fsspec opens.
 
     Args:
         path: a name such as `frames/img_%04d.png` is that of numbered images, which are a video.
@@ -65,7 +65,7 @@ def open_source(path: Path | str, rate: Fraction = DEFAULT_RATE) -> FileSource:
         MediaError: it cannot be read.
     """
     if isinstance(path, str):
-        return VideoSource(path)
+        return ImageSource(path) if is_image(path) else VideoSource(path)
     if is_sequence(path):
         return SequenceSource(path, rate)
     if not path.exists():

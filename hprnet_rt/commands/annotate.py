@@ -34,6 +34,7 @@ from hprnet_rt.types import Estimated
 from hprnet_rt.video import DEFAULT_RATE, MediaInfo, is_image
 from hprnet_rt.video.encoders import AUTO, DEFAULT_ENCODER, choose_encoder
 from hprnet_rt.video.output import reason
+from hprnet_rt.video.remote import is_remote, send, split_remote
 
 __all__ = ["add_parser"]
 
@@ -52,8 +53,8 @@ def add_parser(commands: Commands) -> None:
         "inputs",
         nargs="*",
         metavar="INPUT",
-        help="video, image, folder, glob pattern or http(s) address; or numbered images as one video: "
-        "frames/img_%%04d.png",
+        help="video, image, folder, glob pattern, http(s) address, what fsspec opens (s3://bucket/clips), or "
+        "numbered images as one video (frames/img_%%04d.png)",
     )
     job.add_argument(
         "--from",
@@ -61,7 +62,13 @@ def add_parser(commands: Commands) -> None:
         metavar="FILE",
         help="a list of further inputs, one a line; - is standard input",
     )
-    job.add_argument("-o", "--out", type=Path, required=True, help="folder, or a file for a single input")
+    job.add_argument("-o", "--out", required=True, help="folder, or a file for a single input")
+    job.add_argument(
+        "--work",
+        type=Path,
+        metavar="DIR",
+        help="for an -o such as s3://bucket/out: local folder in which outputs are made, and stay",
+    )
     job.add_argument("--no-video", action="store_true", help="write keypoints only")
     job.add_argument("--no-keypoints", action="store_true", help="write pictures only")
     job.add_argument(
@@ -233,6 +240,25 @@ def _listed(name: str | None) -> list[str]:
         raise UsageError(f"cannot read the list {name}: {reason(error)}") from error
 
 
+def _place(out: str, work: Path | None) -> tuple[Path, str | None]:
+    """Where outputs are made, and the address that those of the work folder are sent to, if any.
+
+    Raises:
+        UsageError: only one of an address and a work folder is given.
+    """
+    if not is_remote(out):
+        if work is not None:
+            raise UsageError(f"--work goes with an -o such as s3://bucket/out, not with {out}")
+        return Path(out), None
+    if work is None:
+        raise UsageError(
+            f"{out} cannot be written to as a run goes on: name a local folder with --work, from which "
+            "outputs are sent there when they are complete"
+        )
+    base, name = split_remote(out)
+    return work / name, base
+
+
 def _annotate(options: argparse.Namespace) -> int:
     wanted = AnnotateOptions(
         video=not options.no_video,
@@ -255,7 +281,8 @@ def _annotate(options: argparse.Namespace) -> int:
         raise UsageError(f"the number of jobs is at least 1, got {options.jobs}")
     if not options.inputs and options.list is None:
         raise UsageError("name the inputs, or a list of them: --from FILE")
-    jobs = plan(options.inputs, options.out, wanted, listed=_listed(options.list))
+    out, remote = _place(options.out, options.work)
+    jobs = plan(options.inputs, out, wanted, listed=_listed(options.list))
     reporter = _Reporter(options.quiet, jobs, options.jobs)
     stills = all(is_image(job.source) for job in jobs)  # one by one: none waits for another
     model = load_model(
@@ -271,13 +298,17 @@ def _annotate(options: argparse.Namespace) -> int:
     with model, cancelled_by_signals() as cancelled:
 
         def do(job: Job) -> Report:
-            return annotate(
+            report = annotate(
                 *(job, model, wanted),
                 profiler=profiler,
                 started=lambda info: reporter.started(info, wanted),
                 progress=reporter.progress,
                 cancelled=cancelled,
             )
+            if remote is not None and not report.cancelled:
+                for path in job.outputs:
+                    send(path, remote + path.relative_to(options.work).as_posix(), anew=not report.skipped)
+            return report
 
         outcomes = run_jobs(jobs, do, cancelled=cancelled, at_once=options.jobs, ended=reporter.ended)
     reporter.close()

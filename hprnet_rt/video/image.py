@@ -16,6 +16,7 @@ from hprnet_rt.image_limit import LIMIT_VARIABLE, MOST_PIXELS
 from hprnet_rt.types import Estimated, Frame
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.output import PartialFile, reason
+from hprnet_rt.video.remote import open_remote
 
 __all__ = ["ImageSink", "ImageSource", "decode_image"]
 
@@ -65,9 +66,11 @@ class ImageSource:
 
     damage: str | None = None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         try:
-            data = path.read_bytes()
+            data = path.read_bytes() if isinstance(path, Path) else open_remote(path).read()
+        except MediaError:
+            raise
         except OSError as error:
             raise MediaError(f"cannot read {path}: {reason(error)}") from error
         self._image = decode_image(data, str(path), "convert it to PNG")

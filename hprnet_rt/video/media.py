@@ -8,6 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+from hprnet_rt.video.remote import is_remote, remote_bytes, remote_name
+
 __all__ = [
     "IMAGE_SUFFIXES",
     "VIDEO_SUFFIXES",
@@ -43,10 +45,10 @@ _PLACE: Final = re.compile(r"%(?:0(\d+))?d")
 
 
 def is_image(source: Path | str) -> bool:
-    """Whether the name is one of a still image; addresses are taken for videos."""
-    if not isinstance(source, Path) or source.suffix.lower() not in IMAGE_SUFFIXES:
-        return False
-    return not is_sequence(source)
+    """Whether the name is one of a still image; addresses on servers are taken for videos."""
+    if isinstance(source, str):
+        return is_remote(source) and Path(remote_name(source)).suffix.lower() in IMAGE_SUFFIXES
+    return source.suffix.lower() in IMAGE_SUFFIXES and not is_sequence(source)
 
 
 def is_sequence(source: Path | str) -> bool:
@@ -78,7 +80,7 @@ def sequence_name(pattern: Path) -> str:
 def size_bytes(source: Path | str) -> int | None:
     """Of a file, or of all files of a sequence; None where there is none, or it is on a server."""
     if isinstance(source, str):
-        return None
+        return remote_bytes(source) if is_remote(source) else None
     try:
         if is_sequence(source):
             return sum(file.stat().st_size for _, file in sequence_files(source)) or None
