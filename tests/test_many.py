@@ -8,36 +8,18 @@ from fractions import Fraction
 import cv2
 import pytest
 
-import hprnet_rt
 import hprnet_rt.annotate as annotating
-from hprnet_rt import cli
-from hprnet_rt.commands import choice
 from hprnet_rt.formats import FORMATS, read_keypoints
 from hprnet_rt.pipeline import Pipeline
 from tests import clips
 from tests.zoo.web import Page, serving
 
-SMALL_PX = 128  # fast, and nobody is in the pictures
 FAILED, WRONG_USAGE = 1, 2
 
 
-@pytest.fixture(scope="module")
-def model():
-    with hprnet_rt.load(input_px=SMALL_PX, threads=1) as made:
-        yield made
-
-
 @pytest.fixture
-def run(model, monkeypatch, capfd):
-    """The command line in this process with a borrowed model: (exit code, stdout, stderr)."""
-    monkeypatch.setattr(choice, "load", lambda *_, **__: model)
-    monkeypatch.setattr(model, "close", lambda: None)
-
-    def run(*arguments):
-        code = cli.main(["annotate", *map(str, arguments)])
-        return code, *capfd.readouterr()
-
-    return run
+def run(annotate_small):
+    return annotate_small
 
 
 def names(folder):
