@@ -135,6 +135,7 @@ def test_list_may_name_what_is_missing(annotate_small, tmp_path, store):
         (("memory://bucket/empty", "-o", "{}/out"), WRONG_USAGE, "holds no video"),
         (("magic://bucket/clip.mp4", "-o", "{}/out"), WRONG_USAGE, "magic"),
         (("{}/clip.mp4", "-o", "memory://bucket/out"), WRONG_USAGE, "--work"),
+        (("{}/clip.mp4", "-o", "https://host/out"), WRONG_USAGE, "https://host/out"),
         (("{}/clip.mp4", "-o", "{}/out", "--work", "{}/w"), WRONG_USAGE, "--work"),
         (("{}/clip.mp4", "-o", "memory://", "--work", "{}/w"), WRONG_USAGE, "names no"),
     ],
@@ -211,7 +212,9 @@ def test_outputs_are_sent_when_they_are_complete(annotate_small, tmp_path, store
 def test_single_output_has_its_name(annotate_small, tmp_path, store):
     source = clips.make(tmp_path / "clip.mp4", frames=2)
     command = (source, "-o", "memory://bucket/talk.mp4", "--work", tmp_path / "work")
-    assert annotate_small(*command)[0] == 0
+    code, out, err = annotate_small(*command)
+    assert (code, err) == (0, "")
+    assert f"from {tmp_path / 'work'} to memory://bucket/" in out
     assert sorted(store.find("/bucket")) == ["/bucket/talk.jsonl", "/bucket/talk.mp4"]
 
 

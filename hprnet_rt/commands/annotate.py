@@ -31,7 +31,7 @@ from hprnet_rt.jobs import SMOOTHINGS, AnnotateOptions, Job, plan
 from hprnet_rt.pipeline import Profiler
 from hprnet_rt.regions import parse_region
 from hprnet_rt.types import Estimated
-from hprnet_rt.video import DEFAULT_RATE, MediaInfo, is_image
+from hprnet_rt.video import DEFAULT_RATE, MediaInfo, is_address, is_image
 from hprnet_rt.video.encoders import AUTO, DEFAULT_ENCODER, choose_encoder
 from hprnet_rt.video.output import reason
 from hprnet_rt.video.remote import is_remote, send, split_remote
@@ -244,8 +244,12 @@ def _place(out: str, work: Path | None) -> tuple[Path, str | None]:
     """Where outputs are made, and the address that those of the work folder are sent to, if any.
 
     Raises:
-        UsageError: only one of an address and a work folder is given.
+        UsageError: only one of an address and a work folder is given, or a server's address.
     """
+    if is_address(out):
+        raise UsageError(
+            f"outputs cannot be sent to {out}: give a folder, or what fsspec writes to, such as s3://"
+        )
     if not is_remote(out):
         if work is not None:
             raise UsageError(f"--work goes with an -o such as s3://bucket/out, not with {out}")
@@ -294,6 +298,8 @@ def _annotate(options: argparse.Namespace) -> int:
     reporter.say(f"{model.name} on {model.description}{chosen}")
     if options.encoder == AUTO and wanted.video:
         reporter.say(f"videos by {wanted.encoder} (auto)")
+    if remote is not None:
+        reporter.say(f"outputs are sent from {options.work} to {remote}")
     profiler = Profiler()
     with model, cancelled_by_signals() as cancelled:
 

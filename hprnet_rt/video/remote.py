@@ -49,9 +49,9 @@ def _explained(url: str, kind: type[MediaError | OutputError]) -> Iterator[None]
     except HprnetError:
         raise
     except Exception as error:
+        verb, what = ("read", "file") if kind is MediaError else ("write", "place")
         missing = isinstance(error, FileNotFoundError)
-        why = "there is no such file" if missing else reason(error) or type(error).__name__
-        verb = "read" if kind is MediaError else "write"
+        why = f"there is no such {what}" if missing else reason(error) or type(error).__name__
         raise kind(f"cannot {verb} {url}: {why}") from error
 
 
