@@ -38,6 +38,7 @@ class SequenceSource:
         rate: frames a second.
 
     Attributes:
+        path: the pattern.
         info: size, rate and the number of images.
         damage: after iteration, which images could not be read, None when all was well.
 
@@ -50,7 +51,7 @@ class SequenceSource:
         if rate <= 0:
             raise UsageError(f"the rate is more than 0 frames a second, got {rate}")
         self.damage: str | None = None
-        self._pattern = pattern
+        self.path = pattern
         self._files = sequence_files(pattern)
         if not self._files:
             raise UsageError(f"no file matches {pattern}")
@@ -89,7 +90,7 @@ class SequenceSource:
             sequence += 1
         if unreadable:
             self.damage = (
-                f"{self._pattern}: {len(unreadable)} of {len(self._files)} images are not in the output; the "
+                f"{self.path}: {len(unreadable)} of {len(self._files)} images are not in the output; the "
                 f"first: {unreadable[0]}"
             )
 
