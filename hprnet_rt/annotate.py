@@ -22,17 +22,15 @@ from hprnet_rt.marks import comment, mark, mark_of
 from hprnet_rt.outputs import Outputs, header, make_folder_of
 from hprnet_rt.pipeline import Pipeline, Profiler
 from hprnet_rt.render import Overlay
-from hprnet_rt.stages import AnyStage, followers, known_stages, open_source, pose_stages
+from hprnet_rt.stages import AnyStage, FileSource, followers, known_stages, open_source, pose_stages
 from hprnet_rt.tracking import PoseSpool, Snapshots, both_ways
 from hprnet_rt.types import Estimated, Frame
 from hprnet_rt.video import (
     BorrowedFrames,
     ImageSink,
-    ImageSource,
     MediaInfo,
     PartialFile,
     VideoSink,
-    VideoSource,
     is_image,
 )
 from hprnet_rt.video.media import size_bytes
@@ -127,10 +125,11 @@ class _Run:
                 from_zero=options.start_s > 0.0,
                 comment=comment(self.said),
                 crf=options.crf,
+                encoder=options.encoder,
             )
         self.outputs.sinks.append(self.picture)
 
-    def look(self, source: ImageSource | VideoSource) -> None:
+    def look(self, source: FileSource) -> None:
         """Find everyone in the frames that no earlier run has done."""
         frames, done = self.options.selection.of(source), self.journal.resumed
         if done:
@@ -142,7 +141,8 @@ class _Run:
         snapshots = Snapshots(steps, _DURABLE_S, done, self.journal.state)
         overlay = None if self.looks_ahead else self.overlay
         over_time = () if self.is_image else (snapshots,)
-        stages = pose_stages(self.model, overlay, over_time, batch=self.model.batch)
+        regions = self.options.regions
+        stages = pose_stages(self.model, overlay, over_time, batch=self.model.batch, regions=regions)
 
         def take(item: Estimated) -> None:
             self.outputs.write(item)
@@ -168,7 +168,7 @@ class _Run:
             self._write_hub(frames)
         self._open_picture()
         if self.picture is not None:
-            source = open_source(self.job.source)
+            source = open_source(self.job.source, self.options.rate)
             try:
                 frames_of = self.options.selection.of(source)
                 self._draw(frames_of, self._hub().frames, self.outputs.frames)
@@ -305,7 +305,7 @@ def annotate(
         cancelled: when set, what is done is finished under its partial name.
 
     Raises:
-        UsageError: an earlier run was another one.
+        UsageError: an earlier run was another one, or a region is not in the picture.
         MediaError: the source cannot be opened.
         OutputError: an output cannot be written.
         HprnetError: a stage failed. What was done before is kept under its partial name, which the error
@@ -316,8 +316,10 @@ def annotate(
     skipped = Report(job, 0, 0, 0, 0.0, (), skipped=True)
     if options.skip_existing and all(path.exists() for path in job.outputs):
         return skipped
-    source = open_source(job.source)
+    source = open_source(job.source, options.rate)
     try:
+        for region in options.regions:
+            region.corners(source.info.width, source.info.height)
         said = header(source.info, model, **_choices(options))
         if _is_done(job, said, options):
             _tidy(job)
@@ -365,4 +367,5 @@ def _choices(options: AnnotateOptions) -> dict[str, Any]:
         "stride": options.stride,
         "track": options.track,
         "smooth": options.smooth,
+        "regions": [region.text for region in options.regions],
     }

@@ -11,8 +11,16 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from hprnet_rt.errors import UsageError
-from hprnet_rt.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_address
+from hprnet_rt.video import (
+    IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    is_address,
+    is_sequence,
+    sequence_files,
+    sequence_name,
+)
 from hprnet_rt.video.output import reason
+from hprnet_rt.video.remote import find_remote, is_remote, remote_name
 
 __all__ = ["Input", "expand", "listed_inputs", "read_list"]
 
@@ -32,20 +40,31 @@ class Input:
     place: Path
 
 
+def _is_address(text: str) -> bool:
+    return is_address(text) or is_remote(text)
+
+
 def _at_address(text: str) -> Input:
+    if is_remote(text):
+        return Input(text, Path(remote_name(text)))
     name = PurePosixPath(unquote(urlsplit(text).path)).name
     return Input(text, Path(name or "video"))
 
 
+def _place_of(path: Path) -> Path:
+    """A path as outputs are to be called, which have no %d in their names."""
+    return path.with_name(sequence_name(path) + path.suffix) if is_sequence(path) else path
+
+
 def listed_inputs(texts: Sequence[str]) -> Iterator[Input]:
     """Files and addresses that need not be there; files keep their place below the folder that all are in."""
-    parents = [Path(text).absolute().parent for text in texts if not is_address(text)]
+    parents = [Path(text).absolute().parent for text in texts if not _is_address(text)]
     root = os.path.commonpath(parents) if parents else ""
     for text in texts:
-        if is_address(text):
+        if _is_address(text):
             yield _at_address(text)
         else:
-            yield Input(Path(text), Path(text).absolute().relative_to(root))
+            yield Input(Path(text), _place_of(Path(text).absolute()).relative_to(root))
 
 
 def expand(texts: Iterable[str], out: Path) -> Iterator[Input]:
@@ -64,7 +83,10 @@ def _expand(text: str, out: Path) -> Iterator[Input]:
     path = Path(text)
     if not text:
         raise UsageError("an input has an empty name; give a file, a folder or a pattern")
-    if is_address(text):
+    if is_remote(text):
+        found = find_remote(text, IMAGE_SUFFIXES | VIDEO_SUFFIXES)
+        yield from (Input(url, place) for url, place in found if not place.stem.endswith(_PARTIAL))
+    elif is_address(text):
         yield _at_address(text)
     elif path.is_dir():
         wanted = IMAGE_SUFFIXES | VIDEO_SUFFIXES
@@ -76,6 +98,10 @@ def _expand(text: str, out: Path) -> Iterator[Input]:
         yield from (Input(file, file.relative_to(path)) for file in files)
     elif path.exists():
         yield Input(path, Path(path.name))
+    elif is_sequence(path):
+        if not sequence_files(path):
+            raise UsageError(f"no file matches {path}")
+        yield Input(path, Path(_place_of(path).name))
     elif glob.has_magic(text):
         matches = sorted(p for p in map(Path, glob.glob(text, recursive=True)) if p.is_file())
         if not matches:

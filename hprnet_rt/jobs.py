@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +15,11 @@ from hprnet_rt.formats import FORMATS, require_format
 from hprnet_rt.formats.journal import journal_files
 from hprnet_rt.inputs import Input, expand, listed_inputs
 from hprnet_rt.marks import mark_of
-from hprnet_rt.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, PartialFile, Selection, is_image
+from hprnet_rt.regions import Region
+from hprnet_rt.video import DEFAULT_RATE, IMAGE_SUFFIXES, VIDEO_SUFFIXES, PartialFile, Selection, is_image
+from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER, require_crf, require_encoder
 from hprnet_rt.video.output import reason
-from hprnet_rt.video.writer import DEFAULT_CRF, audio_fits, require_crf
+from hprnet_rt.video.writer import audio_fits
 
 __all__ = [
     "KEYPOINTS_SUFFIX",
@@ -57,8 +60,10 @@ class AnnotateOptions:
         formats: of the keypoints, names of `FORMATS`; when empty, the one that the output's name says, or
             JSON lines.
         start_s, end_s, stride: which frames of a video, see `Selection`.
-        crf: how much videos are compressed, see `VideoSink`.
+        crf, encoder: how videos are compressed, see `VideoSink`.
         skip_existing: leave files alone all of whose outputs exist, whatever made those.
+        rate: frames a second of numbered images.
+        regions: parts of the picture that the network looks at, each on its own; the whole when empty.
     """
 
     video: bool = True
@@ -72,7 +77,10 @@ class AnnotateOptions:
     end_s: float | None = None
     stride: int = 1
     crf: int = DEFAULT_CRF
+    encoder: str = DEFAULT_ENCODER
     skip_existing: bool = False
+    rate: Fraction = DEFAULT_RATE
+    regions: tuple[Region, ...] = ()
 
     def __post_init__(self) -> None:
         if not (self.video or self.keypoints):
@@ -81,13 +89,20 @@ class AnnotateOptions:
             raise UsageError("a format of keypoints does not go with writing none")
         for name in self.formats:
             require_format(name)
+        if "trc" in self.formats and not self.track:
+            raise UsageError(
+                "trc has a file for each person, who must be followed: it does not go without tracking"
+            )
         if self.smooth not in SMOOTHINGS:
             raise UsageError(f"smooth is {' or '.join(map(repr, SMOOTHINGS))}, got {self.smooth!r}")
         if self.smooth != SMOOTHINGS[0] and not self.track:
             raise UsageError("smoothing needs to know who is who: it does not go without tracking")
         if self.overwrite and self.skip_existing:
             raise UsageError("outputs that exist are either replaced or left alone")
+        if self.rate <= 0:
+            raise UsageError(f"the rate is more than 0 frames a second, got {self.rate}")
         require_crf(self.crf)
+        require_encoder(self.encoder)
         _ = self.selection  # says what is wrong with it
 
     @property

@@ -15,6 +15,7 @@ from hprnet_rt.version import __version__
 from hprnet_rt.video import ImageSink, KeypointsSink, MediaInfo, VideoSink
 from hprnet_rt.video.media import size_bytes
 from hprnet_rt.video.output import reason
+from hprnet_rt.video.remote import is_remote
 
 __all__ = ["Outputs", "header", "make_folder_of"]
 
@@ -102,7 +103,7 @@ def header(info: MediaInfo, model: PoseModel, **options: Any) -> dict[str, Any]:
     """
     return {
         "source": info.source,
-        "source_bytes": size_bytes(Path(info.source)),
+        "source_bytes": size_bytes(info.source if is_remote(info.source) else Path(info.source)),
         "width": info.width,
         "height": info.height,
         "fps": None if info.rate is None else round(float(info.rate), 6),

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hprnet_rt.render import Overlay
 from hprnet_rt.stages import known_stages, open_source
 from hprnet_rt.types import Estimated
 from hprnet_rt.video import (
+    DEFAULT_RATE,
     IMAGE_SUFFIXES,
     BorrowedFrames,
     ImageSink,
@@ -26,7 +28,8 @@ from hprnet_rt.video import (
     VideoSink,
     is_image,
 )
-from hprnet_rt.video.writer import DEFAULT_CRF, audio_fits
+from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER
+from hprnet_rt.video.writer import audio_fits
 
 __all__ = ["Rendering", "render"]
 
@@ -78,7 +81,15 @@ def _selection(header: dict[str, Any]) -> Selection:
         raise UsageError(f"the header of the keypoints has options that make no sense: {error}") from error
 
 
-def _open(path: Path, source: Path, info: MediaInfo, selection: Selection, crf: int) -> VideoSink | ImageSink:
+def _rate(header: dict[str, Any]) -> Fraction:
+    """Frames a second of numbered images, which only the keypoints know."""
+    fps = header.get("fps")
+    return Fraction(fps).limit_denominator(1001) if isinstance(fps, int | float) and fps > 0 else DEFAULT_RATE
+
+
+def _open(
+    path: Path, source: Path, info: MediaInfo, selection: Selection, crf: int, encoder: str
+) -> VideoSink | ImageSink:
     still = is_image(source)
     allowed = IMAGE_SUFFIXES if still else OUTPUT_VIDEO_SUFFIXES
     if path.suffix.lower() not in allowed:
@@ -92,7 +103,12 @@ def _open(path: Path, source: Path, info: MediaInfo, selection: Selection, crf: 
             f"{path.suffix} cannot hold the audio of {source} as it is; use a name that ends in .mkv"
         )
     rate = None if info.rate is None else info.rate / selection.stride
-    return VideoSink(path, replace(info, rate=rate), source, from_zero=selection.start_s > 0.0, crf=crf)
+    return VideoSink(
+        *(path, replace(info, rate=rate), source),
+        from_zero=selection.start_s > 0.0,
+        crf=crf,
+        encoder=encoder,
+    )
 
 
 def render(
@@ -102,6 +118,7 @@ def render(
     *,
     overlay: Overlay | None = None,
     crf: int = DEFAULT_CRF,
+    encoder: str = DEFAULT_ENCODER,
     started: Callable[[MediaInfo], None] | None = None,
     progress: Callable[[Estimated], None] | None = None,
     cancelled: threading.Event | None = None,
@@ -111,11 +128,11 @@ def render(
     Where the keypoints say that they are of a part of the video, that part is written.
 
     Args:
-        source: a video or an image.
+        source: a video, an image, or numbered images.
         keypoints: from `read_keypoints`.
         out: the file to write; one that exists is replaced.
         overlay: how to draw; the default one when None.
-        crf: how much a video is compressed, see `VideoSink`.
+        crf, encoder: how a video is compressed, see `VideoSink`.
         started: called once with what is known of the source.
         progress: called after each frame.
         cancelled: when set, what is done is finished under its partial name.
@@ -128,7 +145,7 @@ def render(
     """
     begin_s = time.perf_counter()
     cancelled = cancelled or threading.Event()
-    opened = open_source(source)
+    opened = open_source(source, _rate(keypoints.header))
     outputs, last = Outputs(), -1
     try:
         info, said = opened.info, keypoints.header
@@ -138,7 +155,7 @@ def render(
                 f"{info.width} x {info.height}: they belong to another file"
             )
         selection = _selection(said)
-        outputs.sinks.append(_open(out, source, info, selection, crf))
+        outputs.sinks.append(_open(out, source, info, selection, crf, encoder))
         if started is not None:
             started(info)
         known = _Known(keypoints.frames)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -12,15 +13,38 @@ from hprnet_rt.estimator import PoseModel, load
 from hprnet_rt.formats import KeypointsFrame
 from hprnet_rt.pipeline import BatchStage, Pipeline, Stage
 from hprnet_rt.pipeline.runner import Source
+from hprnet_rt.regions import Region, merged
 from hprnet_rt.render import Overlay
 from hprnet_rt.tracking import OneEuro, Tracker
 from hprnet_rt.types import Estimated, Frame, Inferred, Poses, Prepared
-from hprnet_rt.video import ImageSource, LiveOptions, LiveSource, VideoSource, is_image, open_live
+from hprnet_rt.video import (
+    DEFAULT_RATE,
+    ImageSource,
+    LiveOptions,
+    LiveSource,
+    SequenceSource,
+    VideoSource,
+    is_image,
+    is_sequence,
+    open_live,
+)
 
-__all__ = ["AnyStage", "OverTime", "followers", "known_stages", "open_source", "pose_stages", "stream"]
+__all__ = [
+    "AnyStage",
+    "FileSource",
+    "OverTime",
+    "followers",
+    "known_stages",
+    "open_source",
+    "pose_stages",
+    "stream",
+]
 
 AnyStage = Stage | BatchStage
 """What a pipeline takes."""
+
+FileSource = ImageSource | SequenceSource | VideoSource
+"""What `open_source` opens."""
 
 OverTime = Callable[[Poses, float], Poses]
 """What looks at one frame after the other, at their times in seconds: a `Tracker`, a `OneEuro`."""
@@ -29,15 +53,21 @@ OverTime = Callable[[Poses, float], Poses]
 _IN_FLIGHT: Final = 2
 
 
-def open_source(path: Path | str) -> ImageSource | VideoSource:
-    """Open a video or an image; a string is the address of a video on a server.
+def open_source(path: Path | str, rate: Fraction = DEFAULT_RATE) -> FileSource:
+    """Open a video or an image; a string is an address, of a video on a server or a file that fsspec opens.
+
+    Args:
+        path: a name such as `frames/img_%04d.png` is that of numbered images, which are a video.
+        rate: their frames a second; others say it themselves.
 
     Raises:
         UsageError: there is no such file.
         MediaError: it cannot be read.
     """
     if isinstance(path, str):
-        return VideoSource(path)
+        return ImageSource(path) if is_image(path) else VideoSource(path)
+    if is_sequence(path):
+        return SequenceSource(path, rate)
     if not path.exists():
         raise UsageError(f"{path} does not exist")
     if path.is_dir():
@@ -58,7 +88,12 @@ def followers(track: bool, smooth: str) -> list[Tracker | OneEuro]:
 
 
 def pose_stages(
-    model: PoseModel, overlay: Overlay | None = None, over_time: Sequence[OverTime] = (), *, batch: int = 1
+    model: PoseModel,
+    overlay: Overlay | None = None,
+    over_time: Sequence[OverTime] = (),
+    *,
+    batch: int = 1,
+    regions: Sequence[Region] = (),
 ) -> list[AnyStage]:
     """Frame -> Estimated, in stages.
 
@@ -69,20 +104,40 @@ def pose_stages(
             time, or at its capture where the source has no clock.
         batch: frames that wait for each other before the network, so that it sees them together. Not for
             live sources.
+        regions: what the network looks at, one after the other; the whole picture when empty.
+
+    Raises in its stage, as a stage does:
+        UsageError: a region is not in the picture.
     """
 
-    def prepare(frame: Frame) -> Prepared:
-        return Prepared(frame, *model.prepare(frame.image))
+    def prepare(frame: Frame) -> list[Prepared]:
+        if not regions:
+            return [Prepared(frame, *model.prepare(frame.image))]
+        height, width = frame.image.shape[:2]
+        corners = [region.corners(width, height) for region in regions]
+        parts = [frame.image[top:bottom, left:right] for left, top, right, bottom in corners]
+        return [Prepared(frame, *model.prepare(part)) for part in parts]
 
-    def infer(item: Prepared) -> Inferred:
-        return Inferred(item.frame, model.infer(item.batch, item.letterbox))
+    def infer(items: list[Prepared]) -> list[Inferred]:
+        return [Inferred(item.frame, model.infer(item.batch, item.letterbox)) for item in items]
 
-    def begin(items: list[Prepared]) -> Callable[[], list[Inferred]]:
-        collect = model.begin([(item.batch, item.letterbox) for item in items])
-        return lambda: [Inferred(item.frame, peaks) for item, peaks in zip(items, collect(), strict=True)]
+    def begin(frames: list[list[Prepared]]) -> Callable[[], list[list[Inferred]]]:
+        collect = model.begin([(item.batch, item.letterbox) for items in frames for item in items])
 
-    def group(item: Inferred) -> Estimated:
-        return Estimated(item.frame, model.group(item.peaks))
+        def collected() -> list[list[Inferred]]:
+            peaks = iter(collect())
+            return [[Inferred(item.frame, next(peaks)) for item in items] for items in frames]
+
+        return collected
+
+    def group(items: list[Inferred]) -> Estimated:
+        frame = items[0].frame
+        found = [model.group(item.peaks) for item in items]
+        if not regions:
+            return Estimated(frame, found[0])
+        height, width = frame.image.shape[:2]
+        corners = [region.corners(width, height) for region in regions]
+        return Estimated(frame, merged(found, corners, width, height))
 
     engine: AnyStage = Stage("engine", infer)
     if batch > 1 or model.overlaps:

@@ -145,7 +145,7 @@ class Poses:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A frame scaled to the network's input: `batch` is (1, h, w, 3) uint8 BGR."""
+    """A frame, or a region of it, scaled to the network's input: `batch` is (1, h, w, 3) uint8 BGR."""
 
     frame: Frame
     batch: ImageArray
@@ -154,7 +154,7 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class Inferred:
-    """A frame and the engine's peaks."""
+    """A frame and the engine's peaks, of it or a region."""
 
     frame: Frame
     peaks: Peaks

@@ -47,3 +47,28 @@ def no_network(monkeypatch):
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(scope="module")
+def small_model():
+    """The shipped model at 128 pixels: fast, for pictures of nobody."""
+    import hprnet_rt
+
+    with hprnet_rt.load(input_px=128, threads=1) as made:
+        yield made
+
+
+@pytest.fixture
+def annotate_small(small_model, monkeypatch, capfd):
+    """`hprnet-rt annotate` in this process with the small model: (exit code, stdout, stderr)."""
+    from hprnet_rt import cli
+    from hprnet_rt.commands import choice
+
+    monkeypatch.setattr(choice, "load", lambda *_, **__: small_model)
+    monkeypatch.setattr(small_model, "close", lambda: None)
+
+    def run(*arguments):
+        code = cli.main(["annotate", *map(str, arguments)])
+        return code, *capfd.readouterr()
+
+    return run

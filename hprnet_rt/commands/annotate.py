@@ -6,13 +6,14 @@ import argparse
 import sys
 import threading
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 from tqdm import tqdm
 
 from hprnet_rt.annotate import Report, annotate, shared_threads
 from hprnet_rt.batch import STATUSES, Outcome, counts, run_jobs, write_report
-from hprnet_rt.commands.choice import add_model_options, load_model
+from hprnet_rt.commands.choice import add_model_options, add_video_options, load_model
 from hprnet_rt.commands.console import (
     DONE,
     FAILED,
@@ -28,10 +29,12 @@ from hprnet_rt.formats import FORMATS
 from hprnet_rt.inputs import read_list
 from hprnet_rt.jobs import SMOOTHINGS, AnnotateOptions, Job, plan
 from hprnet_rt.pipeline import Profiler
+from hprnet_rt.regions import parse_region
 from hprnet_rt.types import Estimated
-from hprnet_rt.video import MediaInfo, is_image
+from hprnet_rt.video import DEFAULT_RATE, MediaInfo, is_address, is_image
+from hprnet_rt.video.encoders import AUTO, DEFAULT_ENCODER, choose_encoder
 from hprnet_rt.video.output import reason
-from hprnet_rt.video.writer import DEFAULT_CRF
+from hprnet_rt.video.remote import is_remote, send, split_remote
 
 __all__ = ["add_parser"]
 
@@ -47,7 +50,11 @@ def add_parser(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     job.add_argument(
-        "inputs", nargs="*", metavar="INPUT", help="video, image, folder, glob pattern or http(s) address"
+        "inputs",
+        nargs="*",
+        metavar="INPUT",
+        help="video, image, folder, glob pattern, http(s) address, what fsspec opens (s3://bucket/clips), or "
+        "numbered images as one video (frames/img_%%04d.png)",
     )
     job.add_argument(
         "--from",
@@ -55,7 +62,13 @@ def add_parser(commands: Commands) -> None:
         metavar="FILE",
         help="a list of further inputs, one a line; - is standard input",
     )
-    job.add_argument("-o", "--out", type=Path, required=True, help="folder, or a file for a single input")
+    job.add_argument("-o", "--out", required=True, help="folder, or a file for a single input")
+    job.add_argument(
+        "--work",
+        type=Path,
+        metavar="DIR",
+        help="for an -o such as s3://bucket/out: local folder in which outputs are made, and stay",
+    )
     job.add_argument("--no-video", action="store_true", help="write keypoints only")
     job.add_argument("--no-keypoints", action="store_true", help="write pictures only")
     job.add_argument(
@@ -78,13 +91,22 @@ def add_parser(commands: Commands) -> None:
     job.add_argument(
         "--stride", type=int, default=1, metavar="N", help="every N-th frame only, in the video too"
     )
-    job.add_argument("--limit", type=int, metavar="N", help="at most N frames of each file")
     job.add_argument(
-        "--crf",
-        type=int,
-        default=DEFAULT_CRF,
-        metavar="N",
-        help="compression of videos, 0 (as it is) to 51 (small) (default %(default)s)",
+        "--rate",
+        type=_rate,
+        default=DEFAULT_RATE,
+        metavar="FPS",
+        help="frames a second of numbered images: 24, 29.97 or 30000/1001 (default %(default)s)",
+    )
+    job.add_argument("--limit", type=int, metavar="N", help="at most N frames of each file")
+    add_video_options(job)
+    job.add_argument(
+        "--regions",
+        action="append",
+        default=[],
+        metavar="X,Y,W,H",
+        help="look only at this part of the picture, as large as the network takes it: finds small people "
+        "there; in pixels or percent (10%%,0,50%%,100%%); may be given several times",
     )
     job.add_argument("--no-track", action="store_true", help="give people no ids that last over frames")
     job.add_argument(
@@ -115,6 +137,14 @@ def _seconds(text: str) -> float:
     for part in text.split(":"):
         total = 60.0 * total + float(part)
     return total
+
+
+def _rate(text: str) -> Fraction:
+    """A number of frames a second, perhaps a fraction."""
+    try:
+        return Fraction(text)
+    except ZeroDivisionError:
+        raise ValueError from None
 
 
 class _Reporter:
@@ -210,6 +240,29 @@ def _listed(name: str | None) -> list[str]:
         raise UsageError(f"cannot read the list {name}: {reason(error)}") from error
 
 
+def _place(out: str, work: Path | None) -> tuple[Path, str | None]:
+    """Where outputs are made, and the address that those of the work folder are sent to, if any.
+
+    Raises:
+        UsageError: only one of an address and a work folder is given, or a server's address.
+    """
+    if is_address(out):
+        raise UsageError(
+            f"outputs cannot be sent to {out}: give a folder, or what fsspec writes to, such as s3://"
+        )
+    if not is_remote(out):
+        if work is not None:
+            raise UsageError(f"--work goes with an -o such as s3://bucket/out, not with {out}")
+        return Path(out), None
+    if work is None:
+        raise UsageError(
+            f"{out} cannot be written to as a run goes on: name a local folder with --work, from which "
+            "outputs are sent there when they are complete"
+        )
+    base, name = split_remote(out)
+    return work / name, base
+
+
 def _annotate(options: argparse.Namespace) -> int:
     wanted = AnnotateOptions(
         video=not options.no_video,
@@ -224,12 +277,16 @@ def _annotate(options: argparse.Namespace) -> int:
         stride=options.stride,
         skip_existing=options.skip_existing,
         crf=options.crf,
+        encoder=DEFAULT_ENCODER if options.no_video else choose_encoder(options.encoder),
+        rate=options.rate,
+        regions=tuple(map(parse_region, options.regions)),
     )
     if options.jobs < 1:
         raise UsageError(f"the number of jobs is at least 1, got {options.jobs}")
     if not options.inputs and options.list is None:
         raise UsageError("name the inputs, or a list of them: --from FILE")
-    jobs = plan(options.inputs, options.out, wanted, listed=_listed(options.list))
+    out, remote = _place(options.out, options.work)
+    jobs = plan(options.inputs, out, wanted, listed=_listed(options.list))
     reporter = _Reporter(options.quiet, jobs, options.jobs)
     stills = all(is_image(job.source) for job in jobs)  # one by one: none waits for another
     model = load_model(
@@ -239,17 +296,25 @@ def _annotate(options: argparse.Namespace) -> int:
     )
     chosen = " (auto)" if options.backend == "auto" else ""
     reporter.say(f"{model.name} on {model.description}{chosen}")
+    if options.encoder == AUTO and wanted.video:
+        reporter.say(f"videos by {wanted.encoder} (auto)")
+    if remote is not None:
+        reporter.say(f"outputs are sent from {options.work} to {remote}")
     profiler = Profiler()
     with model, cancelled_by_signals() as cancelled:
 
         def do(job: Job) -> Report:
-            return annotate(
+            report = annotate(
                 *(job, model, wanted),
                 profiler=profiler,
                 started=lambda info: reporter.started(info, wanted),
                 progress=reporter.progress,
                 cancelled=cancelled,
             )
+            if remote is not None and not report.cancelled:
+                for path in job.outputs:
+                    send(path, remote + path.relative_to(options.work).as_posix(), anew=not report.skipped)
+            return report
 
         outcomes = run_jobs(jobs, do, cancelled=cancelled, at_once=options.jobs, ended=reporter.ended)
     reporter.close()

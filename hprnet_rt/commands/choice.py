@@ -1,4 +1,4 @@
-"""Which model, and how it runs: the options that commands share."""
+"""Which model, how it runs, and how videos are written: the options that commands share."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from hprnet_rt.estimator import DEFAULT_MODEL, PoseModel, load
 from hprnet_rt.geometry import KEEP
 from hprnet_rt.grouping import MATCHINGS, GroupingOptions
 from hprnet_rt.heads import SPECS
+from hprnet_rt.video.encoders import AUTO, DEFAULT_CRF, DEFAULT_ENCODER, ENCODERS
 
-__all__ = ["add_model_options", "load_model", "size"]
+__all__ = ["add_model_options", "add_video_options", "load_model", "size"]
 
 
 def size(text: str) -> int | str:
@@ -64,6 +65,25 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="longer side of the network's input, a multiple of 32 (128 for hprnet-hourglass104); larger "
         f'finds smaller people and takes longer; "{KEEP}" takes images at their own size (default: the '
         f"network's own, {SPECS[DEFAULT_MODEL].input_px} for {DEFAULT_MODEL}, 512 for the others)",
+    )
+
+
+def add_video_options(parser: argparse.ArgumentParser) -> None:
+    """Add --crf and --encoder."""
+    parser.add_argument(
+        "--crf",
+        type=int,
+        default=DEFAULT_CRF,
+        metavar="N",
+        help="compression of videos, 0 (as it is) to 51 (small) (default %(default)s)",
+    )
+    parser.add_argument(
+        "--encoder",
+        default=DEFAULT_ENCODER,
+        choices=(AUTO, *ENCODERS),
+        metavar="NAME",
+        help=f"of videos: {', '.join(ENCODERS)}; {AUTO} takes the first of a GPU that works here, and says "
+        "which (default %(default)s)",
     )
 
 

@@ -10,13 +10,14 @@ from typing import Final
 
 from tqdm import tqdm
 
+from hprnet_rt.commands.choice import add_video_options
 from hprnet_rt.commands.console import DONE, FAILED, INTERRUPTED, Commands, cancelled_by_signals, complain
 from hprnet_rt.errors import UsageError
 from hprnet_rt.formats import read_keypoints
 from hprnet_rt.redraw import render
 from hprnet_rt.render import Overlay, OverlayStyle
 from hprnet_rt.video import PartialFile
-from hprnet_rt.video.writer import DEFAULT_CRF
+from hprnet_rt.video.encoders import AUTO, choose_encoder
 
 __all__ = ["add_parser"]
 
@@ -50,13 +51,7 @@ def add_parser(commands: Commands) -> None:
         help="least score of a point that is drawn, 0 to 1 (default %(default)s; hands: at least "
         f"{OverlayStyle().hand_threshold})",
     )
-    job.add_argument(
-        "--crf",
-        type=int,
-        default=DEFAULT_CRF,
-        metavar="N",
-        help="compression of videos, 0 (as it is) to 51 (small) (default %(default)s)",
-    )
+    add_video_options(job)
     job.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     job.set_defaults(run=_render)
@@ -85,6 +80,9 @@ def _render(options: argparse.Namespace) -> int:
         raise UsageError(f"{out} is a folder; give the name of a file")
     if out.exists() and not options.overwrite:
         raise UsageError(f"{out} exists; add --overwrite to replace it, or choose another -o")
+    encoder = choose_encoder(options.encoder)
+    if options.encoder == AUTO and not options.quiet:
+        print(f"videos by {encoder} (auto)", flush=True)
     recording = read_keypoints(options.keypoints)
     with (
         tqdm(
@@ -100,6 +98,7 @@ def _render(options: argparse.Namespace) -> int:
             *(options.source, recording, out),
             overlay=overlay,
             crf=options.crf,
+            encoder=encoder,
             started=lambda info: bar.reset(info.frames),
             progress=lambda _: bar.update(),
             cancelled=cancelled,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from hprnet_rt import skeleton
 from hprnet_rt.errors import DataError
 from hprnet_rt.evaluation.parts import box_of_points
-from hprnet_rt.formats.recording import KeypointsFrame, Recording
+from hprnet_rt.formats.recording import KeypointsFrame, Recording, source_stem
 from hprnet_rt.types import Poses
 
 __all__ = ["read_openpose", "write_openpose"]
@@ -49,8 +49,7 @@ _EMPTY: Final = [f"{part}_keypoints_3d" for part in ("pose", "face", "hand_left"
 def write_openpose(path: Path, header: dict[str, Any], frames: Iterable[KeypointsFrame]) -> None:
     """Write a folder; the header, times, boxes and people's scores are lost."""
     path.mkdir()
-    source = str(header.get("source") or path.name).split("?")[0]
-    stem = PurePosixPath(source.replace("\\", "/")).stem or "video"
+    stem = source_stem(header)
     for frame in frames:
         data = {"version": _VERSION, "people": _people(frame.poses)}
         name = f"{stem}_{frame.number:012d}_keypoints.json"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from hprnet_rt.types import Poses
 
-__all__ = ["KeypointsFrame", "Recording"]
+__all__ = ["KeypointsFrame", "Recording", "source_stem"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,3 +40,9 @@ class Recording:
 
     header: dict[str, Any]
     frames: Iterator[KeypointsFrame]
+
+
+def source_stem(header: Mapping[str, Any]) -> str:
+    """What files of a recording are called: as its video, "video" where that is unknown."""
+    source = str(header.get("source") or "").split("?")[0]
+    return PurePosixPath(source.replace("\\", "/")).stem or "video"

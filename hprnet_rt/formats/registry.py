@@ -16,6 +16,7 @@ from hprnet_rt.formats.npz import read_npz, write_npz
 from hprnet_rt.formats.openpose import read_openpose, write_openpose
 from hprnet_rt.formats.parquet import read_parquet, require_pyarrow, write_compact_parquet, write_parquet
 from hprnet_rt.formats.recording import KeypointsFrame, Recording
+from hprnet_rt.formats.trc import write_trc
 from hprnet_rt.video.output import PartialFile, reason
 
 __all__ = ["FORMATS", "Format", "format_of", "read_keypoints", "require_format", "write_keypoints"]
@@ -28,7 +29,7 @@ class Format:
     Attributes:
         name: as the command line calls it.
         suffix: that files of it end with.
-        read: opens one.
+        read: opens one; None where that cannot be done.
         write: writes one from the header and all frames.
         says: in a few words, for help texts.
         folder: it is a folder of files.
@@ -36,7 +37,7 @@ class Format:
 
     name: str
     suffix: str
-    read: Callable[[Path], Recording]
+    read: Callable[[Path], Recording] | None
     write: Callable[[Path, dict[str, Any], Iterable[KeypointsFrame]], None]
     says: str
     folder: bool = False
@@ -69,6 +70,14 @@ FORMATS: Final[dict[str, Format]] = {
             "a folder with a JSON file a frame, without header, times and boxes",
             folder=True,
         ),
+        Format(
+            "trc",
+            ".trc",
+            None,
+            write_trc,
+            "a folder with a file a person for OpenSim, pixels as mm, without scores; is not read",
+            folder=True,
+        ),
     )
 }
 
@@ -76,17 +85,17 @@ _BY_SUFFIX: Final = sorted(FORMATS.values(), key=lambda each: -len(each.suffix))
 
 
 def format_of(path: Path) -> Format:
-    """The format that a name says: of a file by its suffix, where .json is COCO's; of a folder OpenPose's.
+    """The format that a name says by its suffix, where .json is COCO's, and other folders are OpenPose's.
 
     Raises:
         UsageError: it says none.
     """
-    if path.is_dir():
-        return FORMATS["openpose"]
-    name = path.name.lower()
+    name, is_folder = path.name.lower(), path.is_dir()
     for each in _BY_SUFFIX:
-        if name.endswith(each.suffix):
+        if name.endswith(each.suffix) and (each.folder or not is_folder):
             return each
+    if is_folder:
+        return FORMATS["openpose"]
     if name.endswith(".json"):
         return FORMATS["coco"]
     suffixes = " ".join(each.suffix for each in FORMATS.values())
@@ -110,14 +119,19 @@ def read_keypoints(path: str | Path) -> Recording:
     """Open stored keypoints of any format; frames are read as they are asked for.
 
     Raises:
-        UsageError: there is no such file, or its name says no format.
+        UsageError: there is no such file, or its name says no format, or one that is only written.
         DataError: it is not of that format, or cannot be read.
     """
     path = Path(path)
     if not path.exists():
         raise UsageError(f"{path} does not exist")
     try:
-        return format_of(path).read(path)
+        form = format_of(path)
+        if form.read is None:
+            raise UsageError(
+                f"{path}: keypoints cannot be read from {form.name}; take the file that it was made of"
+            )
+        return form.read(path)
     except OSError as error:
         if isinstance(error, HprnetError):
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +16,11 @@ from hprnet_rt.image_limit import LIMIT_VARIABLE, MOST_PIXELS
 from hprnet_rt.types import Estimated, Frame
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.output import PartialFile, reason
+from hprnet_rt.video.remote import open_remote
 
 __all__ = ["ImageSink", "ImageSource", "decode_image"]
+
+_log = logging.getLogger(__name__)
 
 
 def decode_image(data: bytes, name: str, advice: str) -> npt.NDArray[np.uint8]:
@@ -46,8 +50,15 @@ def decode_image(data: bytes, name: str, advice: str) -> npt.NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
+def _is_animated(data: bytes) -> bool:
+    """Whether a PNG or WebP file has several pictures."""
+    if data[8:16] == b"WEBPVP8X":
+        return bool(data[20:21] and data[20] & 2)
+    return data.startswith(b"\x89PNG") and b"acTL" in data[: data.find(b"IDAT")]
+
+
 class ImageSource:
-    """One frame from an image file, upright by its EXIF orientation.
+    """One frame from an image file, upright by its EXIF orientation; of a moving image the first.
 
     Raises:
         MediaError: the file cannot be read, or is no image.
@@ -55,12 +66,16 @@ class ImageSource:
 
     damage: str | None = None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         try:
-            data = path.read_bytes()
+            data = path.read_bytes() if isinstance(path, Path) else open_remote(path).read()
+        except MediaError:
+            raise
         except OSError as error:
             raise MediaError(f"cannot read {path}: {reason(error)}") from error
         self._image = decode_image(data, str(path), "convert it to PNG")
+        if _is_animated(data):
+            _log.warning("%s moves: only its first picture is taken; make it a GIF or a video for all", path)
         self.info = MediaInfo(str(path), width=self._image.shape[1], height=self._image.shape[0], frames=1)
 
     def __iter__(self) -> Iterator[Frame]:

@@ -8,7 +8,19 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "MediaInfo", "is_address", "is_image", "size_bytes"]
+from hprnet_rt.video.remote import is_remote, remote_bytes, remote_name
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "MediaInfo",
+    "is_address",
+    "is_image",
+    "is_sequence",
+    "sequence_files",
+    "sequence_name",
+    "size_bytes",
+]
 
 IMAGE_SUFFIXES: Final = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES: Final = frozenset(
@@ -28,15 +40,51 @@ def is_address(text: str) -> bool:
     return _ADDRESS.match(text) is not None
 
 
+_PLACE: Final = re.compile(r"%(?:0(\d+))?d")
+"""Of the number in the name of a sequence: %d, or %04d for four digits and more."""
+
+
 def is_image(source: Path | str) -> bool:
-    """Whether the name is one of a still image; addresses are taken for videos."""
-    return isinstance(source, Path) and source.suffix.lower() in IMAGE_SUFFIXES
+    """Whether the name is one of a still image; addresses on servers are taken for videos."""
+    if isinstance(source, str):
+        return is_remote(source) and Path(remote_name(source)).suffix.lower() in IMAGE_SUFFIXES
+    return source.suffix.lower() in IMAGE_SUFFIXES and not is_sequence(source)
+
+
+def is_sequence(source: Path | str) -> bool:
+    """Whether this names numbered images, `frames/img_%04d.png`; a file that is called so is a file."""
+    return (
+        isinstance(source, Path)
+        and len(_PLACE.findall(source.name)) == 1
+        and source.suffix.lower() in IMAGE_SUFFIXES
+        and not source.exists()
+    )
+
+
+def sequence_files(pattern: Path) -> list[tuple[int, Path]]:
+    """The numbers and files of a sequence that are there, in ascending order."""
+    before, digits, after = _PLACE.split(pattern.name)
+    least = int(digits or 1)
+    number = rf"(\d{{{least}}}|[1-9]\d{{{least},}})"
+    name = re.compile(re.escape(before) + number + re.escape(after))
+    files = pattern.parent.iterdir() if pattern.parent.is_dir() else ()
+    matches = ((name.fullmatch(file.name), file) for file in files)
+    return sorted((int(match[1]), file) for match, file in matches if match is not None)
+
+
+def sequence_name(pattern: Path) -> str:
+    """What a sequence is called: its name without the number, or that of its folder."""
+    return _PLACE.sub("", pattern.stem).strip(" ._-") or pattern.absolute().parent.name or "sequence"
 
 
 def size_bytes(source: Path | str) -> int | None:
-    """Of a file; None where there is none, or it is on a server."""
+    """Of a file, or of all files of a sequence; None where there is none, or it is on a server."""
+    if isinstance(source, str):
+        return remote_bytes(source) if is_remote(source) else None
     try:
-        return source.stat().st_size if isinstance(source, Path) else None
+        if is_sequence(source):
+            return sum(file.stat().st_size for _, file in sequence_files(source)) or None
+        return source.stat().st_size
     except OSError:
         return None
 

@@ -20,6 +20,7 @@ from hprnet_rt.errors import MediaError
 from hprnet_rt.types import Frame
 from hprnet_rt.video.media import MediaInfo, size_bytes
 from hprnet_rt.video.output import reason
+from hprnet_rt.video.remote import is_remote, open_remote
 
 __all__ = ["VideoSource", "file_url", "frame_color", "open_input", "upright"]
 
@@ -39,12 +40,14 @@ def file_url(path: Path) -> str:
 
 
 def open_input(path: Path | str) -> av.container.InputContainer:
-    """Open a media file; a string is an address.
+    """Open a media file; a string is an address, of a server or an object store.
 
     Raises:
         MediaError: it cannot be read, is empty, or is no media file.
     """
     try:
+        if is_remote(path):
+            return av.open(open_remote(str(path)), "r", metadata_errors="replace")
         if isinstance(path, str):
             return av.open(path, metadata_errors="replace", options=_PATIENT, timeout=_TIMEOUT_S)
         if path.stat().st_size == 0:

@@ -13,22 +13,17 @@ import av
 import cv2
 import numpy as np
 
-from hprnet_rt.errors import MediaError, OutputError, UsageError
+from hprnet_rt.errors import MediaError, OutputError
 from hprnet_rt.types import Estimated
-from hprnet_rt.video.media import MediaInfo
+from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER, require_crf, require_encoder
+from hprnet_rt.video.media import MediaInfo, is_sequence
 from hprnet_rt.video.output import PartialFile, reason
 from hprnet_rt.video.reader import file_url, open_input
 
-__all__ = ["DEFAULT_CRF", "VideoSink", "audio_fits", "comment_of", "require_crf"]
+__all__ = ["VideoSink", "audio_fits", "comment_of"]
 
 _log = logging.getLogger(__name__)
 
-_CODEC = "libx264"
-# On a 720p clip, one thread: 4.7 ms a frame, 42.0 dB; "veryfast" at 20 takes 8.2 ms for 42.6 dB and is a
-# fifth smaller.
-_QUALITY: Final = {"preset": "superfast"}
-DEFAULT_CRF: Final = 21
-WORST_CRF: Final = 51
 _FALLBACK_RATE = Fraction(25)
 _KEY_FRAME_S = 2
 _LIMITED_RANGE = 1
@@ -42,20 +37,12 @@ _MP4_SUFFIXES: Final = frozenset({".mp4", ".m4v", ".mov"})
 
 def audio_fits(source: Path | str, suffix: str) -> bool:
     """Whether a container of this suffix can hold the source's audio as it is."""
+    if is_sequence(source):
+        return True
     name = {".mkv": "matroska"}.get(suffix, "mp4")
     with open_input(source) as container:
         codecs = {stream.codec_context.name for stream in container.streams.audio if stream.codec_context}
     return {av.Codec(codec).canonical_name for codec in codecs} <= _supported(name)
-
-
-def require_crf(crf: int) -> None:
-    """See that this is a rate factor.
-
-    Raises:
-        UsageError: it is none.
-    """
-    if not 0 <= crf <= WORST_CRF:
-        raise UsageError(f"the rate factor (crf) is 0 to {WORST_CRF}, got {crf}")
 
 
 def comment_of(path: Path) -> str:
@@ -149,19 +136,20 @@ class _AudioCopy:
 
 
 class VideoSink:
-    """Encodes frames to H.264.
+    """Encodes frames to H.264, or what its encoder makes.
 
     Args:
         path: final name; .mp4, .mov, .m4v or .mkv.
         info: the source: size, time base, labels.
-        audio_from: file whose audio is copied, or None.
+        audio_from: file whose audio is copied; None, and a sequence of images, have none.
         threads: of the encoder; its own choice when None.
         from_zero: the first frame and the audio with it are moved to the time 0, instead of keeping theirs.
         comment: stored in the file.
         crf: H.264's constant rate factor, 0 (as it is, and large) to 51 (small).
+        encoder: one of `ENCODERS` that works here, see `choose_encoder`.
 
     Raises:
-        UsageError: there is no such rate factor.
+        UsageError: there is no such rate factor or encoder.
         OutputError: the file cannot be created.
     """
 
@@ -175,8 +163,10 @@ class VideoSink:
         from_zero: bool = False,
         comment: str = "",
         crf: int = DEFAULT_CRF,
+        encoder: str = DEFAULT_ENCODER,
     ) -> None:
         require_crf(crf)
+        self._encoder = require_encoder(encoder)
         self._file = PartialFile(path)
         self.path = path
         self.partial_path = self._file.partial
@@ -200,13 +190,15 @@ class VideoSink:
         self._size = (info.width + info.width % 2, info.height + info.height % 2)
         rate = info.rate or _FALLBACK_RATE
         # fragments are cut at key frames: what is lost when the process is killed is at most one of them
-        quality = {**_QUALITY, "crf": str(crf), "threads": str(threads or 0)}
+        quality = {**self._encoder.quality(crf), "threads": str(threads or 0)}
         quality["g"] = str(max(1, round(_KEY_FRAME_S * rate)))
-        stream = self._container.add_stream(_CODEC, rate=rate, options=quality)
+        stream = self._container.add_stream(self._encoder.name, rate=rate, options=quality)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = self._size
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = self._encoder.pix_fmt
         stream.time_base = stream.codec_context.time_base = info.time_base
+        if self._encoder.tag and path.suffix.lower() in _MP4_SUFFIXES:
+            stream.codec_context.codec_tag = self._encoder.tag
         if info.pixel_aspect:
             stream.codec_context.sample_aspect_ratio = info.pixel_aspect
         _, matrix, primaries, transfer = info.color
@@ -215,7 +207,7 @@ class VideoSink:
         stream.codec_context.color_primaries = primaries
         stream.codec_context.color_trc = transfer
         self._stream = stream
-        if audio_from is not None:
+        if audio_from is not None and not is_sequence(audio_from):
             self._audio = _AudioCopy(audio_from, self._container)
 
     def write(self, item: Estimated) -> None:
@@ -227,7 +219,7 @@ class VideoSink:
         source = item.frame
         image = source.image
         height, width = image.shape[:2]
-        if (width, height) != self._size:  # H.264 needs even sides
+        if (width, height) != self._size:  # 4:2:0 needs even sides
             image = np.asarray(
                 cv2.copyMakeBorder(
                     *(image, 0, self._size[1] - height, 0, self._size[0] - width), cv2.BORDER_REPLICATE
@@ -237,7 +229,7 @@ class VideoSink:
         # shares memory: nobody writes into a frame that has reached the sink
         picture = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="bgr24")
         picture = picture.reformat(
-            format="yuv420p", dst_colorspace=self._info.color[1], dst_color_range=_LIMITED_RANGE
+            format=self._encoder.pix_fmt, dst_colorspace=self._info.color[1], dst_color_range=_LIMITED_RANGE
         )
         if self._origin_pts is None:
             self._origin_pts = source.pts or 0

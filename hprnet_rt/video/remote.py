@@ -1,0 +1,189 @@
+"""Files in object stores and archives: s3://bucket/clip.mp4 and whatever else fsspec opens."""
+
+from __future__ import annotations
+
+import glob
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from hprnet_rt.errors import BackendError, HprnetError, MediaError, OutputError, UsageError
+from hprnet_rt.video.output import reason
+
+__all__ = ["find_remote", "is_remote", "open_remote", "remote_bytes", "remote_name", "send", "split_remote"]
+
+_REMOTE: Final = re.compile(r"(?!(?:https?|ftps?)://)[a-z][a-z0-9+-]+://", re.IGNORECASE)
+"""One letter alone is a drive of Windows; FFmpeg opens http and ftp itself."""
+
+
+def is_remote(text: object) -> bool:
+    """Whether this names a file or folder that fsspec opens."""
+    return isinstance(text, str) and _REMOTE.match(text) is not None
+
+
+def remote_name(url: str) -> str:
+    """The last part of its path."""
+    return url.split("::")[0].rstrip("/").rsplit("/", 1)[-1]
+
+
+def split_remote(url: str) -> tuple[str, str]:
+    """What it lies in, which ends with a slash, and its name.
+
+    Raises:
+        UsageError: it has no name.
+    """
+    if not url.split("://", 1)[1].strip("/"):
+        raise UsageError(f"{url} names no file or folder")
+    name = remote_name(url)
+    return url.rstrip("/").removesuffix(name), name
+
+
+@contextmanager
+def _explained(url: str, kind: type[MediaError | OutputError]) -> Iterator[None]:
+    """Turn what a file system raises, which may be anything, into one sentence."""
+    try:
+        yield
+    except HprnetError:
+        raise
+    except Exception as error:
+        verb, what = ("read", "file") if kind is MediaError else ("write", "place")
+        missing = isinstance(error, FileNotFoundError)
+        why = f"there is no such {what}" if missing else reason(error) or type(error).__name__
+        raise kind(f"cannot {verb} {url}: {why}") from error
+
+
+def _file_system(url: str) -> tuple[Any, str]:
+    """fsspec's file system of an address, and the path in it.
+
+    Raises:
+        BackendError: fsspec, or its package for this kind of address, is not installed.
+        UsageError: fsspec knows no such kind of address.
+    """
+    try:
+        import fsspec
+    except ImportError as error:
+        raise BackendError(f'{url} needs a package: pip install "hprnet-rt[remote]"') from error
+    try:
+        system, path = fsspec.url_to_fs(url)
+    except ImportError as error:
+        raise BackendError(f"{url} cannot be opened: {error}") from error
+    except ValueError as error:
+        raise UsageError(f"{url} cannot be opened: {error}") from error
+    return system, path
+
+
+class _RemoteFile(io.RawIOBase):
+    """An open file for FFmpeg, whose errors are sentences."""
+
+    def __init__(self, url: str, system: Any, path: str) -> None:
+        self._url = url
+        self._system = system  # one of an archive closes it when nobody holds it
+        file = system.open(path, "rb")
+        # a file of memory:// is one object with one position, for all who read it
+        self._file = io.BytesIO(file.getvalue()) if isinstance(file, io.BytesIO) else file
+        self.name = url
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        with _explained(self._url, MediaError):
+            return bytes(self._file.read(size))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with _explained(self._url, MediaError):
+            return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        if not self.closed and hasattr(self, "_file"):
+            self._file.close()
+        super().close()
+
+
+def open_remote(url: str) -> io.RawIOBase:
+    """Open a file to read.
+
+    Raises:
+        MediaError: it is not there, or cannot be read.
+        BackendError, UsageError: there is no way to it, see `find_remote`.
+    """
+    with _explained(url, MediaError):
+        system, path = _file_system(url)
+        return _RemoteFile(url, system, path)
+
+
+def remote_bytes(url: str) -> int | None:
+    """How large it is, None when that is not known."""
+    try:
+        with _explained(url, MediaError):
+            system, path = _file_system(url)
+            size = system.size(path)
+    except HprnetError:
+        return None
+    return None if size is None else int(size)
+
+
+def find_remote(url: str, suffixes: frozenset[str]) -> list[tuple[str, Path]]:
+    """The files that an address means: itself, those of a folder with these suffixes, or of a pattern.
+
+    Returns:
+        their addresses and their places below the folder, in the order of the addresses.
+
+    Raises:
+        UsageError: there are none, or fsspec knows no such kind of address.
+        BackendError: fsspec, or its package for this kind of address, is not installed.
+        MediaError: they cannot be listed.
+    """
+    with _explained(url, MediaError):
+        system, path = _file_system(url)
+        if system.isfile(path):
+            return [(url, Path(remote_name(url)))]
+        if system.isdir(path):
+            below = path.rstrip("/") + "/"
+            inside = [each for each in system.find(path) if Path(each).suffix.lower() in suffixes]
+            found = [
+                (each, Path(each.lstrip("/").removeprefix(below.lstrip("/")))) for each in sorted(inside)
+            ]
+            none = f"the folder {url} holds no video or image"
+        else:
+            matches = sorted(system.glob(path)) if glob.has_magic(path) else []
+            found = [(each, Path(remote_name(each))) for each in matches if system.isfile(each)]
+            none = f"no file matches {url}" if glob.has_magic(path) else f"{url} does not exist"
+    if not found:
+        raise UsageError(none)
+    _, *outer = url.split("::", 1)
+    return [("::".join((_address(system, each), *outer)), place) for each, place in found]
+
+
+def _address(system: Any, path: str) -> str:
+    protocol = system.protocol if isinstance(system.protocol, str) else system.protocol[0]
+    return path if is_remote(path) else f"{protocol}://{path}"
+
+
+def send(local: Path, url: str, *, anew: bool) -> None:
+    """Copy a file, or all files of a folder, to an address.
+
+    Args:
+        local: what to copy.
+        url: its address; what is there is replaced.
+        anew: copy it also where one of its size is there.
+
+    Raises:
+        OutputError: it cannot be written.
+        BackendError, UsageError: there is no way to it, see `find_remote`.
+    """
+    for file in sorted(local.rglob("*")) if local.is_dir() else [local]:
+        target = url if file == local else f"{url}/{file.relative_to(local).as_posix()}"
+        with _explained(target, OutputError):
+            system, path = _file_system(target)
+            if anew or not system.exists(path) or system.size(path) != file.stat().st_size:
+                system.put_file(str(file), path)

@@ -1,0 +1,98 @@
+"""Numbered images as a video: `frames/img_%04d.png`."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from hprnet_rt.errors import MediaError, UsageError
+from hprnet_rt.types import Frame
+from hprnet_rt.video.image import ImageSource
+from hprnet_rt.video.media import MediaInfo, sequence_files
+
+__all__ = ["DEFAULT_RATE", "SequenceSource"]
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_RATE: Final = Fraction(25)
+"""Frames a second of images, which do not say it."""
+
+
+class SequenceSource:
+    """Iterates numbered images once, as frames of a video.
+
+    Numbers may begin anywhere and go in steps. Where some are missing the image before them lasts longer: an
+    image is shown at its number's time. All are brought to the size of the first.
+
+    Args:
+        pattern: a path with %d, or %04d and the like, in its name.
+        rate: frames a second.
+
+    Attributes:
+        path: the pattern.
+        info: size, rate and the number of images.
+        damage: after iteration, which images could not be read, None when all was well.
+
+    Raises:
+        UsageError: there is no such image, or the rate is none.
+        MediaError: the first one cannot be read.
+    """
+
+    def __init__(self, pattern: Path, rate: Fraction = DEFAULT_RATE) -> None:
+        if rate <= 0:
+            raise UsageError(f"the rate is more than 0 frames a second, got {rate}")
+        self.damage: str | None = None
+        self.path = pattern
+        self._files = sequence_files(pattern)
+        if not self._files:
+            raise UsageError(f"no file matches {pattern}")
+        numbers = [number for number, _ in self._files]
+        self._step = math.gcd(*(after - before for before, after in pairwise(numbers))) or 1
+        missing = (numbers[-1] - numbers[0]) // self._step + 1 - len(numbers)
+        if missing:
+            _log.warning(
+                "%s lacks %d of the numbers %d to %d: the image before a gap lasts longer",
+                *(pattern, missing, numbers[0], numbers[-1]),
+            )
+        first = ImageSource(self._files[0][1]).info
+        self.info = MediaInfo(
+            *(str(pattern), first.width, first.height),
+            rate=rate,
+            time_base=1 / rate,
+            frames=len(numbers),
+        )
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the images in the order of their numbers; one that cannot be read is left out."""
+        size = (self.info.width, self.info.height)
+        unreadable: list[str] = []
+        sequence = 0
+        for number, file in self._files:
+            try:
+                (frame,) = ImageSource(file)
+            except MediaError as error:
+                unreadable.append(str(error))
+                continue
+            image = frame.image
+            if (image.shape[1], image.shape[0]) != size:
+                image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+            pts = (number - self._files[0][0]) // self._step
+            yield Frame(sequence, image, time.perf_counter(), pts, self.info.time_base)
+            sequence += 1
+        if unreadable:
+            self.damage = (
+                f"{self.path}: {len(unreadable)} of {len(self._files)} images are not in the output; the "
+                f"first: {unreadable[0]}"
+            )
+
+    def close(self) -> None:
+        """Nothing is held open."""
