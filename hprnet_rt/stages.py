@@ -17,7 +17,17 @@ from hprnet_rt.tracking import OneEuro, Tracker
 from hprnet_rt.types import Estimated, Frame, Inferred, Poses, Prepared
 from hprnet_rt.video import ImageSource, LiveOptions, LiveSource, VideoSource, is_image, open_live
 
-__all__ = ["AnyStage", "OverTime", "followers", "known_stages", "open_source", "pose_stages", "stream"]
+__all__ = [
+    "AnyStage",
+    "OverTime",
+    "finding_stages",
+    "followers",
+    "following_stages",
+    "known_stages",
+    "open_source",
+    "pose_stages",
+    "stream",
+]
 
 AnyStage = Stage | BatchStage
 """What a pipeline takes."""
@@ -70,6 +80,11 @@ def pose_stages(
         batch: frames that wait for each other before the network, so that it sees them together. Not for
             live sources.
     """
+    return [*finding_stages(model, batch), *following_stages(over_time, overlay)]
+
+
+def finding_stages(model: PoseModel, batch: int = 1) -> list[AnyStage]:
+    """Frame -> Estimated, of each frame by itself; see `pose_stages`."""
 
     def prepare(frame: Frame) -> Prepared:
         return Prepared(frame, *model.prepare(frame.image))
@@ -87,7 +102,12 @@ def pose_stages(
     engine: AnyStage = Stage("engine", infer)
     if batch > 1 or model.overlaps:
         engine = BatchStage("engine", begin, batch, overlaps=model.overlaps)
-    stages = [Stage("preprocess", prepare), engine, Stage("grouping", group)]
+    return [Stage("preprocess", prepare), engine, Stage("grouping", group)]
+
+
+def following_stages(over_time: Sequence[OverTime] = (), overlay: Overlay | None = None) -> list[AnyStage]:
+    """Estimated -> Estimated, one frame after the other; see `pose_stages`."""
+    stages: list[AnyStage] = []
     if over_time:
         stages.append(Stage("tracking", lambda item: _follow(over_time, item)))
     if overlay is not None:

@@ -2,6 +2,7 @@
 
 from hprnet_rt.video.device import CameraInfo, CameraMode, list_cameras
 from hprnet_rt.video.image import ImageSink, ImageSource
+from hprnet_rt.video.index import Part, PartDiffers, VideoIndex, read_index
 from hprnet_rt.video.keypoints import KeypointsSink, KeypointsStream
 from hprnet_rt.video.live import LiveOptions, LiveSource
 from hprnet_rt.video.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, MediaInfo, is_address, is_image
@@ -24,12 +25,16 @@ __all__ = [
     "LiveOptions",
     "LiveSource",
     "MediaInfo",
+    "Part",
+    "PartDiffers",
     "PartialFile",
     "Selection",
+    "VideoIndex",
     "VideoSink",
     "VideoSource",
     "is_address",
     "is_image",
     "list_cameras",
     "open_live",
+    "read_index",
 ]

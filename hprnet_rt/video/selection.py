@@ -54,10 +54,17 @@ class Selection:
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"the limit is at least 1 frame, got {self.limit}")
 
-    def of(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """These of all frames of a video."""
-        first_s: float | None = None
-        wanted = taken = 0
+    def of(self, frames: Iterable[Frame], *, first_s: float | None = None, taken: int = 0) -> Iterator[Frame]:
+        """These of the frames of a video.
+
+        Args:
+            frames: all of them, or those from some number on, if not one is missing that is looked at.
+            first_s: when the first frame of the file is shown; the first of `frames` when None.
+            taken: of those that are looked at, so many come before `frames`, the last of them just before.
+        """
+        wanted = 0 if not taken else (taken - 1) * self.stride + 1
+        if taken == self.limit:
+            return
         for frame in frames:
             time_s = frame.pts_s or 0.0
             first_s = time_s if first_s is None else first_s

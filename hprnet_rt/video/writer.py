@@ -16,8 +16,8 @@ import numpy as np
 from hprnet_rt.errors import MediaError, OutputError, UsageError
 from hprnet_rt.types import Estimated
 from hprnet_rt.video.media import MediaInfo
+from hprnet_rt.video.opening import file_url, open_input
 from hprnet_rt.video.output import PartialFile, reason
-from hprnet_rt.video.reader import file_url, open_input
 
 __all__ = ["DEFAULT_CRF", "VideoSink", "audio_fits", "comment_of", "require_crf"]
 
