@@ -132,10 +132,17 @@ class _Run:
 
     def look(self, source: OpenSource) -> None:
         """Find everyone in the frames that no earlier run has done."""
-        done, last = self.journal.resumed, None
+        done = self.journal.resumed
+        last: Done | None = None
         frames = None if self.picture is None else chosen_frames(source, self.options.selection)
         if done and frames is not None:
-            self._draw(islice(frames, done), self.journal.earlier_frames(), done, self._count)
+
+            def take_earlier(item: Estimated) -> None:
+                nonlocal last
+                last = Done(done, item.frame.sequence, item.frame.pts_s)
+                self._count(item)
+
+            self._draw(islice(frames, done), self.journal.earlier_frames(), done, take_earlier)
         elif done:
             last = self._count_earlier()
         if self.cancelled.is_set():

@@ -49,6 +49,10 @@ def decode_image(data: bytes, name: str, advice: str) -> npt.NDArray[np.uint8]:
 class ImageSource:
     """One frame from an image file, upright by its EXIF orientation.
 
+    Attributes:
+        path: as given.
+        info: its size.
+
     Raises:
         MediaError: the file cannot be read, or is no image.
     """
@@ -56,6 +60,7 @@ class ImageSource:
     damage: str | None = None
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         try:
             data = path.read_bytes()
         except OSError as error:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from hprnet_rt.errors import UsageError
 from hprnet_rt.types import Frame
 
 __all__ = ["BorrowedFrames", "Selection"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -62,18 +65,24 @@ class Selection:
             first_s: when the first frame of the file is shown; the first of `frames` when None.
             taken: of those that are looked at, so many come before `frames`, the last of them just before.
         """
+        timed = ((frame.pts_s or 0.0, frame) for frame in frames)
+        return self.choose(timed, first_s=first_s, taken=taken)
+
+    def choose(
+        self, timed: Iterable[tuple[float, T]], *, first_s: float | None = None, taken: int = 0
+    ) -> Iterator[T]:
+        """The same of anything that has a time in seconds."""
         wanted = 0 if not taken else (taken - 1) * self.stride + 1
         if taken == self.limit:
             return
-        for frame in frames:
-            time_s = frame.pts_s or 0.0
+        for time_s, item in timed:
             first_s = time_s if first_s is None else first_s
             if self.end_s is not None and time_s - first_s >= self.end_s:
                 return
             if time_s - first_s < self.start_s:
                 continue
             if wanted % self.stride == 0:
-                yield frame
+                yield item
                 taken += 1
                 if taken == self.limit:
                     return
