@@ -250,8 +250,8 @@ class RayWorkers:
         if facts != self._facts:
             raise BackendError(
                 f"the worker on {greeting.host} has another {_differences(self._facts, facts)} than the "
-                "first: all machines need the same model file and libraries, and --threads where they have not "
-                "as many cores"
+                "first: all machines need the same model file and libraries, and --threads where they have "
+                "not as many cores"
             )
 
     def _answer(self, answer: Any, timeout_s: float | None = None) -> Any:
