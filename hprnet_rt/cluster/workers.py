@@ -7,10 +7,12 @@ import itertools
 import logging
 import os
 import queue
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final
 
 from hprnet_rt.backends.create import GPU_BACKENDS
@@ -26,6 +28,8 @@ __all__ = ["LOCAL", "RayWorkers", "connect"]
 _log = logging.getLogger(__name__)
 
 LOCAL: Final = "local"
+_CLIENT: Final = "ray://"
+_REACH_S: Final = 10.0
 _START_S: Final = 120.0
 """A worker that has not begun by then will not: the cluster has no room for it."""
 _DEATHS: Final = 3
@@ -33,7 +37,7 @@ _DEATHS: Final = 3
 _STORE_BYTES: Final = 256 * 2**20
 
 
-def _ray() -> Any:
+def _ray(address: str) -> Any:
     """The package, without its greeting and without its reports of usage.
 
     Raises:
@@ -41,6 +45,8 @@ def _ray() -> Any:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+    if address.startswith(_CLIENT) and _has_token():  # which Ray looks for by itself for all other addresses
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
     except ImportError as error:
@@ -51,6 +57,12 @@ def _ray() -> Any:
     if hasattr(inner, "print_to_stdstream"):  # what became of each worker, for which there is no other switch
         inner.print_to_stdstream = lambda *_, **__: None
     return ray
+
+
+def _has_token() -> bool:
+    """Whether a cluster's token is where Ray expects it."""
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
+    return "RAY_AUTH_TOKEN" in os.environ or path.exists()
 
 
 @contextmanager
@@ -70,7 +82,7 @@ def connect(address: str, choice: ModelChoice, workers: int | None = None) -> It
     """
     if workers is not None and workers < 1:
         raise UsageError(f"the number of workers is at least 1, got {workers}")
-    ray = _ray()
+    ray = _ray(address)
     own = not ray.is_initialized()
     if own:
         _open(ray, address, workers)
@@ -92,6 +104,7 @@ def _open(ray: Any, address: str, workers: int | None) -> None:
     Raises:
         BackendError: it cannot be reached.
     """
+    _see_that_it_is_there(address)
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == LOCAL:
         settings |= {
@@ -103,7 +116,28 @@ def _open(ray: Any, address: str, workers: int | None) -> None:
     try:
         ray.init(address, **settings)
     except Exception as error:  # Ray raises many kinds, among them bare RuntimeErrors
-        raise BackendError(f"cannot join the Ray cluster {address!r}: {_first_line(error)}") from error
+        raise BackendError(
+            f"cannot join the Ray cluster {address!r}: {_first_line(error)} (Ray and Python must be of the "
+            "cluster's versions, and where it asks for a token this machine needs it in ~/.ray/auth_token)"
+        ) from error
+
+
+def _see_that_it_is_there(address: str) -> None:
+    """Refuse an address where nobody listens: Ray would try for minutes.
+
+    Raises:
+        BackendError: nobody does.
+    """
+    host, _, port = address.removeprefix(_CLIENT).rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _REACH_S).close()
+    except (OSError, OverflowError) as error:
+        raise BackendError(
+            f"cannot join the Ray cluster {address!r}: nobody answers there ({error}); is it started (ray "
+            "start --head), and is the port the right one?"
+        ) from error
 
 
 def _share(has: dict[str, float], choice: ModelChoice, workers: int | None) -> tuple[int, dict[str, float]]:

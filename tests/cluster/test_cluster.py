@@ -238,6 +238,12 @@ def test_model_that_is_missing_is_the_sentence_of_one_machine(tmp_path):
     assert str(found.value) == str(alone.value)
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "127.0.0.1:99999"])
+def test_address_where_nobody_listens_is_a_sentence(address):
+    with pytest.raises(BackendError, match=r"cannot join the Ray cluster .*: nobody answers there"):
+        workers._see_that_it_is_there(address)
+
+
 def test_cluster_without_room_is_a_sentence(monkeypatch):
     monkeypatch.setattr(workers, "_START_S", 0.5)
     monkeypatch.setattr(workers, "_share", lambda *_: (2, {"num_cpus": 64}))
