@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from hprnet_rt.errors import HprnetError, MediaError, OutputError, UsageError
 from hprnet_rt.estimator import PoseModel
+from hprnet_rt.finding import Done, Finder, Here, chosen_frames
 from hprnet_rt.formats import KeypointsFrame, Recording, write_keypoints
 from hprnet_rt.formats.journal import Journal, journal_files
 from hprnet_rt.formats.jsonl import read_jsonl, write_jsonl
@@ -22,9 +23,9 @@ from hprnet_rt.marks import comment, mark, mark_of
 from hprnet_rt.outputs import Outputs, header, make_folder_of
 from hprnet_rt.pipeline import Pipeline, Profiler
 from hprnet_rt.render import Overlay
-from hprnet_rt.stages import AnyStage, FileSource, followers, known_stages, open_source, pose_stages
+from hprnet_rt.stages import AnyStage, FileSource, followers, following_stages, known_stages, open_source
 from hprnet_rt.tracking import PoseSpool, Snapshots, both_ways
-from hprnet_rt.types import Estimated, Frame
+from hprnet_rt.types import Estimated, Frame, unseen_frame
 from hprnet_rt.video import (
     BorrowedFrames,
     ImageSink,
@@ -81,7 +82,7 @@ class _Run:
     def __init__(
         self,
         job: Job,
-        model: PoseModel,
+        finder: Finder,
         options: AnnotateOptions,
         info: MediaInfo,
         said: dict[str, Any],
@@ -91,13 +92,14 @@ class _Run:
         progress: Callable[[Estimated], None] | None,
         cancelled: threading.Event,
     ) -> None:
-        self.job, self.model, self.options = job, model, options
+        self.job, self.finder, self.options = job, finder, options
         self.info, self.said = info, said
         self.profiler, self.progress, self.cancelled = profiler, progress, cancelled
         self.is_image = is_image(job.source)
         self.looks_ahead = options.smooth == "zero-lag" and not self.is_image
         self.overlay = (overlay or Overlay()) if job.picture is not None else None
         self.people = self.most_people = 0
+        self.damage: str | None = None
         self.outputs = outputs
         for path in (*job.outputs, job.hub):
             make_folder_of(path)
@@ -131,18 +133,30 @@ class _Run:
 
     def look(self, source: FileSource) -> None:
         """Find everyone in the frames that no earlier run has done."""
-        frames, done = self.options.selection.of(source), self.journal.resumed
-        if done:
-            self._draw(islice(frames, done), self.journal.earlier_frames(), done, self._count)
+        done = self.journal.resumed
+        last: Done | None = None
+        frames = None if self.picture is None else chosen_frames(source, self.options.selection)
+        if done and frames is not None:
+
+            def take_earlier(item: Estimated) -> None:
+                nonlocal last
+                last = Done(done, item.frame.sequence, item.frame.pts_s)
+                self._count(item)
+
+            self._draw(islice(frames, done), self.journal.earlier_frames(), done, take_earlier)
+        elif done:
+            last = self._count_earlier()
         if self.cancelled.is_set():
             return
+        finding = self.finder.find(
+            *(source, self.options.selection, last, frames), regions=self.options.regions
+        )
         smooth = "off" if self.looks_ahead else self.options.smooth
         steps = [] if self.is_image else followers(self.options.track, smooth)
         snapshots = Snapshots(steps, _DURABLE_S, done, self.journal.state)
         overlay = None if self.looks_ahead else self.overlay
         over_time = () if self.is_image else (snapshots,)
-        regions = self.options.regions
-        stages = pose_stages(self.model, overlay, over_time, batch=self.model.batch, regions=regions)
+        stages = [*finding.stages, *following_stages(over_time, overlay)]
 
         def take(item: Estimated) -> None:
             self.outputs.write(item)
@@ -151,11 +165,25 @@ class _Run:
                 self.journal.checkpoint(self.outputs.frames, state)
             self._count(item)
 
-        self._run(frames, stages, take)
+        self._run(finding.frames, stages, take, finding.interrupt)
+        self.damage = finding.damage()
         if not self.cancelled.is_set():
             if not self.outputs.frames:
                 raise MediaError(f"{self.job.source} has no frame in the part that was asked for")
             self.journal.checkpoint(self.outputs.frames, {})  # there is nothing to do behind them
+
+    def _count_earlier(self) -> Done:
+        """Take the frames of earlier runs as they are; returns what they were."""
+        number, pts_s = -1, None
+        for earlier in self.journal.earlier_frames():
+            number, pts_s = earlier.number, earlier.pts_s
+            self.outputs.frames += 1
+            pts = None if pts_s is None else round(pts_s / self.info.time_base)
+            item = Estimated(unseen_frame(number, pts, self.info.time_base), earlier.poses)
+            self._count(item)
+            if self.progress is not None:
+                self.progress(item)
+        return Done(self.outputs.frames, number, pts_s)
 
     def smooth(self) -> None:
         """Smooth what is in the journal, knowing all of it, and draw that."""
@@ -164,14 +192,13 @@ class _Run:
             for frame in self.journal.recording().frames:
                 found.append((frame.pts_s or 0.0, frame.poses))
             smoothed = zip(self.journal.recording().frames, both_ways(found, behind), strict=True)
-            frames = (replace(frame, poses=poses) for frame, (_, poses) in smoothed)
-            self._write_hub(frames)
+            self._write_hub(replace(frame, poses=poses) for frame, (_, poses) in smoothed)
         self._open_picture()
         if self.picture is not None:
             source = open_source(self.job.source, self.options.rate)
             try:
-                frames_of = self.options.selection.of(source)
-                self._draw(frames_of, self._hub().frames, self.outputs.frames)
+                frames = chosen_frames(source, self.options.selection)
+                self._draw(frames, self._hub().frames, self.outputs.frames)
             finally:
                 source.close()
 
@@ -220,10 +247,17 @@ class _Run:
         self.outputs.whole = True
 
     def _run(
-        self, frames: Iterable[Frame], stages: Sequence[AnyStage], take: Callable[[Estimated], None]
+        self,
+        frames: Iterable[Frame],
+        stages: Sequence[AnyStage],
+        take: Callable[[Estimated], None],
+        interrupt: Callable[[], None] | None = None,
     ) -> None:
         with Pipeline[Estimated](
-            BorrowedFrames(frames), stages, profiler=self.profiler, cancelled=self.cancelled
+            *(BorrowedFrames(frames), stages),
+            profiler=self.profiler,
+            cancelled=self.cancelled,
+            interrupt=interrupt,
         ) as pipeline:
             for parcel in pipeline:
                 start_s = time.perf_counter()
@@ -282,7 +316,7 @@ def _tidy(job: Job) -> None:
 
 def annotate(
     job: Job,
-    model: PoseModel,
+    model: PoseModel | Finder,
     options: AnnotateOptions,
     *,
     overlay: Overlay | None = None,
@@ -295,7 +329,7 @@ def annotate(
 
     Args:
         job: from `plan`.
-        model: the network.
+        model: the network, here or elsewhere.
         options: the ones of `plan`.
         overlay: how to draw; the default one when None.
         profiler: gets the stages' times.
@@ -312,6 +346,7 @@ def annotate(
             names.
     """
     cancelled = cancelled or threading.Event()
+    finder = Here(model) if isinstance(model, PoseModel) else model
     begin_s = time.perf_counter()
     skipped = Report(job, 0, 0, 0, 0.0, (), skipped=True)
     if options.skip_existing and all(path.exists() for path in job.outputs):
@@ -320,14 +355,14 @@ def annotate(
     try:
         for region in options.regions:
             region.corners(source.info.width, source.info.height)
-        said = header(source.info, model, **_choices(options))
+        said = header(source.info, finder.facts, **_choices(options))
         if _is_done(job, said, options):
             _tidy(job)
             return skipped
         outputs = Outputs()
         try:
             run = _Run(
-                *(job, model, options, source.info, said),
+                *(job, finder, options, source.info, said),
                 *(outputs, overlay, profiler or Profiler(), progress, cancelled),
             )
             if started is not None:
@@ -347,7 +382,7 @@ def annotate(
             raise
     finally:
         source.close()
-    damage = source.damage
+    damage = run.damage
     if damage is None and size_bytes(job.source) not in (None, said["source_bytes"]):
         damage = f"{job.source} changed while it was read: annotate it again when it is complete"
     return Report(

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -24,13 +24,34 @@ from hprnet_rt.heads import PeakLayout
 from hprnet_rt.types import Peaks, Poses
 from hprnet_rt.zoo.weights import engine_for
 
-__all__ = ["DEFAULT_MODEL", "KEEP", "PoseModel", "load"]
+__all__ = ["DEFAULT_MODEL", "KEEP", "ModelFacts", "PoseModel", "load"]
 
 _log = logging.getLogger(__name__)
 
 DEFAULT_MODEL: Final = "hprnet-mobile"
 _USUAL_HW = (720, 1280)
 _LIVE_ENGINES = 6  # compiled input sizes kept; a folder of photographs has a few aspect ratios
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What keypoints say of the model that has made them.
+
+    Attributes:
+        name: of the network.
+        sha256: of its file.
+        input_px: longer side of the input, or "keep".
+        threshold: least score of a person.
+        peak_threshold: least score of a joint's peak.
+        description: library, device, precision.
+    """
+
+    name: str
+    sha256: str
+    input_px: int | str
+    threshold: float
+    peak_threshold: float
+    description: str
 
 
 class PoseModel:
@@ -82,6 +103,15 @@ class PoseModel:
     def name(self) -> str:
         """The network's name."""
         return self.engine.spec.name
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What keypoints say of it."""
+        options = self.group.options
+        return ModelFacts(
+            *(self.name, self.engine.sha256, self.input_px),
+            *(options.person_threshold, options.peak_threshold, self.description),
+        )
 
     def letterbox(self, image_hw: tuple[int, int]) -> Letterbox:
         """How images of this size are placed in the input.

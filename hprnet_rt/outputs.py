@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hprnet_rt.errors import OutputError
-from hprnet_rt.estimator import PoseModel
+from hprnet_rt.estimator import ModelFacts
 from hprnet_rt.types import Estimated
 from hprnet_rt.version import __version__
 from hprnet_rt.video import ImageSink, KeypointsSink, MediaInfo, VideoSink
@@ -93,7 +93,7 @@ def make_folder_of(path: Path) -> None:
         raise OutputError(f"cannot create the output folder {path.parent}: {reason(error)}") from error
 
 
-def header(info: MediaInfo, model: PoseModel, **options: Any) -> dict[str, Any]:
+def header(info: MediaInfo, model: ModelFacts, **options: Any) -> dict[str, Any]:
     """What a file of keypoints says first: where they come from, and how they were made.
 
     Args:
@@ -108,11 +108,11 @@ def header(info: MediaInfo, model: PoseModel, **options: Any) -> dict[str, Any]:
         "height": info.height,
         "fps": None if info.rate is None else round(float(info.rate), 6),
         "model": model.name,
-        "model_sha256": model.engine.sha256,
+        "model_sha256": model.sha256,
         "options": {
             "input_px": model.input_px,
-            "threshold": model.group.options.person_threshold,
-            "peak_threshold": model.group.options.peak_threshold,
+            "threshold": model.threshold,
+            "peak_threshold": model.peak_threshold,
             "engine": model.description,
             **options,
         },

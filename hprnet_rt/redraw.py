@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hprnet_rt.errors import HprnetError, UsageError
+from hprnet_rt.finding import chosen_frames
 from hprnet_rt.formats import KeypointsFrame, Recording
 from hprnet_rt.jobs import OUTPUT_VIDEO_SUFFIXES
 from hprnet_rt.outputs import Outputs, make_folder_of
@@ -160,7 +161,7 @@ def render(
             started(info)
         known = _Known(keypoints.frames)
         stages = known_stages(known, overlay or Overlay(), all_known=False)
-        frames = BorrowedFrames(selection.of(opened))
+        frames = BorrowedFrames(chosen_frames(opened, selection))
         with Pipeline[Estimated](frames, stages, cancelled=cancelled) as pipeline:
             for parcel in pipeline:
                 outputs.write(parcel.payload)

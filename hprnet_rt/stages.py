@@ -33,7 +33,9 @@ __all__ = [
     "AnyStage",
     "FileSource",
     "OverTime",
+    "finding_stages",
     "followers",
+    "following_stages",
     "known_stages",
     "open_source",
     "pose_stages",
@@ -109,6 +111,11 @@ def pose_stages(
     Raises in its stage, as a stage does:
         UsageError: a region is not in the picture.
     """
+    return [*finding_stages(model, batch, regions), *following_stages(over_time, overlay)]
+
+
+def finding_stages(model: PoseModel, batch: int = 1, regions: Sequence[Region] = ()) -> list[AnyStage]:
+    """Frame -> Estimated, of each frame by itself; see `pose_stages`."""
 
     def prepare(frame: Frame) -> list[Prepared]:
         if not regions:
@@ -142,7 +149,12 @@ def pose_stages(
     engine: AnyStage = Stage("engine", infer)
     if batch > 1 or model.overlaps:
         engine = BatchStage("engine", begin, batch, overlaps=model.overlaps)
-    stages = [Stage("preprocess", prepare), engine, Stage("grouping", group)]
+    return [Stage("preprocess", prepare), engine, Stage("grouping", group)]
+
+
+def following_stages(over_time: Sequence[OverTime] = (), overlay: Overlay | None = None) -> list[AnyStage]:
+    """Estimated -> Estimated, one frame after the other; see `pose_stages`."""
+    stages: list[AnyStage] = []
     if over_time:
         stages.append(Stage("tracking", lambda item: _follow(over_time, item)))
     if overlay is not None:

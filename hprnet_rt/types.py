@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,7 +15,7 @@ from hprnet_rt.errors import ShapeError
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.heads import PeakLayout
 
-__all__ = ["Estimated", "Frame", "Inferred", "Peaks", "Person", "Poses", "Prepared"]
+__all__ = ["Estimated", "Frame", "Inferred", "Peaks", "Person", "Poses", "Prepared", "unseen_frame"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -43,6 +44,11 @@ class Frame:
     def pts_s(self) -> float | None:
         """Media time in seconds, None when the source has no clock."""
         return None if self.pts is None else float(self.pts * self.time_base)
+
+
+def unseen_frame(sequence: int, pts: int | None, time_base: Fraction) -> Frame:
+    """A frame of which only the place is known: its image is empty."""
+    return Frame(sequence, np.zeros((0, 0, 3), np.uint8), time.perf_counter(), pts, time_base)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ BLOCKED = (
     "scipy",
     "PySide6",
     "pyqtgraph",
+    "ray",
 )
 
 SCRIPT = f"""

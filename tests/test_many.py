@@ -9,8 +9,10 @@ import cv2
 import pytest
 
 import hprnet_rt.annotate as annotating
+from hprnet_rt import finding
 from hprnet_rt.formats import FORMATS, read_keypoints
 from hprnet_rt.pipeline import Pipeline
+from hprnet_rt.video import VideoSource
 from tests import clips
 from tests.zoo.web import Page, serving
 
@@ -122,6 +124,20 @@ def test_part_of_a_video_begins_at_zero_with_its_sound(run, tmp_path):
         assert same == data
         # times are moved by whole samples
         assert abs(was_s - is_s - Fraction(2, 5)) < Fraction(1, 40000)
+
+
+@pytest.mark.parametrize("start", ["0.4", "1.62", "2"])
+def test_part_of_a_video_is_entered_at_a_key_frame(run, tmp_path, monkeypatch, start):
+    source = clips.make(tmp_path / "clip.mkv", frames=60, options={"g": "8", "bf": "2"})
+    entered, begin_at = [], VideoSource.begin_at
+    monkeypatch.setattr(VideoSource, "begin_at", lambda *args: entered.append(args[1]) or begin_at(*args))
+    assert run(source, "-o", tmp_path / "entered", "--start", start, "--stride", 2)[0] == 0
+    assert 0 < entered[0].number <= float(start) * 25
+    monkeypatch.setattr(finding, "read_index", lambda *_: None)
+    assert run(source, "-o", tmp_path / "straight", "--start", start, "--stride", 2)[0] == 0
+    assert len(entered) == 1
+    for name in ("clip.jsonl", "clip.mp4"):
+        assert (tmp_path / "entered" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes()
 
 
 def test_time_counts_from_the_first_frame_of_a_file_that_begins_late(run, tmp_path):

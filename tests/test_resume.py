@@ -12,11 +12,12 @@ import pytest
 
 import hprnet_rt
 import hprnet_rt.annotate as annotating
-from hprnet_rt import PoseModel
+from hprnet_rt import PoseModel, finding
 from hprnet_rt.annotate import annotate
 from hprnet_rt.errors import MediaError, OutputError, UsageError
 from hprnet_rt.formats import read_keypoints
 from hprnet_rt.jobs import AnnotateOptions, plan
+from hprnet_rt.video import VideoSource
 from tests import clips
 
 ROOT = Path(__file__).parents[1]
@@ -126,6 +127,25 @@ def test_failure_in_the_middle_continues_too(model, whole, tmp_path, monkeypatch
     recording = read_keypoints(tmp_path / "sample.npz")
     hprnet_rt.write_keypoints(tmp_path / "again.jsonl", recording.header, recording.frames)
     assert (tmp_path / "again.jsonl").read_bytes() == whole("off")
+
+
+@pytest.mark.parametrize("enters", [True, False])
+@pytest.mark.parametrize("more", [{}, {"stride": 3}, {"start_s": 0.5, "stride": 2}, {"limit": 45}])
+def test_without_a_picture_a_long_video_is_continued_at_a_key_frame(
+    model, tmp_path, monkeypatch, more, enters
+):
+    source = clips.make(tmp_path / "clip.mp4", frames=60, options={"g": "8", "bf": "2"})
+    options = AnnotateOptions(video=False, **more)
+    do(model, tmp_path / "whole", options, source)
+    entered, begin_at = [], VideoSource.begin_at
+    monkeypatch.setattr(VideoSource, "begin_at", lambda *args: entered.append(args[1]) or begin_at(*args))
+    do(model, tmp_path / "out", options, source, stop_at=14)
+    entered.clear()
+    if not enters:
+        monkeypatch.setattr(finding, "read_index", lambda *_: None)
+    assert do(model, tmp_path / "out", options, source).resumed in (13, 14)
+    assert [part.number > 0 for part in entered] == [True] * enters
+    assert (tmp_path / "out" / "clip.jsonl").read_bytes() == (tmp_path / "whole" / "clip.jsonl").read_bytes()
 
 
 def test_another_run_does_not_continue_it(model, tmp_path):

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
+from typing import Final
 
 from tqdm import tqdm
 
 from hprnet_rt.annotate import Report, annotate, shared_threads
 from hprnet_rt.batch import STATUSES, Outcome, counts, run_jobs, write_report
-from hprnet_rt.commands.choice import add_model_options, add_video_options, load_model
+from hprnet_rt.cluster import Cluster, ModelChoice, connect
+from hprnet_rt.commands.choice import add_model_options, add_video_options, load_model, model_choice
 from hprnet_rt.commands.console import (
     DONE,
     FAILED,
@@ -25,6 +29,7 @@ from hprnet_rt.commands.console import (
 )
 from hprnet_rt.commands.convert import formats_help
 from hprnet_rt.errors import UsageError
+from hprnet_rt.estimator import PoseModel
 from hprnet_rt.formats import FORMATS
 from hprnet_rt.inputs import read_list
 from hprnet_rt.jobs import SMOOTHINGS, AnnotateOptions, Job, plan
@@ -37,6 +42,9 @@ from hprnet_rt.video.output import reason
 from hprnet_rt.video.remote import is_remote, send, split_remote
 
 __all__ = ["add_parser"]
+
+_MOST_JOBS: Final = 2
+"""On a cluster, for each core of this machine: what is drawn is drawn here."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -124,7 +132,22 @@ def add_parser(commands: Commands) -> None:
         help="frames that go through the network together (default: the backend's best, which is 1 on a CPU)",
     )
     job.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="videos at once, with one engine (default 1)"
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="videos at once, with one engine (default 1, or so many that all workers of a cluster are busy)",
+    )
+    job.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="find people on a Ray cluster: ray://HOST:PORT, HOST:PORT, auto (the one that runs here), or "
+        "local (one for this run on this machine); all machines must find the inputs under the same path",
+    )
+    job.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="engines on the cluster (default: one a GPU, or one for each --threads of its CPUs)",
     )
     job.add_argument("--report", type=Path, metavar="FILE", help="write what became of every input, as JSON")
     job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
@@ -281,27 +304,26 @@ def _annotate(options: argparse.Namespace) -> int:
         rate=options.rate,
         regions=tuple(map(parse_region, options.regions)),
     )
-    if options.jobs < 1:
+    if options.jobs is not None and options.jobs < 1:
         raise UsageError(f"the number of jobs is at least 1, got {options.jobs}")
+    if options.workers is not None and options.cluster is None:
+        raise UsageError("--workers is for a cluster: --cluster ADDRESS")
     if not options.inputs and options.list is None:
         raise UsageError("name the inputs, or a list of them: --from FILE")
     out, remote = _place(options.out, options.work)
     jobs = plan(options.inputs, out, wanted, listed=_listed(options.list))
-    reporter = _Reporter(options.quiet, jobs, options.jobs)
     stills = all(is_image(job.source) for job in jobs)  # one by one: none waits for another
-    model = load_model(
-        options,
-        threads=shared_threads() if wanted.video else None,
-        batch=1 if options.batch is None and stills else options.batch,
-    )
-    chosen = " (auto)" if options.backend == "auto" else ""
-    reporter.say(f"{model.name} on {model.description}{chosen}")
-    if options.encoder == AUTO and wanted.video:
-        reporter.say(f"videos by {wanted.encoder} (auto)")
-    if remote is not None:
-        reporter.say(f"outputs are sent from {options.work} to {remote}")
+    threads = shared_threads() if wanted.video else None
+    batch = 1 if options.batch is None and stills else options.batch
     profiler = Profiler()
-    with model, cancelled_by_signals() as cancelled:
+    with _network(options, threads, batch) as model, cancelled_by_signals() as cancelled:
+        at_once = options.jobs or _jobs_at_once(model, len(jobs))
+        reporter = _Reporter(options.quiet, jobs, at_once)
+        reporter.say(_what_runs(model, options))
+        if options.encoder == AUTO and wanted.video:
+            reporter.say(f"videos by {wanted.encoder} (auto)")
+        if remote is not None:
+            reporter.say(f"outputs are sent from {options.work} to {remote}")
 
         def do(job: Job) -> Report:
             report = annotate(
@@ -316,7 +338,7 @@ def _annotate(options: argparse.Namespace) -> int:
                     send(path, remote + path.relative_to(options.work).as_posix(), anew=not report.skipped)
             return report
 
-        outcomes = run_jobs(jobs, do, cancelled=cancelled, at_once=options.jobs, ended=reporter.ended)
+        outcomes = run_jobs(jobs, do, cancelled=cancelled, at_once=at_once, ended=reporter.ended)
     reporter.close()
     summary = profiler.summary()
     if summary:
@@ -324,6 +346,30 @@ def _annotate(options: argparse.Namespace) -> int:
     if options.report is not None:
         write_report(options.report, outcomes)
     return _conclude(outcomes, reporter, stopped=cancelled.is_set())
+
+
+def _network(
+    options: argparse.Namespace, threads: int | None, batch: int | None
+) -> AbstractContextManager[PoseModel | Cluster]:
+    """The model in this process, or on the workers of a cluster."""
+    if options.cluster is None:
+        return load_model(options, threads=threads, batch=batch)
+    choice = ModelChoice(**model_choice(options, threads=threads, batch=batch))
+    return connect(options.cluster, choice, options.workers)
+
+
+def _jobs_at_once(model: PoseModel | Cluster, jobs: int) -> int:
+    """One in this process; on a cluster as many as workers, and one whose end or beginning they wait for."""
+    if isinstance(model, PoseModel):
+        return 1
+    return max(1, min(jobs, model.workers + 1, _MOST_JOBS * (os.cpu_count() or 1)))
+
+
+def _what_runs(model: PoseModel | Cluster, options: argparse.Namespace) -> str:
+    facts = model.facts
+    chosen = " (auto)" if options.backend == "auto" else ""
+    where = "" if isinstance(model, PoseModel) else f", {model.workers} workers on {options.cluster}"
+    return f"{facts.name} on {facts.description}{chosen}{where}"
 
 
 def _conclude(outcomes: Sequence[Outcome], reporter: _Reporter, *, stopped: bool) -> int:

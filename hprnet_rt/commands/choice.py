@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from hprnet_rt.backends import BACKENDS
 from hprnet_rt.backends.create import PRECISIONS
@@ -14,7 +15,7 @@ from hprnet_rt.grouping import MATCHINGS, GroupingOptions
 from hprnet_rt.heads import SPECS
 from hprnet_rt.video.encoders import AUTO, DEFAULT_CRF, DEFAULT_ENCODER, ENCODERS
 
-__all__ = ["add_model_options", "add_video_options", "load_model", "size"]
+__all__ = ["add_model_options", "add_video_options", "load_model", "model_choice", "size"]
 
 
 def size(text: str) -> int | str:
@@ -105,14 +106,23 @@ def load_model(
     if not options.quiet:
         tell("hprnet_rt.zoo.weights")  # a conversion takes a while
     return load(
-        options.model,
-        weights=options.weights,
-        backend=options.backend,
-        precision=options.precision,
-        threads=threads if options.threads is None else options.threads,
-        input_px=options.size,
+        **model_choice(options, threads=threads, batch=batch),
         flip=flip,
-        batch=batch,
-        threshold=options.threshold,
         matching=matching,
     )
+
+
+def model_choice(
+    options: argparse.Namespace, *, threads: int | None = None, batch: int | None = 1
+) -> dict[str, Any]:
+    """What the options say, as arguments of `load`; see `load_model`."""
+    return {
+        "model": options.model,
+        "weights": options.weights,
+        "backend": options.backend,
+        "precision": options.precision,
+        "threads": threads if options.threads is None else options.threads,
+        "input_px": options.size,
+        "batch": batch,
+        "threshold": options.threshold,
+    }

@@ -159,7 +159,7 @@ def _live(options: argparse.Namespace) -> int:
         stack.callback(source.close)
         details = f"{model.name} on {model.description}{' (auto)' if options.backend == 'auto' else ''}"
         speak(details)
-        said = header(source.info, model, in_flight=run.in_flight, track=run.track, smooth=run.smooth)
+        said = header(source.info, model.facts, in_flight=run.in_flight, track=run.track, smooth=run.smooth)
         server = None
         if options.serve is not None:
             server = stack.enter_context(PictureServer(options.serve, host=options.host))

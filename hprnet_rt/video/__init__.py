@@ -2,6 +2,7 @@
 
 from hprnet_rt.video.device import CameraInfo, CameraMode, list_cameras
 from hprnet_rt.video.image import ImageSink, ImageSource
+from hprnet_rt.video.index import Part, PartDiffers, VideoIndex, read_index
 from hprnet_rt.video.keypoints import KeypointsSink, KeypointsStream
 from hprnet_rt.video.live import LiveOptions, LiveSource
 from hprnet_rt.video.media import (
@@ -35,9 +36,12 @@ __all__ = [
     "LiveOptions",
     "LiveSource",
     "MediaInfo",
+    "Part",
+    "PartDiffers",
     "PartialFile",
     "Selection",
     "SequenceSource",
+    "VideoIndex",
     "VideoSink",
     "VideoSource",
     "is_address",
@@ -45,6 +49,7 @@ __all__ = [
     "is_sequence",
     "list_cameras",
     "open_live",
+    "read_index",
     "sequence_files",
     "sequence_name",
 ]

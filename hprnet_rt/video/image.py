@@ -60,6 +60,10 @@ def _is_animated(data: bytes) -> bool:
 class ImageSource:
     """One frame from an image file, upright by its EXIF orientation; of a moving image the first.
 
+    Attributes:
+        path: as given.
+        info: its size.
+
     Raises:
         MediaError: the file cannot be read, or is no image.
     """
@@ -67,6 +71,7 @@ class ImageSource:
     damage: str | None = None
 
     def __init__(self, path: Path | str) -> None:
+        self.path = path
         try:
             data = path.read_bytes() if isinstance(path, Path) else open_remote(path).read()
         except MediaError:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -14,62 +14,20 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
-from av.stream import Disposition
 
 from hprnet_rt.errors import MediaError
 from hprnet_rt.types import Frame
-from hprnet_rt.video.media import MediaInfo, size_bytes
+from hprnet_rt.video.index import Part, PartDiffers, decode_part
+from hprnet_rt.video.media import MediaInfo
+from hprnet_rt.video.opening import is_cut_off, open_input, video_stream
 from hprnet_rt.video.output import reason
-from hprnet_rt.video.remote import is_remote, open_remote
 
-__all__ = ["VideoSource", "file_url", "frame_color", "open_input", "upright"]
+__all__ = ["VideoSource", "frame_color", "upright"]
 
 _log = logging.getLogger(__name__)
 
 _FALLBACK_RATE = Fraction(25)
-_TIMEOUT_S = 30.0
-_PATIENT = {"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "10"}
-"""For servers: a connection that breaks in the middle of a file is made again."""
-_LAST_ENTRIES = 32  # of an index; its end lies at the end of the file
 _HOPELESS = 32  # read errors in a row after which the rest of a file is given up
-
-
-def file_url(path: Path) -> str:
-    """The path as FFmpeg takes it, even when a colon makes it look like `protocol:address`."""
-    return f"file:{path}"
-
-
-def open_input(path: Path | str) -> av.container.InputContainer:
-    """Open a media file; a string is an address, of a server or an object store.
-
-    Raises:
-        MediaError: it cannot be read, is empty, or is no media file.
-    """
-    try:
-        if is_remote(path):
-            return av.open(open_remote(str(path)), "r", metadata_errors="replace")
-        if isinstance(path, str):
-            return av.open(path, metadata_errors="replace", options=_PATIENT, timeout=_TIMEOUT_S)
-        if path.stat().st_size == 0:
-            raise MediaError(f"{path} is empty (0 bytes)")
-        return av.open(file_url(path), metadata_errors="replace")
-    except MediaError:
-        raise
-    except (av.FFmpegError, OSError) as error:
-        if isinstance(error, av.error.InvalidDataError):
-            why = "it is not a video, or its index is missing because it was cut off"
-        else:
-            why = reason(error)
-        raise MediaError(f"cannot open {path}: {why}") from error
-
-
-def _video_stream(container: av.container.InputContainer, path: Path | str) -> av.VideoStream:
-    """The first real video stream: cover pictures of audio files do not count."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return stream
-    kind = "only audio" if container.streams.audio else "no video stream"
-    raise MediaError(f"{path} has no pictures to annotate: it holds {kind}")
 
 
 class VideoSource:
@@ -82,7 +40,9 @@ class VideoSource:
         path: the file, or its address on a server as a string.
 
     Attributes:
+        path: as given.
         info: size, rate and labels.
+        first_pts: of the first frame that decodes, None when it has no time.
         damage: after iteration, what could not be read, None when all was well.
 
     Raises:
@@ -91,11 +51,12 @@ class VideoSource:
 
     def __init__(self, path: Path | str) -> None:
         self.damage: str | None = None
-        self._path = path
+        self.path = path
+        self._part: Part | None = None
         self._container = open_input(path)
         try:
-            self._stream = _video_stream(self._container, path)
-            self._errors = int(_is_cut_off(self._stream, path))
+            self._stream = video_stream(self._container, path)
+            self._errors = int(is_cut_off(self._stream, path))
             self._frames = self._decode()
             try:
                 self._first = next(self._frames, None)
@@ -107,6 +68,7 @@ class VideoSource:
             self._container.close()
             raise
         first, stream = self._first, self._stream
+        self.first_pts: int | None = first.pts
         swaps = _orientation(first)[0]
         self.info = MediaInfo(
             str(path),
@@ -134,8 +96,8 @@ class VideoSource:
             if not self._is_damaged():
                 return
             self._container.close()
-            self._container = open_input(self._path)
-            self._stream = _video_stream(self._container, self._path)
+            self._container = open_input(self.path)
+            self._stream = video_stream(self._container, self.path)
         self._stream.thread_type = "SLICE"
         self._errors = 1
         yield from islice(self._decode_packets(until_damage=False), given, None)
@@ -162,21 +124,72 @@ class VideoSource:
             except av.FFmpegError as error:
                 in_a_row += 1
                 self._errors += 1
-                _log.debug("%s: %s", self._path, error)
+                _log.debug("%s: %s", self.path, error)
                 packets = self._container.demux(self._stream)
 
+    def begin_at(self, part: Part) -> None:
+        """Let the iteration begin at a key frame: the frames before it are not decoded.
+
+        Where the file turns out to be other than its index says, it is decoded from its beginning after all,
+        and what comes behind the frames that were given is given. When the key frame itself is not there, all
+        frames are.
+
+        Args:
+            part: of this file, an open one.
+        """
+        self._part = part
+
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames in order of presentation.
+        """Yield the frames in order of presentation, from the first one or where `begin_at` said.
 
         The image is a fresh array; the receiver may draw on it.
         """
+        straight = enumerate(self._straight())
+        numbered = straight if self._part is None else self._from_part(self._part, straight)
+        count = 0
+        for frame in self._timed(numbered):
+            count = frame.sequence + 1
+            yield frame
+        self._report(count)
+
+    def part(self, part: Part) -> Iterator[Frame]:
+        """Yield the frames of one part, and nothing else in its place.
+
+        Raises:
+            PartDiffers: they are not those of the index; the ones before were right.
+        """
+        if not isinstance(self.path, Path):
+            raise PartDiffers
+        yield from self._timed(enumerate(decode_part(self.path, part), part.number))
+
+    def _straight(self) -> Iterator[av.VideoFrame]:
+        first, self._first = self._first, None
+        return chain(() if first is None else (first,), self._frames)
+
+    def _from_part(
+        self, part: Part, straight: Iterator[tuple[int, av.VideoFrame]]
+    ) -> Iterator[tuple[int, av.VideoFrame]]:
+        """The frames of a part, and those of the straight decoder behind the place where it fails."""
+        number, pts = -1, None
+        try:
+            assert isinstance(self.path, Path)  # there is no index of others
+            for number, frame in enumerate(decode_part(self.path, part), part.number):
+                pts = frame.pts
+                yield number, frame
+        except PartDiffers:
+            _log.debug("%s is not as its index says: it is decoded from its beginning", self.path)
+            for counted, frame in straight:
+                if pts is None or (frame.pts is not None and frame.pts > pts):
+                    number = max(counted, number + 1)
+                    yield number, frame
+
+    def _timed(self, numbered: Iterator[tuple[int, av.VideoFrame]]) -> Iterator[Frame]:
+        """The frames upright, of one size, at times that increase."""
         base = self.info.time_base
         step = max(1, round(1 / ((self.info.rate or _FALLBACK_RATE) * base)))
         size = (self.info.width, self.info.height)
         last: int | None = None
-        sequence = 0
-        frame, self._first = self._first, None
-        while frame is not None:
+        for number, frame in numbered:
             image = upright(frame)
             if (image.shape[1], image.shape[0]) != size:
                 image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -186,33 +199,20 @@ class VideoSource:
             if last is not None and pts <= last:
                 pts = last + 1
             last = pts
-            yield Frame(sequence, image, time.perf_counter(), pts, base)
-            sequence += 1
-            frame = next(self._frames, None)
-        self._report(sequence)
+            yield Frame(number, image, time.perf_counter(), pts, base)
 
     def _report(self, decoded: int) -> None:
         if not self._errors:
             return
         listed = f" of the {self.info.frames} that its index lists" if self.info.frames else ""
         self.damage = (
-            f"{self._path} is damaged or cut off: {decoded} frames{listed} could be read and are in the "
+            f"{self.path} is damaged or cut off: {decoded} frames{listed} could be read and are in the "
             "output; the rest is lost in the file itself"
         )
 
     def close(self) -> None:
         """Close the file; further calls do nothing."""
         self._container.close()
-
-
-def _is_cut_off(stream: av.VideoStream, path: Path | str) -> bool:
-    """Whether the stream's index, where the container has one, points beyond the end of the file."""
-    entries = stream.index_entries
-    size = size_bytes(path)
-    if size is None:
-        return False
-    last = range(max(0, len(entries) - _LAST_ENTRIES), len(entries))
-    return any(entries[i].pos + entries[i].size > size for i in last)
 
 
 def frame_color(frame: av.VideoFrame) -> tuple[int, int, int, int]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from hprnet_rt.errors import UsageError
 from hprnet_rt.types import Frame
 
 __all__ = ["BorrowedFrames", "Selection"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -54,19 +57,32 @@ class Selection:
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"the limit is at least 1 frame, got {self.limit}")
 
-    def of(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """These of all frames of a video."""
-        first_s: float | None = None
-        wanted = taken = 0
-        for frame in frames:
-            time_s = frame.pts_s or 0.0
+    def of(self, frames: Iterable[Frame], *, first_s: float | None = None, taken: int = 0) -> Iterator[Frame]:
+        """These of the frames of a video.
+
+        Args:
+            frames: all of them, or those from some number on, if not one is missing that is looked at.
+            first_s: when the first frame of the file is shown; the first of `frames` when None.
+            taken: of those that are looked at, so many come before `frames`, the last of them just before.
+        """
+        timed = ((frame.pts_s or 0.0, frame) for frame in frames)
+        return self.choose(timed, first_s=first_s, taken=taken)
+
+    def choose(
+        self, timed: Iterable[tuple[float, T]], *, first_s: float | None = None, taken: int = 0
+    ) -> Iterator[T]:
+        """The same of anything that has a time in seconds."""
+        wanted = 0 if not taken else (taken - 1) * self.stride + 1
+        if taken == self.limit:
+            return
+        for time_s, item in timed:
             first_s = time_s if first_s is None else first_s
             if self.end_s is not None and time_s - first_s >= self.end_s:
                 return
             if time_s - first_s < self.start_s:
                 continue
             if wanted % self.stride == 0:
-                yield frame
+                yield item
                 taken += 1
                 if taken == self.limit:
                     return

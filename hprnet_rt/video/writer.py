@@ -17,8 +17,8 @@ from hprnet_rt.errors import MediaError, OutputError
 from hprnet_rt.types import Estimated
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER, require_crf, require_encoder
 from hprnet_rt.video.media import MediaInfo, is_sequence
+from hprnet_rt.video.opening import file_url, open_input
 from hprnet_rt.video.output import PartialFile, reason
-from hprnet_rt.video.reader import file_url, open_input
 
 __all__ = ["VideoSink", "audio_fits", "comment_of"]
 

@@ -1,0 +1,151 @@
+"""A worker: an engine, and the piece of a source that it is looking at. It knows nothing of the cluster."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from hprnet_rt.cluster.requests import Chunk, Found, Greeting, ModelChoice, Piece, SourceFile
+from hprnet_rt.errors import HprnetError, MediaError
+from hprnet_rt.estimator import ModelFacts, PoseModel, load
+from hprnet_rt.finding import chosen_frames
+from hprnet_rt.pipeline import Pipeline
+from hprnet_rt.regions import Region
+from hprnet_rt.stages import FileSource, finding_stages, open_source
+from hprnet_rt.types import Estimated, Frame
+from hprnet_rt.version import __version__
+from hprnet_rt.video import DEFAULT_RATE, BorrowedFrames, PartDiffers, VideoIndex, VideoSource, read_index
+from hprnet_rt.video.media import size_bytes
+
+__all__ = ["CHUNK_FRAMES", "Worker"]
+
+CHUNK_FRAMES: Final = 512
+"""At most so many frames are in an answer."""
+
+T = TypeVar("T")
+
+
+def _answered(method: Callable[..., T]) -> Callable[..., T | HprnetError]:
+    """The method with errors for users among its answers: no trace of this machine is wrapped around them."""
+
+    @functools.wraps(method)
+    def answer(*arguments: Any) -> T | HprnetError:
+        try:
+            return method(*arguments)
+        except HprnetError as error:
+            return error
+
+    return answer
+
+
+class Worker:
+    """Looks at pieces of sources, one after the other.
+
+    Args:
+        choice: the model, opened by `load`.
+    """
+
+    def __init__(self, choice: ModelChoice) -> None:
+        os.environ.pop("OMP_NUM_THREADS", None)  # the cluster's; --threads says how many there are
+        self._choice = choice
+        self._model: PoseModel | None = None
+        self._key: int | None = None
+        self._source: FileSource | None = None
+        self._found: Iterator[Found] = iter(())
+
+    def greet(self) -> Greeting:
+        """Who it is."""
+        return Greeting(os.getpid(), socket.gethostname(), __version__)
+
+    @_answered
+    def load(self) -> ModelFacts:
+        """Open the model."""
+        if self._model is None:
+            self._model = load(
+                **{f.name: getattr(self._choice, f.name) for f in dataclasses.fields(self._choice)}
+            )
+        return self._model.facts
+
+    @_answered
+    def index(self, file: SourceFile) -> VideoIndex | None:
+        """See `read_index`."""
+        _require(file)
+        return read_index(file.place)
+
+    @_answered
+    def look(self, key: int, piece: Piece, skip: int) -> Chunk:
+        """Find everyone in the next frames of a piece.
+
+        Args:
+            key: of the piece; with the one of the call before, the frames behind that call's are meant.
+            piece: which frames.
+            skip: with another key: so many frames of the piece are there already.
+        """
+        if key != self._key:
+            self._stop()
+            self._found = self._begin(piece, skip)
+            self._key = key
+        found: list[Found] = []
+        try:
+            for each in islice(self._found, CHUNK_FRAMES):
+                found.append(each)  # noqa: PERF402 - these are kept when the next one raises
+        except PartDiffers:
+            return Chunk(found, differs=True)
+        more = len(found) == CHUNK_FRAMES
+        damage = None if more or piece.part is not None or self._source is None else self._source.damage
+        return Chunk(found, more, damage=damage)
+
+    def _begin(self, piece: Piece, skip: int) -> Iterator[Found]:
+        _require(piece.file)
+        source = self._source = open_source(piece.file.place, piece.file.rate or DEFAULT_RATE)
+        frames: Iterator[Frame]
+        if piece.part is None:
+            frames = chosen_frames(source, piece.selection, piece.done)
+        else:
+            if not isinstance(source, VideoSource):
+                raise PartDiffers
+            wanted = set(piece.wanted.tolist())
+            frames = (frame for frame in source.part(piece.part) if frame.sequence in wanted)
+        return self._estimate(islice(frames, skip, None), piece.regions)
+
+    def _estimate(self, frames: Iterator[Frame], regions: Sequence[Region]) -> Iterator[Found]:
+        assert self._model is not None  # `load` was called
+        stages = finding_stages(self._model, self._model.batch, regions)
+        with Pipeline[Estimated](BorrowedFrames(frames), stages) as pipeline:
+            for parcel in pipeline:
+                frame = parcel.payload.frame
+                yield Found(frame.sequence, frame.pts, parcel.payload.poses)
+
+    def _stop(self) -> None:
+        """Leave the piece before."""
+        self._key = None
+        closing: Any = getattr(self._found, "close", None)
+        if closing is not None:
+            closing()
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+
+def _require(file: SourceFile) -> None:
+    """See that this machine has the file.
+
+    Raises:
+        MediaError: it has not, or another one.
+    """
+    if not isinstance(file.place, Path) or file.size_bytes is None:
+        return
+    size = size_bytes(file.place)
+    unreadable = file.place.is_file() and not os.access(file.place, os.R_OK)
+    if size is None or size < file.size_bytes or unreadable:
+        what = "has no" if size is None else "cannot read" if unreadable else "has another"
+        raise MediaError(
+            f"the worker on {socket.gethostname()} {what} {file.place}: inputs must lie where all machines "
+            "of the cluster find them under the same path"
+        )

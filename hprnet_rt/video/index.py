@@ -1,0 +1,239 @@
+"""Where a video can be entered: the times of its frames and its key frames, found without decoding."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from hprnet_rt.errors import MediaError
+from hprnet_rt.video.key_frames import begins_exactly, length_bytes
+from hprnet_rt.video.opening import is_cut_off, open_input, video_stream
+
+__all__ = ["SEEKABLE", "Entry", "Part", "PartDiffers", "VideoIndex", "decode_part", "read_index"]
+
+IntArray = npt.NDArray[np.int64]
+
+SEEKABLE: Final = frozenset(
+    {"av1", "ffv1", "h264", "hevc", "mjpeg", "mpeg2video", "mpeg4", "prores", "rawvideo", "vp9"}
+)
+"""Codecs of which a packet is a frame, and nothing that comes before a key frame matters behind it."""
+_PROGRAM_STREAM: Final = "mpeg"  # .mpg: after a seek the first frame is only found in pieces
+_FIELDS: Final = 2  # and more: FFmpeg's ways to interlace, of which H.264 may have a packet a field
+
+
+class PartDiffers(Exception):
+    """What was decoded is not what the index says: the file must be read from its beginning."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The packet of a key frame; `pts` and `dts` in the stream's time base, `size` in bytes."""
+
+    pts: int
+    dts: int
+    size: int
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Neighbouring frames of a video that decode without those before them.
+
+    Attributes:
+        number: of the first one in the file.
+        pts: (N,) of all, ascending.
+        entry: where decoding begins; None is the beginning of the file.
+        is_open: it goes on to the end of the file; `pts` are those of the first frames.
+    """
+
+    number: int
+    pts: IntArray
+    entry: Entry | None
+    is_open: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class VideoIndex:
+    """The frames of a video whose packets are without blemish.
+
+    Attributes:
+        pts: (N,) of all frames, ascending, in the stream's time base; of those up to a time where it was read
+            up to there only.
+        entries: key frames by number, ascending; the first frame is none of them.
+    """
+
+    pts: IntArray
+    entries: tuple[tuple[int, Entry], ...]
+
+    def parts(self, least: int) -> list[Part]:
+        """All frames, in parts of at least so many; the last may be smaller."""
+        begins: list[tuple[int, Entry | None]] = [(0, None)]
+        begins += [each for each in self.entries if each[0] > 0]
+        chosen = begins[:1]
+        for begin in begins[1:]:
+            if begin[0] - chosen[-1][0] >= least:
+                chosen.append(begin)
+        ends = [number for number, _ in chosen[1:]] + [len(self.pts)]
+        return [
+            Part(number, self.pts[number:end], entry)
+            for (number, entry), end in zip(chosen, ends, strict=True)
+        ]
+
+    def from_time(self, pts: int) -> Part | None:
+        """The frames from the last key frame at or before a time on; None when that is the first frame."""
+        last = bisect_right([entry.pts for _, entry in self.entries], pts) - 1
+        if last < 0:
+            return None
+        number, entry = self.entries[last]
+        return Part(number, self.pts[number:], entry, is_open=True)
+
+
+def read_index(path: Path | str, until: int | None = None) -> VideoIndex | None:
+    """Read all packets of a file, or those up to a time, without decoding one.
+
+    Returns:
+        None where it is not sure that a packet is a frame with its own time, and that decoding can begin in
+        the middle: other codecs than `SEEKABLE`, addresses, missing or repeated times, signs of damage.
+        Damage inside a packet is not seen here.
+
+    Args:
+        path: the file.
+        until: a time in units of the stream's time base.
+
+    Raises:
+        MediaError: it cannot be opened.
+    """
+    if isinstance(path, str):
+        return None
+    with open_input(path) as container:
+        stream = video_stream(container, path)
+        context = stream.codec_context
+        codec = context.codec.canonical_name
+        interlaced = codec == "h264" and context.field_order >= _FIELDS
+        if codec not in SEEKABLE or interlaced or container.format.name == _PROGRAM_STREAM:
+            return None
+        if is_cut_off(stream, path):
+            return None
+        try:
+            return _read(container, stream, codec, until)
+        except av.FFmpegError:
+            return None
+
+
+def _read(
+    container: av.container.InputContainer, stream: av.VideoStream, codec: str, until: int | None
+) -> VideoIndex | None:
+    lengths = length_bytes(codec, stream.codec_context.extradata)
+    times: list[int] = []
+    entries: list[Entry] = []
+    first: int | None = None
+    last_dts: int | None = None
+    latest = -(1 << 63)
+    for packet in container.demux(stream):
+        pts, dts, size = packet.pts, packet.dts, packet.size
+        if pts is None and not size:
+            break  # the end
+        if pts is None or not size or packet.is_corrupt:
+            return None
+        if dts is None:  # the first ones of Matroska have none
+            if last_dts is not None:
+                return None
+        elif dts > pts or (last_dts is not None and dts <= last_dts):
+            return None
+        last_dts = dts
+        exact = packet.is_keyframe and begins_exactly(codec, bytes(packet), lengths)
+        if first is None:
+            if not exact:
+                return None
+            first = pts
+        if pts < first:
+            return None  # of a picture before the first one: the decoder may not give it
+        if until is not None and dts is not None and dts > until:
+            break
+        if not packet.is_discard:
+            if exact and pts > latest:
+                entries.append(Entry(pts, pts if dts is None else dts, size))
+            times.append(pts)
+        latest = max(latest, pts)
+    pts_of = np.sort(np.asarray(times, np.int64))
+    if until is not None:
+        pts_of = pts_of[pts_of <= until]
+        entries = [entry for entry in entries if entry.pts <= until]
+    if not len(pts_of) or np.any(np.diff(pts_of) == 0):
+        return None
+    numbers = np.searchsorted(pts_of, [entry.pts for entry in entries])
+    numbered = zip(map(int, numbers), entries, strict=True)
+    return VideoIndex(pts_of, tuple(each for each in numbered if each[0] > 0))
+
+
+def decode_part(path: Path, part: Part) -> Iterator[av.VideoFrame]:
+    """Decode the frames of a part, each held against the part's times.
+
+    Raises:
+        PartDiffers: something failed, looks damaged, or is not what the index says. The frames before were
+            right.
+    """
+    given = 0
+    try:
+        with open_input(path) as container:
+            stream = video_stream(container, path)
+            stream.thread_type = "AUTO"
+            # a picture may be made of one that is shown after it, and found damaged there
+            ahead = stream.codec_context.reorder_depth
+            for frame in _delayed(_checked(_decode_from(container, stream, part.entry), part), ahead):
+                given += 1
+                yield frame
+                if given == len(part.pts) and not part.is_open:
+                    return
+    except (MediaError, av.FFmpegError) as error:
+        raise PartDiffers from error
+    if given < len(part.pts):
+        raise PartDiffers
+
+
+def _decode_from(
+    container: av.container.InputContainer, stream: av.VideoStream, entry: Entry | None
+) -> Iterator[av.VideoFrame]:
+    """All frames that packets from one on give."""
+    if entry is not None:
+        # Matroska looks for when packets are shown, other containers for when they are decoded
+        is_matroska = "matroska" in container.format.name
+        container.seek(entry.pts if is_matroska else entry.dts, stream=stream, backward=True)
+    inside = entry is None
+    for packet in container.demux(stream):
+        if not inside and entry is not None:
+            inside = (packet.pts, packet.size) == (entry.pts, entry.size)
+            if packet.pts is None or (packet.is_keyframe and packet.pts > entry.pts):
+                raise PartDiffers
+        if inside:
+            if packet.size and packet.is_corrupt:
+                raise PartDiffers
+            yield from packet.decode()
+
+
+def _checked(frames: Iterator[av.VideoFrame], part: Part) -> Iterator[av.VideoFrame]:
+    """The frames of a part and behind it, without those that are shown before its key frame."""
+    expected = iter(part.pts.tolist())
+    for frame in frames:
+        if part.entry is not None and frame.pts is not None and frame.pts < part.entry.pts:
+            continue  # of the part before
+        if frame.is_corrupt or frame.pts != next(expected, frame.pts):
+            raise PartDiffers
+        yield frame
+
+
+def _delayed(frames: Iterator[av.VideoFrame], ahead: int) -> Iterator[av.VideoFrame]:
+    """The same frames, of which so many are decoded before one is given."""
+    held: deque[av.VideoFrame] = deque()
+    for frame in frames:
+        held.append(frame)
+        if len(held) > ahead:
+            yield held.popleft()
+    yield from held
