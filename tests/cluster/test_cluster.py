@@ -117,7 +117,7 @@ def test_one_of_two_workers_killed_in_the_middle(cluster, people, alone, tmp_pat
     before = cluster._workers.pids()
 
     def kill(count):
-        if count == 30:
+        if count == 1:
             os.kill(before[0], signal.SIGKILL)
 
     report = do(cluster, tmp_path, KEYPOINTS, people, at_frame=kill)
