@@ -293,11 +293,17 @@ class RayWorkers:
 
         Raises:
             Exception: what the worker raised or gave as its error, or one that says that it died.
+            BackendError: the cluster is not there any more.
         """
+        errors = self._ray.exceptions
         try:
             found = self._ray.get(answer, timeout=timeout_s)
-        except self._ray.exceptions.RayTaskError as error:
+        except errors.RayTaskError as error:
             raise error.cause from error
+        except (errors.GetTimeoutError, *self._deaths):
+            raise
+        except (errors.RayError, ConnectionError) as error:
+            raise BackendError(f"the Ray cluster failed: {_first_line(error)}") from error
         if isinstance(found, HprnetError):
             raise found
         return found

@@ -105,11 +105,8 @@ def load_model(
     """
     if not options.quiet:
         tell("hprnet_rt.zoo.weights")  # a conversion takes a while
-    return load(
-        **model_choice(options, threads=threads, batch=batch),
-        flip=flip,
-        matching=matching,
-    )
+    choice = model_choice(options, threads=threads, batch=batch)
+    return load(choice.pop("model"), **choice, flip=flip, matching=matching)
 
 
 def model_choice(
