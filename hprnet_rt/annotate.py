@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from hprnet_rt.formats.journal import Journal, journal_files
 from hprnet_rt.formats.jsonl import read_jsonl, write_jsonl
 from hprnet_rt.jobs import AnnotateOptions, Job
 from hprnet_rt.marks import comment, mark, mark_of
-from hprnet_rt.outputs import Outputs, header, make_folder_of
+from hprnet_rt.outputs import Outputs, header, make_folder_of, only_run
 from hprnet_rt.pipeline import Pipeline, Profiler
 from hprnet_rt.render import Overlay
 from hprnet_rt.stages import AnyStage, FileSource, followers, following_stages, known_stages, open_source
@@ -352,12 +352,16 @@ def annotate(
     if options.skip_existing and all(path.exists() for path in job.outputs):
         return skipped
     source = open_source(job.source, options.rate)
-    try:
+    with ExitStack() as held:
+        held.callback(source.close)
         for region in options.regions:
             region.corners(source.info.width, source.info.height)
         said = header(source.info, finder.facts, **_choices(options))
-        if _is_done(job, said, options):
+        if _is_done(job, said, options):  # perhaps in a folder that takes no lock
             _tidy(job)
+            return skipped
+        held.enter_context(only_run(job.hub))
+        if _is_done(job, said, options):  # meanwhile
             return skipped
         outputs = Outputs()
         try:
@@ -380,8 +384,6 @@ def annotate(
                     f"{error} (the first {outputs.frames} frames are kept in {names})"
                 ) from error
             raise
-    finally:
-        source.close()
     damage = run.damage
     if damage is None and size_bytes(job.source) not in (None, said["source_bytes"]):
         damage = f"{job.source} changed while it was read: annotate it again when it is complete"

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from hprnet_rt.errors import OutputError
 from hprnet_rt.estimator import ModelFacts
 from hprnet_rt.types import Estimated
 from hprnet_rt.version import __version__
-from hprnet_rt.video import ImageSink, KeypointsSink, MediaInfo, VideoSink
+from hprnet_rt.video import ImageSink, KeypointsSink, MediaInfo, PartialFile, VideoSink
 from hprnet_rt.video.media import size_bytes
 from hprnet_rt.video.output import reason
 from hprnet_rt.video.remote import is_remote
 
-__all__ = ["Outputs", "header", "make_folder_of"]
+__all__ = ["Outputs", "header", "make_folder_of", "only_run"]
 
 Sink = VideoSink | ImageSink | KeypointsSink
 
@@ -91,6 +94,33 @@ def make_folder_of(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot create the output folder {path.parent}: {reason(error)}") from error
+
+
+@contextmanager
+def only_run(path: Path) -> Iterator[None]:
+    """Keep other processes from making an output.
+
+    Args:
+        path: its final name.
+
+    Raises:
+        OutputError: another one makes it, or the system refuses the lock.
+    """
+    make_folder_of(path)
+    lock_path = PartialFile(path).partial.with_suffix(".lock")
+    lock = FileLock(lock_path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise OutputError(f"another run is writing {path}: let it end, or stop it") from error
+    except OSError as error:
+        raise OutputError(f"cannot write {lock_path}: {reason(error)}") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows deletes no file that is open
+            lock_path.unlink()
+        lock.release()
 
 
 def header(info: MediaInfo, model: ModelFacts, **options: Any) -> dict[str, Any]:

@@ -548,7 +548,7 @@ def test_outputs_have_their_final_names_only_when_they_are_complete(model, tmp_p
     seen = []
     report = annotate(job, model, options, progress=lambda _item: seen.append(names(tmp_path / "out")))
     assert len(seen) == 20
-    assert set().union(*seen) == {"clip.partial.jsonl", "clip.partial.mp4"}
+    assert set().union(*seen) == {"clip.partial.jsonl", "clip.partial.lock", "clip.partial.mp4"}
     assert names(tmp_path / "out") == ["clip.jsonl", "clip.mp4"]
     assert sorted(report.written) == [tmp_path / "out" / "clip.jsonl", tmp_path / "out" / "clip.mp4"]
     assert (report.frames, report.damage, report.cancelled) == (20, None, False)

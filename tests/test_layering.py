@@ -10,7 +10,6 @@ BLOCKED = (
     "onnxscript",
     "faster_coco_eval",
     "gdown",
-    "filelock",
     "mss",
     "tensorrt",
     "tensorrt_rtx",

@@ -160,6 +160,24 @@ def test_another_run_does_not_continue_it(model, tmp_path):
     assert (report.resumed, report.frames) == (0, FRAMES)
 
 
+def test_second_run_at_the_same_time_is_refused_and_disturbs_nothing(model, whole, tmp_path):
+    options = AnnotateOptions(video=False, limit=FRAMES)
+    (job,) = plan([str(clips.SAMPLE)], tmp_path, options)
+    refused = []
+
+    def progress(_item):
+        if not refused:
+            with pytest.raises(OutputError, match="another run is writing") as raised:
+                annotate(job, model, options)
+            refused.append(raised.value)
+
+    annotate(job, model, options, progress=progress)
+    assert refused
+    assert names(tmp_path) == ["sample.jsonl"]
+    assert (tmp_path / "sample.jsonl").read_bytes() == whole("off")
+    assert do(model, tmp_path, options).skipped
+
+
 def test_file_that_was_replaced_is_not_continued(model, tmp_path):
     source = clips.make(tmp_path / "clip.mp4", frames=20)
     do(model, tmp_path / "out", AnnotateOptions(), source, stop_at=10)

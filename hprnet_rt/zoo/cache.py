@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import platformdirs
+from filelock import FileLock, Timeout
 
-from hprnet_rt.errors import BackendError, ModelError, OutputError, UsageError
+from hprnet_rt.errors import ModelError, OutputError, UsageError
 
 __all__ = [
     "CACHE_VARIABLE",
@@ -184,15 +185,8 @@ def locked(path: Path) -> Iterator[None]:
     """Keep other processes from making `path`; waits for one that does.
 
     Raises:
-        BackendError: the package filelock is missing.
         OutputError: the system refuses to write the lock.
     """
-    try:
-        from filelock import FileLock, Timeout
-    except ImportError as error:
-        raise BackendError(
-            f'making {path.name} needs the package filelock: pip install "hprnet-rt[train]"'
-        ) from error
     lock = FileLock(require_folder(path.parent) / f".{path.name}.lock")
     try:
         try:
