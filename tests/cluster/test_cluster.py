@@ -1,5 +1,6 @@
 """Two workers on a real local Ray cluster, one of which is killed, find what one process finds."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -79,16 +80,14 @@ def people(tmp_path_factory):
     )
 
 
-def do(finder, out, options, source, stop_at=None, at_frame=None):
-    """Annotate; `at_frame` is called with the number of frames that have been reported."""
+def do(finder, out, options, source, stop_at=None):
+    """Annotate; with `stop_at`, cancel when so many frames have been reported."""
     (job,) = plan([str(source)], out, options)
     cancelled, count = threading.Event(), 0
 
     def progress(_item):
         nonlocal count
         count += 1
-        if at_frame is not None:
-            at_frame(count)
         if count == stop_at:
             cancelled.set()
 
@@ -115,12 +114,15 @@ def alone(model, people, tmp_path_factory):
 def test_one_of_two_workers_killed_in_the_middle(cluster, people, alone, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr("hprnet_rt.cluster.finder._LEAST_FRAMES", 12)  # ten parts
     before = cluster._workers.pids()
+    ask, asked = workers.RayWorkers._ask, itertools.count(1)
 
-    def kill(count):
-        if count == 1:
+    def ask_and_kill(self, number, method, *arguments):
+        if number == 0 and method == "look" and next(asked) == 2:
             os.kill(before[0], signal.SIGKILL)
+        return ask(self, number, method, *arguments)
 
-    report = do(cluster, tmp_path, KEYPOINTS, people, at_frame=kill)
+    monkeypatch.setattr(workers.RayWorkers, "_ask", ask_and_kill)
+    report = do(cluster, tmp_path, KEYPOINTS, people)
     assert (report.frames, report.damage) == (120, None)
     assert contents(tmp_path) == alone
     assert "Worker" not in capfd.readouterr().out  # Ray tells of it at length

@@ -1,6 +1,9 @@
 """A released checkpoint, from the file to annotated pictures."""
 
+import contextlib
+import io
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -26,6 +29,17 @@ def files(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def imported(files, tmp_path_factory):
+    """A cache in which `models import` has put that checkpoint, and what the command said."""
+    folder = tmp_path_factory.mktemp("cache")
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+        patch.setenv("HPRNET_RT_CACHE", str(folder))
+        assert cli.main(["models", "import", "hprnet-dla34", str(files / "dla34.pth")]) == 0
+    return folder, said.getvalue()
+
+
 def test_a_checkpoint_runs_on_every_backend_after_one_conversion(files, tmp_path, caplog):
     people = []
     for backend in ("openvino", "onnxruntime", "torch"):
@@ -46,10 +60,10 @@ def test_a_checkpoint_runs_on_every_backend_after_one_conversion(files, tmp_path
             assert one["box_xyxy"] == pytest.approx(other["box_xyxy"], abs=0.05)
 
 
-def test_the_command_imports_and_the_name_then_runs(files, monkeypatch, capsys):
-    assert cli.main(["models", "import", "hprnet-dla34", str(files / "dla34.pth")]) == 0
-    engine = capsys.readouterr().out.splitlines()[0]
-    assert "hprnet-dla34-" in engine
+def test_the_command_imports_and_the_name_then_runs(files, imported, monkeypatch):
+    cache, said = imported
+    assert "hprnet-dla34-" in said.splitlines()[0]
+    monkeypatch.setenv("HPRNET_RT_CACHE", str(cache))
     monkeypatch.setenv("HPRNET_RT_OFFLINE", "1")
     with load("hprnet-dla34", input_px=128) as model:
         assert model.name == "hprnet-dla34"
@@ -78,8 +92,9 @@ def test_code_in_a_checkpoint_is_refused_on_the_command_line(files, tmp_path, ca
     assert not (tmp_path / "mark").exists()
 
 
-def test_torch_wants_the_checkpoint_that_the_engine_was_made_of(files, tmp_path, capsys):
+def test_torch_wants_the_checkpoint_that_the_engine_was_made_of(files, imported, own_cache, tmp_path):
     """An engine's own weights may be folded; another file of the same name would be another network."""
+    shutil.copytree(imported[0], own_cache)
     mine = tmp_path / "mine.pth"
     mine.write_bytes((files / "dla34.pth").read_bytes())
     assert cli.main(["models", "import", "hprnet-dla34", str(mine)]) == 0

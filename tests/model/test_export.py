@@ -15,7 +15,7 @@ from tests.oracles.decode import peaks_from_dense  # noqa: E402
 
 SHIPPED = EngineFile.find("hprnet-mobile")
 LAYOUT = PeakLayout.of(HPRNET_MOBILE)
-K = 32
+K = SHIPPED.k
 # every head is alive in this network, at sizes with people at the borders too
 SIZES = [(96, 128), (160, 96)]
 
@@ -102,20 +102,17 @@ def test_a_batch_gives_what_its_images_give_one_by_one(exported, file):
     np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-5)
 
 
-def test_the_shipped_file_gives_its_weights_back(tmp_path):
-    network = load_weights(HprnetMobile(), SHIPPED.path)
-    export_onnx(network, tmp_path / "again.onnx", k=SHIPPED.k)
-    again = load_weights(HprnetMobile(), tmp_path / "again.onnx")
+def test_the_shipped_file_gives_its_weights_back(network, exported):
+    again = load_weights(HprnetMobile(), exported / "sparse.onnx")
     for (name, a), (_, b) in zip(network.state_dict().items(), again.state_dict().items(), strict=True):
         assert torch.equal(a, b), name
 
 
-def test_the_shipped_file_is_what_the_code_exports(tmp_path):
+def test_the_shipped_file_is_what_the_code_exports(exported):
     """Same graph from the same weights: nobody edits the shipped engine by hand."""
     import onnx
 
-    export_onnx(load_weights(HprnetMobile(), SHIPPED.path), tmp_path / "again.onnx", k=SHIPPED.k)
-    ours, shipped = (onnx.load(path).graph for path in (tmp_path / "again.onnx", SHIPPED.path))
+    ours, shipped = (onnx.load(path).graph for path in (exported / "sparse.onnx", SHIPPED.path))
     assert [node.op_type for node in ours.node] == [node.op_type for node in shipped.node]
 
 
