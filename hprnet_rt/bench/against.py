@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
@@ -90,17 +90,36 @@ def _case(name: str) -> str:
     return name.partition(": ")[0]
 
 
-def _spread(rounds_ms: Sequence[float]) -> float:
-    """Standard deviation of the logarithm of a run's median.
+def _spreads(report: Report, *, drift: bool) -> dict[str, float]:
+    """Standard deviation of the logarithm of each series' median, by name.
 
     A run is one sample of how the machine felt, and how differently it can feel shows in the medians of
     consecutive parts of the run. So their spread counts in full, not divided by their number.
+
+    Args:
+        report: whose series took turns where they have as many rounds as each other.
+        drift: whether what at least four such series have in common, part by part, counts too.
     """
-    count = min(_BLOCKS, len(rounds_ms) // 2)
-    if count < 2:
-        return math.inf
-    blocks = np.array_split(np.asarray(rounds_ms), count)
-    return max(_LEAST_SPREAD, float(np.std([math.log(np.median(block)) for block in blocks], ddof=1)))
+    found: dict[str, float] = {}
+    for rounds, series in groupby(sorted(report.series, key=_rounds), _rounds):
+        alike = list(series)
+        count = min(_BLOCKS, rounds // 2)
+        if count < 2:
+            found |= {each.name: math.inf for each in alike}
+            continue
+        blocks = [np.array_split(np.asarray(each.rounds_ms), count) for each in alike]
+        logs = np.log([[np.median(block) for block in of_one] for of_one in blocks])
+        logs -= logs.mean(axis=1, keepdims=True)
+        parts = logs[[not each.whole for each in alike]]
+        if not drift and len(parts) >= _ENOUGH:
+            logs -= np.median(parts, axis=0)
+        deviations = np.maximum(_LEAST_SPREAD, logs.std(axis=1, ddof=1))
+        found |= {each.name: float(value) for each, value in zip(alike, deviations, strict=True)}
+    return found
+
+
+def _rounds(series: Series) -> int:
+    return len(series.rounds_ms)
 
 
 def _refuse_unlike(old: Report, new: Report) -> None:
@@ -128,7 +147,7 @@ def compare_reports(old: Report, new: Report) -> Comparison:
 
     The interval of each ratio of medians is as wide as the drift within both runs says. What at least four
     series have in common (the median of their ratios) is taken out, because a shared machine is faster or
-    slower as a whole.
+    slower as a whole; then it does not count in the drift either.
 
     Raises:
         UsageError: they are of two machines, two commands or different settings.
@@ -139,8 +158,16 @@ def compare_reports(old: Report, new: Report) -> Comparison:
     pairs = [(before[each.name], each) for each in new.series if each.name in before]
     logs = {b.name: math.log(b.p50_ms / a.p50_ms) for a, b in pairs}
     parts = [logs[b.name] for _, b in pairs if not b.whole]
-    common = float(np.median(parts)) if len(parts) >= _ENOUGH else 0.0
-    return Comparison(math.exp(common), tuple(_change(a, b, logs[b.name] - common) for a, b in pairs))
+    shared = len(parts) >= _ENOUGH
+    common = float(np.median(parts)) if shared else 0.0
+    spreads = [_spreads(report, drift=not shared) for report in (old, new)]
+    changes = []
+    for a, b in pairs:
+        width = _CERTAIN * math.hypot(*(each[b.name] for each in spreads))
+        ratio = logs[b.name] - common
+        low, high = math.exp(ratio - width), math.exp(ratio + width)
+        changes.append(Change(b.name, a.p50_ms, b.p50_ms, math.exp(ratio), low, high, b.whole))
+    return Comparison(math.exp(common), tuple(changes))
 
 
 def _plain(report: Report) -> Report:
@@ -148,9 +175,3 @@ def _plain(report: Report) -> Report:
     settings = json.loads(json.dumps(dict(report.settings)))
     series = tuple(each for each in report.series if each.rounds_ms and each.p50_ms > 0)
     return Report(report.kind, settings, series, report.summary, report.machine)
-
-
-def _change(old: Series, new: Series, log_ratio: float) -> Change:
-    width = _CERTAIN * math.hypot(_spread(old.rounds_ms), _spread(new.rounds_ms))
-    low, high = math.exp(log_ratio - width), math.exp(log_ratio + width)
-    return Change(new.name, old.p50_ms, new.p50_ms, math.exp(log_ratio), low, high, new.whole)
