@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hprnet_rt.bench.people import ALL
+from hprnet_rt.bench.people import ALL, FOUND
 from hprnet_rt.bench.report import Report, read_report
 
 RESULTS = Path(__file__).parent / "results"
@@ -54,6 +54,9 @@ def reports(results: Path) -> str:
 def _table(name: str, report: Report) -> str:
     facts, settings = report.machine, report.settings
     title = f"`{name}`: `hprnet-rt bench {report.kind}`, {settings.get('model', 'all networks')}, "
+    if report.kind == "people":
+        size = f" at {settings['size']}" if settings["size"] else ""
+        title = f"{title.removesuffix(', ')}{size}, {report.summary['k']} people at most, "
     title += f"{facts['processor']}, {facts['cores']} cores; {report.summary.get('engine', '')}".rstrip("; ")
     if report.kind == "people":
         return "\n".join([title, "", *_people(report)])
@@ -75,7 +78,10 @@ def _people(report: Report) -> list[str]:
         times = [*medians, whole.p50_ms, whole.percentiles["p95"]]
         lines.append(_row([str(people), str(found), *(f"{ms:.2f} ms" for ms in times)]))
     most = max(summary["placed"])
-    said = f"{most} people take {summary['ratio'][ALL]:.3f} times as long as {summary['most_against']}"
+    ratios, one = summary["ratio"], summary["most_against"]
+    said = f"{most} people take {ratios[ALL]:.3f} times as long as {one}"
+    if max(summary["found"]):
+        said += f", and those that are found of them {ratios[FOUND]:.3f} times"
     for name, line in summary["peers"].items():
         fixed, each = max(0.0, line["fixed_ms"]), line["ms_per_person"]
         said += f"; {name} ({line['engine']}) takes {fixed:.0f} ms, and {each:.0f} ms for each person"

@@ -21,7 +21,7 @@ Point = tuple[float, float]
 
 COLORS: Final = ("#1f6fb4", "#d1495b", "#2a9d5c", "#8a5fbf", "#c77d0a", "#4b5563")
 _SIZE: Final = (960, 600)
-_AREA: Final = (90, 90, 670, 530)  # left, top, right, bottom of the axes
+_AREA: Final = (90, 110, 670, 530)  # left, top, right, bottom of the axes
 _INK: Final = "#222222"
 _PALE: Final = "#dddddd"
 _FONT_PX: Final = 14
@@ -38,11 +38,13 @@ class Curve:
         name: for the legend.
         points: (x, y) in order of x.
         published: numbers of a paper: dashed, without dots.
+        fitted: laid through other points: without dots.
     """
 
     name: str
     points: Sequence[Point]
     published: bool = False
+    fitted: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def _shapes(chart: Chart) -> list[_Shape]:
         places = [(across(x), up(y)) for x, y in curve.points]
         for start, end in itertools.pairwise(places):
             shapes.append(_Line(start, end, color, 2, curve.published))
-        if not curve.published:
+        if not (curve.published or curve.fitted):
             shapes += [_Dot(place, color) for place in places]
         y = top + 10 + 22 * n
         shapes.append(_Line((right + 18, y), (right + 44, y), color, 2, curve.published))

@@ -279,7 +279,9 @@ def people_chart(report: Report) -> Chart:
     notes = [f"{report.machine['processor']}, {report.machine['cores']} cores; {summary['engine']}"]
     for peer, line in summary["peers"].items():
         fixed, each = line["fixed_ms"], line["ms_per_person"]
-        curves.append(Curve(peer, [(1.0, fixed + each), (float(most), fixed + each * most)]))
+        # many points: a line is bent on a logarithmic axis
+        points = [(float(n), fixed + each * n) for n in range(1, most + 1)]
+        curves.append(Curve(peer, points, fitted=True))
         notes.append(f"{peer}: {line['engine']}; {line['note']}; a line through measured times")
     curves += [
         Curve(f"paper, 1080 Ti: {who}", [(0.0, ms), (float(most), ms)], published=True)
