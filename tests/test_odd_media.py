@@ -1,5 +1,6 @@
 """What annotate keeps of unusual videos: labels, proportions, sizes that change, trimmed beginnings."""
 
+import gc
 from fractions import Fraction
 
 import av
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange
 
+from hprnet_rt.video import VideoSource
 from tests import clips
 
 BT709 = 1
@@ -135,3 +137,16 @@ def test_beginning_that_an_edit_list_hides_stays_hidden(annotate_small, tmp_path
     for (_, before), (_, after) in zip(expected, found, strict=True):
         # frames differ by 5 grey levels in green
         assert abs(before[..., 1].mean() - after[..., 1].mean()) < 2.5
+
+
+def test_decoded_frames_are_freed_at_once(tmp_path):
+    source = VideoSource(clips.make(tmp_path / "clip.mp4", frames=60))
+    gc.collect()
+    gc.disable()
+    try:
+        assert sum(1 for _ in source) == 60
+        alive = sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+    finally:
+        gc.enable()
+        source.close()
+    assert alive < 10

@@ -14,6 +14,7 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+from av.sidedata.sidedata import SideDataContainer
 
 from hprnet_rt.errors import MediaError
 from hprnet_rt.types import Frame
@@ -242,7 +243,8 @@ def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
 
     Read from the display matrix that phones store: quarter turns and mirrors, in any combination.
     """
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    # frame.side_data would make a circle of both, which only the garbage collector frees
+    matrix: Any = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
     if matrix is None:
         return False, False, False
     a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
