@@ -101,7 +101,7 @@ class _Run:
         self.people = self.most_people = 0
         self.damage: str | None = None
         self.outputs = outputs
-        for path in (*job.outputs, job.hub):
+        for path in job.outputs:
             make_folder_of(path)
         self.journal = Journal(
             job.unsmoothed if self.looks_ahead else job.hub,

@@ -35,7 +35,7 @@ def mark_of(path: Path) -> str | None:
     except UsageError:
         text = comment_of(path)
         return text.split()[-1] if text.startswith(_MAKER) else None
-    if form.name in ("csv", "coco", "openpose", "trc"):
+    if not form.header:
         return None
     try:
         recording = read_keypoints(path)

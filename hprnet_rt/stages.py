@@ -13,7 +13,7 @@ from hprnet_rt.estimator import PoseModel, load
 from hprnet_rt.formats import KeypointsFrame
 from hprnet_rt.pipeline import BatchStage, Pipeline, Stage
 from hprnet_rt.pipeline.runner import Source
-from hprnet_rt.regions import Region, merged
+from hprnet_rt.regions import Corners, Region, merged
 from hprnet_rt.render import Overlay
 from hprnet_rt.tracking import OneEuro, Tracker
 from hprnet_rt.types import Estimated, Frame, Inferred, Poses, Prepared
@@ -117,12 +117,14 @@ def pose_stages(
 def finding_stages(model: PoseModel, batch: int = 1, regions: Sequence[Region] = ()) -> list[AnyStage]:
     """Frame -> Estimated, of each frame by itself; see `pose_stages`."""
 
+    def corners_in(frame: Frame) -> list[Corners]:
+        height, width = frame.image.shape[:2]
+        return [region.corners(width, height) for region in regions]
+
     def prepare(frame: Frame) -> list[Prepared]:
         if not regions:
             return [Prepared(frame, *model.prepare(frame.image))]
-        height, width = frame.image.shape[:2]
-        corners = [region.corners(width, height) for region in regions]
-        parts = [frame.image[top:bottom, left:right] for left, top, right, bottom in corners]
+        parts = [frame.image[top:bottom, left:right] for left, top, right, bottom in corners_in(frame)]
         return [Prepared(frame, *model.prepare(part)) for part in parts]
 
     def infer(items: list[Prepared]) -> list[Inferred]:
@@ -143,8 +145,7 @@ def finding_stages(model: PoseModel, batch: int = 1, regions: Sequence[Region] =
         if not regions:
             return Estimated(frame, found[0])
         height, width = frame.image.shape[:2]
-        corners = [region.corners(width, height) for region in regions]
-        return Estimated(frame, merged(found, corners, width, height))
+        return Estimated(frame, merged(found, corners_in(frame), width, height))
 
     engine: AnyStage = Stage("engine", infer)
     if batch > 1 or model.overlaps:

@@ -33,6 +33,7 @@ class Format:
         write: writes one from the header and all frames.
         says: in a few words, for help texts.
         folder: it is a folder of files.
+        header: it keeps the header.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Format:
     write: Callable[[Path, dict[str, Any], Iterable[KeypointsFrame]], None]
     says: str
     folder: bool = False
+    header: bool = True
 
 
 FORMATS: Final[dict[str, Format]] = {
@@ -58,9 +60,21 @@ FORMATS: Final[dict[str, Format]] = {
             "all points of a person in one column",
         ),
         Format("npz", ".npz", read_npz, write_npz, "NumPy arrays"),
-        Format("csv", ".csv", read_csv, write_csv, "the rows and columns of parquet, without the header"),
         Format(
-            "coco", ".coco.json", read_coco, write_coco, "results of COCO-WholeBody, without header and times"
+            "csv",
+            ".csv",
+            read_csv,
+            write_csv,
+            "the rows and columns of parquet, without the header",
+            header=False,
+        ),
+        Format(
+            "coco",
+            ".coco.json",
+            read_coco,
+            write_coco,
+            "results of COCO-WholeBody, without header and times",
+            header=False,
         ),
         Format(
             "openpose",
@@ -69,6 +83,7 @@ FORMATS: Final[dict[str, Format]] = {
             write_openpose,
             "a folder with a JSON file a frame, without header, times and boxes",
             folder=True,
+            header=False,
         ),
         Format(
             "trc",
@@ -77,6 +92,7 @@ FORMATS: Final[dict[str, Format]] = {
             write_trc,
             "a folder with a file a person for OpenSim, pixels as mm, without scores; is not read",
             folder=True,
+            header=False,
         ),
     )
 }
