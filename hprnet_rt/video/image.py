@@ -18,7 +18,7 @@ from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.output import PartialFile, reason
 from hprnet_rt.video.remote import open_remote
 
-__all__ = ["ImageSink", "ImageSource", "decode_image"]
+__all__ = ["ImageSink", "ImageSource", "decode_image", "of_size"]
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +48,13 @@ def decode_image(data: bytes, name: str, advice: str) -> npt.NDArray[np.uint8]:
     if image is None:
         raise MediaError(f"{name} is not an image that can be read: check the file, or {advice}")
     return np.asarray(image, np.uint8)
+
+
+def of_size(image: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
+    """The image (H, W, 3) itself where it has this size, otherwise scaled to it."""
+    if image.shape[:2] == (height, width):
+        return image
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _is_animated(data: bytes) -> bool:

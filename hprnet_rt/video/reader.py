@@ -18,6 +18,7 @@ from av.sidedata.sidedata import SideDataContainer
 
 from hprnet_rt.errors import MediaError
 from hprnet_rt.types import Frame
+from hprnet_rt.video.image import of_size
 from hprnet_rt.video.index import Part, PartDiffers, decode_part
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.opening import is_cut_off, open_input, video_stream
@@ -188,12 +189,9 @@ class VideoSource:
         """The frames upright, of one size, at times that increase."""
         base = self.info.time_base
         step = max(1, round(1 / ((self.info.rate or _FALLBACK_RATE) * base)))
-        size = (self.info.width, self.info.height)
         last: int | None = None
         for number, frame in numbered:
-            image = upright(frame)
-            if (image.shape[1], image.shape[0]) != size:
-                image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+            image = of_size(upright(frame), self.info.width, self.info.height)
             pts = frame.pts
             if pts is None:
                 pts = 0 if last is None else last + step

@@ -11,12 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-import cv2
-import numpy as np
-
 from hprnet_rt.errors import MediaError, UsageError
 from hprnet_rt.types import Frame
-from hprnet_rt.video.image import ImageSource
+from hprnet_rt.video.image import ImageSource, of_size
 from hprnet_rt.video.media import MediaInfo, sequence_files
 
 __all__ = ["DEFAULT_RATE", "SequenceSource"]
@@ -73,7 +70,6 @@ class SequenceSource:
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the images in the order of their numbers; one that cannot be read is left out."""
-        size = (self.info.width, self.info.height)
         unreadable: list[str] = []
         sequence = 0
         for number, file in self._files:
@@ -82,9 +78,7 @@ class SequenceSource:
             except MediaError as error:
                 unreadable.append(str(error))
                 continue
-            image = frame.image
-            if (image.shape[1], image.shape[0]) != size:
-                image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+            image = of_size(frame.image, self.info.width, self.info.height)
             pts = (number - self._files[0][0]) // self._step
             yield Frame(sequence, image, time.perf_counter(), pts, self.info.time_base)
             sequence += 1
