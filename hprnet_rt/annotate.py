@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from hprnet_rt.errors import HprnetError, MediaError, OutputError, UsageError
 from hprnet_rt.estimator import PoseModel
-from hprnet_rt.finding import Done, Finder, Here, chosen_frames
+from hprnet_rt.finding import Done, Finder, Here, Wanted, chosen_frames
 from hprnet_rt.formats import KeypointsFrame, Recording, write_keypoints
 from hprnet_rt.formats.journal import Journal, journal_files
 from hprnet_rt.formats.jsonl import read_jsonl, write_jsonl
@@ -148,9 +148,8 @@ class _Run:
             last = self._count_earlier()
         if self.cancelled.is_set():
             return
-        finding = self.finder.find(
-            *(source, self.options.selection, last, frames), regions=self.options.regions
-        )
+        wanted = Wanted(source, self.options.selection, last, self.options.regions)
+        finding = self.finder.find(wanted, frames)
         smooth = "off" if self.looks_ahead else self.options.smooth
         steps = [] if self.is_image else followers(self.options.track, smooth)
         snapshots = Snapshots(steps, _DURABLE_S, done, self.journal.state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from hprnet_rt.stages import AnyStage, FileSource, finding_stages
 from hprnet_rt.types import Frame
 from hprnet_rt.video import Selection, VideoIndex, VideoSource, read_index
 
-__all__ = ["Done", "Finder", "Finding", "Here", "chosen_frames"]
+__all__ = ["Done", "Finder", "Finding", "Here", "Wanted", "chosen_frames"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,23 @@ class Done:
     frames: int
     number: int
     pts_s: float | None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Where everyone is to be found.
+
+    Attributes:
+        source: not yet iterated, unless for frames that are given beside this.
+        selection: which frames are chosen.
+        done: by an earlier run; only those behind are wanted.
+        regions: of the picture where the network looks; see `pose_stages`.
+    """
+
+    source: FileSource
+    selection: Selection
+    done: Done | None = None
+    regions: tuple[Region, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,22 +72,12 @@ class Finder(Protocol):
         """What keypoints say of it."""
         ...
 
-    def find(
-        self,
-        source: FileSource,
-        selection: Selection,
-        done: Done | None,
-        frames: Iterator[Frame] | None,
-        regions: Sequence[Region] = (),
-    ) -> Finding:
-        """Begin to find everyone in the chosen frames that have not been done.
+    def find(self, wanted: Wanted, frames: Iterator[Frame] | None) -> Finding:
+        """Begin to find everyone.
 
         Args:
-            source: not yet iterated, unless through `frames`.
-            selection: which are chosen.
-            done: by an earlier run.
-            frames: those that are left, decoded; None when nobody needs their images.
-            regions: where the network looks; see `pose_stages`.
+            wanted: where.
+            frames: the wanted ones, decoded; None when nobody needs their images.
 
         Raises:
             MediaError: the source is not as it was.
@@ -89,17 +96,13 @@ class Here:
         self._model = model
         self.facts = model.facts
 
-    def find(
-        self,
-        source: FileSource,
-        selection: Selection,
-        done: Done | None,
-        frames: Iterator[Frame] | None,
-        regions: Sequence[Region] = (),
-    ) -> Finding:
+    def find(self, wanted: Wanted, frames: Iterator[Frame] | None) -> Finding:
         """See `Finder`."""
-        frames = chosen_frames(source, selection, done) if frames is None else frames
-        return Finding(frames, finding_stages(self._model, self._model.batch, regions), lambda: source.damage)
+        source = wanted.source
+        if frames is None:
+            frames = chosen_frames(source, wanted.selection, wanted.done)
+        stages = finding_stages(self._model, self._model.batch, wanted.regions)
+        return Finding(frames, stages, lambda: source.damage)
 
 
 def chosen_frames(source: FileSource, selection: Selection, done: Done | None = None) -> Iterator[Frame]:

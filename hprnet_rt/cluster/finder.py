@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -15,12 +15,11 @@ import numpy.typing as npt
 from hprnet_rt.cluster.requests import Chunk, Found, Piece, SourceFile
 from hprnet_rt.errors import HprnetError, MediaError
 from hprnet_rt.estimator import ModelFacts
-from hprnet_rt.finding import Done, Finding
+from hprnet_rt.finding import Finding, Wanted
 from hprnet_rt.pipeline import Channel, ChannelClosed, Stage
-from hprnet_rt.regions import Region
-from hprnet_rt.stages import FileSource
+from hprnet_rt.stages import AnyStage, FileSource
 from hprnet_rt.types import Estimated, Frame, unseen_frame
-from hprnet_rt.video import Selection, SequenceSource, VideoIndex, VideoSource
+from hprnet_rt.video import SequenceSource, VideoIndex, VideoSource
 from hprnet_rt.video.media import size_bytes
 
 __all__ = ["Ask", "Cluster", "Workers"]
@@ -70,21 +69,13 @@ class Cluster:
         """How many there are."""
         return self._workers.count
 
-    def find(
-        self,
-        source: FileSource,
-        selection: Selection,
-        done: Done | None,
-        frames: Iterator[Frame] | None,
-        regions: Sequence[Region] = (),
-    ) -> Finding:
+    def find(self, wanted: Wanted, frames: Iterator[Frame] | None) -> Finding:
         """See `Finder`."""
-        search = _Search(self._workers, source, selection, done, regions)
+        search = _Search(self._workers, wanted)
         if frames is None:
             return Finding(search.unseen(), [Stage("cluster", search.next)], search.damage, search.interrupt)
-        return Finding(
-            frames, [Stage("cluster", search.held_against)], lambda: source.damage, search.interrupt
-        )
+        stages: list[AnyStage] = [Stage("cluster", search.held_against)]
+        return Finding(frames, stages, lambda: wanted.source.damage, search.interrupt)
 
 
 def _shared(source: FileSource) -> SourceFile:
@@ -136,17 +127,9 @@ class _Search:
 
     _keys = itertools.count()
 
-    def __init__(
-        self,
-        workers: Workers,
-        source: FileSource,
-        selection: Selection,
-        done: Done | None,
-        regions: Sequence[Region],
-    ) -> None:
-        self._workers, self._source, self._selection, self._done = workers, source, selection, done
-        self._regions = tuple(regions)
-        self._file = _shared(source)
+    def __init__(self, workers: Workers, wanted: Wanted) -> None:
+        self._workers, self._wanted, self._source = workers, wanted, wanted.source
+        self._file = _shared(wanted.source)
         self._damage: str | None = None
         self._open: deque[_Answers[Any]] = deque()
         self._lock = threading.Lock()
@@ -205,7 +188,8 @@ class _Search:
             else:
                 return
             self._leave()
-            rest = Piece(self._file, regions=self._regions, selection=self._selection, done=self._done)
+            wanted = self._wanted
+            rest = Piece(self._file, regions=wanted.regions, selection=wanted.selection, done=wanted.done)
             for chunk in self._wait(self._begin(rest, merged)):
                 yield from chunk.found
                 self._damage = None if chunk.damage is None else self._as_here(chunk.damage)
@@ -240,23 +224,23 @@ class _Search:
         index = next(iter(self._wait(asked)), None)
         if index is None or index.pts[0] != source.first_pts:
             return None
-        wanted = self._wanted(index)
-        if wanted is None:
+        chosen = self._chosen(index)
+        if chosen is None:
             return None
-        frames = len(wanted) * self._selection.stride
+        frames = len(chosen) * self._wanted.selection.stride
         least = min(max(frames // (_PARTS_EACH * self._workers.count), _LEAST_FRAMES), _MOST_FRAMES)
         pieces = []
         for part in index.parts(least):
-            first, behind = np.searchsorted(wanted, [part.number, part.number + len(part.pts)])
+            first, behind = np.searchsorted(chosen, [part.number, part.number + len(part.pts)])
             if behind > first:
-                pieces.append(Piece(self._file, part, wanted[first:behind], self._regions))
+                pieces.append(Piece(self._file, part, chosen[first:behind], self._wanted.regions))
         return pieces
 
-    def _wanted(self, index: VideoIndex) -> npt.NDArray[np.int64] | None:
+    def _chosen(self, index: VideoIndex) -> npt.NDArray[np.int64] | None:
         """The numbers of the chosen frames that are not done; None when what is done is not among them."""
-        base, done = self._source.info.time_base, self._done
+        base, done = self._source.info.time_base, self._wanted.done
         timed = ((float(pts * base), number) for number, pts in enumerate(index.pts.tolist()))
-        chosen = np.fromiter(self._selection.choose(timed), np.int64)
+        chosen = np.fromiter(self._wanted.selection.choose(timed), np.int64)
         if done is None:
             return chosen
         last = chosen[done.frames - 1] if done.frames <= len(chosen) else -1
