@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -224,7 +224,7 @@ class PoseModel:
             while self._engines:
                 self._engines.popitem()[1].close()
 
-    def __enter__(self) -> PoseModel:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

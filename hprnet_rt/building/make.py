@@ -134,9 +134,12 @@ def _graphs() -> Any:
     try:
         return importlib.import_module(_GRAPH)
     except ImportError as error:
-        raise BackendError(
-            f"building an engine needs the package {error.name or 'onnx'}: pip install 'hprnet-rt[build]'"
-        ) from error
+        raise _missing(error) from error
+
+
+def _missing(error: ImportError) -> BackendError:
+    package = error.name or "onnx"
+    return BackendError(f"building an engine needs the package {package}: pip install 'hprnet-rt[build]'")
 
 
 def recipe_of(engine: EngineFile, plan: BuildPlan, library: Any) -> EngineRecipe:
@@ -147,12 +150,15 @@ def recipe_of(engine: EngineFile, plan: BuildPlan, library: Any) -> EngineRecipe
         library: from `load_library`; None for backends without one.
 
     Raises:
-        BackendError: the engine is for this machine's GPU, and there is none.
+        BackendError: the engine is for this machine's GPU, and there is none, or a package is missing.
     """
     if library is not None:
         name, version = library.__name__, str(library.__version__)
     else:
-        name, version = plan.backend, importlib.metadata.version(plan.backend)
+        try:
+            name, version = plan.backend, importlib.metadata.version(plan.backend)
+        except ImportError as error:
+            raise _missing(error) from error
     return EngineRecipe(
         backend=plan.backend,
         model=engine.spec.name,

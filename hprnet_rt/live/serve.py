@@ -12,7 +12,7 @@ import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from hprnet_rt.errors import OutputError, UsageError
 from hprnet_rt.live.access import Access, choose_token
@@ -84,7 +84,7 @@ class PictureServer:
         )
         self._thread.start()
 
-    def __enter__(self) -> PictureServer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from types import TracebackType
-from typing import overload
+from typing import Self, overload
 
 import numpy as np
 
@@ -69,7 +69,7 @@ class PoseSpool(Sequence[TimedPoses]):
         """Delete the file; further calls do nothing."""
         self._file.close()
 
-    def __enter__(self) -> PoseSpool:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
+import tomllib
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +13,6 @@ from typing import Any
 from hprnet_rt.errors import UsageError
 from hprnet_rt.heads import SPECS
 from hprnet_rt.training.losses import POINT_LOSSES
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 __all__ = ["AUGMENTATIONS", "OPTIMIZERS", "PRECISIONS", "DataConfig", "TrainConfig", "read_config"]
 

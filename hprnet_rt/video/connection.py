@@ -9,12 +9,13 @@ import time
 from collections.abc import Iterator
 from fractions import Fraction
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import av
 from av.codec.context import Flags
 
 from hprnet_rt.video.live import LiveOptions
+from hprnet_rt.video.opening import open_any
 from hprnet_rt.video.output import reason
 
 __all__ = ["Connection", "Lost"]
@@ -58,9 +59,7 @@ class Connection:
         self._stopping = stopping
         self._asked_s = time.perf_counter()  # when FFmpeg was last asked for something
         try:
-            self._container = av.open(
-                url, options=_OPTIONS, timeout=options.timeout_s, metadata_errors="replace"
-            )
+            self._container = open_any(url, options=_OPTIONS, timeout=options.timeout_s)
         except (av.FFmpegError, OSError) as error:
             raise self._lost(error) from error
         if not self._container.streams.video:
@@ -88,7 +87,7 @@ class Connection:
             return Lost("no such host, or the connection broke")
         return Lost(reason(error))
 
-    def __enter__(self) -> Connection:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

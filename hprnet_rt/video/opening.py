@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import av
 from av.stream import Disposition
@@ -12,7 +13,7 @@ from hprnet_rt.video.media import size_bytes
 from hprnet_rt.video.output import reason
 from hprnet_rt.video.remote import is_remote, open_remote
 
-__all__ = ["file_url", "is_cut_off", "open_input", "video_stream"]
+__all__ = ["file_url", "is_cut_off", "open_any", "open_input", "video_stream"]
 
 _TIMEOUT_S = 30.0
 _PATIENT = {"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "10"}
@@ -25,6 +26,14 @@ def file_url(path: Path) -> str:
     return f"file:{path}"
 
 
+def open_any(file: Any, **options: Any) -> av.container.InputContainer:
+    """`av.open`, where titles that are not UTF-8 are read with replacements, as newer versions always do."""
+    if int(av.__version__.partition(".")[0]) < 19:
+        options["metadata_errors"] = "replace"
+    container: av.container.InputContainer = av.open(file, **options)
+    return container
+
+
 def open_input(path: Path | str) -> av.container.InputContainer:
     """Open a media file; a string is an address, of a server or an object store.
 
@@ -33,12 +42,12 @@ def open_input(path: Path | str) -> av.container.InputContainer:
     """
     try:
         if is_remote(path):
-            return av.open(open_remote(str(path)), "r", metadata_errors="replace")
+            return open_any(open_remote(str(path)), mode="r")
         if isinstance(path, str):
-            return av.open(path, metadata_errors="replace", options=_PATIENT, timeout=_TIMEOUT_S)
+            return open_any(path, options=_PATIENT, timeout=_TIMEOUT_S)
         if path.stat().st_size == 0:
             raise MediaError(f"{path} is empty (0 bytes)")
-        return av.open(file_url(path), metadata_errors="replace")
+        return open_any(file_url(path))
     except MediaError:
         raise
     except (av.FFmpegError, OSError) as error:

@@ -214,7 +214,7 @@ def _mismatch(sha256: str, entry: ZooEntry, record: dict[str, Any]) -> str | Non
 
 
 def _record(found: Checkpoint) -> None:
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     cache.write_record(
         found.path.with_suffix(".json"),
         {

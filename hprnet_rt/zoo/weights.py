@@ -96,7 +96,7 @@ def import_checkpoint(
         )
     sha256 = _checkpoint_sha256(path)
     engine = _converted(name, path, sha256, k, overwrite=overwrite)
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     cache.write_record(
         cache.choice_path(name),
         {
