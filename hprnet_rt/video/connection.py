@@ -72,7 +72,7 @@ class Connection:
         self.rate: Fraction | None = self._stream.average_rate or self._stream.guessed_rate or None
         duration = self._container.duration
         self._duration_s = None if not duration else duration / av.time_base
-        self._is_file = self._duration_s is not None or self._container.size > 0
+        self._is_file = self._duration_s is not None or (self._container.size or 0) > 0
         segmented = self._container.format.name.startswith(_SEGMENTED)
         self._paced = options.realtime and (segmented or self._is_file)
         self._zero_s: float | None = None  # of the stream's clock, by ours
