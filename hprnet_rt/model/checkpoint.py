@@ -6,6 +6,7 @@ which PyTorch's data-parallel wrapper leaves behind.
 
 from __future__ import annotations
 
+import os
 import pickle
 import warnings
 import zipfile
@@ -16,12 +17,12 @@ from typing import Any, Final, TypeVar
 import torch
 from torch import Tensor
 
-from hprnet_rt.errors import ModelError
+from hprnet_rt.errors import ModelError, OutputError
 from hprnet_rt.heads import SPECS
 from hprnet_rt.model.create import create_model
 from hprnet_rt.model.network import Network
 
-__all__ = ["load_checkpoint", "read_checkpoint", "save_checkpoint"]
+__all__ = ["load_checkpoint", "read_checkpoint", "save_checkpoint", "save_whole"]
 
 NetworkT = TypeVar("NetworkT", bound=Network)
 _WRAPPER: Final = "module."
@@ -125,8 +126,31 @@ def load_checkpoint(network: NetworkT, path: str | Path) -> NetworkT:
 
 
 def save_checkpoint(network: Network, path: Path, epoch: int = 0) -> None:
-    """Write the weights in the released form, which `load_checkpoint` and the authors' code read."""
-    torch.save({"epoch": epoch, "state_dict": network.state_dict()}, path)
+    """Write the weights in the released form, which `load_checkpoint` and the authors' code read.
+
+    Raises:
+        OutputError: as `save_whole` says.
+    """
+    save_whole({"epoch": epoch, "state_dict": network.state_dict()}, path)
+
+
+def save_whole(data: dict[str, Any], path: Path) -> None:
+    """Write what PyTorch can save; a file there is replaced when the new one is complete and on disk.
+
+    Raises:
+        OutputError: the file cannot be written; what was there is as before.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            torch.save(data, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # torch wraps a full disk
+        partial.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OutputError(f"cannot write {path}: {reason}") from error
 
 
 def _shape(tensor: Tensor) -> str:

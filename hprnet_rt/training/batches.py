@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,8 @@ def training_set(config: TrainConfig) -> TargetSet:
     return TargetSet(samples, config)
 
 
-def validation_set(config: TrainConfig, device: torch.device) -> Validator | None:
-    """What a configuration is validated on, None when it names nothing.
+def validation_set(config: TrainConfig, device: torch.device, stop: threading.Event) -> Validator | None:
+    """What a configuration is validated on until `stop` is set, None when it names nothing.
 
     Raises:
         DataError: annotations or images are missing or damaged.
@@ -96,4 +97,4 @@ def validation_set(config: TrainConfig, device: torch.device) -> Validator | Non
         return None
     annotations = read_annotations(Path(config.data.val_annotations))
     images = ImageFiles(annotations.file_names, Path(config.data.val_images))
-    return Validator(annotations, images, config.input_px, device)
+    return Validator(annotations, images, config.input_px, device, stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 import typing
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,8 @@ __all__ = ["AUGMENTATIONS", "OPTIMIZERS", "PRECISIONS", "DataConfig", "TrainConf
 AUGMENTATIONS = ("paper", "strong")
 OPTIMIZERS = ("adam", "relative")
 PRECISIONS = ("fp32", "bf16", "fp16")
+_NOT_NEGATIVE = ("rate_batch", "warm_up", "clip_norm", "seed", "pictures")
+_MOST_SEED = 2**40  # times a million, plus the epoch, is still a seed for PyTorch
 _PLACES = ("train_annotations", "train_images", "val_annotations", "val_images")
 
 
@@ -109,16 +112,22 @@ class TrainConfig:
             if getattr(self, name) not in known:
                 raise UsageError(f"{name} is one of {', '.join(known)}, got {getattr(self, name)!r}")
         for name in ("input_px", "epochs", "batch", "learning_rate", "save_every", "validate_every"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(f"{name} is more than 0, got {getattr(self, name)}")
+        counts = [(name, getattr(self, name)) for name in _NOT_NEGATIVE]
+        for name, value in (*counts, ("data.workers", self.data.workers)):
+            if not 0 <= value < math.inf:
+                raise UsageError(f"{name} is at least 0, got {value}")
+        if self.seed > _MOST_SEED:
+            raise UsageError(f"seed is at most {_MOST_SEED}, got {self.seed}")
+        if not all(drop >= 1 for drop in self.drops):
+            raise UsageError(f"drops are epochs from 1 on, got {list(self.drops)}")
         multiple = SPECS[self.model].multiple_px
         if self.input_px % multiple:
             raise UsageError(f"input_px of {self.model} is a multiple of {multiple}, got {self.input_px}")
-        if self.rate_batch < 0:
-            raise UsageError(f"rate_batch is at least 0, got {self.rate_batch}")
-        negative = [key for key, rate in self.rates.items() if rate < 0]
-        if negative:
-            raise UsageError(f"a rate is at least 0, got {self.rates[negative[0]]} for {negative[0]}")
+        wrong = [key for key, rate in self.rates.items() if not 0 <= rate < math.inf]
+        if wrong:
+            raise UsageError(f"a rate is at least 0, got {self.rates[wrong[0]]} for {wrong[0]}")
         if not 0.0 <= self.spread < 0.5:
             raise UsageError(f"spread is at least 0 and less than 0.5, got {self.spread}")
         if not 0.0 <= self.ema < 1.0:
@@ -207,7 +216,11 @@ def read_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
             if not isinstance(table, dict):
                 raise UsageError(f"{change!r}: {parent} is not a table")
         path_like = key.strip() in (*(f"data.{name}" for name in _PLACES), "weights")
-        table[last] = str(Path(text.strip()).absolute()) if path_like else _value(text.strip())
+        value = _value(text.strip())
+        if path_like:
+            place = value if isinstance(value, str) else text.strip()
+            value = str(Path(place).absolute()) if place else ""
+        table[last] = value
     config: TrainConfig = _made(TrainConfig, values, path.name)
     folder = path.parent
     places: dict[str, Any] = {

@@ -186,7 +186,12 @@ class Trainer:
             raise UsageError(
                 f"{self.folder} holds a run with another {', '.join(changed)}; choose another --out"
             )
-        state = data["training"]
+        state, images = data["training"], len(self.dataset)
+        if state.get("images", images) != images:
+            raise UsageError(
+                f"{self.folder} holds a run over {state['images']} images, and there are {images} now; "
+                "choose another --out"
+            )
         try:
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -208,6 +213,7 @@ class Trainer:
             "epoch": self.epoch,
             "step": self.step,
             "total": self.total,
+            "images": len(self.dataset),
         }
         save_state(
             self.folder / LAST,
@@ -248,19 +254,37 @@ class Trainer:
 
         Returns:
             whether the run is complete.
+
+        Raises:
+            ModelError: the loss is no number, or another process of the run has ended.
         """
         stop = stop or threading.Event()
-        while self.epoch < self.config.epochs:
-            if not self._run_epoch(stepped, stop):
-                return False
-            ended = self.epoch
-            self.epoch, self.step = self.epoch + 1, 0
-            self.save()
-            if epoch_ended is not None:
-                epoch_ended(ended)
-            if stop.is_set():
-                return self.epoch >= self.config.epochs
+        try:
+            while self.epoch < self.config.epochs:
+                if not self._run_epoch(stepped, stop):
+                    return False
+                ended = self.epoch
+                self.epoch, self.step = self.epoch + 1, 0
+                self.save()
+                if epoch_ended is not None:
+                    epoch_ended(ended)
+                if self._stops(stop):
+                    return self.epoch >= self.config.epochs
+        except RuntimeError as error:
+            if self.workers.world > 1 and _is_of_a_lost_process(error):
+                raise ModelError(
+                    "another process of this run has ended; the same command goes on from the last checkpoint"
+                ) from error
+            raise
         return True
+
+    def _stops(self, stop: threading.Event) -> bool:
+        """Whether any process was asked to stop: all leave at the same step, or the others wait for ever."""
+        if self.workers.world == 1:
+            return stop.is_set()
+        asked = torch.tensor(float(stop.is_set()), device=self.workers.device)
+        torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
+        return bool(asked.item())
 
     def _run_epoch(self, stepped: Callable[[Progress], None] | None, stop: threading.Event) -> bool:
         self._wrapped.train()
@@ -287,7 +311,7 @@ class Trainer:
                     )
                 )
             mark_s = now_s
-            if stop.is_set() and self.step < self.steps:
+            if self.step < self.steps and self._stops(stop):
                 self.save()
                 return False
             if self.total % self.config.save_every == 0:
@@ -323,6 +347,11 @@ class Trainer:
         self.scaler.update()
         self.averaged.update(self.network, self.total + 1)
         return total.detach(), {name: value.detach() for name, value in losses.items()}
+
+
+def _is_of_a_lost_process(error: RuntimeError) -> bool:
+    """Whether processes cannot speak to each other any more, as gloo and NCCL say it."""
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
 
 
 class _Losses(nn.Module):

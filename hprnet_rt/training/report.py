@@ -12,11 +12,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from hprnet_rt.errors import OutputError
+from hprnet_rt.errors import HprnetError, ModelError, OutputError
 from hprnet_rt.evaluation import Evaluation, to_text
 from hprnet_rt.model import save_checkpoint
 from hprnet_rt.training.batches import validation_set
-from hprnet_rt.training.config import TrainConfig, read_config
+from hprnet_rt.training.config import read_config
 from hprnet_rt.training.loop import LAST, Progress, Trainer, Workers
 from hprnet_rt.training.memory import keep_freed_memory
 from hprnet_rt.training.validate import Validator
@@ -70,6 +70,8 @@ class _Watcher:
         self._trainer, self._validator = trainer, validator
         self._quiet = say is None
         self._say = say or _silent
+        self._record = trainer.folder / "best.json"
+        self._best, self._validated = self._earlier()
         self._journal = _Journal(trainer.folder)
         self._bar: tqdm[None] | None = None
 
@@ -102,18 +104,50 @@ class _Watcher:
                 f"{progress.images_s:.1f} images/s"
             )
 
+    def _earlier(self) -> tuple[dict[str, Any], int]:
+        """The best validation of an earlier run, and after how many epochs the last one was."""
+        if not self._record.exists():
+            return {"AP": -1.0}, 0
+        try:
+            best = json.loads(self._record.read_text(encoding="utf-8"))
+            return {key: best[key] for key in ("epoch", "part", "AP")}, int(best.get("validated", 0))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ModelError(
+                f"{self._record} is damaged; delete it, and the next validation counts as the best"
+            ) from error
+
+    @property
+    def owes_validation(self) -> bool:
+        """Whether the validation after the last whole epoch is due and was not done, or not to its end."""
+        trainer = self._trainer
+        due = trainer.epoch > 0 and trainer.step == 0 and self._is_due(trainer.epoch - 1)
+        return due and self._validated < trainer.epoch
+
+    def _is_due(self, epoch: int) -> bool:
+        config = self._trainer.config
+        wanted = epoch == 0 or epoch + 1 == config.epochs or (epoch + 1) % config.validate_every == 0
+        return self._validator is not None and wanted
+
     def epoch_ended(self, epoch: int) -> None:
         self._close_bar()
-        config: TrainConfig = self._trainer.config
-        last = epoch + 1 == config.epochs
-        if self._validator is None or not (epoch == 0 or last or (epoch + 1) % config.validate_every == 0):
+        if self._validator is None or not self._is_due(epoch):
             return
-        weights = self._trainer.averaged.state
+        try:
+            self._validate(self._validator, epoch)
+        except HprnetError:
+            raise
+        except OSError as error:
+            raise OutputError(f"cannot write in {self._trainer.folder}: {error.strerror}") from error
+
+    def _validate(self, validator: Validator, epoch: int) -> None:
+        config, weights = self._trainer.config, self._trainer.averaged.state
         if config.pictures:
             folder = self._trainer.folder / "pictures" / f"epoch-{epoch + 1:03d}"
             folder.mkdir(parents=True, exist_ok=True)
-            self._validator.draw(self._trainer.network, weights, folder, config.pictures)
-        evaluation = self._validator.evaluate(self._trainer.network, weights)
+            validator.draw(self._trainer.network, weights, folder, config.pictures)
+        evaluation = validator.evaluate(self._trainer.network, weights)
+        if evaluation is None:
+            return
         self._say(to_text(evaluation))
         scores = {
             f"AP/{part}": values["AP"]
@@ -127,15 +161,17 @@ class _Watcher:
         """Save the averaged weights when they are the best so far, by whole-body AP or else the body's."""
         part = "whole_body" if "whole_body" in evaluation.scores else next(iter(evaluation.scores))
         score = evaluation[part]["AP"] or 0.0
-        record = self._trainer.folder / "best.json"
-        best = json.loads(record.read_text())["AP"] if record.exists() else -1.0
-        if score > best:
+        if score > self._best["AP"]:
             network, own = self._trainer.network, self._trainer.network.state_dict()
             kept = {name: tensor.clone() for name, tensor in own.items()}
             network.load_state_dict(self._trainer.averaged.state)
             save_checkpoint(network, self._trainer.folder / BEST, epoch + 1)
             network.load_state_dict(kept)
-            record.write_text(json.dumps({"epoch": epoch + 1, "part": part, "AP": score}) + "\n")
+            self._best = {"epoch": epoch + 1, "part": part, "AP": score}
+        self._validated = epoch + 1
+        partial = self._record.with_name(f".{self._record.name}.partial")
+        partial.write_text(json.dumps({**self._best, "validated": epoch + 1}) + "\n", encoding="utf-8")
+        partial.replace(self._record)
 
     def _close_bar(self) -> None:
         if self._bar is not None:
@@ -178,15 +214,20 @@ def train(
         trainer = Trainer(config, folder, workers)
         if not workers.first:
             return trainer.run(stop=stop)
-        validator = validation_set(config, workers.device)
-        watcher = _Watcher(trainer, validator, say)
-        at = f", going on at epoch {trainer.epoch + 1}" if trainer.total else ""
+        watcher = _Watcher(trainer, validation_set(config, workers.device, stop), say)
+        at = ""
+        if trainer.total:
+            left = trainer.epoch < config.epochs
+            at = f", going on at epoch {trainer.epoch + 1}" if left else ", all epochs are done"
         speak(
             f"{config.model} on {workers.world} x {workers.device.type}, {config.precision}: "
             f"{len(trainer.dataset)} images, {trainer.steps} steps an epoch{at}"
         )
         try:
+            if watcher.owes_validation:
+                watcher.epoch_ended(trainer.epoch - 1)
             complete = trainer.run(stepped=watcher.stepped, epoch_ended=watcher.epoch_ended, stop=stop)
+            complete = complete and not watcher.owes_validation
         finally:
             watcher.close()
         speak(f"{'done' if complete else 'kept'}: {folder / LAST}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from hprnet_rt.errors import ModelError, OutputError
+from hprnet_rt.errors import ModelError
+from hprnet_rt.model.checkpoint import save_whole
 
 __all__ = ["Averaged", "load_state", "save_state"]
 
@@ -55,18 +55,8 @@ def save_state(
     Raises:
         OutputError: the file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
     data = {"format": _FORMAT, "epoch": epoch, "state_dict": weights, "training": training, "config": config}
-    try:
-        with partial.open("wb") as file:
-            torch.save(data, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:  # torch wraps a full disk
-        partial.unlink(missing_ok=True)
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(f"cannot write {path}: {reason}") from error
+    save_whole(data, path)
 
 
 def load_state(path: Path) -> dict[str, Any]:

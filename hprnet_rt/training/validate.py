@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hprnet_rt.errors import OutputError
 from hprnet_rt.evaluation import PART_TYPES, Annotations, Evaluation, evaluate, to_results
 from hprnet_rt.evaluation.matching import library
 from hprnet_rt.evaluation.results import SINGLE_PARTS
@@ -38,17 +40,23 @@ class Validator:
         images: of the annotations, in their order.
         input_px: longer side of the input.
         device: to run on.
+        stop: when set, ends what is being done after the image.
 
     Raises:
         BackendError: faster-coco-eval is not installed.
     """
 
     def __init__(
-        self, annotations: Annotations, images: ImageFiles, input_px: int, device: torch.device
+        self,
+        annotations: Annotations,
+        images: ImageFiles,
+        input_px: int,
+        device: torch.device,
+        stop: threading.Event,
     ) -> None:
         library()  # before an epoch is trained that cannot be scored
         self.annotations, self._images = annotations, images
-        self._input_px, self._device = input_px, device
+        self._input_px, self._device, self._stop = input_px, device, stop
 
     def _found(
         self, network: Network, weights: Mapping[str, Tensor], threshold: float, limit: int | None
@@ -61,6 +69,8 @@ class Validator:
         layout, group = PeakLayout.of(spec), Grouper(spec, GroupingOptions(person_threshold=threshold))
         count = len(self.annotations.image_ids)
         for index in range(count if limit is None else min(limit, count)):
+            if self._stop.is_set():
+                return
             image = self._images.read(index)
             hw = image.shape[0], image.shape[1]
             letterbox = Letterbox.fit(hw, input_hw_for(hw, self._input_px, spec.multiple_px))
@@ -69,8 +79,8 @@ class Validator:
                 packed = peaks(batch)[0].float().cpu().numpy()
             yield index, image, group(Peaks(packed, layout, letterbox))
 
-    def evaluate(self, network: Network, weights: Mapping[str, Tensor]) -> Evaluation:
-        """AP of every part that the annotations have and the network knows.
+    def evaluate(self, network: Network, weights: Mapping[str, Tensor]) -> Evaluation | None:
+        """AP of every part that the annotations have and the network knows; None when it was stopped.
 
         Args:
             network: its heads; the weights are not used.
@@ -88,13 +98,21 @@ class Validator:
             for index, _, poses in self._found(network, weights, _LEAST, None)
             for result in to_results(int(self.annotations.image_ids[index]), poses, parts)
         ]
+        if self._stop.is_set():
+            return None
         asked = [*parts, "whole_body"] if len(parts) == len(SINGLE_PARTS) else parts
         return evaluate(self.annotations, results, asked, name="validation")
 
     def draw(self, network: Network, weights: Mapping[str, Tensor], folder: Path, count: int) -> None:
-        """Write the first `count` images with what is found in them; `folder` exists."""
+        """Write the first `count` images with what is found in them; `folder` exists.
+
+        Raises:
+            OutputError: one cannot be written.
+        """
         overlay = Overlay()
         for index, image, poses in self._found(network, weights, _DRAWN, count):
             overlay.draw(image, poses)
             stem = Path(self.annotations.file_names[index]).stem
-            cv2.imwrite(str(folder / f"{index:03d}-{stem}.jpg"), image)
+            path = folder / f"{index:03d}-{stem}.jpg"
+            if not cv2.imwrite(str(path), image):
+                raise OutputError(f"cannot write {path}: is there room on the disk?")

@@ -1,8 +1,10 @@
 """The training loop: it learns, and a run that was stopped or killed ends as one that was not."""
 
+import errno
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,9 +18,12 @@ torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
 from hprnet_rt import cli  # noqa: E402
 from hprnet_rt.backends import EngineFile  # noqa: E402
-from hprnet_rt.errors import ModelError, UsageError  # noqa: E402
+from hprnet_rt.errors import ModelError, OutputError, UsageError  # noqa: E402
 from hprnet_rt.model import create_model, load_checkpoint, load_weights  # noqa: E402
+from hprnet_rt.model.checkpoint import save_whole  # noqa: E402
+from hprnet_rt.training import report  # noqa: E402
 from hprnet_rt.training.config import read_config  # noqa: E402
+from hprnet_rt.training.images import ImageFiles  # noqa: E402
 from hprnet_rt.training.loop import LAST, Trainer, Workers  # noqa: E402
 from hprnet_rt.training.state import load_state  # noqa: E402
 
@@ -193,6 +198,17 @@ def test_a_run_of_another_configuration_is_not_continued(data, tmp_path):
     assert len(steps) == IMAGES // 2  # more epochs are no other run
 
 
+def test_a_run_over_other_images_is_not_continued(data, tmp_path):
+    trained(read_config(data / "run.toml"), tmp_path / "run", stop_after=1)
+    truth = json.loads((data / "truth.json").read_text())
+    truth["images"] = truth["images"][:4]
+    truth["annotations"] = truth["annotations"][:4]
+    (tmp_path / "fewer.json").write_text(json.dumps(truth))
+    config = read_config(data / "run.toml", [f"data.train_annotations={tmp_path / 'fewer.json'}"])
+    with pytest.raises(UsageError, match="a run over 8 images, and there are 4 now"):
+        Trainer(config, tmp_path / "run", ALONE)
+
+
 def test_a_damaged_checkpoint_is_a_sentence(data, tmp_path):
     (tmp_path / LAST).write_bytes(b"PK damaged")
     with pytest.raises(ModelError, match="damaged"):
@@ -221,6 +237,97 @@ def test_the_command_trains_validates_and_keeps_the_best(data, tmp_path, capsys)
     assert any("AP/body" in line for line in numbers)
 
 
+def validated(data, *changes):
+    """A configuration with a validation set."""
+    places = [f"data.val_annotations={data / 'truth.json'}", f"data.val_images={data}"]
+    return [*places, "epochs=1", "pictures=0", "input_px=32", *changes]
+
+
+def command(data, out, *changes):
+    words = [word for change in validated(data, *changes) for word in ("--set", change)]
+    return cli.main(["train", str(data / "run.toml"), "--out", str(out), *words])
+
+
+def test_a_validation_that_was_interrupted_is_done_when_the_run_goes_on(data, tmp_path, monkeypatch, capsys):
+    read, stop = ImageFiles.read, threading.Event()
+
+    def read_and_stop(self, index):
+        stop.set()
+        return read(self, index)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hprnet_rt.training.validate.ImageFiles.read", read_and_stop)
+        changes = validated(data, "batch=8")
+        trained_whole = report.train(data / "run.toml", changes, tmp_path, stop=stop)
+    run = tmp_path / "run"
+    assert not trained_whole
+    assert load_state(run / LAST)["epoch"] == 1
+    assert not (run / "best.pth").exists()
+    assert command(data, tmp_path, "batch=8") == 0
+    load_checkpoint(create_model("hprnet-mobile"), run / "best.pth")
+    assert "all epochs are done" in capsys.readouterr().out
+    log = (run / "log.jsonl").read_text()
+    assert command(data, tmp_path, "batch=8") == 0
+    assert (run / "log.jsonl").read_text() == log, "validated twice"
+
+
+def test_what_cannot_be_written_after_an_epoch_is_a_sentence(data, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "pictures").touch()
+    assert command(data, tmp_path, "pictures=1") == 1
+    assert "cannot write in" in capsys.readouterr().err
+    (tmp_path / "run" / "best.json").touch()
+    assert command(data, tmp_path, "pictures=1") == 1
+    assert "best.json is damaged; delete it" in capsys.readouterr().err
+
+
+def test_a_full_disk_keeps_the_best_weights_there_were(tmp_path):
+    path = tmp_path / "best.pth"
+    save_whole({"kept": 1}, path)
+
+    class Refuses:
+        def __reduce__(self):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OutputError, match="No space left"):
+        save_whole({"lost": Refuses()}, path)
+    assert torch.load(path) == {"kept": 1}
+    assert [each.name for each in tmp_path.iterdir()] == ["best.pth"]
+
+
+@pytest.mark.timeout(300)
+def test_processes_stop_together_when_one_is_asked_to(data, tmp_path):
+    changes = ["epochs=500", "save_every=100000", "input_px=32"]
+    words = [word for change in changes for word in ("--set", change)]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    ports = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "hprnet_rt", "train", data / "run.toml", "--out", tmp_path, *words],
+            env={**os.environ, **ports, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    log = tmp_path / "run" / "log.jsonl"
+    while not log.exists() and all(process.poll() is None for process in processes):
+        time.sleep(0.05)
+    processes[1].send_signal(signal.SIGINT)
+    ends = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [130, 130], ends
+    state = load_state(tmp_path / "run" / LAST)["training"]
+    assert state["total"] == log.read_bytes().count(b"\n")
+
+
+def test_places_can_be_emptied_and_quoted(data):
+    config = read_config(
+        data / "run.toml", ["data.val_annotations=", "weights=''", f'data.train_images="{data}"']
+    )
+    assert (config.data.val_annotations, config.weights, config.data.train_images) == ("", "", str(data))
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -233,6 +340,13 @@ def test_the_command_trains_validates_and_keeps_the_best(data, tmp_path, capsys)
         (["data.workers=1.5"], "workers cannot be"),
         (["batch=100"], "do not fill a batch"),
         (["ema=2.0"], "ema"),
+        (["learning_rate=nan"], "learning_rate is more than 0"),
+        (["clip_norm=-1"], "clip_norm is at least 0"),
+        (["warm_up=-1"], "warm_up is at least 0"),
+        (["seed=99999999999999999999999"], "seed is at most"),
+        (["drops=[-1]"], "drops are epochs from 1 on"),
+        (["rates.trunk=nan"], "a rate is at least 0"),
+        (["data.workers=-1"], "data.workers is at least 0"),
     ],
 )
 def test_a_wrong_configuration_is_a_sentence(data, tmp_path, capsys, changes, words):
