@@ -23,6 +23,7 @@ from hprnet_rt.video.index import Part, PartDiffers, decode_part
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.opening import is_cut_off, open_input, video_stream
 from hprnet_rt.video.output import reason
+from hprnet_rt.video.packet_times import JoinedTimes, StoredTimes, has_stored_times
 
 __all__ = ["VideoSource", "frame_color", "upright"]
 
@@ -59,6 +60,8 @@ class VideoSource:
         try:
             self._stream = video_stream(self._container, path)
             self._errors = int(is_cut_off(self._stream, path))
+            self._marked = 0  # packets that the container calls damaged
+            self._parts = 1
             self._frames = self._decode()
             try:
                 self._first = next(self._frames, None)
@@ -97,29 +100,39 @@ class VideoSource:
                 yield frame
             if not self._is_damaged():
                 return
+            self._marked = 0
             self._container.close()
             self._container = open_input(self.path)
             self._stream = video_stream(self._container, self.path)
         self._stream.thread_type = "SLICE"
-        self._errors = 1
         yield from islice(self._decode_packets(until_damage=False), given, None)
 
     def _is_damaged(self) -> bool:
-        return self._errors > 0
+        return self._errors > 0 or self._marked > 0
 
     def _decode_packets(self, *, until_damage: bool) -> Iterator[av.VideoFrame]:
         """Decode; what fails is counted, and skipped or the end."""
         in_a_row = 0
-        packets = self._container.demux(self._stream)
+        joined = JoinedTimes()
+        stored = StoredTimes() if has_stored_times(self._container, self._stream) else None
+        streams = (self._stream, *self._container.streams.audio)  # sound tells where a file was joined
+        packets = self._container.demux(streams)
         while in_a_row < _HOPELESS and not (until_damage and self._is_damaged()):
             try:
                 packet = next(packets, None)
                 if packet is None:
                     return
-                self._errors += bool(packet.size and packet.is_corrupt)
+                joined.place(packet)
+                if packet.stream.index != self._stream.index:
+                    continue
+                self._marked += bool(packet.size and packet.is_corrupt)
+                self._parts = joined.parts_of(self._stream)
                 if until_damage and self._is_damaged():
                     return
-                yield from packet.decode()
+                if stored is None:
+                    yield from packet.decode()
+                else:
+                    yield from stored.decode(packet)
                 in_a_row = 0
             except av.error.EOFError:
                 return
@@ -127,7 +140,7 @@ class VideoSource:
                 in_a_row += 1
                 self._errors += 1
                 _log.debug("%s: %s", self.path, error)
-                packets = self._container.demux(self._stream)
+                packets = self._container.demux(streams)
 
     def begin_at(self, part: Part) -> None:
         """Let the iteration begin at a key frame: the frames before it are not decoded.
@@ -201,7 +214,11 @@ class VideoSource:
             yield Frame(number, image, time.perf_counter(), pts, base)
 
     def _report(self, decoded: int) -> None:
-        if not self._errors:
+        if not self._errors and self._marked < self._parts:  # a seam marks the packet before it
+            if self._parts > 1:
+                _log.warning(
+                    "%s was joined from %d parts that begin anew: their times run on", self.path, self._parts
+                )
             return
         listed = f" of the {self.info.frames} that its index lists" if self.info.frames else ""
         self.damage = (
