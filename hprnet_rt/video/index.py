@@ -36,11 +36,12 @@ class PartDiffers(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """The packet of a key frame; `pts` and `dts` in the stream's time base, `size` in bytes."""
+    """The packet of a key frame: `pts` and `dts` in the stream's time base, `size` and place in bytes."""
 
     pts: int
     dts: int
     size: int
+    pos: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +162,7 @@ def _read(
             break
         if not packet.is_discard:
             if exact and pts > latest:
-                entries.append(Entry(pts, pts if dts is None else dts, size))
+                entries.append(Entry(pts, pts if dts is None else dts, size, packet.pos))
             times.append(pts)
         latest = max(latest, pts)
     pts_of = np.sort(np.asarray(times, np.int64))
@@ -211,7 +212,7 @@ def _decode_from(
     inside = entry is None
     for packet in container.demux(stream):
         if not inside and entry is not None:
-            inside = (packet.pts, packet.size) == (entry.pts, entry.size)
+            inside = (packet.pts, packet.size, packet.pos) == (entry.pts, entry.size, entry.pos)
             if packet.pts is None or (packet.is_keyframe and packet.pts > entry.pts):
                 raise PartDiffers
         if inside:

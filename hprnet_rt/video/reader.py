@@ -37,7 +37,9 @@ class VideoSource:
     """Iterates the frames of a video file once.
 
     Frames are upright (the rotation stored by phones is applied). Timestamps are the file's own; a frame
-    without one continues at the average rate, and one that does not increase is moved by one unit.
+    without one continues at the average rate, and one that does not increase is moved by one unit. Where
+    times go back by more than a second, the file was joined from several, and they run on. In AVI with
+    reordered H.264, whose times say when a frame is stored, the n-th frame gets the n-th time.
 
     Args:
         path: the file, or its address on a server as a string.
@@ -110,13 +112,16 @@ class VideoSource:
     def _is_damaged(self) -> bool:
         return self._errors > 0 or self._marked > 0
 
+    def _packets(self) -> Iterator[av.Packet[Any]]:
+        """Those of the pictures and the sound: both tell where a file was joined."""
+        return self._container.demux(self._stream, *self._container.streams.audio)
+
     def _decode_packets(self, *, until_damage: bool) -> Iterator[av.VideoFrame]:
         """Decode; what fails is counted, and skipped or the end."""
         in_a_row = 0
         joined = JoinedTimes()
         stored = StoredTimes() if has_stored_times(self._container, self._stream) else None
-        streams = (self._stream, *self._container.streams.audio)  # sound tells where a file was joined
-        packets = self._container.demux(streams)
+        packets = self._packets()
         while in_a_row < _HOPELESS and not (until_damage and self._is_damaged()):
             try:
                 packet = next(packets, None)
@@ -140,7 +145,7 @@ class VideoSource:
                 in_a_row += 1
                 self._errors += 1
                 _log.debug("%s: %s", self.path, error)
-                packets = self._container.demux(streams)
+                packets = self._packets()
 
     def begin_at(self, part: Part) -> None:
         """Let the iteration begin at a key frame: the frames before it are not decoded.
