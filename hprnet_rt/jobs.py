@@ -20,6 +20,7 @@ from hprnet_rt.video import DEFAULT_RATE, IMAGE_SUFFIXES, VIDEO_SUFFIXES, Partia
 from hprnet_rt.video.audio import suffix_for_audio
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER, require_crf, require_encoder
 from hprnet_rt.video.output import reason
+from hprnet_rt.video.sequence import require_rate
 
 __all__ = [
     "KEYPOINTS_SUFFIX",
@@ -99,8 +100,7 @@ class AnnotateOptions:
             raise UsageError("smoothing needs to know who is who: it does not go without tracking")
         if self.overwrite and self.skip_existing:
             raise UsageError("outputs that exist are either replaced or left alone")
-        if self.rate <= 0:
-            raise UsageError(f"the rate is more than 0 frames a second, got {self.rate}")
+        require_rate(self.rate)
         require_crf(self.crf)
         require_encoder(self.encoder)
         _ = self.selection  # says what is wrong with it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -12,7 +13,7 @@ from hprnet_rt.video.media import size_bytes
 from hprnet_rt.video.output import reason
 from hprnet_rt.video.remote import is_remote, open_remote
 
-__all__ = ["file_url", "is_cut_off", "open_input", "video_stream"]
+__all__ = ["file_url", "is_cut_off", "open_input", "other_videos", "require_file", "video_stream"]
 
 _TIMEOUT_S = 30.0
 _PATIENT = {"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "10"}
@@ -23,6 +24,16 @@ _LAST_ENTRIES = 32  # of an index; its end lies at the end of the file
 def file_url(path: Path) -> str:
     """The path as FFmpeg takes it, even when a colon makes it look like `protocol:address`."""
     return f"file:{path}"
+
+
+def require_file(path: Path) -> None:
+    """See that a path is none of a pipe or a device: their bytes can be read only once, or never end.
+
+    Raises:
+        MediaError: it is one.
+    """
+    if path.exists() and not path.is_file():
+        raise MediaError(f"{path} is not a file but a folder, a pipe or a device: save it as a file first")
 
 
 def open_input(path: Path | str) -> av.container.InputContainer:
@@ -36,6 +47,7 @@ def open_input(path: Path | str) -> av.container.InputContainer:
             return av.open(open_remote(str(path)), "r", metadata_errors="replace")
         if isinstance(path, str):
             return av.open(path, metadata_errors="replace", options=_PATIENT, timeout=_TIMEOUT_S)
+        require_file(path)
         if path.stat().st_size == 0:
             raise MediaError(f"{path} is empty (0 bytes)")
         return av.open(file_url(path), metadata_errors="replace")
@@ -51,11 +63,20 @@ def open_input(path: Path | str) -> av.container.InputContainer:
 
 def video_stream(container: av.container.InputContainer, path: Path | str) -> av.VideoStream:
     """The first real video stream: cover pictures of audio files do not count."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return stream
+    for stream in _videos(container):
+        return stream
     kind = "only audio" if container.streams.audio else "no video stream"
     raise MediaError(f"{path} has no pictures to annotate: it holds {kind}")
+
+
+def other_videos(container: av.container.InputContainer) -> int:
+    """How many video streams there are beside that of `video_stream`."""
+    return sum(1 for _ in _videos(container)) - 1
+
+
+def _videos(container: av.container.InputContainer) -> Iterator[av.VideoStream]:
+    pictures = Disposition.attached_pic
+    return (stream for stream in container.streams.video if not stream.disposition & pictures)
 
 
 def is_cut_off(stream: av.VideoStream, path: Path | str) -> bool:

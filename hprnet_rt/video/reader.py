@@ -21,7 +21,7 @@ from hprnet_rt.types import Frame
 from hprnet_rt.video.image import of_size
 from hprnet_rt.video.index import Part, PartDiffers, decode_part
 from hprnet_rt.video.media import MediaInfo
-from hprnet_rt.video.opening import is_cut_off, open_input, video_stream
+from hprnet_rt.video.opening import is_cut_off, open_input, other_videos, video_stream
 from hprnet_rt.video.output import reason
 from hprnet_rt.video.packet_times import JoinedTimes, StoredTimes, has_stored_times
 
@@ -74,6 +74,8 @@ class VideoSource:
         except MediaError:
             self._container.close()
             raise
+        if others := other_videos(self._container):
+            _log.warning("%s has %d more video streams: only its first one is read", path, others)
         first, stream = self._first, self._stream
         self.first_pts: int | None = first.pts
         swaps = _orientation(first)[0]

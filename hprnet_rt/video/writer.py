@@ -21,6 +21,7 @@ from hprnet_rt.video.output import PartialFile, reason
 __all__ = ["VideoSink", "comment_of"]
 
 _FALLBACK_RATE = Fraction(25)
+_LEAST_RATE = Fraction(1, 1000)  # encoders refuse some lower ones; times stay as they are
 _KEY_FRAME_S = 2
 _LIMITED_RANGE = 1
 # A fragmented file is playable up to the last fragment whatever happens to the process; closing it
@@ -101,7 +102,7 @@ class VideoSink:
         if comment:
             self._container.metadata["comment"] = comment
         self._size = (info.width + info.width % 2, info.height + info.height % 2)
-        rate = info.rate or _FALLBACK_RATE
+        rate = max(info.rate or _FALLBACK_RATE, _LEAST_RATE)
         # fragments are cut at key frames: what is lost when the process is killed is at most one of them
         quality = {**self._encoder.quality(crf), "threads": str(threads or 0)}
         quality["g"] = str(max(1, round(_KEY_FRAME_S * rate)))

@@ -2,6 +2,7 @@
 
 import logging
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 
@@ -140,7 +141,7 @@ def test_three_parts_of_sound_and_pictures(tmp_path):
     frames, damage = frames_of(joined(tmp_path / "joined.ts", part, part, part))
     times = seconds(frames)
     assert (len(times), damage) == (90, None)
-    assert all(Fraction(39, 1000) < b - a < Fraction(1, 5) for a, b in zip(times, times[1:], strict=False))
+    assert all(Fraction(39, 1000) < b - a < Fraction(1, 5) for a, b in pairwise(times))
 
 
 def test_a_gap_stays_a_gap(tmp_path):
