@@ -35,9 +35,7 @@ def require_rate(rate: Fraction) -> None:
         UsageError: it cannot.
     """
     if not _LEAST_RATE <= rate <= _MOST_RATE:
-        raise UsageError(
-            f"the rate is {float(_LEAST_RATE):g} to {_MOST_RATE} frames a second, got {float(rate):g}"
-        )
+        raise UsageError(f"the rate is {float(_LEAST_RATE):g} to {_MOST_RATE} frames a second, got {rate}")
 
 
 class SequenceSource:
