@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -62,21 +61,29 @@ def open_input(path: Path | str) -> av.container.InputContainer:
 
 
 def video_stream(container: av.container.InputContainer, path: Path | str) -> av.VideoStream:
-    """The first real video stream: cover pictures of audio files do not count."""
-    for stream in _videos(container):
-        return stream
+    """The first real video stream: cover pictures of audio files do not count.
+
+    Raises:
+        MediaError: there is none, or none of a codec that FFmpeg knows.
+    """
+    streams = _videos(container)
+    for stream in streams:
+        if stream.codec_context is not None:
+            return stream
+    if streams:
+        raise MediaError(f"{path} cannot be decoded: FFmpeg does not know the codec of its pictures")
     kind = "only audio" if container.streams.audio else "no video stream"
     raise MediaError(f"{path} has no pictures to annotate: it holds {kind}")
 
 
 def other_videos(container: av.container.InputContainer) -> int:
     """How many video streams there are beside that of `video_stream`."""
-    return sum(1 for _ in _videos(container)) - 1
+    return len(_videos(container)) - 1
 
 
-def _videos(container: av.container.InputContainer) -> Iterator[av.VideoStream]:
+def _videos(container: av.container.InputContainer) -> list[av.VideoStream]:
     pictures = Disposition.attached_pic
-    return (stream for stream in container.streams.video if not stream.disposition & pictures)
+    return [stream for stream in container.streams.video if not stream.disposition & pictures]
 
 
 def is_cut_off(stream: av.VideoStream, path: Path | str) -> bool:

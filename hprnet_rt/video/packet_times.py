@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Final
 
@@ -12,15 +12,15 @@ import av
 
 __all__ = ["JoinedTimes", "StoredTimes", "begins_anew", "has_stored_times"]
 
-_BACK_S: Final = 1
-"""A time that is further back than this begins a new part; frames are never reordered so far."""
+_JUMP_S: Final = 1
+"""Decoding times that are further apart than this do not follow each other; back they never go otherwise."""
 _UNORDERED: Final = frozenset({"h264", "hevc"})
 """Codecs that reorder frames, and of which FFmpeg does not find out the order."""
 
 
 def begins_anew(time: int, last: int, time_base: Fraction) -> bool:
     """Whether a time goes back so far that the file has been joined there."""
-    return (last - time) * time_base > _BACK_S
+    return (last - time) * time_base > _JUMP_S
 
 
 def has_stored_times(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
@@ -59,22 +59,39 @@ class StoredTimes:
             yield frame
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Track:
-    """One stream: how far it is moved, its last own time, where it ends so far; in its time base."""
+    """One stream up to some packet, in its time base.
+
+    Attributes:
+        shift: how far packets are moved.
+        end: of what came so far, moved.
+        parts: of how many it was so far.
+        begin_dts, last_dts: own times behind the last jump.
+        before: up to the last jump.
+    """
 
     time_base: Fraction
+    begin_dts: int
+    last_dts: int
     shift: int = 0
-    last_dts: int | None = None
     end: int = 0
     parts: int = 1
+    before: _Track | None = None
+
+    def slipped(self, dts: int) -> bool:
+        """Whether this time goes on where the last jump was, and what lies between was short: damage."""
+        if self.before is None or (self.last_dts - self.begin_dts) * self.time_base > _JUMP_S:
+            return False
+        return 0 <= (dts - self.before.last_dts) * self.time_base <= _JUMP_S
 
 
 class JoinedTimes:
     """Lets times run on in a file that was joined from several, as transport streams are by `cat`.
 
     Where the times of a stream go back by more than a second, what follows is placed behind the end of all
-    that came before; the file's other streams follow it, so that they stay in step.
+    that came before; the file's other streams follow it, so that they stay in step. Times that come back
+    within a second were wrong ones, and change nothing behind them.
     """
 
     def __init__(self) -> None:
@@ -88,28 +105,34 @@ class JoinedTimes:
 
     def place(self, packet: av.Packet[Any]) -> None:
         """Move a packet; every one of the streams that belong together is to be given, as they come."""
-        if packet.pts is None and packet.dts is None:
-            return
         dts = packet.dts
-        track = self._tracks.setdefault(packet.stream.index, _Track(packet.time_base))
+        track = self._tracks.get(packet.stream.index)
+        if dts is not None and track is None:
+            track = _Track(packet.time_base, dts, dts)
+        if track is None:
+            return
         if dts is not None:
-            if track.last_dts is not None and begins_anew(dts, track.last_dts, packet.time_base):
-                self._begin(packet, track)
-            track.last_dts = dts
+            if abs(dts - track.last_dts) * track.time_base > _JUMP_S:
+                track = self._behind_jump(packet, dts, track)
             packet.dts = dts + track.shift
         if packet.pts is not None:
             packet.pts += track.shift
         shown = packet.dts if packet.pts is None else packet.pts
-        assert shown is not None
-        track.end = max(track.end, shown + (packet.duration or 0))
+        if shown is not None:
+            end = max(track.end, shown + (packet.duration or 0))
+            last_dts = track.last_dts if dts is None else dts
+            self._tracks[packet.stream.index] = replace(track, end=end, last_dts=last_dts)
 
-    def _begin(self, packet: av.Packet[Any], track: _Track) -> None:
-        begin = packet.dts if packet.pts is None else packet.pts
-        assert begin is not None
-        begin_s, own_end_s = begin * packet.time_base, track.end * packet.time_base
+    def _behind_jump(self, packet: av.Packet[Any], dts: int, track: _Track) -> _Track:
+        if track.before is not None and track.slipped(dts):
+            return track.before
+        behind = replace(track, begin_dts=dts, before=replace(track, before=None))
+        if dts > track.last_dts:
+            return behind
+        begin_s = (dts if packet.pts is None else packet.pts) * track.time_base
+        own_end_s = track.end * track.time_base
         end_s = max(other.end * other.time_base for other in self._tracks.values())
         # as another stream has been moved, if that is behind this one's end and not far behind all others
-        if not own_end_s - _BACK_S <= begin_s + self._shift_s <= end_s + _BACK_S:
+        if not own_end_s - _JUMP_S <= begin_s + self._shift_s <= end_s + _JUMP_S:
             self._shift_s = end_s - begin_s
-        track.shift = round(self._shift_s / packet.time_base)
-        track.parts += 1
+        return replace(behind, shift=round(self._shift_s / track.time_base), parts=track.parts + 1)

@@ -75,7 +75,7 @@ class VideoSource:
             self._container.close()
             raise
         if others := other_videos(self._container):
-            _log.warning("only the first video stream of %s is read, not the other %d", path, others)
+            _log.warning("only one video stream of %s is read, not the other %d", path, others)
         first, stream = self._first, self._stream
         self.first_pts: int | None = first.pts
         swaps = _orientation(first)[0]

@@ -98,6 +98,14 @@ def test_language_and_title_of_sound_stay(annotate_small, tmp_path, name, result
     assert found.get("title", found.get("name")) == "Comments"
 
 
+def test_pictures_of_an_unknown_codec_are_said_to_be_so(annotate_small, tmp_path):
+    source = clips.make(tmp_path / "new.mp4")
+    source.write_bytes(source.read_bytes().replace(b"avc1", b"zzz1"))
+    code, _, err = annotate_small(source, "-o", tmp_path / "out")
+    assert code == 1
+    assert "does not know the codec" in err
+
+
 def test_second_video_stream_is_not_passed_over_in_silence(annotate_small, tmp_path, caplog):
     source = tmp_path / "two.mkv"
     with av.open(str(source), "w") as file:
@@ -107,4 +115,4 @@ def test_second_video_stream_is_not_passed_over_in_silence(annotate_small, tmp_p
             file.mux([*stream.encode(frame), *stream.encode(None)])
     with caplog.at_level(logging.WARNING):
         assert annotate_small(source, "-o", tmp_path / "out", "--no-video")[0] == 0
-    assert "only the first video stream" in caplog.text
+    assert "only one video stream" in caplog.text

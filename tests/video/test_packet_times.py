@@ -1,6 +1,7 @@
 """Frames of files whose own times do not do: joined ones, and H.264 in AVI."""
 
 import logging
+import struct
 from fractions import Fraction
 from itertools import pairwise
 
@@ -148,3 +149,31 @@ def test_a_gap_stays_a_gap(tmp_path):
     pts = [*range(20), *range(500, 520)]
     path = clips.make(tmp_path / "gap.mp4", frames=40, pts=pts, options=REORDERED)
     assert seconds(frames_of(path)[0]) == clips.times(path)
+
+
+def set_time(path, number, units):
+    """Give a picture of a transport stream without reordered ones another time."""
+    data = bytearray(path.read_bytes())
+    at = -1
+    for _ in range(number + 1):
+        at = data.index(b"\0\0\1\xe0", at + 1)
+    assert data[at + 7] & 0xC0 == 0x80  # it has one time
+    parts = (0x20 | units >> 29 & 0xE | 1, (units >> 14 & 0xFFFE) | 1, (units << 1 & 0xFFFE) | 1)
+    data[at + 9 : at + 14] = struct.pack(">BHH", *parts)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("seconds_off", [-3, 600])
+def test_one_wrong_time_changes_nothing_behind_it(tmp_path, seconds_off):
+    pts = [n + 250 for n in range(50)]
+    path = clips.make(tmp_path / "clip.ts", frames=50, pts=pts, options={"bf": "0", "g": "10"})
+    right, _ = frames_of(path)
+    wrong = right[22].pts + seconds_off * 90_000
+    set_time(path, 22, wrong)
+    assert clips.times(path)[22] == Fraction(wrong, 90_000)
+    found, _ = frames_of(path)
+    assert [f.pts for f in found[:22]] == [f.pts for f in right[:22]]
+    if seconds_off < 0:
+        assert [f.pts for f in found[23:]] == [f.pts for f in right[23:]]
+    else:  # frames are not reordered: the ones behind it have no place before it
+        assert [f.pts for f in found[22:]] == [wrong + n for n in range(28)]
