@@ -44,6 +44,8 @@ def _holds(container_name: str, stream: av.AudioStream) -> bool:
     context = stream.codec_context
     if context.codec.canonical_name not in _supported(container_name):
         return False
+    if not context.channels or not context.sample_rate:
+        return False  # it begins too late for FFmpeg to find out more
     # the only one that asks for the place of each channel
     is_raw = container_name in ("mp4", "ipod") and context.codec.canonical_name.startswith("pcm_")
     return not is_raw or _is_placed(_layout(context))

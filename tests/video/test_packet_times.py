@@ -145,6 +145,15 @@ def test_three_parts_of_sound_and_pictures(tmp_path):
     assert all(Fraction(39, 1000) < b - a < Fraction(1, 5) for a, b in pairwise(times))
 
 
+def test_sound_that_begins_in_the_second_part_is_left_out_and_that_is_said(annotate_small, tmp_path, caplog):
+    silent = clips.make(tmp_path / "0.ts", frames=60, options=REORDERED, draw=clips.noise)
+    loud = clips.make(tmp_path / "1.ts", frames=30, options=REORDERED, audio="aac")
+    path = joined(tmp_path / "joined.ts", silent, loud)
+    assert annotate_small(path, "-o", tmp_path / "out")[0] == 0
+    assert len(clips.times(tmp_path / "out" / "joined.mp4")) == 90
+    assert "audio track 1" in caplog.text
+
+
 def test_a_gap_stays_a_gap(tmp_path):
     pts = [*range(20), *range(500, 520)]
     path = clips.make(tmp_path / "gap.mp4", frames=40, pts=pts, options=REORDERED)
