@@ -5,6 +5,7 @@ import logging
 import av
 import pytest
 
+from hprnet_rt import cli
 from hprnet_rt.errors import OutputError
 from hprnet_rt.video import MediaInfo, VideoSink
 from hprnet_rt.video.audio import suffix_for_audio
@@ -40,13 +41,17 @@ def test_uncompressed_sound_goes_into_mp4(annotate_small, tmp_path, name, layout
     assert data(tmp_path / "out" / "old.mp4") == data(source)
 
 
-def test_sound_that_only_mov_holds_makes_the_output_a_mov(annotate_small, tmp_path, caplog):
+def test_sound_that_only_mov_holds_makes_the_output_a_mov(annotate_small, tmp_path, caplog, capfd):
     source = clips.make(tmp_path / "old.mov", frames=5, audio="pcm_mulaw")
     assert annotate_small(source, "-o", tmp_path / "out")[0] == 0
     assert "writing old.mov" in caplog.text
     assert names(tmp_path / "out") == ["old.jsonl", "old.mov"]
     assert data(tmp_path / "out" / "old.mov") == data(source)
-    assert suffix_for_audio(source, ".mov") == ".mov"
+    keypoints = tmp_path / "out" / "old.jsonl"
+    for name, code in (("again.mkv", 2), ("again.mov", 0)):
+        assert cli.main(["render", str(source), str(keypoints), "-o", str(tmp_path / name)]) == code
+    assert "a name that ends in .mov" in capfd.readouterr().err
+    assert data(tmp_path / "again.mov") == data(source)
 
 
 def test_sound_that_m4v_cannot_hold_makes_the_output_an_mkv(tmp_path):
