@@ -17,9 +17,10 @@ from hprnet_rt.inputs import Input, expand, listed_inputs
 from hprnet_rt.marks import mark_of
 from hprnet_rt.regions import Region
 from hprnet_rt.video import DEFAULT_RATE, IMAGE_SUFFIXES, VIDEO_SUFFIXES, PartialFile, Selection, is_image
+from hprnet_rt.video.audio import suffix_for_audio
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER, require_crf, require_encoder
 from hprnet_rt.video.output import reason
-from hprnet_rt.video.writer import audio_fits
+from hprnet_rt.video.sequence import require_rate
 
 __all__ = [
     "KEYPOINTS_SUFFIX",
@@ -99,8 +100,7 @@ class AnnotateOptions:
             raise UsageError("smoothing needs to know who is who: it does not go without tracking")
         if self.overwrite and self.skip_existing:
             raise UsageError("outputs that exist are either replaced or left alone")
-        if self.rate <= 0:
-            raise UsageError(f"the rate is more than 0 frames a second, got {self.rate}")
+        require_rate(self.rate)
         require_crf(self.crf)
         require_encoder(self.encoder)
         _ = self.selection  # says what is wrong with it
@@ -272,16 +272,17 @@ def _jobs_to_folder(found: Sequence[Input], out: Path, options: AnnotateOptions)
 
 
 def _with_room_for_audio(job: Job) -> Job:
-    """The job, as .mkv when its container cannot hold the source's audio as it is."""
+    """The job, as .mkv or .mov when its container cannot hold the source's audio as it is."""
     picture = job.picture
     if picture is None or is_image(job.source):
         return job
     try:
-        if audio_fits(job.source, picture.suffix.lower()):
-            return job
+        suffix = suffix_for_audio(job.source, picture.suffix.lower())
     except MediaError:
         return job  # said when its turn comes
-    other = picture.with_suffix(".mkv")
+    if suffix == picture.suffix.lower():
+        return job
+    other = picture.with_suffix(suffix)
     _log.warning(
         "%s cannot hold the audio of %s as it is; writing %s", picture.suffix, job.source, other.name
     )

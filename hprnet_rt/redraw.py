@@ -29,8 +29,8 @@ from hprnet_rt.video import (
     VideoSink,
     is_image,
 )
+from hprnet_rt.video.audio import suffix_for_audio
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER
-from hprnet_rt.video.writer import audio_fits
 
 __all__ = ["Rendering", "render"]
 
@@ -99,9 +99,10 @@ def _open(
     make_folder_of(path)
     if still:
         return ImageSink(path)
-    if not audio_fits(source, path.suffix.lower()):
+    fitting = suffix_for_audio(source, path.suffix.lower())
+    if fitting != path.suffix.lower():
         raise UsageError(
-            f"{path.suffix} cannot hold the audio of {source} as it is; use a name that ends in .mkv"
+            f"{path.suffix} cannot hold the audio of {source} as it is; use a name that ends in {fitting}"
         )
     rate = None if info.rate is None else info.rate / selection.stride
     return VideoSink(

@@ -58,6 +58,7 @@ def make(
     time_base=None,
     pts=None,
     audio=None,
+    layout="mono",
     draw=picture,
     options=None,
     container=None,
@@ -69,6 +70,7 @@ def make(
         time_base: of `pts`; 1 / rate when None.
         pts: of each frame; 0, 1, 2... when None.
         audio: codec of a tone that lasts as long as the pictures, or None.
+        layout: of its channels.
         draw: makes the image of (index, width, height).
         options: of the encoder, beside the fast ones.
         container: options of the container, movflags for example.
@@ -79,7 +81,7 @@ def make(
         video = file.add_stream(codec, rate=rate, options={**_FAST.get(codec, {}), **(options or {})})
         video.width, video.height, video.pix_fmt = width, height, pix_fmt
         video.time_base = video.codec_context.time_base = time_base
-        sound = file.add_stream(audio, rate=48000, layout="mono") if audio else None
+        sound = file.add_stream(audio, rate=48000, layout=layout) if audio else None
         if not frames:
             file.start_encoding()
         for index in range(frames):
@@ -107,7 +109,8 @@ def _tone(file, stream, seconds):
     frame = av.AudioFrame.from_ndarray(wave.astype(np.int16)[None], format="s16", layout="mono")
     frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
     resampler = av.AudioResampler(
-        stream.codec_context.format.name, "mono", rate, stream.codec_context.frame_size or 1024
+        *(stream.codec_context.format.name, stream.codec_context.layout, rate),
+        stream.codec_context.frame_size or 1024,
     )
     for piece in (*resampler.resample(frame), *resampler.resample(None)):
         file.mux(stream.encode(piece))

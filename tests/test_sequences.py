@@ -172,3 +172,19 @@ def test_moving_image_is_one_picture_and_that_is_said(
         f"{moving} moves: only its first picture is taken; make it a GIF or a video for all"
     ]
     assert len(clips.read_keypoints(tmp_path / "out" / "moving.jsonl")[1]) == 1
+
+
+@pytest.mark.parametrize("rate", ["1e10", "1e-10", "1e400"])
+def test_rate_that_no_video_has_is_refused(annotate_small, tmp_path, rate):
+    folder = make(tmp_path / "in", range(2))
+    code, _, err = annotate_small(folder / "img_%04d.png", "-o", tmp_path / "out", "--rate", rate)
+    assert code == WRONG_USAGE
+    assert "the rate is 0.001 to 10000" in err
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_rate_of_many_digits_and_a_stride_beyond_the_end(annotate_small, tmp_path, name):
+    folder = make(tmp_path / "in", range(3))
+    more = ("--rate", "29.9700299700299700299", "--stride", "10000000")
+    assert annotate_small(folder / "img_%04d.png", "-o", tmp_path / name, *more)[0] == 0
+    assert clips.times(tmp_path / name) == [0]

@@ -13,10 +13,11 @@ import numpy as np
 
 from hprnet_rt.errors import MediaError
 from hprnet_rt.types import Frame, ImageArray
-from hprnet_rt.video.device import configure, open_device, quiet, why_closed
+from hprnet_rt.video.device import configure, open_device, why_closed
 from hprnet_rt.video.latest import LatestReader
 from hprnet_rt.video.live import LIVE_TIME_BASE, LiveFrames, LiveOptions
 from hprnet_rt.video.media import MediaInfo
+from hprnet_rt.video.silence import quiet
 
 __all__ = ["CameraSource"]
 

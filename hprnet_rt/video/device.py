@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import struct
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,8 +13,9 @@ from typing import Final
 import cv2
 
 from hprnet_rt.video.live import LiveOptions
+from hprnet_rt.video.silence import quiet
 
-__all__ = ["CameraInfo", "CameraMode", "configure", "list_cameras", "open_device", "quiet", "why_closed"]
+__all__ = ["CameraInfo", "CameraMode", "configure", "list_cameras", "open_device", "why_closed"]
 
 _CLASS: Final = Path("/sys/class/video4linux")
 _PROBED: Final = 10  # device numbers, where the system does not list them
@@ -188,14 +187,3 @@ def _captures(path: Path | None) -> bool | None:
         os.close(file)
     *_, everything, node = _CAPABILITY.unpack(answer)
     return bool((node if everything & _HAS_NODE_CAPABILITIES else everything) & _CAPTURES)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep OpenCV's own messages off the terminal; this package says what is wrong itself."""
-    before = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +16,17 @@ from hprnet_rt.errors import MediaError, OutputError
 from hprnet_rt.image_limit import LIMIT_VARIABLE, MOST_PIXELS
 from hprnet_rt.types import Estimated, Frame
 from hprnet_rt.video.media import MediaInfo
+from hprnet_rt.video.opening import require_file
 from hprnet_rt.video.output import PartialFile, reason
 from hprnet_rt.video.remote import open_remote
+from hprnet_rt.video.silence import quiet
 
 __all__ = ["ImageSink", "ImageSource", "decode_image", "of_size"]
 
 _log = logging.getLogger(__name__)
+
+_TIFF = 42
+_TIFF_ENTRY_BYTES = 12
 
 
 def decode_image(data: bytes, name: str, advice: str) -> npt.NDArray[np.uint8]:
@@ -37,7 +43,8 @@ def decode_image(data: bytes, name: str, advice: str) -> npt.NDArray[np.uint8]:
     if not data:
         raise MediaError(f"{name} is empty (0 bytes)")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        with quiet():
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         if "MAX_IMAGE" in str(error.err):
             raise MediaError(
@@ -57,6 +64,20 @@ def of_size(image: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArra
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def _has_pages(data: bytes) -> bool:
+    """Whether a TIFF file has several pictures: whether its first directory names a next one."""
+    order = {b"II": "<", b"MM": ">"}.get(data[:2])
+    try:
+        if order is None or struct.unpack_from(order + "H", data, 2)[0] != _TIFF:
+            return False
+        (first,) = struct.unpack_from(order + "I", data, 4)
+        (entries,) = struct.unpack_from(order + "H", data, first)
+        (following,) = struct.unpack_from(order + "I", data, first + 2 + entries * _TIFF_ENTRY_BYTES)
+    except struct.error:
+        return False
+    return bool(following)
+
+
 def _is_animated(data: bytes) -> bool:
     """Whether a PNG or WebP file has several pictures."""
     if data[8:16] == b"WEBPVP8X":
@@ -65,7 +86,7 @@ def _is_animated(data: bytes) -> bool:
 
 
 class ImageSource:
-    """One frame from an image file, upright by its EXIF orientation; of a moving image the first.
+    """One frame from an image file, upright by its EXIF orientation; of several in a file the first.
 
     Attributes:
         path: as given.
@@ -79,6 +100,8 @@ class ImageSource:
 
     def __init__(self, path: Path | str) -> None:
         self.path = path
+        if isinstance(path, Path):
+            require_file(path)
         try:
             data = path.read_bytes() if isinstance(path, Path) else open_remote(path).read()
         except MediaError:
@@ -88,6 +111,11 @@ class ImageSource:
         self._image = decode_image(data, str(path), "convert it to PNG")
         if _is_animated(data):
             _log.warning("%s moves: only its first picture is taken; make it a GIF or a video for all", path)
+        if _has_pages(data):
+            _log.warning(
+                "%s has several pictures: only the first is taken; save the others as files of their own",
+                path,
+            )
         self.info = MediaInfo(str(path), width=self._image.shape[1], height=self._image.shape[0], frames=1)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -111,7 +139,8 @@ class ImageSink:
         Raises:
             OutputError: the file cannot be written.
         """
-        done, data = cv2.imencode(self._file.path.suffix, item.frame.image)
+        with quiet():
+            done, data = cv2.imencode(self._file.path.suffix, item.frame.image)
         if not done:
             raise OutputError(f"cannot encode {self._file.path.name}: use a .png or .jpg name")
         try:

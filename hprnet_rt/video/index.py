@@ -16,6 +16,7 @@ import numpy.typing as npt
 from hprnet_rt.errors import MediaError
 from hprnet_rt.video.key_frames import begins_exactly, length_bytes
 from hprnet_rt.video.opening import is_cut_off, open_input, video_stream
+from hprnet_rt.video.packet_times import begins_anew, has_stored_times
 
 __all__ = ["SEEKABLE", "Entry", "Part", "PartDiffers", "VideoIndex", "decode_part", "read_index"]
 
@@ -35,11 +36,12 @@ class PartDiffers(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """The packet of a key frame; `pts` and `dts` in the stream's time base, `size` in bytes."""
+    """The packet of a key frame: `pts` and `dts` in the stream's time base, `size` and place in bytes."""
 
     pts: int
     dts: int
     size: int
+    pos: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +102,8 @@ def read_index(path: Path | str, until: int | None = None) -> VideoIndex | None:
 
     Returns:
         None where it is not sure that a packet is a frame with its own time, and that decoding can begin in
-        the middle: other codecs than `SEEKABLE`, addresses, missing or repeated times, signs of damage.
+        the middle: other codecs than `SEEKABLE`, addresses, missing or repeated times, times that say
+        nothing of when a frame is shown, signs of damage.
         Damage inside a packet is not seen here.
 
     Args:
@@ -119,7 +122,7 @@ def read_index(path: Path | str, until: int | None = None) -> VideoIndex | None:
         interlaced = codec == "h264" and context.field_order >= _FIELDS
         if codec not in SEEKABLE or interlaced or container.format.name == _PROGRAM_STREAM:
             return None
-        if is_cut_off(stream, path):
+        if is_cut_off(stream, path) or has_stored_times(container, stream):
             return None
         try:
             return _read(container, stream, codec, until)
@@ -159,7 +162,7 @@ def _read(
             break
         if not packet.is_discard:
             if exact and pts > latest:
-                entries.append(Entry(pts, pts if dts is None else dts, size))
+                entries.append(Entry(pts, pts if dts is None else dts, size, packet.pos))
             times.append(pts)
         latest = max(latest, pts)
     pts_of = np.sort(np.asarray(times, np.int64))
@@ -209,7 +212,7 @@ def _decode_from(
     inside = entry is None
     for packet in container.demux(stream):
         if not inside and entry is not None:
-            inside = (packet.pts, packet.size) == (entry.pts, entry.size)
+            inside = (packet.pts, packet.size, packet.pos) == (entry.pts, entry.size, entry.pos)
             if packet.pts is None or (packet.is_keyframe and packet.pts > entry.pts):
                 raise PartDiffers
         if inside:
@@ -221,7 +224,12 @@ def _decode_from(
 def _checked(frames: Iterator[av.VideoFrame], part: Part) -> Iterator[av.VideoFrame]:
     """The frames of a part and behind it, without those that are shown before its key frame."""
     expected = iter(part.pts.tolist())
+    last: int | None = None
     for frame in frames:
+        if frame.pts is not None and frame.time_base is not None:
+            if last is not None and begins_anew(frame.pts, last, frame.time_base):
+                raise PartDiffers  # what is joined there has its place behind this
+            last = frame.pts
         if part.entry is not None and frame.pts is not None and frame.pts < part.entry.pts:
             continue  # of the part before
         if frame.is_corrupt or frame.pts != next(expected, frame.pts):

@@ -13,7 +13,7 @@ from hprnet_rt.video.media import size_bytes
 from hprnet_rt.video.output import reason
 from hprnet_rt.video.remote import is_remote, open_remote
 
-__all__ = ["file_url", "is_cut_off", "open_any", "open_input", "video_stream"]
+__all__ = ["file_url", "is_cut_off", "open_any", "open_input", "other_videos", "require_file", "video_stream"]
 
 _TIMEOUT_S = 30.0
 _PATIENT = {"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "10"}
@@ -34,6 +34,16 @@ def open_any(file: Any, **options: Any) -> av.container.InputContainer:
     return container
 
 
+def require_file(path: Path) -> None:
+    """See that a path is none of a pipe or a device: their bytes can be read only once, or never end.
+
+    Raises:
+        MediaError: it is one.
+    """
+    if path.exists() and not path.is_file():
+        raise MediaError(f"{path} is not a file but a folder, a pipe or a device: save it as a file first")
+
+
 def open_input(path: Path | str) -> av.container.InputContainer:
     """Open a media file; a string is an address, of a server or an object store.
 
@@ -45,6 +55,7 @@ def open_input(path: Path | str) -> av.container.InputContainer:
             return open_any(open_remote(str(path)), mode="r")
         if isinstance(path, str):
             return open_any(path, options=_PATIENT, timeout=_TIMEOUT_S)
+        require_file(path)
         if path.stat().st_size == 0:
             raise MediaError(f"{path} is empty (0 bytes)")
         return open_any(file_url(path))
@@ -59,12 +70,29 @@ def open_input(path: Path | str) -> av.container.InputContainer:
 
 
 def video_stream(container: av.container.InputContainer, path: Path | str) -> av.VideoStream:
-    """The first real video stream: cover pictures of audio files do not count."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
+    """The first real video stream: cover pictures of audio files do not count.
+
+    Raises:
+        MediaError: there is none, or none of a codec that FFmpeg knows.
+    """
+    streams = _videos(container)
+    for stream in streams:
+        if stream.codec_context is not None:
             return stream
+    if streams:
+        raise MediaError(f"{path} cannot be decoded: FFmpeg does not know the codec of its pictures")
     kind = "only audio" if container.streams.audio else "no video stream"
     raise MediaError(f"{path} has no pictures to annotate: it holds {kind}")
+
+
+def other_videos(container: av.container.InputContainer) -> int:
+    """How many video streams there are beside that of `video_stream`."""
+    return len(_videos(container)) - 1
+
+
+def _videos(container: av.container.InputContainer) -> list[av.VideoStream]:
+    pictures = Disposition.attached_pic
+    return [stream for stream in container.streams.video if not stream.disposition & pictures]
 
 
 def is_cut_off(stream: av.VideoStream, path: Path | str) -> bool:

@@ -21,8 +21,9 @@ from hprnet_rt.types import Frame
 from hprnet_rt.video.image import of_size
 from hprnet_rt.video.index import Part, PartDiffers, decode_part
 from hprnet_rt.video.media import MediaInfo
-from hprnet_rt.video.opening import is_cut_off, open_input, video_stream
+from hprnet_rt.video.opening import is_cut_off, open_input, other_videos, video_stream
 from hprnet_rt.video.output import reason
+from hprnet_rt.video.packet_times import JoinedTimes, StoredTimes, has_stored_times
 
 __all__ = ["VideoSource", "frame_color", "upright"]
 
@@ -36,7 +37,9 @@ class VideoSource:
     """Iterates the frames of a video file once.
 
     Frames are upright (the rotation stored by phones is applied). Timestamps are the file's own; a frame
-    without one continues at the average rate, and one that does not increase is moved by one unit.
+    without one continues at the average rate, and one that does not increase is moved by one unit. Where
+    times go back by more than a second, the file was joined from several, and they run on. In AVI with
+    reordered H.264, whose times say when a frame is stored, the n-th frame gets the n-th time.
 
     Args:
         path: the file, or its address on a server as a string.
@@ -59,6 +62,8 @@ class VideoSource:
         try:
             self._stream = video_stream(self._container, path)
             self._errors = int(is_cut_off(self._stream, path))
+            self._marked = 0  # packets that the container calls damaged
+            self._parts = 1
             self._frames = self._decode()
             try:
                 self._first = next(self._frames, None)
@@ -69,6 +74,8 @@ class VideoSource:
         except MediaError:
             self._container.close()
             raise
+        if others := other_videos(self._container):
+            _log.warning("only one video stream of %s is read, not the other %d", path, others)
         first, stream = self._first, self._stream
         self.first_pts: int | None = first.pts
         swaps = _orientation(first)[0]
@@ -97,29 +104,42 @@ class VideoSource:
                 yield frame
             if not self._is_damaged():
                 return
+            self._marked = 0
             self._container.close()
             self._container = open_input(self.path)
             self._stream = video_stream(self._container, self.path)
         self._stream.thread_type = "SLICE"
-        self._errors = 1
         yield from islice(self._decode_packets(until_damage=False), given, None)
 
     def _is_damaged(self) -> bool:
-        return self._errors > 0
+        return self._errors > 0 or self._marked > 0
+
+    def _packets(self) -> Iterator[av.Packet[Any]]:
+        """Those of the pictures and the sound: both tell where a file was joined."""
+        return self._container.demux(self._stream, *self._container.streams.audio)
 
     def _decode_packets(self, *, until_damage: bool) -> Iterator[av.VideoFrame]:
         """Decode; what fails is counted, and skipped or the end."""
         in_a_row = 0
-        packets = self._container.demux(self._stream)
+        joined = JoinedTimes()
+        stored = StoredTimes() if has_stored_times(self._container, self._stream) else None
+        packets = self._packets()
         while in_a_row < _HOPELESS and not (until_damage and self._is_damaged()):
             try:
                 packet = next(packets, None)
                 if packet is None:
                     return
-                self._errors += bool(packet.size and packet.is_corrupt)
+                joined.place(packet)
+                if packet.stream.index != self._stream.index:
+                    continue
+                self._marked += bool(packet.size and packet.is_corrupt)
+                self._parts = joined.parts_of(self._stream)
                 if until_damage and self._is_damaged():
                     return
-                yield from packet.decode()
+                if stored is None:
+                    yield from packet.decode()
+                else:
+                    yield from stored.decode(packet)
                 in_a_row = 0
             except av.error.EOFError:
                 return
@@ -127,7 +147,7 @@ class VideoSource:
                 in_a_row += 1
                 self._errors += 1
                 _log.debug("%s: %s", self.path, error)
-                packets = self._container.demux(self._stream)
+                packets = self._packets()
 
     def begin_at(self, part: Part) -> None:
         """Let the iteration begin at a key frame: the frames before it are not decoded.
@@ -201,7 +221,11 @@ class VideoSource:
             yield Frame(number, image, time.perf_counter(), pts, base)
 
     def _report(self, decoded: int) -> None:
-        if not self._errors:
+        if not self._errors and self._marked < self._parts:  # a seam marks the packet before it
+            if self._parts > 1:
+                _log.warning(
+                    "%s was joined from %d parts that begin anew: their times run on", self.path, self._parts
+                )
             return
         listed = f" of the {self.info.frames} that its index lists" if self.info.frames else ""
         self.damage = (

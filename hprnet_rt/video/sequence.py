@@ -16,12 +16,26 @@ from hprnet_rt.types import Frame
 from hprnet_rt.video.image import ImageSource, of_size
 from hprnet_rt.video.media import MediaInfo, sequence_files
 
-__all__ = ["DEFAULT_RATE", "SequenceSource"]
+__all__ = ["DEFAULT_RATE", "SequenceSource", "require_rate"]
 
 _log = logging.getLogger(__name__)
 
 DEFAULT_RATE: Final = Fraction(25)
 """Frames a second of images, which do not say it."""
+
+_LEAST_RATE: Final = Fraction(1, 1000)
+_MOST_RATE: Final = 10_000
+_MOST_PARTS: Final = 100_000  # with it a rate is a fraction of numbers that every container holds
+
+
+def require_rate(rate: Fraction) -> None:
+    """See that a video can have so many frames a second.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if not _LEAST_RATE <= rate <= _MOST_RATE:
+        raise UsageError(f"the rate is {float(_LEAST_RATE):g} to {_MOST_RATE} frames a second, got {rate}")
 
 
 class SequenceSource:
@@ -40,13 +54,13 @@ class SequenceSource:
         damage: after iteration, which images could not be read, None when all was well.
 
     Raises:
-        UsageError: there is no such image, or the rate is none.
+        UsageError: there is no such image, or no container holds the rate.
         MediaError: the first one cannot be read.
     """
 
     def __init__(self, pattern: Path, rate: Fraction = DEFAULT_RATE) -> None:
-        if rate <= 0:
-            raise UsageError(f"the rate is more than 0 frames a second, got {rate}")
+        require_rate(rate)
+        rate = rate.limit_denominator(_MOST_PARTS)
         self.damage: str | None = None
         self.path = pattern
         self._files = sequence_files(pattern)

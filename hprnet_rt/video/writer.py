@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import logging
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -15,16 +12,16 @@ import numpy as np
 
 from hprnet_rt.errors import MediaError, OutputError
 from hprnet_rt.types import Estimated
+from hprnet_rt.video.audio import AudioCopy
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER, require_crf, require_encoder
 from hprnet_rt.video.media import MediaInfo, is_sequence
 from hprnet_rt.video.opening import file_url, open_input
 from hprnet_rt.video.output import PartialFile, reason
 
-__all__ = ["VideoSink", "audio_fits", "comment_of"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["VideoSink", "comment_of"]
 
 _FALLBACK_RATE = Fraction(25)
+_LEAST_RATE = Fraction(1, 1000)  # encoders refuse some lower ones; times stay as they are
 _KEY_FRAME_S = 2
 _LIMITED_RANGE = 1
 # A fragmented file is playable up to the last fragment whatever happens to the process; closing it
@@ -33,16 +30,6 @@ _MP4_OPTIONS: Final = {"movflags": "hybrid_fragmented+delay_moov", "flush_packet
 _LEAST_TIMESCALE: Final = 1000
 _LARGEST_TIMESCALE: Final = 10_000_000
 _MP4_SUFFIXES: Final = frozenset({".mp4", ".m4v", ".mov"})
-
-
-def audio_fits(source: Path | str, suffix: str) -> bool:
-    """Whether a container of this suffix can hold the source's audio as it is."""
-    if is_sequence(source):
-        return True
-    name = {".mkv": "matroska"}.get(suffix, "mp4")
-    with open_input(source) as container:
-        codecs = {stream.codec_context.name for stream in container.streams.audio if stream.codec_context}
-    return {av.Codec(codec).canonical_name for codec in codecs} <= _supported(name)
 
 
 def comment_of(path: Path) -> str:
@@ -54,85 +41,12 @@ def comment_of(path: Path) -> str:
         return ""
 
 
-@functools.cache
-def _supported(container_name: str) -> frozenset[str]:
-    """Canonical names of the codecs that a container format can hold."""
-    with av.open("unused", "w", format=container_name) as output:
-        return frozenset(av.Codec(codec).canonical_name for codec in _decodable(output.supported_codecs))
-
-
-def _decodable(names: set[str]) -> Iterator[str]:
-    for name in names:
-        try:
-            av.Codec(name)
-        except av.codec.codec.UnknownCodecError:
-            continue
-        yield name
-
-
 def _fine_timescale(time_base: Fraction) -> int:
     """Units a second in which every multiple of `time_base` is whole, if that fits the file format."""
     units = time_base.denominator
     while units < _LEAST_TIMESCALE:
         units *= 10
     return min(units, _LARGEST_TIMESCALE)
-
-
-class _AudioCopy:
-    """Hands the source's audio packets to the output, in step with the pictures."""
-
-    def __init__(self, source: Path | str, output: av.container.OutputContainer) -> None:
-        self._container = open_input(source)
-        self._output = output
-        streams = self._container.streams.audio
-        self._copies = {stream.index: output.add_stream_from_template(stream) for stream in streams}
-        # AAC of transport streams has a header before each packet, which other containers must not have
-        self._unwrap = {
-            stream.index: av.BitStreamFilterContext("aac_adtstoasc", stream)
-            for stream in streams
-            if stream.codec_context.name == "aac" and not stream.codec_context.extradata
-        }
-        self._packets = self._container.demux(streams) if streams else iter(())
-        self._waiting: av.Packet[av.AudioStream] | None = None
-        self.start_s = 0.0
-
-    def copy_until(self, seconds: float | None) -> None:
-        """Write the packets that start before `seconds` of the output; all that are left when None.
-
-        What lies before `start_s` of the source is left out, and that is the output's beginning.
-        """
-        while True:
-            packet = self._waiting or self._next()
-            self._waiting = None
-            if packet is None:
-                return
-            assert packet.dts is not None
-            at_s = float(packet.dts * packet.time_base) - self.start_s
-            if seconds is not None and at_s > seconds:
-                self._waiting = packet
-                return
-            if self.start_s:
-                if at_s < 0.0:
-                    continue
-                shift = round(self.start_s / packet.time_base)
-                packet.dts -= shift
-                packet.pts = None if packet.pts is None else packet.pts - shift
-            index = packet.stream.index
-            for copy in self._unwrap[index].filter(packet) if index in self._unwrap else (packet,):
-                copy.stream = self._copies[index]
-                self._output.mux(copy)
-
-    def _next(self) -> av.Packet[av.AudioStream] | None:
-        try:
-            for packet in self._packets:
-                if packet.dts is not None:
-                    return packet
-        except av.FFmpegError as error:
-            _log.debug("audio ends early: %s", error)
-        return None
-
-    def close(self) -> None:
-        self._container.close()
 
 
 class VideoSink:
@@ -171,7 +85,7 @@ class VideoSink:
         self.path = path
         self.partial_path = self._file.partial
         self._info = info
-        self._audio: _AudioCopy | None = None
+        self._audio: AudioCopy | None = None
         self._closed = False
         self._failed = False
         self._end_s = 0.0
@@ -188,7 +102,7 @@ class VideoSink:
         if comment:
             self._container.metadata["comment"] = comment
         self._size = (info.width + info.width % 2, info.height + info.height % 2)
-        rate = info.rate or _FALLBACK_RATE
+        rate = max(info.rate or _FALLBACK_RATE, _LEAST_RATE)
         # fragments are cut at key frames: what is lost when the process is killed is at most one of them
         quality = {**self._encoder.quality(crf), "threads": str(threads or 0)}
         quality["g"] = str(max(1, round(_KEY_FRAME_S * rate)))
@@ -208,7 +122,12 @@ class VideoSink:
         stream.codec_context.color_trc = transfer
         self._stream = stream
         if audio_from is not None and not is_sequence(audio_from):
-            self._audio = _AudioCopy(audio_from, self._container)
+            try:
+                self._audio = AudioCopy(audio_from, self._container)
+            except (av.FFmpegError, MediaError, ValueError) as error:
+                self._container.close()
+                self.partial_path.unlink(missing_ok=True)
+                raise OutputError(f"cannot copy the audio of {audio_from} to {path}: {error}") from error
 
     def write(self, item: Estimated) -> None:
         """Encode one frame at its own time.
