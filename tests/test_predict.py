@@ -115,6 +115,35 @@ def test_what_other_settings_left_is_not_continued(model, annotations, truth, tm
         predict(model, annotations, truth, out)
 
 
+def test_what_was_made_of_other_images_is_not_continued(model, truth, tmp_path):
+    """Two files of annotations of one name, with as many images, and two folders with images of one name."""
+    stop = threading.Event()
+    stop.set()
+    out = tmp_path / "results.json"
+    listed = json.loads((truth / "truth.json").read_text())
+    halves = []
+    for name, images in (("one", listed["images"][:3]), ("two", listed["images"][3:])):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / "truth.json"
+        path.write_text(json.dumps({"images": images, "annotations": []}))
+        halves.append(read_annotations(path))
+    predict(model, halves[0], truth, out, cancelled=stop)
+    with pytest.raises(UsageError, match="other images"):
+        predict(model, halves[1], truth, out)
+    for path in truth.glob("*.png"):
+        (tmp_path / "one" / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(UsageError, match="other images"):
+        predict(model, halves[0], tmp_path / "one", out)
+    assert predict(model, halves[0], truth, out).images == 3
+
+
+def test_a_file_name_too_long_for_a_file_is_a_sentence(model, truth, tmp_path):
+    image = {"id": 1, "file_name": "x" * 5000, "height": 2, "width": 2}
+    annotations = read_annotations({"images": [image], "annotations": []})
+    with pytest.raises(MediaError, match=r"cannot look for the images.*too long.*correct their file_name"):
+        predict(model, annotations, truth, tmp_path / "results.json")
+
+
 def test_images_of_another_folder_are_missed_at_once(model, annotations, tmp_path):
     with pytest.raises(MediaError, match=r"lacks 6 of 6 images: image_0\.png"):
         predict(model, annotations, tmp_path, tmp_path / "results.json")
