@@ -27,7 +27,16 @@ from hprnet_rt.render import Overlay
 from hprnet_rt.tracking import Tracker
 from hprnet_rt.types import Poses
 
-__all__ = ["ALL", "FOUND", "Peer", "PeopleOptions", "crossover", "measure_people", "people_chart"]
+__all__ = [
+    "ALL",
+    "FOUND",
+    "Peer",
+    "PeopleOptions",
+    "crossover",
+    "measure_people",
+    "people_chart",
+    "people_settings",
+]
 
 FOUND: Final = "end to end, as found"
 ALL: Final = "end to end, everyone"
@@ -143,6 +152,19 @@ def _case(people: int) -> str:
     return f"{people} {'person' if people == 1 else 'people'}"
 
 
+def people_settings(
+    subject: Subject, running: Running, options: PeopleOptions, peers: Sequence[str]
+) -> dict[str, Any]:
+    """What must be equal for figures of `measure_people` to be compared; `peers` by name."""
+    return {
+        **running.settings(subject.engine),
+        "counts": list(options.counts),
+        "planted": options.planted,
+        "picture": list(options.image_wh),
+        "peers": {name: list(options.peer_counts) for name in peers},
+    }
+
+
 def measure_people(
     subject: Subject,
     running: Running,
@@ -179,7 +201,7 @@ def measure_people(
         description = model.description
     report = Report(
         "people",
-        _settings(subject, running, options, list(beside)),
+        people_settings(subject, running, options, list(beside)),
         series_of(measured, (FOUND, ALL)),
     )
     summary = {
@@ -209,18 +231,6 @@ def _beside(
 
     tasks = {f"{name}, {_case(people)}": task(people) for people in pictures}
     return take_turns(tasks, limits, watched=("end to end",), progress=progress)
-
-
-def _settings(
-    subject: Subject, running: Running, options: PeopleOptions, peers: Sequence[str]
-) -> dict[str, Any]:
-    return {
-        **running.settings(subject.engine),
-        "counts": list(options.counts),
-        "planted": options.planted,
-        "picture": list(options.image_wh),
-        "peers": {name: list(options.peer_counts) for name in peers},
-    }
 
 
 def _slopes(report: Report, options: PeopleOptions) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from hprnet_rt.bench import people, subject
 from hprnet_rt.bench.measure import Limits
 from hprnet_rt.bench.people import ALL, PeopleOptions, crossover, measure_people, people_chart
-from hprnet_rt.bench.report import write_report
+from hprnet_rt.bench.report import Report, write_report
 from hprnet_rt.cli import main
 
 SHORT = Limits(seconds=0.01, least_rounds=3, warm_up=0)
@@ -101,6 +101,25 @@ def test_the_command_writes_everything_and_compares(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "found of placed: 0/0" in out
     assert "32 people at most" in out
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "words"),
+    [
+        ("kind", "stages", "figures of bench stages cannot be compared with those of bench people"),
+        ("machine", {"cores": 0}, "figures of two machines cannot be compared"),
+        ("settings", {"size": 64}, "different settings"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_it_is_measured(
+    tmp_path, monkeypatch, capsys, entry, value, words
+):
+    path = tmp_path / "people.json"
+    report = Report("people", {"size": 384}, ())
+    path.write_text(json.dumps(json.loads(report.to_json()) | {entry: value}))
+    monkeypatch.setattr(people, "take_turns", lambda *_, **__: pytest.fail("it was measured"))
+    assert main(["bench", "people", "--against", str(path)]) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_mistakes_are_sentences_with_exit_codes(tmp_path, capsys):
