@@ -19,7 +19,7 @@ from hprnet_rt.bench.chart import Chart, Curve
 from hprnet_rt.bench.measure import Limits, lapped, take_turns, theil_sen
 from hprnet_rt.bench.paper import PAPER_MS
 from hprnet_rt.bench.report import Report, series_of
-from hprnet_rt.bench.scenes import COUNTS, picture, planted_peaks
+from hprnet_rt.bench.scenes import COUNTS, picture, planted_peaks, require_people
 from hprnet_rt.bench.subject import Running, Subject
 from hprnet_rt.errors import UsageError
 from hprnet_rt.estimator import PoseModel
@@ -83,10 +83,11 @@ class PeopleOptions:
     peer_counts: Sequence[int] = (1, 2, 4)
 
     def __post_init__(self) -> None:
-        if len(set(self.counts)) < 2 or min(self.counts) < 0:
+        require_people(*self.counts, *self.peer_counts)
+        if len(set(self.counts)) < 2:
             raise UsageError(f"a slope needs two different numbers of people, got {list(self.counts)}")
         if len(set(self.peer_counts)) < 2 or min(self.peer_counts) < 1:
-            raise UsageError(f"a line needs two numbers of people, got {list(self.peer_counts)}")
+            raise UsageError(f"a line needs two numbers of people above 0, got {list(self.peer_counts)}")
 
 
 class _Scene:

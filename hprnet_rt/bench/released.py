@@ -17,7 +17,7 @@ import numpy as np
 from hprnet_rt.bench.measure import Limits, lapped, take_turns
 from hprnet_rt.bench.raw_engine import dense_engine
 from hprnet_rt.bench.report import Report, series_of
-from hprnet_rt.bench.scenes import picture, planted_heads, planted_peaks
+from hprnet_rt.bench.scenes import picture, planted_heads, planted_peaks, require_people
 from hprnet_rt.bench.subject import Running, Subject, on_demand
 
 __all__ = ["ReleasedOptions", "measure_released", "released_settings"]
@@ -42,6 +42,9 @@ class ReleasedOptions:
     image_wh: tuple[int, int] = (1280, 720)
     limits: Limits = field(default_factory=Limits)
     in_torch: bool = True
+
+    def __post_init__(self) -> None:
+        require_people(self.people)
 
 
 def _median_of(repeats: int, run: Callable[[], object]) -> float:

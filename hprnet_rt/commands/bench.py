@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -34,6 +35,7 @@ from hprnet_rt.heads import SPECS
 __all__ = ["add_parser"]
 
 _LEAST: Final = 3  # rounds, where one takes long
+_LARGEST_PX: Final = 8192  # of a picture: eight of them fit into memory
 
 
 def add_parser(commands: Commands) -> None:
@@ -87,8 +89,16 @@ def add_parser(commands: Commands) -> None:
 
 
 def _sides(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    return int(width), int(height)
+    """The picture's width and height.
+
+    Raises:
+        ArgumentTypeError: it is no size, or a very large one.
+    """
+    found = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
+    width, height = map(int, found.groups()) if found else (0, 0)
+    if not (1 <= width <= _LARGEST_PX and 1 <= height <= _LARGEST_PX):
+        raise argparse.ArgumentTypeError(f"a picture is WxH, each 1 to {_LARGEST_PX}, got {text!r}")
+    return width, height
 
 
 def _add_network(job: argparse.ArgumentParser) -> None:

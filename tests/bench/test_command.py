@@ -122,6 +122,34 @@ def test_what_cannot_be_compared_is_refused_before_it_is_measured(
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["people", "--people", "-1", "2"], "a scene has 0 to 1000 people, got -1, 2"),
+        (["people", "--people", "1", "100000"], "a scene has 0 to 1000 people"),
+        (["people", "--peer-people", "0", "1"], "two numbers of people above 0"),
+        (["released", "--people", "-3"], "a scene has 0 to 1000 people, got -3"),
+        (["people", "--k", "0"], "k is at least 1"),
+    ],
+)
+def test_people_whom_no_scene_has_are_refused_at_once(monkeypatch, capsys, arguments, words):
+    monkeypatch.setattr(subject, "engine_for", lambda *_: pytest.fail("a network was looked for"))
+    assert main(["bench", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", ["0x0", "100000x100000", "720", "1x2x3", "axb", "-1x5", "²x5"])
+def test_a_picture_of_no_size_is_refused(capsys, size):
+    assert main(["bench", "people", f"--picture={size}"]) == 2
+    assert f"a picture is WxH, each 1 to 8192, got {size!r}" in capsys.readouterr().err
+
+
+def test_more_people_than_an_engine_can_return_are_refused_before_the_export(capsys):
+    pytest.importorskip("onnxscript", reason="the extra train is not installed")
+    assert main(["bench", "people", "--k", "100000"]) == 2
+    assert "an engine of hprnet-mobile returns 1 to 384 people, got 100000" in capsys.readouterr().err
+
+
 def test_mistakes_are_sentences_with_exit_codes(tmp_path, capsys):
     assert main(["bench", "people", "--people", "3", "3"]) == 2
     assert main(["bench", "people", "--against", str(tmp_path / "none.json")]) == 1
