@@ -145,6 +145,8 @@ def _taken_up(journal: Path, settings: dict[str, Any]) -> set[int]:
                     done.add(data["image_id"])
                 whole += len(line)
             file.truncate(whole)
+    except UsageError:  # which is a ValueError
+        raise
     except OSError as error:
         raise OutputError(f"cannot read {journal}: {reason(error)}") from error
     except (ValueError, KeyError, TypeError) as error:
