@@ -23,4 +23,7 @@ def main(source: str = "0") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    try:
+        main(*sys.argv[1:2])
+    except hprnet_rt.HprnetError as error:
+        sys.exit(str(error))

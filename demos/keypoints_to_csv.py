@@ -13,7 +13,7 @@ def main(keypoints: str, table: str) -> None:
     with Path(keypoints).open() as lines, Path(table).open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["frame", "time_s", "person", "keypoint", "x_px", "y_px", "score"])
-        names = json.loads(next(lines))["keypoint_names"]
+        names = json.loads(lines.readline())["keypoint_names"]
         for line in lines:
             frame = json.loads(line)
             for person in frame["people"]:
@@ -23,4 +23,9 @@ def main(keypoints: str, table: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        sys.exit(f"cannot make {sys.argv[2]} of {sys.argv[1]}: {error!r}")

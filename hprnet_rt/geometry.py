@@ -16,10 +16,13 @@ import numpy.typing as npt
 
 from hprnet_rt.errors import ShapeError, UsageError
 
-__all__ = ["KEEP", "Letterbox", "input_hw_for", "require_image"]
+__all__ = ["KEEP", "LARGEST_INPUT_PX", "Letterbox", "input_hw_for", "require_image"]
 
 KEEP: Final = "keep"
 """An input size: every image at its own, as the paper tests."""
+
+LARGEST_INPUT_PX: Final = 16384
+"""Larger inputs fit into no memory."""
 
 FloatArray = npt.NDArray[np.float32]
 ImageArray = npt.NDArray[np.uint8]
@@ -40,10 +43,13 @@ def input_hw_for(image_hw: tuple[int, int], longer_px: int, multiple_px: int) ->
     The image is scaled so that its longer side is `longer_px`; the shorter side is rounded up.
 
     Raises:
-        UsageError: `longer_px` is not a positive multiple of `multiple_px`.
+        UsageError: `longer_px` is not a positive multiple of `multiple_px`, or above `LARGEST_INPUT_PX`.
     """
-    if longer_px <= 0 or longer_px % multiple_px:
-        raise UsageError(f"the input size is a positive multiple of {multiple_px}, got {longer_px}")
+    if not 0 < longer_px <= LARGEST_INPUT_PX or longer_px % multiple_px:
+        raise UsageError(
+            f"the input size is a positive multiple of {multiple_px} up to {LARGEST_INPUT_PX}, got "
+            f"{longer_px}"
+        )
     height, width = image_hw
     scale = longer_px / max(height, width)
     sides = (max(1, round(height * scale)), max(1, round(width * scale)))

@@ -6,6 +6,7 @@ call takes up what is there. The results get their name when all images are done
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -70,14 +71,20 @@ def _paths(annotations: Annotations, folder: Path) -> dict[int, Path]:
     """Each image's file.
 
     Raises:
-        MediaError: some are missing.
+        MediaError: some are missing, or cannot be looked at.
     """
     paths = {}
     for image_id, name in zip(annotations.image_ids.tolist(), annotations.file_names, strict=True):
         if not name:
             raise MediaError(f"{annotations.name}: image {image_id} has no file_name")
         paths[image_id] = folder / name
-    missing = [path.name for path in paths.values() if not path.is_file()]
+    try:
+        missing = [path.name for path in paths.values() if not path.is_file()]
+    except OSError as error:  # a name too long, a folder that may not be read
+        raise MediaError(
+            f"cannot look for the images of {annotations.name} in {folder}: {reason(error)}; correct their "
+            "file_name, or the folder"
+        ) from error
     if missing:
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise MediaError(
@@ -93,13 +100,15 @@ def known_parts(spec: ModelSpec) -> tuple[str, ...]:
     return tuple(part for part in SINGLE_PARTS if known[PART_TYPES[part].points.start])
 
 
-def _settings(model: PoseModel, annotations: Annotations) -> dict[str, Any]:
+def _settings(model: PoseModel, annotations: Annotations, folder: Path) -> dict[str, Any]:
     """What decides the results: two runs with the same settings may share a journal."""
     options = model.group.options
+    pairs = list(zip(annotations.image_ids.tolist(), annotations.file_names, strict=True))
     return {
         "format": _FORMAT,
-        "annotations": annotations.name,
-        "images": len(annotations.image_ids),
+        "folder": str(folder.resolve()),
+        "images": len(pairs),
+        "images_sha256": hashlib.sha256(json.dumps(pairs).encode()).hexdigest(),
         "model": model.name,
         "model_sha256": model.engine.sha256,
         "engine": model.description,
@@ -114,7 +123,7 @@ def _taken_up(journal: Path, settings: dict[str, Any]) -> set[int]:
     """Images that the journal has; a line that a crash cut off is cut away.
 
     Raises:
-        UsageError: other settings made it.
+        UsageError: it was made of other images or with other settings.
         OutputError: it cannot be read or mended.
     """
     done: set[int] = set()
@@ -129,12 +138,15 @@ def _taken_up(journal: Path, settings: dict[str, Any]) -> set[int]:
                 data = json.loads(line)
                 if number == 0 and data != settings:
                     raise UsageError(
-                        f"{journal} was made with other settings; delete it, or write to another place"
+                        f"{journal} was made of other images or with other settings; delete it, or write to "
+                        "another place"
                     )
                 if number > 0:
                     done.add(data["image_id"])
                 whole += len(line)
             file.truncate(whole)
+    except UsageError:  # which is a ValueError
+        raise
     except OSError as error:
         raise OutputError(f"cannot read {journal}: {reason(error)}") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -178,7 +190,7 @@ def predict(
         cancelled: when set, what is done is kept, and the same call continues.
 
     Raises:
-        UsageError: what an earlier run left was made with other settings.
+        UsageError: what an earlier run left was made of other images or with other settings.
         MediaError: an image is missing or cannot be read.
         OutputError: the results cannot be written.
         HprnetError: the network failed. What was done before is kept in each case.
@@ -186,7 +198,7 @@ def predict(
     begin_s = time.perf_counter()
     paths = _paths(annotations, folder)
     journal = out.with_name(f"{out.stem}.partial.jsonl")
-    settings = _settings(model, annotations)
+    settings = _settings(model, annotations, folder)
     done = _taken_up(journal, settings)
     cancelled = cancelled or threading.Event()
     sizes = dict(zip(annotations.image_ids.tolist(), annotations.image_hw.tolist(), strict=True))

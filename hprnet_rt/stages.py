@@ -210,8 +210,22 @@ def _render_stage(overlay: Overlay) -> Stage:
     return Stage("render", render)
 
 
+def _require_source(source: object, live: bool) -> None:
+    """See that something can be given to `stream`.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    needed = ("__iter__", "close", *(("interrupt",) if live else ()))
+    if not isinstance(source, str | Path) and not all(hasattr(source, name) for name in needed):
+        raise UsageError(
+            f"a source is a file, with live=True also a camera's number or an address, or an object with "
+            f"{', '.join(needed)}; got {source!r:.80}"
+        )
+
+
 def stream(
-    source: str | Path | Source | LiveSource, model: PoseModel | None = None, *, live: bool = False
+    source: str | int | Path | Source | LiveSource, model: PoseModel | None = None, *, live: bool = False
 ) -> Iterator[tuple[Frame, Poses]]:
     """Yield the frames of a video with everyone in them, in order; decoding runs ahead on threads.
 
@@ -220,21 +234,25 @@ def stream(
     Args:
         source: a video or image file, or any iterable of `Frame` with a `close` method.
         model: from `load`; the default model, closed at the end, when None.
-        live: the source is a camera ("0"), an address or a file played by its own clock, as `open_live`
+        live: the source is a camera ("0" or 0), an address or a file played by its own clock, as `open_live`
             takes it, or a `LiveSource`. Frames for which there is no time are passed over; otherwise none is.
 
     Raises:
-        UsageError: there is no such file or camera.
+        UsageError: there is no such file or camera, or it is nothing that can be a source.
         MediaError: it cannot be read.
     """
+    if live and isinstance(source, int):
+        source = str(source)
+    _require_source(source, live)
     limits: dict[str, Any] = {}
     opened: Source
     if live:
         named = isinstance(source, str | Path)
-        opened = camera = open_live(str(source), LiveOptions()) if named else cast(LiveSource, source)
+        camera = open_live(str(source), LiveOptions()) if named else cast(LiveSource, source)
+        opened = camera
         limits = {"in_flight": _IN_FLIGHT, "interrupt": camera.interrupt}
     else:
-        opened = open_source(Path(source)) if isinstance(source, str | Path) else source
+        opened = open_source(Path(source)) if isinstance(source, str | Path) else cast(Source, source)
     own = model or load()
     over_time = () if isinstance(opened, ImageSource) else (Tracker(),)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt import skeleton
-from hprnet_rt.errors import ShapeError
+from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.heads import PeakLayout
 
@@ -82,7 +83,13 @@ class Person:
     track_id: int | None
 
     def part(self, name: str) -> tuple[FloatArray, FloatArray]:
-        """xy (P, 2) and score (P,) of "body", "feet", "face", "left_hand" or "right_hand"."""
+        """xy (P, 2) and score (P,) of "body", "feet", "face", "left_hand" or "right_hand".
+
+        Raises:
+            UsageError: there is no such part.
+        """
+        if name not in skeleton.PARTS:
+            raise UsageError(f"there is no part {name!r}; use one of: {', '.join(skeleton.PARTS)}")
         points = skeleton.PARTS[name]
         return self.xy[points], self.score[points]
 
@@ -135,6 +142,14 @@ class Poses:
         return len(self.person_score)
 
     def __getitem__(self, index: int) -> Person:
+        """One person; those of a slice are in the arrays: `poses.xy[1:3]`."""
+        try:
+            index = operator.index(index)
+        except TypeError as error:
+            raise TypeError(
+                f"poses are indexed by one whole number, got {index!r}; for several people use the arrays, "
+                "as in poses.xy[1:3]"
+            ) from error
         track_id = int(self.track_id[index])
         return Person(
             self.xy[index],

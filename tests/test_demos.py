@@ -1,7 +1,10 @@
 """Every demo runs, and is short."""
 
 import csv
+import os
 import runpy
+import subprocess
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -27,6 +30,32 @@ def run(name, *arguments):
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_demo_is_short(name):
     assert len((DEMOS / f"{name}.py").read_text().splitlines()) < 40
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("webcam", ["none.mp4"], "none.mp4 does not exist"),
+        ("hand_raise", ["none.mp4"], "none.mp4 does not exist"),
+        ("two_cameras", ["none.mp4", "other.mp4"], "other.mp4 does not exist"),
+        ("keypoints_to_csv", [], "KEYPOINTS.jsonl TABLE.csv"),
+        ("keypoints_to_csv", ["none.jsonl", "table.csv"], "No such file"),
+        ("keypoints_to_csv", [str(DEMOS / "webcam.py"), "table.csv"], "cannot make table.csv"),
+    ],
+)
+def test_what_a_demo_cannot_do_is_a_sentence(tmp_path, name, arguments, words):
+    environment = {**os.environ, "PYTHONPATH": str(DEMOS.parent), "QT_QPA_PLATFORM": "offscreen"}
+    ended = subprocess.run(
+        [sys.executable, DEMOS / f"{name}.py", *arguments],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_keypoints_become_a_table(tmp_path):

@@ -13,7 +13,7 @@ def test_the_input_holds_the_image_in_multiples_of_32(image_hw, expected):
     assert input_hw_for(image_hw, 384, 32) == expected
 
 
-@pytest.mark.parametrize("size", [0, -32, 100])
+@pytest.mark.parametrize("size", [0, -32, 100, 100000, 2**40])
 def test_an_input_size_off_the_grid_is_refused(size):
     with pytest.raises(UsageError, match="multiple of 32"):
         input_hw_for((720, 1280), size, 32)

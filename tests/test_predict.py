@@ -11,6 +11,7 @@ import pytest
 
 import hprnet_rt
 from hprnet_rt import cli
+from hprnet_rt.commands import evaluate
 from hprnet_rt.errors import MediaError, UsageError
 from hprnet_rt.evaluation import PART_TYPES, read_annotations
 from hprnet_rt.predict import known_parts, predict
@@ -107,12 +108,41 @@ def test_what_other_settings_left_is_not_continued(model, annotations, truth, tm
     predict(model, annotations, truth, out, cancelled=stop)
     with (
         hprnet_rt.load(threshold=0.2, input_px=256, precision="fp32") as other,
-        pytest.raises(UsageError, match="other settings"),
+        pytest.raises(UsageError, match=r"^[^(]*other settings; delete it, or write to another place$"),
     ):
         predict(other, annotations, truth, out)
     (tmp_path / "results.partial.jsonl").write_text("hello\n")
     with pytest.raises(UsageError, match="not a journal"):
         predict(model, annotations, truth, out)
+
+
+def test_what_was_made_of_other_images_is_not_continued(model, truth, tmp_path):
+    """Two files of annotations of one name, with as many images, and two folders with images of one name."""
+    stop = threading.Event()
+    stop.set()
+    out = tmp_path / "results.json"
+    listed = json.loads((truth / "truth.json").read_text())
+    halves = []
+    for name, images in (("one", listed["images"][:3]), ("two", listed["images"][3:])):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / "truth.json"
+        path.write_text(json.dumps({"images": images, "annotations": []}))
+        halves.append(read_annotations(path))
+    predict(model, halves[0], truth, out, cancelled=stop)
+    with pytest.raises(UsageError, match=r"^[^(]*was made of other images"):
+        predict(model, halves[1], truth, out)
+    for path in truth.glob("*.png"):
+        (tmp_path / "one" / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(UsageError, match=r"^[^(]*was made of other images"):
+        predict(model, halves[0], tmp_path / "one", out)
+    assert predict(model, halves[0], truth, out).images == 3
+
+
+def test_a_file_name_too_long_for_a_file_is_a_sentence(model, truth, tmp_path):
+    image = {"id": 1, "file_name": "x" * 5000, "height": 2, "width": 2}
+    annotations = read_annotations({"images": [image], "annotations": []})
+    with pytest.raises(MediaError, match=r"cannot look for the images.*too long.*correct their file_name"):
+        predict(model, annotations, truth, tmp_path / "results.json")
 
 
 def test_images_of_another_folder_are_missed_at_once(model, annotations, tmp_path):
@@ -186,10 +216,15 @@ def test_the_command_takes_images_at_their_own_size_and_the_flip_test(truth, tmp
         (["--images", ".", "--out", "out", "--flip"], "--backend torch"),
         (["--images", ".", "--out", "out", "--compare", "speed=3"], "KEY=VALUE"),
         (["--images", ".", "--out", "out", "--size", "100"], "multiple of 32"),
+        (["--images", ".", "--out", "out", "--compare", "weights=none.pth"], "none.pth"),
+        (["--images", ".", "--out", "out", "--compare", "precision=fp8"], "no precision 'fp8'"),
+        (["--images", ".", "--out", "out", "--compare", "flip=perhaps"], "'perhaps' is no flip"),
     ],
 )
 def test_wrong_usage_is_a_sentence(truth, tmp_path, monkeypatch, capsys, arguments, words):
+    """And is told before any image is looked at."""
     monkeypatch.chdir(truth)
+    monkeypatch.setattr(evaluate, "predict", lambda *_, **__: pytest.fail("a model ran"))
     assert run("--annotations", truth / "truth.json", *arguments) == 2
     error = capsys.readouterr().err
     assert words in error

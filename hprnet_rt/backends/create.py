@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -76,13 +77,18 @@ def create_backend(
         raise UsageError(f"there is no backend {backend!r}; use one of: auto, {', '.join(BACKENDS)}")
     if precision not in PRECISIONS:
         raise UsageError(f"there is no precision {precision!r}; use one of: {', '.join(PRECISIONS)}")
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads is at least 1, got {threads}")
-    if batch is not None and batch < 1:
-        raise UsageError(f"a batch is 1 image or more, got {batch}")
+    for name, value in (("threads", threads), ("batch", batch)):
+        if value is not None and (type(value) is not int or value < 1):
+            raise UsageError(f"{name} is a whole number of at least 1, or None; got {value!r}")
     multiple = engine.spec.multiple_px
     if any(side <= 0 or side % multiple for side in input_hw):
         raise UsageError(f"{engine.spec.name} takes sides that are multiples of {multiple}, got {input_hw}")
+    cells = math.prod(side // engine.spec.stride_px for side in input_hw)
+    if engine.k > cells:
+        raise UsageError(
+            f"{engine.path.name} returns {engine.k} people, more than the {cells} cells of its output for "
+            f"inputs of {input_hw[1]} x {input_hw[0]}; take a larger --size"
+        )
     if flip and backend != _FLIPPING:
         raise UsageError(f"the flip test needs --backend {_FLIPPING}")
     if precision == INT8 and (backend != _INT8_BACKEND or find_int8 is None):

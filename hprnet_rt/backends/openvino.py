@@ -25,6 +25,7 @@ from hprnet_rt.errors import BackendError, UsageError
 
 __all__ = ["create", "maps_of", "reader"]
 
+_OUT_OF_MEMORY = "bad_alloc"
 _CUT = ("feature", "hm", "hm_hp")  # tensor names, given by the export
 
 
@@ -107,6 +108,11 @@ class _OpenVinoBackend:
             network = core.compile_model(maps, "CPU", {**options, "INFERENCE_PRECISION_HINT": precision})
             decoder = core.compile_model(decode, "CPU", {**options, "INFERENCE_PRECISION_HINT": "f32"})
         except RuntimeError as error:
+            if _OUT_OF_MEMORY in str(error):
+                height, width = input_hw
+                raise BackendError(
+                    f"an input of {width} x {height} does not fit into memory; take a smaller --size"
+                ) from error
             raise BackendError(f"openvino cannot load {path}: {error}") from error
         self._network: openvino.InferRequest | None = network.create_infer_request()
         self._decoder: openvino.InferRequest | None = decoder.create_infer_request()

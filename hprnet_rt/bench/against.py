@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from hprnet_rt.bench.machine import identity
 from hprnet_rt.bench.report import Report, Series
 from hprnet_rt.errors import UsageError
 
-__all__ = ["Change", "Comparison", "compare_reports"]
+__all__ = ["Change", "Comparison", "compare_reports", "require_alike", "require_same_settings"]
 
 _LEAST: Final = 0.03  # a change of less is none
 _BLOCKS: Final = 8
@@ -122,19 +123,38 @@ def _rounds(series: Series) -> int:
     return len(series.rounds_ms)
 
 
-def _refuse_unlike(old: Report, new: Report) -> None:
-    if old.kind != new.kind:
-        raise UsageError(f"figures of bench {old.kind} cannot be compared with those of bench {new.kind}")
-    one, other = identity(old.machine), identity(new.machine)
+def require_alike(old: Report, kind: str, facts: Mapping[str, Any]) -> None:
+    """See, before anything is measured, that a report is of a command and of a machine.
+
+    Args:
+        old: the earlier report.
+        kind: the command of the new one.
+        facts: of its machine, from `machine()`.
+
+    Raises:
+        UsageError: it is of another command or machine.
+    """
+    if old.kind != kind:
+        raise UsageError(f"figures of bench {old.kind} cannot be compared with those of bench {kind}")
+    one, other = identity(old.machine), identity(facts)
     if one != other:
         raise UsageError(
             f"figures of two machines cannot be compared: then {_said(one)}, now {_said(other)}; "
             "measure both on one"
         )
-    names = sorted(old.settings.keys() | new.settings.keys())
-    unlike = [name for name in names if old.settings.get(name) != new.settings.get(name)]
+
+
+def require_same_settings(old: Report, settings: Mapping[str, Any]) -> None:
+    """See that a report is of some settings, once these are known.
+
+    Raises:
+        UsageError: it is of others.
+    """
+    then, now = (json.loads(json.dumps(dict(each))) for each in (old.settings, settings))  # as in a file
+    names = sorted(then.keys() | now.keys())
+    unlike = [name for name in names if then.get(name) != now.get(name)]
     if unlike:
-        pairs = [f"{name} {old.settings.get(name)!r} and {new.settings.get(name)!r}" for name in unlike]
+        pairs = [f"{name} {then.get(name)!r} and {now.get(name)!r}" for name in unlike]
         raise UsageError(f"figures of different settings cannot be compared: {'; '.join(pairs)}")
 
 
@@ -150,12 +170,15 @@ def compare_reports(old: Report, new: Report) -> Comparison:
     slower as a whole; then it does not count in the drift either.
 
     Raises:
-        UsageError: they are of two machines, two commands or different settings.
+        UsageError: they are of two machines, two commands or different settings, or have no figure in common.
     """
-    old, new = (_plain(report) for report in (old, new))
-    _refuse_unlike(old, new)
+    require_alike(old, new.kind, new.machine)
+    require_same_settings(old, new.settings)
+    old, new = (_timed(report) for report in (old, new))
     before = {each.name: each for each in old.series}
     pairs = [(before[each.name], each) for each in new.series if each.name in before]
+    if not pairs:
+        raise UsageError("the earlier report has none of the figures of this one: measure both anew")
     logs = {b.name: math.log(b.p50_ms / a.p50_ms) for a, b in pairs}
     parts = [logs[b.name] for _, b in pairs if not b.whole]
     shared = len(parts) >= _ENOUGH
@@ -170,8 +193,6 @@ def compare_reports(old: Report, new: Report) -> Comparison:
     return Comparison(math.exp(common), tuple(changes))
 
 
-def _plain(report: Report) -> Report:
-    """As it would be read from a file."""
-    settings = json.loads(json.dumps(dict(report.settings)))
-    series = tuple(each for each in report.series if each.rounds_ms and each.p50_ms > 0)
-    return Report(report.kind, settings, series, report.summary, report.machine)
+def _timed(report: Report) -> Report:
+    """The series whose every round took some time: a ratio of others says nothing."""
+    return replace(report, series=tuple(each for each in report.series if min(each.rounds_ms, default=0) > 0))

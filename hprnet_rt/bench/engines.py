@@ -23,7 +23,7 @@ from hprnet_rt.bench.subject import on_demand
 from hprnet_rt.errors import UsageError
 from hprnet_rt.heads import SPECS
 
-__all__ = ["LIBRARIES", "EnginesOptions", "measure_engines"]
+__all__ = ["LIBRARIES", "EnginesOptions", "engines_settings", "measure_engines"]
 
 _K: Final = 32
 LIBRARIES: Final = ("onnxruntime fp32", "openvino fp32", "openvino bf16")
@@ -72,6 +72,17 @@ def _loaded(library: str, path: Path, batch: int, side: int, threads: int | None
     return openvino_run(path, (side, side), threads, bf16=precision == "bf16", batch=batch)
 
 
+def engines_settings(options: EnginesOptions) -> dict[str, Any]:
+    """What must be equal for figures of `measure_engines` to be compared."""
+    return {
+        "models": list(options.models),
+        "libraries": list(options.libraries),
+        "sizes": options.sizes and list(options.sizes),
+        "batches": list(options.batches),
+        "threads": options.threads,
+    }
+
+
 def measure_engines(
     options: EnginesOptions, *, progress: Callable[[int, float], None] | None = None
 ) -> Report:
@@ -102,13 +113,7 @@ def measure_engines(
                     for library in options.libraries:
                         case = f"{name} at {side}, {library}" + (f", {batch} images" if batch > 1 else "")
                         measured[case] = _one(files, library, batch, side, options, progress)
-    settings = {
-        "models": list(options.models),
-        "libraries": list(options.libraries),
-        "sizes": options.sizes and list(options.sizes),
-        "batches": list(options.batches),
-        "threads": options.threads,
-    }
+    settings = engines_settings(options)
     return Report("engines", settings, series_of(measured), {"gmac": costs, "random_weights": True})
 
 

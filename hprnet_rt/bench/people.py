@@ -19,7 +19,7 @@ from hprnet_rt.bench.chart import Chart, Curve
 from hprnet_rt.bench.measure import Limits, lapped, take_turns, theil_sen
 from hprnet_rt.bench.paper import PAPER_MS
 from hprnet_rt.bench.report import Report, series_of
-from hprnet_rt.bench.scenes import COUNTS, picture, planted_peaks
+from hprnet_rt.bench.scenes import COUNTS, picture, planted_peaks, require_people
 from hprnet_rt.bench.subject import Running, Subject
 from hprnet_rt.errors import UsageError
 from hprnet_rt.estimator import PoseModel
@@ -27,7 +27,16 @@ from hprnet_rt.render import Overlay
 from hprnet_rt.tracking import Tracker
 from hprnet_rt.types import Poses
 
-__all__ = ["ALL", "FOUND", "Peer", "PeopleOptions", "crossover", "measure_people", "people_chart"]
+__all__ = [
+    "ALL",
+    "FOUND",
+    "Peer",
+    "PeopleOptions",
+    "crossover",
+    "measure_people",
+    "people_chart",
+    "people_settings",
+]
 
 FOUND: Final = "end to end, as found"
 ALL: Final = "end to end, everyone"
@@ -74,10 +83,11 @@ class PeopleOptions:
     peer_counts: Sequence[int] = (1, 2, 4)
 
     def __post_init__(self) -> None:
-        if len(set(self.counts)) < 2 or min(self.counts) < 0:
+        require_people(*self.counts, *self.peer_counts)
+        if len(set(self.counts)) < 2:
             raise UsageError(f"a slope needs two different numbers of people, got {list(self.counts)}")
         if len(set(self.peer_counts)) < 2 or min(self.peer_counts) < 1:
-            raise UsageError(f"a line needs two numbers of people, got {list(self.peer_counts)}")
+            raise UsageError(f"a line needs two numbers of people above 0, got {list(self.peer_counts)}")
 
 
 class _Scene:
@@ -143,6 +153,19 @@ def _case(people: int) -> str:
     return f"{people} {'person' if people == 1 else 'people'}"
 
 
+def people_settings(
+    subject: Subject, running: Running, options: PeopleOptions, peers: Sequence[str]
+) -> dict[str, Any]:
+    """What must be equal for figures of `measure_people` to be compared; `peers` by name."""
+    return {
+        **running.settings(subject.engine),
+        "counts": list(options.counts),
+        "planted": options.planted,
+        "picture": list(options.image_wh),
+        "peers": {name: list(options.peer_counts) for name in peers},
+    }
+
+
 def measure_people(
     subject: Subject,
     running: Running,
@@ -179,7 +202,7 @@ def measure_people(
         description = model.description
     report = Report(
         "people",
-        _settings(subject, running, options, list(beside)),
+        people_settings(subject, running, options, list(beside)),
         series_of(measured, (FOUND, ALL)),
     )
     summary = {
@@ -209,18 +232,6 @@ def _beside(
 
     tasks = {f"{name}, {_case(people)}": task(people) for people in pictures}
     return take_turns(tasks, limits, watched=("end to end",), progress=progress)
-
-
-def _settings(
-    subject: Subject, running: Running, options: PeopleOptions, peers: Sequence[str]
-) -> dict[str, Any]:
-    return {
-        **running.settings(subject.engine),
-        "counts": list(options.counts),
-        "planted": options.planted,
-        "picture": list(options.image_wh),
-        "peers": {name: list(options.peer_counts) for name in peers},
-    }
 
 
 def _slopes(report: Report, options: PeopleOptions) -> dict[str, Any]:

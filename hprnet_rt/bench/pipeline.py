@@ -27,7 +27,7 @@ from hprnet_rt.tracking import Tracker
 from hprnet_rt.types import Estimated, Frame, Poses
 from hprnet_rt.video import KeypointsSink, VideoSink, VideoSource
 
-__all__ = ["WHOLE", "measure_pipeline"]
+__all__ = ["WHOLE", "measure_pipeline", "pipeline_settings"]
 
 WHOLE: Final = "whole"
 _CORES: Final = "cores"
@@ -104,6 +104,11 @@ def _whole(video: Path, model: PoseModel, options: AnnotateOptions, memory: list
     return report.seconds / report.frames
 
 
+def pipeline_settings(subject: Subject, running: Running, video: Path, *, picture: bool) -> dict[str, Any]:
+    """What must be equal for figures of `measure_pipeline` to be compared."""
+    return {**running.settings(subject.engine), "video": video.name, "picture": picture}
+
+
 def measure_pipeline(
     subject: Subject,
     running: Running,
@@ -150,7 +155,7 @@ def measure_pipeline(
         "rss_mib": memory,
         "rss_spread_mib": round(max(second_half) - min(second_half), 1) if second_half else None,
     }
-    settings = {**running.settings(subject.engine), "video": video.name, "picture": picture}
+    settings = pipeline_settings(subject, running, video, picture=picture)
     return Report("pipeline", settings, series_of(measured), summary)
 
 

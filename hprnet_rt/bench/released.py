@@ -17,10 +17,10 @@ import numpy as np
 from hprnet_rt.bench.measure import Limits, lapped, take_turns
 from hprnet_rt.bench.raw_engine import dense_engine
 from hprnet_rt.bench.report import Report, series_of
-from hprnet_rt.bench.scenes import picture, planted_heads, planted_peaks
+from hprnet_rt.bench.scenes import picture, planted_heads, planted_peaks, require_people
 from hprnet_rt.bench.subject import Running, Subject, on_demand
 
-__all__ = ["ReleasedOptions", "measure_released"]
+__all__ = ["ReleasedOptions", "measure_released", "released_settings"]
 
 _WHOLE: Final = "end to end"
 _REPEATS: Final = 5
@@ -43,6 +43,9 @@ class ReleasedOptions:
     limits: Limits = field(default_factory=Limits)
     in_torch: bool = True
 
+    def __post_init__(self) -> None:
+        require_people(self.people)
+
 
 def _median_of(repeats: int, run: Callable[[], object]) -> float:
     seconds = []
@@ -51,6 +54,16 @@ def _median_of(repeats: int, run: Callable[[], object]) -> float:
         run()
         seconds.append(time.perf_counter() - start)
     return float(np.median(seconds))
+
+
+def released_settings(subject: Subject, running: Running, options: ReleasedOptions) -> dict[str, Any]:
+    """What must be equal for figures of `measure_released` to be compared."""
+    return {
+        **running.settings(subject.engine),
+        "people": options.people,
+        "picture": list(options.image_wh),
+        "in_torch": options.in_torch,
+    }
 
 
 def measure_released(
@@ -102,12 +115,7 @@ def measure_released(
             tasks["released, PyTorch"] = released(networks.dense_torch(network, names))
         measured = take_turns(tasks, options.limits, watched=(_WHOLE,), progress=progress)
         description = model.description
-    settings = {
-        **running.settings(subject.engine),
-        "people": options.people,
-        "picture": list(options.image_wh),
-        "in_torch": options.in_torch,
-    }
+    settings = released_settings(subject, running, options)
     series = series_of(measured, (_WHOLE,))
     report = Report("released", settings, series)
     summary: dict[str, Any] = {

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -19,7 +20,10 @@ from hprnet_rt.errors import DataError, OutputError
 __all__ = ["Report", "Series", "make_folder", "read_report", "series_of", "table", "write_report"]
 
 _FORMAT: Final = "hprnet-rt-bench/1"
+_NAMES: Final = {str: "text", dict: "an object", list: "a list", bool: "true or false"}
 _KEPT: Final = 400  # rounds in the file; of more, runs of rounds become their medians
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -178,18 +182,54 @@ def read_report(path: Path) -> Report:
     """Read what `write_report` wrote.
 
     Raises:
-        DataError: the file is missing or holds something else.
+        DataError: the file is missing, holds something else, or is damaged.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read: {error}; give the JSON of an earlier bench") from error
     if not isinstance(data, dict) or data.get("format") != _FORMAT:
         raise DataError(f"{path} holds no figures of hprnet-rt bench ({_FORMAT})")
     try:
-        series = tuple(
-            Series(row["case"], row["stage"], tuple(row["rounds_ms"]), row["whole"]) for row in data["series"]
+        return Report(
+            kind=_entry(data, "kind", str),
+            settings=_entry(data, "settings", dict),
+            series=tuple(_series(row) for row in _entry(data, "series", list)),
+            summary=_entry(data, "summary", dict),
+            machine=_entry(data, "machine", dict),
         )
-        return Report(data["kind"], data["settings"], series, data["summary"], data["machine"])
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{path} lacks {error}; it is damaged: measure again") from error
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: {error}; measure again") from error
+
+
+def _entry(data: Any, key: str, kind: type[T]) -> T:
+    """What a JSON object has under a key.
+
+    Raises:
+        ValueError: it is none, or has something else there.
+    """
+    value = data.get(key) if isinstance(data, dict) else None
+    if not isinstance(value, kind):
+        raise ValueError(f"{key!r} holds {_cut(value)}, not {_NAMES[kind]}")
+    return value
+
+
+def _cut(value: object) -> str:
+    """The beginning of what a file holds, for a sentence."""
+    return f"{value!r:.40}"
+
+
+def _series(row: Any) -> Series:
+    """One series of a file.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    case, stage = _entry(row, "case", str), _entry(row, "stage", str)
+    rounds = _entry(row, "rounds_ms", list)
+    for value in rounds:
+        if type(value) not in (int, float) or not 0 <= value <= sys.float_info.max:
+            raise ValueError(f"a round of {case}: {stage} took {_cut(value)}, which is no time in ms")
+    if not rounds:
+        raise ValueError(f"{case}: {stage} has no rounds")
+    return Series(case, stage, tuple(rounds), _entry(row, "whole", bool))

@@ -22,12 +22,14 @@ from hprnet_rt.video import VideoSource
 
 __all__ = [
     "COUNTS",
+    "MOST_PEOPLE",
     "Place",
     "cut_out",
     "picture",
     "places",
     "planted_heads",
     "planted_peaks",
+    "require_people",
     "sample_video",
 ]
 
@@ -36,6 +38,9 @@ ImageArray = npt.NDArray[np.uint8]
 
 COUNTS: Final = (0, 1, 2, 5, 10, 20, 35, 50)
 """People in the scenes of `bench people`; 100 more are planted for what follows the network."""
+
+MOST_PEOPLE: Final = 1000
+"""In a scene: such a scene is there within seconds."""
 
 _BACKGROUND: Final = (186, 192, 180)  # the wall of the sample
 _PORTRAITS: Final = ((25, 122, 428, 590), (431, 112, 838, 580), (841, 102, 1244, 570))  # xyxy in frame 0
@@ -64,18 +69,27 @@ class Place:
     height: float
 
 
+def require_people(*counts: int) -> None:
+    """See that there are scenes with so many people.
+
+    Raises:
+        UsageError: there are not.
+    """
+    if not all(0 <= people <= MOST_PEOPLE for people in counts):
+        raise UsageError(f"a scene has 0 to {MOST_PEOPLE} people, got {', '.join(map(str, counts))}")
+
+
 def places(people: int, aspect: float) -> list[Place]:
     """Places for so many people, row by row, as large as a grid allows.
 
     Args:
-        people: 0 or more.
+        people: 0 to `MOST_PEOPLE`.
         aspect: width of the picture divided by its height.
 
     Raises:
-        UsageError: there are fewer than 0 people.
+        UsageError: there are no such scenes.
     """
-    if people < 0:
-        raise UsageError(f"a scene has 0 people or more, got {people}")
+    require_people(people)
     if people == 0:
         return []
     columns = max(
@@ -127,7 +141,7 @@ def picture(people: int, size_wh: tuple[int, int]) -> ImageArray:
     """(H, W, 3) uint8 BGR: so many people of the sample on a plain wall, the same at every call.
 
     Raises:
-        UsageError: there are fewer than 0 people, or too many for the size.
+        UsageError: there are no such scenes, or too many people for the size.
     """
     width, height = size_wh
     image = np.full((height, width, 3), _BACKGROUND, np.uint8)

@@ -17,7 +17,7 @@ from hprnet_rt.tracking import Tracker
 from hprnet_rt.types import Estimated, Frame
 from hprnet_rt.video import KeypointsSink, VideoSink, VideoSource
 
-__all__ = ["measure_stages"]
+__all__ = ["measure_stages", "stages_settings"]
 
 _FRAMES_A_ROUND: Final = 10
 
@@ -89,6 +89,11 @@ class _Stages:
         yield lap("sink: video")
 
 
+def stages_settings(subject: Subject, running: Running, video: Path) -> dict[str, Any]:
+    """What must be equal for figures of `measure_stages` to be compared."""
+    return {**running.settings(subject.engine), "video": video.name}
+
+
 def measure_stages(
     subject: Subject,
     running: Running,
@@ -113,5 +118,5 @@ def measure_stages(
         finally:
             stages.close()
         summary: dict[str, Any] = {"engine": model.description, "random_weights": subject.random}
-    settings = {**running.settings(subject.engine), "video": video.name}
+    settings = stages_settings(subject, running, video)
     return Report("stages", settings, series_of(measured), summary)

@@ -86,6 +86,7 @@ def build_int8(
 
     Raises:
         UsageError: there are no frames to calibrate with, or too few.
+        MediaError: the frames cannot be read.
         BackendError: a package is missing.
         ModelError: the engine is not accepted.
     """

@@ -23,7 +23,7 @@ from hprnet_rt.backends.built_engine import (
 from hprnet_rt.backends.trt import LIBRARIES, InputRange, build_engine, load_library
 from hprnet_rt.building.int8 import build_int8
 from hprnet_rt.building.plan import BuildPlan
-from hprnet_rt.errors import BackendError, ModelError, OutputError
+from hprnet_rt.errors import BackendError, HprnetError, ModelError, OutputError
 from hprnet_rt.machine import nvidia
 from hprnet_rt.zoo import cache
 
@@ -81,6 +81,7 @@ def build(
         UsageError: the library cannot do what is planned.
         BackendError: a library is missing, no GPU is there to build on, or the build fails.
         ModelError: the ONNX file is damaged, or an int8 engine is not accepted.
+        MediaError: the frames to calibrate with cannot be read.
         OutputError: the folder cannot be written.
     """
     library = load_library(plan.backend) if plan.backend in LIBRARIES else None
@@ -102,6 +103,8 @@ def build(
             EngineFile.describe(path, engine.spec, engine.k, engine.source, engine.licence)
         else:
             write_sidecar(path, recipe, engine.spec, build_seconds=seconds, measured=measured)
+    except HprnetError:  # some are OSErrors too: frames that cannot be read
+        raise
     except OSError as error:
         raise OutputError(
             f"cannot write in {place}: {error.strerror or error}; make room there, or choose another folder "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -13,18 +14,18 @@ from tqdm import tqdm
 
 from hprnet_rt.backends import BACKENDS, Backend
 from hprnet_rt.backends.create import PRECISIONS
-from hprnet_rt.bench.against import compare_reports
+from hprnet_rt.bench.against import compare_reports, require_alike, require_same_settings
 from hprnet_rt.bench.chart import write_chart
-from hprnet_rt.bench.engines import LIBRARIES, EnginesOptions, measure_engines
-from hprnet_rt.bench.machine import heading
+from hprnet_rt.bench.engines import LIBRARIES, EnginesOptions, engines_settings, measure_engines
+from hprnet_rt.bench.machine import heading, machine
 from hprnet_rt.bench.measure import Limits
 from hprnet_rt.bench.mediapipe import MediaPipePipeline, require_mediapipe
-from hprnet_rt.bench.people import Peer, PeopleOptions, measure_people, people_chart
-from hprnet_rt.bench.pipeline import measure_pipeline
-from hprnet_rt.bench.released import ReleasedOptions, measure_released
+from hprnet_rt.bench.people import Peer, PeopleOptions, measure_people, people_chart, people_settings
+from hprnet_rt.bench.pipeline import measure_pipeline, pipeline_settings
+from hprnet_rt.bench.released import ReleasedOptions, measure_released, released_settings
 from hprnet_rt.bench.report import Report, make_folder, read_report, table, write_report
 from hprnet_rt.bench.scenes import COUNTS, sample_video
-from hprnet_rt.bench.stages import measure_stages
+from hprnet_rt.bench.stages import measure_stages, stages_settings
 from hprnet_rt.bench.subject import Running, on_demand, subject
 from hprnet_rt.commands.console import DONE, Commands
 from hprnet_rt.errors import UsageError
@@ -34,6 +35,7 @@ from hprnet_rt.heads import SPECS
 __all__ = ["add_parser"]
 
 _LEAST: Final = 3  # rounds, where one takes long
+_LARGEST_PX: Final = 8192  # of a picture: eight of them fit into memory
 
 
 def add_parser(commands: Commands) -> None:
@@ -87,8 +89,16 @@ def add_parser(commands: Commands) -> None:
 
 
 def _sides(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    return int(width), int(height)
+    """The picture's width and height.
+
+    Raises:
+        ArgumentTypeError: it is no size, or a very large one.
+    """
+    found = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
+    width, height = map(int, found.groups()) if found else (0, 0)
+    if not (1 <= width <= _LARGEST_PX and 1 <= height <= _LARGEST_PX):
+        raise argparse.ArgumentTypeError(f"a picture is WxH, each 1 to {_LARGEST_PX}, got {text!r}")
+    return width, height
 
 
 def _add_network(job: argparse.ArgumentParser) -> None:
@@ -145,9 +155,24 @@ class _Progress:
         self._bar.close()
 
 
-def _measured(options: argparse.Namespace, measure: Callable[[_Progress], Report]) -> Report:
-    """What `measure` finds, printed, written and compared."""
-    old = read_report(options.against) if options.against else None
+def _earlier(options: argparse.Namespace, kind: str) -> Report | None:
+    """The report of --against, of the same command on this machine; read before anything is measured."""
+    if options.against is None:
+        return None
+    old = read_report(options.against)
+    require_alike(old, kind, machine())
+    return old
+
+
+def _measured(
+    options: argparse.Namespace,
+    old: Report | None,
+    settings: Mapping[str, Any],
+    measure: Callable[[_Progress], Report],
+) -> Report:
+    """What `measure` finds with these settings, printed, written and compared with an earlier report."""
+    if old is not None:
+        require_same_settings(old, settings)
     if options.out is not None:
         make_folder(options.out)
     progress = _Progress(options.quiet)
@@ -171,6 +196,7 @@ def _measured(options: argparse.Namespace, measure: Callable[[_Progress], Report
 
 
 def _people(options: argparse.Namespace) -> int:
+    old = _earlier(options, "people")
     limits = Limits(seconds=options.seconds)
     wanted = PeopleOptions(
         tuple(options.people), image_wh=options.picture, limits=limits, peer_counts=options.peer_people
@@ -182,11 +208,12 @@ def _people(options: argparse.Namespace) -> int:
         require_mediapipe()
         peers["MediaPipe Holistic"] = MediaPipePipeline
     with subject(options.model, options.weights, options.k) as network:
+        running = _running(options)
         report = _measured(
             options,
-            lambda progress: measure_people(
-                network, _running(options), wanted, peers=peers, progress=progress
-            ),
+            old,
+            people_settings(network, running, wanted, list(peers)),
+            lambda progress: measure_people(network, running, wanted, peers=peers, progress=progress),
         )
     if not options.quiet:
         _say_people(report)
@@ -215,13 +242,17 @@ def _say_people(report: Report) -> None:
 
 
 def _released(options: argparse.Namespace) -> int:
+    old = _earlier(options, "released")
     wanted = ReleasedOptions(
         options.people, limits=Limits(options.seconds, least_rounds=_LEAST), in_torch=not options.no_torch
     )
     with subject(options.model, options.weights) as network:
+        running = _running(options)
         _measured(
             options,
-            lambda progress: measure_released(network, _running(options), wanted, progress=progress),
+            old,
+            released_settings(network, running, wanted),
+            lambda progress: measure_released(network, running, wanted, progress=progress),
         )
     return DONE
 
@@ -244,7 +275,12 @@ def _engines(options: argparse.Namespace) -> int:
         options.threads,
         Limits(options.seconds, least_rounds=_LEAST),
     )
-    _measured(options, lambda progress: measure_engines(wanted, progress=progress))
+    _measured(
+        options,
+        _earlier(options, "engines"),
+        engines_settings(wanted),
+        lambda progress: measure_engines(wanted, progress=progress),
+    )
     return DONE
 
 
@@ -256,23 +292,30 @@ def _video(options: argparse.Namespace) -> Path:
 
 
 def _stages(options: argparse.Namespace) -> int:
+    old = _earlier(options, "stages")
     video, limits = _video(options), Limits(options.seconds)
     with subject(options.model, options.weights) as network:
+        running = _running(options)
         _measured(
             options,
-            lambda progress: measure_stages(network, _running(options), video, limits, progress=progress),
+            old,
+            stages_settings(network, running, video),
+            lambda progress: measure_stages(network, running, video, limits, progress=progress),
         )
     return DONE
 
 
 def _pipeline(options: argparse.Namespace) -> int:
-    video = _video(options)
+    old, video = _earlier(options, "pipeline"), _video(options)
     limits = Limits(options.seconds, least_rounds=1, warm_up=1)  # a round is two passes over the video
     with subject(options.model, options.weights) as network:
+        running, picture = _running(options), not options.no_video
         _measured(
             options,
+            old,
+            pipeline_settings(network, running, video, picture=picture),
             lambda progress: measure_pipeline(
-                network, _running(options), video, limits, picture=not options.no_video, progress=progress
+                network, running, video, limits, picture=picture, progress=progress
             ),
         )
     return DONE

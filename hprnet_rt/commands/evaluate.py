@@ -47,8 +47,19 @@ from hprnet_rt.video.output import PartialFile, reason
 __all__ = ["add_parser"]
 
 _FORMS: Final[dict[str, Callable[[Report], str]]] = {".md": to_markdown, ".csv": to_csv, ".json": to_json}
+_YES: Final = ("1", "true", "yes")
+_NO: Final = ("0", "false", "no")
 _THRESHOLD: Final = 0.05  # average precision wants weak detections too
 _MATCHED_SCORE: Final = 0.3  # least score of people whose points are measured: what `annotate` shows
+
+
+def _yes(text: str) -> bool:
+    """Whether a word says yes; ValueError when it is neither yes nor no."""
+    if text.lower() not in (*_YES, *_NO):
+        raise ValueError(text)
+    return text.lower() in _YES
+
+
 _CHANGEABLE: Final[dict[str, Callable[[str], Any]]] = {
     "model": str,
     "weights": Path,
@@ -57,7 +68,7 @@ _CHANGEABLE: Final[dict[str, Callable[[str], Any]]] = {
     "size": size,
     "threshold": float,
     "matching": str,
-    "flip": lambda text: text.lower() in ("1", "true", "yes"),
+    "flip": _yes,
 }
 
 
@@ -139,6 +150,10 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.out is not None:
         _folder(options.out)  # before the work, not after it
     annotations = read_annotations(options.annotations)
+    if options.images is not None:
+        _place(options)
+        if options.compare is not None:
+            _require_second(_changed(options), options.compare)
     try:
         contenders = [_contender(options, annotations)]
         if options.compare is not None:
@@ -200,14 +215,30 @@ def _check(options: argparse.Namespace) -> None:
         _changed(options)
 
 
+def _place(options: argparse.Namespace, change: str = "") -> Path:
+    """Where the results of a run go; `change` says how it differs from the first.
+
+    Raises:
+        UsageError: there are some.
+    """
+    stem = "-".join(["results", *filter(None, [change.replace("/", "-").replace(" ", "")])])
+    out: Path = options.out / f"{stem}.json"
+    if out.exists() and not options.overwrite:
+        raise UsageError(f"{out} exists: evaluate it with --results {out}, or make it again with --overwrite")
+    return out
+
+
+def _require_second(options: argparse.Namespace, change: str) -> None:
+    """See, before the first run, that the second one can begin: its model is opened, and closed again."""
+    _place(options, change)
+    load_model(options, flip=options.flip, matching=options.matching).close()
+
+
 def _contender(options: argparse.Namespace, annotations: Annotations, change: str = "") -> _Contender:
     """Results from a file, or from running a model; `change` says how it differs from the first."""
     if options.images is None:
         return _Contender(options.results.name, read_results(options.results), None)
-    stem = "-".join(["results", *filter(None, [change.replace("/", "-").replace(" ", "")])])
-    out = options.out / f"{stem}.json"
-    if out.exists() and not options.overwrite:
-        raise UsageError(f"{out} exists: evaluate it with --results {out}, or make it again with --overwrite")
+    out = _place(options, change)
     with load_model(options, flip=options.flip, matching=options.matching) as model:
         chosen = " (auto)" if options.backend == "auto" else ""
         if not options.quiet:

@@ -31,6 +31,7 @@ from hprnet_rt.outputs import Outputs, header, make_folder_of
 from hprnet_rt.pipeline import ChannelClosed, Profiler, check_trace_name, write_trace
 from hprnet_rt.video import KeypointsSink, KeypointsStream, LiveOptions, MediaInfo, VideoSink, open_live
 from hprnet_rt.video.open_live import names_camera
+from hprnet_rt.video.output import PartialFile
 
 __all__ = ["add_parser"]
 
@@ -151,6 +152,8 @@ def _live(options: argparse.Namespace) -> int:
     if not options.quiet:
         tell("hprnet_rt.video")  # a camera that gives another size, a stream that is lost
     speak = _Speaker(options.quiet, sys.stderr if _STANDARD_OUTPUT in options.out else sys.stdout)
+    if options.profile:
+        _require_room(options.profile)
     profiler = Profiler(spans=_SPANS if options.profile else 0)
     with ExitStack() as stack:
         model = stack.enter_context(load_model(options))
@@ -190,6 +193,10 @@ def _live(options: argparse.Namespace) -> int:
 def _places(options: argparse.Namespace) -> list[Path]:
     """The files to write, which may all be written."""
     places = [Path(text) for text in options.out if text != _STANDARD_OUTPUT]
+    resolved = [Path(text).resolve() for text in options.out]
+    for text, place in zip(options.out, resolved, strict=True):
+        if resolved.count(place) > 1:
+            raise UsageError(f"-o {text} is given twice; give each output a place of its own")
     for path in places:
         if path.suffix.lower() not in OUTPUT_VIDEO_SUFFIXES | {KEYPOINTS_SUFFIX}:
             known = " ".join(sorted(OUTPUT_VIDEO_SUFFIXES))
@@ -205,6 +212,18 @@ def _places(options: argparse.Namespace) -> list[Path]:
         if path.exists() and Path(options.source).exists() and path.samefile(options.source):
             raise UsageError(f"{path} is the source itself; choose another name")
     return [path for path in places if path != options.profile]
+
+
+def _require_room(path: Path) -> None:
+    """See that a file can be written, before the work and not after it.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    make_folder_of(path)
+    file = PartialFile(path)
+    file.create()
+    file.partial.unlink()
 
 
 def _opened(places: Sequence[Path], info: MediaInfo, said: dict[str, Any]) -> Outputs:

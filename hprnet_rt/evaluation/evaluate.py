@@ -94,11 +94,13 @@ def evaluate(
         results = read_results(results)
     wanted = _evaluable(annotations, results, parts)
     image = _image_index(annotations, results)
-    if not len(results):
+    people = int(np.count_nonzero(~annotations.crowd))
+    if not people:
+        _log.warning("%s has no people (crowds do not count): there are no numbers", annotations.name)
+    elif not len(results):
         _log.warning("%s has no detections: every number is 0", results.name)
     by_person = ranking == "person"
     scores = {part: score_part(part, annotations, results, image, by_person) for part in wanted}
-    people = int(np.count_nonzero(~annotations.crowd))
     return Evaluation(
         name or results.name,
         len(annotations.image_ids),

@@ -22,6 +22,7 @@ FloatArray = npt.NDArray[np.float32]
 MATCHINGS: Final = ("one-to-one", "released")
 """Ways to share peaks out among people."""
 
+_NUMBER: Final = (int, float, np.integer, np.floating)
 _CANDIDATE = 0.05  # least centre score of a row that is looked at
 _KERNEL_FIELDS = (
     *("person_score", "person_cell", "person_offset", "person_wh", "joint_regressed"),
@@ -57,12 +58,12 @@ class GroupingOptions:
     def __post_init__(self) -> None:
         for name in ("person_threshold", "peak_threshold"):
             value = getattr(self, name)
-            if not 0.0 <= value <= 1.0:
-                raise UsageError(f"{name} is a score between 0 and 1, got {value}")
+            if not isinstance(value, _NUMBER) or not 0.0 <= value <= 1.0:
+                raise UsageError(f"{name} is a score between 0 and 1, got {value!r}")
         for name in ("reach", "margin"):
             value = getattr(self, name)
-            if value is not None and value < 0:
-                raise UsageError(f"{name} is a length of at least 0, got {value}")
+            if value is not None and (not isinstance(value, _NUMBER) or not value >= 0):
+                raise UsageError(f"{name} is a length of at least 0, got {value!r}")
         if self.matching not in MATCHINGS:
             choices = " or ".join(map(repr, MATCHINGS))
             raise UsageError(f"matching is {choices}, got {self.matching!r}")

@@ -9,6 +9,7 @@ operations for engines without it.
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import onnxscript.optimizer
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from hprnet_rt.errors import OutputError
+from hprnet_rt.errors import OutputError, UsageError
 from hprnet_rt.model.deform import DEFORM_CONV_OPSET, DeformForm, choose_deform_form, has_deform_conv
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.peaks import DenseNetwork, PeakNetwork
@@ -55,18 +56,22 @@ def export_onnx(
             "grid_sample" for engines without that operation.
 
     Raises:
+        UsageError: the network is exported with a small example, whose output has fewer than k cells.
         OutputError: the file cannot be written.
     """
+    multiple = network.spec.multiple_px
+    example_hw = [multiple * count for count in _EXAMPLE_MULTIPLES]
+    cells = math.prod(side // network.spec.stride_px for side in example_hw)
+    if not 1 <= k <= cells:
+        raise UsageError(f"an engine of {network.spec.name} returns 1 to {cells} people, got {k}")
     module = (DenseNetwork(network) if dense else PeakNetwork(network, k)).eval()
     as_node = deform == "deform_conv" and has_deform_conv(network)
     outputs = [head.name for head in network.spec.heads] if dense else ["peaks"]
-    multiple = network.spec.multiple_px
     sides = {
         axis: multiple * torch.export.Dim(name, min=1, max=_LARGEST_MULTIPLE)
         for axis, name in ((1, "rows"), (2, "columns"))
     }
     batch = torch.export.Dim.DYNAMIC
-    example_hw = (multiple * count for count in _EXAMPLE_MULTIPLES)
     example = torch.zeros((_EXAMPLE_BATCH, *example_hw, 3), dtype=torch.uint8)
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import hprnet_rt
 from hprnet_rt.backends import CPU_BACKENDS, EngineFile, create_backend
+from hprnet_rt.backends import openvino as openvino_backend
 from hprnet_rt.errors import BackendError, ModelError, UsageError
 from hprnet_rt.heads import HPRNET_MOBILE, PeakLayout
 
@@ -87,10 +89,13 @@ def test_auto_says_what_it_chose(engine, caplog):
         ({"backend": "tpu"}, "no backend 'tpu'"),
         ({"backend": "openvino", "precision": "fp16"}, "does not compute in fp16"),
         ({"backend": "openvino", "batch": 4}, "one image at a time"),
-        ({"batch": 0}, "1 image or more"),
+        ({"batch": 0}, "batch is a whole number of at least 1"),
         ({"precision": "int2"}, "no precision 'int2'"),
         ({"backend": "onnxruntime", "precision": "bf16"}, "fp32 only"),
         ({"threads": 0}, "at least 1"),
+        ({"threads": "2"}, "threads is a whole number of at least 1, or None; got '2'"),
+        ({"threads": True}, "got True"),
+        ({"batch": 1.0}, "got 1.0"),
     ],
 )
 def test_what_cannot_run_is_refused_not_replaced(engine, options, words):
@@ -101,6 +106,21 @@ def test_what_cannot_run_is_refused_not_replaced(engine, options, words):
 def test_an_input_off_the_grid_is_refused(engine):
     with pytest.raises(UsageError, match="multiples of 32"):
         create_backend(engine, (100, 64))
+
+
+def test_an_input_with_fewer_cells_than_people_is_refused(engine):
+    with pytest.raises(UsageError, match=r"returns 300 people, more than the 256 cells .* larger --size"):
+        create_backend(replace(engine, k=300), (64, 64))
+
+
+def test_an_input_that_memory_cannot_hold_is_a_sentence(engine, monkeypatch):
+    class Full:
+        def read_model(self, _):
+            raise RuntimeError("Exception from src/core/src/runtime/allocator.cpp:79:\nstd::bad_alloc")
+
+    monkeypatch.setattr(openvino_backend, "reader", Full)
+    with pytest.raises(BackendError, match=r"^an input of 96 x 64 does not fit into memory; take a smaller"):
+        create_backend(engine, (64, 96), backend="openvino")
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones():

@@ -59,6 +59,16 @@ def test_figures_of_two_machines_settings_or_commands_are_not_compared():
         compare_reports(figures(0, kind="people"), figures(1))
 
 
+def test_figures_without_any_in_common_are_not_compared():
+    one, other, zero = (
+        Report("people", {}, (Series("a", name, (ms,) * 20),), {}, MACHINE)
+        for name, ms in (("b", 1.0), ("c", 1.0), ("b", 0.0))
+    )
+    for old in (other, zero):
+        with pytest.raises(UsageError, match="none of the figures"):
+            compare_reports(old, one)
+
+
 def test_other_versions_and_clocks_are_compared():
     other = {**MACHINE, "clock_mhz": 3000, "versions": {"numpy": "9"}}
     assert compare_reports(figures(0), figures(1, machine=other)).named == ()

@@ -7,7 +7,7 @@ import pytest
 from hprnet_rt.bench import people, subject
 from hprnet_rt.bench.measure import Limits
 from hprnet_rt.bench.people import ALL, PeopleOptions, crossover, measure_people, people_chart
-from hprnet_rt.bench.report import write_report
+from hprnet_rt.bench.report import Report, write_report
 from hprnet_rt.cli import main
 
 SHORT = Limits(seconds=0.01, least_rounds=3, warm_up=0)
@@ -101,6 +101,53 @@ def test_the_command_writes_everything_and_compares(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "found of placed: 0/0" in out
     assert "32 people at most" in out
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "words"),
+    [
+        ("kind", "stages", "figures of bench stages cannot be compared with those of bench people"),
+        ("machine", {"cores": 0}, "figures of two machines cannot be compared"),
+        ("settings", {"size": 64}, "different settings"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_it_is_measured(
+    tmp_path, monkeypatch, capsys, entry, value, words
+):
+    path = tmp_path / "people.json"
+    report = Report("people", {"size": 384}, ())
+    path.write_text(json.dumps(json.loads(report.to_json()) | {entry: value}))
+    monkeypatch.setattr(people, "take_turns", lambda *_, **__: pytest.fail("it was measured"))
+    assert main(["bench", "people", "--against", str(path)]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["people", "--people", "-1", "2"], "a scene has 0 to 1000 people, got -1, 2"),
+        (["people", "--people", "1", "100000"], "a scene has 0 to 1000 people"),
+        (["people", "--peer-people", "0", "1"], "two numbers of people above 0"),
+        (["released", "--people", "-3"], "a scene has 0 to 1000 people, got -3"),
+        (["people", "--k", "0"], "k is at least 1"),
+    ],
+)
+def test_people_whom_no_scene_has_are_refused_at_once(monkeypatch, capsys, arguments, words):
+    monkeypatch.setattr(subject, "engine_for", lambda *_: pytest.fail("a network was looked for"))
+    assert main(["bench", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", ["0x0", "100000x100000", "720", "1x2x3", "axb", "-1x5", "²x5"])
+def test_a_picture_of_no_size_is_refused(capsys, size):
+    assert main(["bench", "people", f"--picture={size}"]) == 2
+    assert f"a picture is WxH, each 1 to 8192, got {size!r}" in capsys.readouterr().err
+
+
+def test_more_people_than_an_engine_can_return_are_refused_before_the_export(capsys):
+    pytest.importorskip("onnxscript", reason="the extra train is not installed")
+    assert main(["bench", "people", "--k", "100000"]) == 2
+    assert "an engine of hprnet-mobile returns 1 to 384 people, got 100000" in capsys.readouterr().err
 
 
 def test_mistakes_are_sentences_with_exit_codes(tmp_path, capsys):

@@ -40,6 +40,34 @@ def test_another_file_is_no_report(tmp_path, text):
         read_report(path)
 
 
+@pytest.mark.parametrize(
+    ("entry", "value", "words"),
+    [
+        ("kind", 3, "'kind' holds 3, not text"),
+        ("machine", "x", "'machine' holds 'x', not an object"),
+        ("settings", None, "'settings' holds None, not an object"),
+        ("summary", [], r"'summary' holds \[\], not an object"),
+        ("series", {}, "'series' holds {}, not a list"),
+        ("series", [7], "'case' holds None, not text"),
+        ("rounds_ms", [], "no rounds"),
+        ("rounds_ms", ["a", "b"], "took 'a', which is no time"),
+        ("rounds_ms", [[1, 2], [3]], r"took \[1, 2\], which is no time"),
+        ("rounds_ms", [1.0, float("nan")], "took nan, which is no time"),
+        ("rounds_ms", [True], "took True, which is no time"),
+        ("rounds_ms", [10**400], "took 1000"),
+        ("rounds_ms", [-1.0], "took -1.0"),
+        ("whole", 1, "'whole' holds 1, not true or false"),
+    ],
+)
+def test_a_damaged_report_is_told_with_its_damage(tmp_path, entry, value, words):
+    path = write_report(figures(0), tmp_path)[0]
+    data = json.loads(path.read_text())
+    (data if entry in data else data["series"][2])[entry] = value
+    path.write_text(json.dumps(data))
+    with pytest.raises(DataError, match=rf"stages\.json is damaged: .*{words}.*; measure again"):
+        read_report(path)
+
+
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="choose another --out"):

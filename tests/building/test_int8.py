@@ -183,3 +183,6 @@ def test_frames_that_are_not_there_are_sentences(tmp_path, unquantised):
     cv2.imwrite(str(tmp_path / "empty.png"), np.zeros((20, 30, 3), np.uint8))
     with pytest.raises(UsageError, match="has 1 frames; calibration needs 12"):
         build(SHIPPED, PLAN, calibrate=tmp_path)
+    (tmp_path / "clip.mp4").write_text("no video")
+    with pytest.raises(MediaError, match=r"^cannot open .*clip\.mp4"):
+        build(SHIPPED, PLAN, calibrate=tmp_path / "clip.mp4")

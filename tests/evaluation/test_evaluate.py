@@ -239,6 +239,15 @@ def test_face_boxes_score_as_pycocotools_says(seed):
     assert list(ours.values()) == pytest.approx([None if v == -1 else v for v in evaluator.stats], abs=EQUAL)
 
 
+def test_annotations_without_people_give_no_numbers_and_say_so(caplog):
+    nobody = annotations([], image_ids=[1, 2])
+    with caplog.at_level(logging.WARNING):
+        scores = evaluate(nobody, [])
+    assert set(scores["body"].values()) == {None}
+    assert "has no people" in caplog.text
+    assert "no detections" not in caplog.text
+
+
 def test_no_detections_score_0_and_say_so(caplog):
     with caplog.at_level(logging.WARNING):
         scores = evaluate(EXAMPLE_GT, [])

@@ -42,7 +42,7 @@ def run(model, monkeypatch, capfd):
 
 
 def test_a_file_plays_by_its_clock_and_is_written_while_it_plays(run, tmp_path):
-    video, keypoints, profile = tmp_path / "v.mp4", tmp_path / "deep" / "k.jsonl", tmp_path / "p.json"
+    video, keypoints, profile = (tmp_path / name for name in ("v.mp4", "deep/k.jsonl", "new/p.json"))
     start_s = time.perf_counter()
     code, out, _ = run(
         *(clips.SAMPLE, "--no-window", "--duration", 1.5, "-o", video, "-o", keypoints, "--profile", profile)
@@ -147,6 +147,9 @@ def test_a_browser_is_served_without_a_window():
         ([clips.SAMPLE, "--timeout", "0"], WRONG_USAGE, "timeout_s"),
         ([clips.SAMPLE, "--threshold", "2"], WRONG_USAGE, "person_threshold"),
         ([clips.SAMPLE, "-o", "/dev/null/x/out.mp4"], FAILED, "folder"),
+        ([clips.SAMPLE, "--profile", "/dev/null/x/times.json"], FAILED, "cannot create the output folder"),
+        ([clips.SAMPLE, "-o", "a.jsonl", "-o", "./a.jsonl"], WRONG_USAGE, "-o a.jsonl is given twice"),
+        ([clips.SAMPLE, "-o", "-", "-o", "-"], WRONG_USAGE, "-o - is given twice"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(arguments, code, words, capfd):
