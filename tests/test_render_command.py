@@ -121,6 +121,7 @@ def test_damaged_keypoints_keep_what_was_drawn(run, clip, tmp_path):
         (("{}/clip.mp4", "{}/none.jsonl", "-o", "{}/out.mp4"), "none.jsonl"),
         (("{}/clip.mp4", "{}/clip.mp4", "-o", "{}/out.mp4"), "clip.mp4"),
         (("{}/clip.mp4", "{}/clip.jsonl", "-o", "{}/clip.mp4", "--overwrite"), "is an input"),
+        (("{}/clip.partial.mp4", "{}/clip.jsonl", "-o", "{}/clip.mp4", "--overwrite"), "is an input"),
         (("{}/clip.mp4", "{}/clip.jsonl", "-o", "{}"), "is a folder"),
         (("{}/clip.mp4", "{}/clip.jsonl", "-o", "{}/out.txt"), ".mp4"),
         (("{}/clip.mp4", "{}/clip.jsonl", "-o", "{}/old.mp4"), "--overwrite"),
@@ -131,6 +132,7 @@ def test_damaged_keypoints_keep_what_was_drawn(run, clip, tmp_path):
 def test_impossible_request_is_refused(run, clip, tmp_path, arguments, word):
     (tmp_path / "old.mp4").write_text("old")
     clips.make(tmp_path / "large.mp4", frames=1, size=(320, 192))
+    (tmp_path / "clip.partial.mp4").write_bytes(clip.read_bytes())
     code, _, err = run(*(text.format(tmp_path) for text in arguments))
     assert code == WRONG_USAGE
     assert word in err

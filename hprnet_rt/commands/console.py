@@ -8,12 +8,16 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
+from hprnet_rt.errors import UsageError
 from hprnet_rt.pipeline import StageSummary
+from hprnet_rt.video import PartialFile
+from hprnet_rt.video.output import reason
 
 __all__ = [
     "DONE",
@@ -24,6 +28,8 @@ __all__ = [
     "cancelled_by_signals",
     "close_standard_output",
     "complain",
+    "keep_inputs",
+    "say",
     "stage_table",
     "tell",
 ]
@@ -53,6 +59,34 @@ def tell(*loggers: str) -> None:
 def close_standard_output() -> None:
     """Nobody reads what is printed: let the rest of it vanish, also at the interpreter's end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def say(text: str) -> None:
+    """Say what was done, on stdout. Work goes on when nobody reads that any more, or it cannot be written."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except BrokenPipeError:
+        close_standard_output()
+    except OSError as error:
+        close_standard_output()
+        complain(f"cannot write to standard output, and goes on without: {reason(error)}")
+
+
+def keep_inputs(out: Path, inputs: Iterable[Path]) -> None:
+    """See that writing a file costs no input: neither its final name nor that of its partial file may be one.
+
+    Args:
+        out: a file to write, or a folder that is written anew.
+        inputs: that are read.
+
+    Raises:
+        UsageError: one of them would be overwritten.
+    """
+    resolved = [path.resolve() for path in inputs if path.exists()]
+    for path in (out, PartialFile(out).partial):
+        if path.exists() and any(path.samefile(each) or path.resolve() in each.parents for each in resolved):
+            raise UsageError(f"{path} would be overwritten, but it is an input; choose another output")
 
 
 def stage_table(summary: Sequence[StageSummary]) -> str:

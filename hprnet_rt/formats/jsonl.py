@@ -85,7 +85,7 @@ def read_jsonl(path: Path) -> Recording:
 
 def _frames(path: Path) -> Iterator[KeypointsFrame]:
     with path.open("rb") as file:
-        next(file)
+        next(file, None)
         for number, line in enumerate(file, start=2):
             if not line.endswith(b"\n"):
                 _log.warning("%s ends in the middle of line %d, which is left out", path, number)

@@ -160,7 +160,8 @@ def write_keypoints(
     """Write keypoints; the file appears when it is complete, and replaces one of its name.
 
     Args:
-        path: its folder exists.
+        path: its folder exists. Until the file is complete it is called like `clip.partial.csv`; one that is
+            called so is deleted.
         header: of `read_keypoints`, or fields of your own; lost where the format has no place for it.
         frames: in ascending order; taken one by one.
         kind: the format's name; what the path's name says when None.
