@@ -12,7 +12,7 @@ import numpy as np
 
 from hprnet_rt import skeleton
 from hprnet_rt.errors import DataError
-from hprnet_rt.formats.recording import KeypointsFrame, Recording
+from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording
 from hprnet_rt.types import Poses
 from hprnet_rt.video.keypoints import KEYPOINTS_FORMAT, frame_line, header_line
 from hprnet_rt.video.output import reason
@@ -43,7 +43,7 @@ def parse_frame(line: str | bytes) -> KeypointsFrame:
     """One line of a file.
 
     Raises:
-        ValueError, KeyError, TypeError: it is none.
+        Exception: one of `NONSENSE`: it is none.
     """
     data = json.loads(line)
     pts_s = data["pts_s"]
@@ -78,7 +78,7 @@ def read_jsonl(path: Path) -> Recording:
             header = parse_header(file.readline())
     except OSError as error:
         raise DataError(f"cannot read {path}: {reason(error)}") from error
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise DataError(f"{path} is not a keypoints file: {error}") from error
     return Recording(header, _frames(path))
 
@@ -92,7 +92,7 @@ def _frames(path: Path) -> Iterator[KeypointsFrame]:
                 return
             try:
                 frame = parse_frame(line)
-            except (ValueError, KeyError, TypeError) as error:
+            except NONSENSE as error:
                 raise DataError(f"{path}, line {number}: not a frame of keypoints ({error})") from error
             yield frame
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -113,10 +114,10 @@ def test_all_are_converted_when_nobody_reads_what_is_printed(clip, tmp_path, rea
     command = [sys.executable, "-m", "hprnet_rt", "convert", *map(str, tmp_path.glob("*.jsonl"))]
     read, write = os.pipe()
     os.close(read)
-    with open(os.devnull if reader == "none" else write if reader == "gone" else "/dev/full", "wb") as out:
+    with os.fdopen(write, "wb") as gone, Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [*command, "-o", str(tmp_path / "out"), "--to", "csv"],
-            stdout=out,
+            stdout=full if reader == "full" else gone,
             stderr=subprocess.PIPE,
             text=True,
             timeout=100,
