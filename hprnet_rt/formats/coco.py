@@ -19,7 +19,7 @@ from hprnet_rt import skeleton
 from hprnet_rt.errors import DataError
 from hprnet_rt.evaluation.parts import FIELDS
 from hprnet_rt.evaluation.results import ABSENT_PX, dump_results, to_results
-from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording
+from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording, in_short
 from hprnet_rt.types import Poses
 
 __all__ = ["read_coco", "write_coco"]
@@ -50,7 +50,7 @@ def read_coco(path: Path) -> Recording:
         groups = groupby(detections, key=itemgetter("image_id"))
         frames = [KeypointsFrame(int(number), None, _poses(list(people))) for number, people in groups]
     except NONSENSE as error:
-        raise DataError(f"{path} is not a file of COCO-WholeBody results: {error!r}") from error
+        raise DataError(f"{path} is not a file of COCO-WholeBody results: {in_short(error)}") from error
     return Recording({}, iter(frames))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from hprnet_rt import skeleton
 from hprnet_rt.errors import DataError
-from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording
+from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording, in_short
 from hprnet_rt.types import Poses
 from hprnet_rt.video.keypoints import KEYPOINTS_FORMAT, frame_line, header_line
 from hprnet_rt.video.output import reason
@@ -79,7 +79,7 @@ def read_jsonl(path: Path) -> Recording:
     except OSError as error:
         raise DataError(f"cannot read {path}: {reason(error)}") from error
     except (RecursionError, ValueError) as error:
-        raise DataError(f"{path} is not a keypoints file: {error}") from error
+        raise DataError(f"{path} is not a keypoints file: {in_short(error)}") from error
     return Recording(header, _frames(path))
 
 
@@ -93,7 +93,9 @@ def _frames(path: Path) -> Iterator[KeypointsFrame]:
             try:
                 frame = parse_frame(line)
             except NONSENSE as error:
-                raise DataError(f"{path}, line {number}: not a frame of keypoints ({error})") from error
+                raise DataError(
+                    f"{path}, line {number}: not a frame of keypoints ({in_short(error)})"
+                ) from error
             yield frame
 
 

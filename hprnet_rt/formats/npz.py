@@ -25,7 +25,7 @@ import numpy as np
 
 from hprnet_rt import skeleton
 from hprnet_rt.errors import DataError
-from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording
+from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording, in_short
 from hprnet_rt.types import Poses
 
 __all__ = ["read_npz", "write_npz"]
@@ -117,7 +117,7 @@ def _frames(path: Path) -> Iterator[Any]:
     except (zipfile.BadZipFile, zlib.error, *NONSENSE) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path} is not an archive of keypoints, or is damaged: {error}") from error
+        raise DataError(f"{path} is not an archive of keypoints, or is damaged: {in_short(error)}") from error
 
 
 def _length(member: IO[bytes], name: str) -> int:

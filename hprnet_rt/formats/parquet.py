@@ -12,7 +12,7 @@ import numpy as np
 
 from hprnet_rt import skeleton
 from hprnet_rt.errors import DataError, UsageError
-from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording
+from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording, in_short
 from hprnet_rt.formats.table import KEY_COLUMNS, VALUE_COLUMNS, Row, from_rows, to_rows
 
 __all__ = ["read_parquet", "require_pyarrow", "write_compact_parquet", "write_parquet"]
@@ -137,7 +137,7 @@ def read_parquet(path: Path) -> Recording:
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
     except (pa.ArrowException, *NONSENSE) as error:
-        raise DataError(f"{path} is not a Parquet file, or is cut off: {error}") from error
+        raise DataError(f"{path} is not a Parquet file, or is cut off: {in_short(error)}") from error
     schema = file.schema_arrow
     compact = _KEYPOINTS in schema.names
     if schema.names != _schema(compact).names:
@@ -148,7 +148,7 @@ def read_parquet(path: Path) -> Recording:
         header = json.loads(said)
     except NONSENSE as error:
         file.close()
-        raise DataError(f"{path} has a header that makes no sense: {error}") from error
+        raise DataError(f"{path} has a header that makes no sense: {in_short(error)}") from error
     return Recording(header, _frames(path, file, compact))
 
 
@@ -159,7 +159,7 @@ def _frames(path: Path, file: Any, compact: bool) -> Iterator[KeypointsFrame]:
         try:
             yield from from_rows(_rows(file, compact))
         except (pa.ArrowException, OSError, *NONSENSE) as error:
-            raise DataError(f"{path} is damaged: {error}") from error
+            raise DataError(f"{path} is damaged: {in_short(error)}") from error
 
 
 def _rows(file: Any, compact: bool) -> Iterator[Row]:

@@ -18,6 +18,7 @@ __all__ = [
     "KeypointsFrame",
     "Recording",
     "checked",
+    "in_short",
     "rate_of",
     "source_stem",
     "too_large_is_infinite",
@@ -29,6 +30,7 @@ NONSENSE: Final = (
 )
 """What Python and NumPy raise over values that make no sense."""
 
+_LETTERS: Final = 200
 _LARGEST: Final = 2**63 - 1
 _RATES: Final = (1e-3, 1e6)
 
@@ -63,6 +65,13 @@ class Recording:
     frames: Iterator[KeypointsFrame]
 
 
+def in_short(what: object) -> str:
+    """A value, or what an error says, in a line: some repeat half a file."""
+    text = " ".join((repr(what) if isinstance(what, LookupError) else str(what)).split())
+    text = text or type(what).__name__
+    return text if len(text) <= _LETTERS else f"{text[:_LETTERS]}..."
+
+
 def too_large_is_infinite() -> np.errstate:
     """While numbers are read: NumPy says nothing of those too large for float32, which `checked` finds."""
     return np.errstate(over="ignore", invalid="ignore")
@@ -78,7 +87,7 @@ def checked(recording: Recording, path: Path) -> Recording:
     try:
         json.dumps(header, allow_nan=False)
     except NONSENSE as error:
-        raise DataError(f"{path} has a header that makes no sense: {error}") from error
+        raise DataError(f"{path} has a header that makes no sense: {in_short(error)}") from error
     if not isinstance(header, dict):
         raise DataError(f"{path} has a header that makes no sense: it is no object with names")
     return Recording(header, _checked_frames(recording.frames, path))
@@ -93,7 +102,7 @@ def _checked_frames(frames: Iterator[KeypointsFrame], path: Path) -> Iterator[Ke
             return
         wrong = _what_is_wrong(frame, last)
         if wrong:
-            raise DataError(f"{path}: frame {frame.number} {wrong}")
+            raise DataError(f"{path}: frame {in_short(frame.number)} {wrong}")
         last = frame.number
         yield frame
 

@@ -33,6 +33,7 @@ def read_and_write(path, out, names=("jsonl",)):
     except HprnetError as error:
         assert isinstance(error, DataError), error
         assert path.name in str(error)
+        assert len(str(error).replace(str(path.parent), "")) < 400
         return None
     for name in names:
         again = out / f"again{FORMATS[name].suffix}"
