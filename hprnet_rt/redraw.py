@@ -151,8 +151,8 @@ def render(
 ) -> Rendering:
     """Draw stored keypoints onto their video or image; frames that they do not have stay as they are.
 
-    Where the keypoints say that they are of a part of the video, that part is written. Where they are of a file
-    with another number of bytes, a warning is logged.
+    Where the keypoints say that they are of a part of the video, that part is written. Where they are of a
+    file with another number of bytes, a warning is logged.
 
     Args:
         source: a video, an image, or numbered images.
