@@ -1,11 +1,15 @@
 """How the package is loaded: late, so that Ctrl-C is a sentence from the beginning."""
 
+import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
 import hprnet_rt
+from hprnet_rt.commands.console import ended_by_a_kill
+from tests import clips
 
 INTERRUPTED = 130
 
@@ -37,6 +41,41 @@ def test_ctrl_c_while_modules_are_loaded_is_a_sentence(start, name):
     done = python(HOOK.format(name=name) + STARTS[start])
     assert (done.returncode, done.stdout) == (INTERRUPTED, "")
     assert done.stderr.splitlines() == ["hprnet-rt: stopped by Ctrl-C"]
+
+
+KILLED = """
+import os, signal, sys, time
+from contextlib import contextmanager
+from hprnet_rt import cli
+from hprnet_rt.commands import annotate
+
+@contextmanager
+def connect(*_):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(15))  # as Ray does
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+    yield
+
+annotate.connect = connect
+sys.exit(cli.main(["annotate", {source!r}, "-o", {out!r}, "--cluster", "local"]))
+"""
+
+
+def test_a_kill_while_a_cluster_starts_is_a_sentence(tmp_path):
+    done = python(KILLED.format(source=str(clips.SAMPLE), out=str(tmp_path / "out")))
+    assert (done.returncode, done.stdout) == (INTERRUPTED, "")
+    assert done.stderr.splitlines() == ["hprnet-rt: stopped before the beginning"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_signals_are_as_before_when_the_cluster_has_started():
+    before = signal.getsignal(signal.SIGTERM)
+    threads = threading.active_count()
+    with ended_by_a_kill():
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.set_wakeup_fd(-1) == -1
+    assert threading.active_count() == threads
 
 
 def test_public_names_are_there_when_they_are_used():
