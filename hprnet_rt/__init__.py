@@ -10,25 +10,26 @@ for frame, poses in hprnet_rt.stream("video.mp4"):
 
 from hprnet_rt import image_limit  # noqa: F401 - before OpenCV is loaded
 
-# isort: split
-from hprnet_rt.errors import (
-    BackendError,
-    DataError,
-    HprnetError,
-    MediaError,
-    ModelError,
-    OutputError,
-    PipelineError,
-    ShapeError,
-    UsageError,
-)
-from hprnet_rt.estimator import PoseModel, load
-from hprnet_rt.formats import KeypointsFrame, Recording, read_keypoints, write_keypoints
-from hprnet_rt.render import Overlay, OverlayStyle
-from hprnet_rt.stages import stream
-from hprnet_rt.tracking import OneEuro, OneEuroOptions, Tracker, TrackerOptions, smooth_both_ways
-from hprnet_rt.types import Frame, Person, Poses
-from hprnet_rt.version import __version__
+TYPE_CHECKING = False  # what follows is loaded when it is used: the command can soon be stopped
+if TYPE_CHECKING:
+    from hprnet_rt.errors import (
+        BackendError,
+        DataError,
+        HprnetError,
+        MediaError,
+        ModelError,
+        OutputError,
+        PipelineError,
+        ShapeError,
+        UsageError,
+    )
+    from hprnet_rt.estimator import PoseModel, load
+    from hprnet_rt.formats import KeypointsFrame, Recording, read_keypoints, write_keypoints
+    from hprnet_rt.render import Overlay, OverlayStyle
+    from hprnet_rt.stages import stream
+    from hprnet_rt.tracking import OneEuro, OneEuroOptions, Tracker, TrackerOptions, smooth_both_ways
+    from hprnet_rt.types import Frame, Person, Poses
+    from hprnet_rt.version import __version__
 
 __all__ = [
     "BackendError",
@@ -59,3 +60,40 @@ __all__ = [
     "stream",
     "write_keypoints",
 ]
+
+_PLACES = {
+    "errors": (
+        "BackendError",
+        "DataError",
+        "HprnetError",
+        "MediaError",
+        "ModelError",
+        "OutputError",
+        "PipelineError",
+        "ShapeError",
+        "UsageError",
+    ),
+    "estimator": ("PoseModel", "load"),
+    "formats": ("KeypointsFrame", "Recording", "read_keypoints", "write_keypoints"),
+    "render": ("Overlay", "OverlayStyle"),
+    "stages": ("stream",),
+    "tracking": ("OneEuro", "OneEuroOptions", "Tracker", "TrackerOptions", "smooth_both_ways"),
+    "types": ("Frame", "Person", "Poses"),
+    "version": ("__version__",),
+}
+"""Modules, and what is public of them."""
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    for module, names in _PLACES.items():
+        if name in names:
+            value: object = getattr(import_module(f"{__name__}.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,12 +7,11 @@ videos FFmpeg has a limit of its own, about the same.
 from __future__ import annotations
 
 import os
-from typing import Final
 
 __all__ = ["LIMIT_VARIABLE", "MOST_PIXELS"]
 
-LIMIT_VARIABLE: Final = "OPENCV_IO_MAX_IMAGE_PIXELS"
-MOST_PIXELS: Final = 1 << 28
+LIMIT_VARIABLE = "OPENCV_IO_MAX_IMAGE_PIXELS"
+MOST_PIXELS = 1 << 28
 """Unless the user has set the variable: 0.8 GB."""
 
 os.environ.setdefault(LIMIT_VARIABLE, str(MOST_PIXELS))

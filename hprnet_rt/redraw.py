@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hprnet_rt.errors import HprnetError, UsageError
 from hprnet_rt.finding import chosen_frames
 from hprnet_rt.formats import KeypointsFrame, Recording
+from hprnet_rt.formats.recording import in_short, rate_of
 from hprnet_rt.jobs import OUTPUT_VIDEO_SUFFIXES
 from hprnet_rt.outputs import Outputs, make_folder_of
 from hprnet_rt.pipeline import Pipeline
@@ -31,8 +33,21 @@ from hprnet_rt.video import (
 )
 from hprnet_rt.video.audio import suffix_for_audio
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER
+from hprnet_rt.video.media import size_bytes
 
 __all__ = ["Rendering", "render"]
+
+_log = logging.getLogger(__name__)
+
+_SELECTING: Final[dict[str, Any]] = {
+    "start_s": (int, float),
+    "end_s": (int, float),
+    "stride": int,
+    "limit": int,
+}
+"""Options of a run that choose frames."""
+
+_MOST: Final = 1e9
 
 
 @dataclass(frozen=True)
@@ -75,17 +90,27 @@ def _selection(header: dict[str, Any]) -> Selection:
     """The frames that the run which made the keypoints has looked at; all when they do not say."""
     options = header.get("options")
     said = options if isinstance(options, dict) else {}
-    fields = {name: said[name] for name in ("start_s", "end_s", "stride", "limit") if said.get(name)}
-    try:
-        return Selection(**fields)
-    except TypeError as error:
-        raise UsageError(f"the header of the keypoints has options that make no sense: {error}") from error
+    fields = {name: said[name] for name in _SELECTING if said.get(name)}
+    if not all(isinstance(each, _SELECTING[name]) and abs(each) <= _MOST for name, each in fields.items()):
+        raise UsageError(f"the header of the keypoints has options that make no sense: {in_short(fields)}")
+    return Selection(**fields)
+
+
+def _warn_of_another_source(header: dict[str, Any], source: Path) -> None:
+    """Say that keypoints were made of another file than this, which may be meant so."""
+    size, said = size_bytes(source), header.get("source_bytes")
+    if isinstance(said, int) and size not in (None, said):
+        _log.warning(
+            "the keypoints were found in %s, a file of %d bytes, and %s has %d: if the people are not where "
+            "they should be, they belong to another video",
+            *(in_short(header.get("source")), said, source, size),
+        )
 
 
 def _rate(header: dict[str, Any]) -> Fraction:
     """Frames a second of numbered images, which only the keypoints know."""
-    fps = header.get("fps")
-    return Fraction(fps).limit_denominator(1001) if isinstance(fps, int | float) and fps > 0 else DEFAULT_RATE
+    rate = rate_of(header)
+    return DEFAULT_RATE if rate is None else Fraction(rate).limit_denominator(1001)
 
 
 def _open(
@@ -127,7 +152,8 @@ def render(
 ) -> Rendering:
     """Draw stored keypoints onto their video or image; frames that they do not have stay as they are.
 
-    Where the keypoints say that they are of a part of the video, that part is written.
+    Where the keypoints say that they are of a part of the video, that part is written. Where they are of a
+    file with another number of bytes, a warning is logged.
 
     Args:
         source: a video, an image, or numbered images.
@@ -151,12 +177,15 @@ def render(
     outputs, last = Outputs(), -1
     try:
         info, said = opened.info, keypoints.header
-        if (said.get("width", info.width), said.get("height", info.height)) != (info.width, info.height):
+        size = said.get("width", info.width), said.get("height", info.height)
+        if size != (info.width, info.height):
+            width, height = map(in_short, size)
             raise UsageError(
-                f"the keypoints are of a picture of {said['width']} x {said['height']}, and {source} has "
+                f"the keypoints are of a picture of {width} x {height}, and {source} has "
                 f"{info.width} x {info.height}: they belong to another file"
             )
         selection = _selection(said)
+        _warn_of_another_source(said, source)
         outputs.sinks.append(_open(out, source, info, selection, crf, encoder))
         if started is not None:
             started(info)

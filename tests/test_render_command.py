@@ -121,6 +121,7 @@ def test_damaged_keypoints_keep_what_was_drawn(run, clip, tmp_path):
         (("{}/clip.mp4", "{}/none.jsonl", "-o", "{}/out.mp4"), "none.jsonl"),
         (("{}/clip.mp4", "{}/clip.mp4", "-o", "{}/out.mp4"), "clip.mp4"),
         (("{}/clip.mp4", "{}/clip.jsonl", "-o", "{}/clip.mp4", "--overwrite"), "is an input"),
+        (("{}/clip.partial.mp4", "{}/clip.jsonl", "-o", "{}/clip.mp4", "--overwrite"), "is an input"),
         (("{}/clip.mp4", "{}/clip.jsonl", "-o", "{}"), "is a folder"),
         (("{}/clip.mp4", "{}/clip.jsonl", "-o", "{}/out.txt"), ".mp4"),
         (("{}/clip.mp4", "{}/clip.jsonl", "-o", "{}/old.mp4"), "--overwrite"),
@@ -131,6 +132,7 @@ def test_damaged_keypoints_keep_what_was_drawn(run, clip, tmp_path):
 def test_impossible_request_is_refused(run, clip, tmp_path, arguments, word):
     (tmp_path / "old.mp4").write_text("old")
     clips.make(tmp_path / "large.mp4", frames=1, size=(320, 192))
+    (tmp_path / "clip.partial.mp4").write_bytes(clip.read_bytes())
     code, _, err = run(*(text.format(tmp_path) for text in arguments))
     assert code == WRONG_USAGE
     assert word in err
@@ -139,10 +141,55 @@ def test_impossible_request_is_refused(run, clip, tmp_path, arguments, word):
     assert (tmp_path / "old.mp4").read_text() == "old"
 
 
-def test_header_whose_options_make_no_sense_is_a_sentence(run, clip, tmp_path):
-    header, *frames = (tmp_path / "clip.jsonl").read_text().splitlines()
-    header = {**json.loads(header), "options": {"stride": "two"}}
-    (tmp_path / "odd.jsonl").write_text("\n".join([json.dumps(header), *frames, ""]))
+def with_header(path, name, **fields):
+    """The keypoints with these fields in their header."""
+    header, *frames = path.read_text().splitlines()
+    made = path.with_name(name)
+    made.write_text("\n".join([json.dumps({**json.loads(header), **fields}), *frames, ""]))
+    return made
+
+
+@pytest.mark.parametrize(
+    "options", [{"stride": "two"}, {"stride": 1.5}, {"limit": 10**30}, {"end_s": -1}, {"start_s": [1]}]
+)
+def test_header_whose_options_make_no_sense_is_a_sentence(run, clip, tmp_path, options):
+    odd = with_header(tmp_path / "clip.jsonl", "odd.jsonl", options=options)
+    code, _, err = run(clip, odd, "-o", tmp_path / "out.mp4")
+    assert code == WRONG_USAGE
+    assert len(err.splitlines()) == 1
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("fps", [float("inf"), 0, -25, 10**400, 1e-30, "fast", True])
+def test_rate_that_makes_no_sense_is_a_sentence_or_not_taken(run, clip, tmp_path, fps):
+    odd = with_header(tmp_path / "clip.jsonl", "odd.jsonl", fps=fps)
+    for number, (_, image) in enumerate(clips.decodable(clip)):
+        assert cv2.imwrite(str(tmp_path / f"{number:03}.png"), image)
+    code, _, err = run(tmp_path / "%03d.png", odd, "-o", tmp_path / "out.mp4")
+    if fps == float("inf"):
+        assert (code, len(err.splitlines())) == (FAILED, 1)
+        assert "header" in err
+    else:
+        assert (code, err) == (0, "")
+        assert len(clips.times(tmp_path / "out.mp4")) == 8
+
+
+def test_a_size_of_which_only_half_is_known_is_a_sentence(run, clip, tmp_path):
+    (tmp_path / "half.jsonl").write_text((tmp_path / "clip.jsonl").read_text().replace('"width":160,', "", 1))
+    (tmp_path / "odd.jsonl").write_text((tmp_path / "half.jsonl").read_text().replace(":96", ":97", 1))
+    assert run(clip, tmp_path / "half.jsonl", "-o", tmp_path / "half.mp4")[0] == 0
     code, _, err = run(clip, tmp_path / "odd.jsonl", "-o", tmp_path / "out.mp4")
     assert code == WRONG_USAGE
-    assert "options" in err
+    assert "160 x 97" in err
+
+
+def test_keypoints_of_another_file_are_drawn_with_a_warning(run, clip, tmp_path, caplog):
+    size = clip.stat().st_size
+    same = with_header(tmp_path / "clip.jsonl", "same.jsonl", source="clip.mp4", source_bytes=size)
+    other = with_header(tmp_path / "clip.jsonl", "other.jsonl", source="talk.mp4", source_bytes=size + 1)
+    assert run(clip, same, "-o", tmp_path / "same.mp4")[0] == 0
+    assert caplog.messages == []
+    assert run(clip, other, "-o", tmp_path / "other.mp4")[0] == 0
+    (warning,) = caplog.messages
+    assert f"talk.mp4, a file of {size + 1} bytes" in warning
+    assert drawn(tmp_path / "other.mp4") == [True, False] * 4

@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 import queue
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -113,6 +114,7 @@ def _open(ray: Any, address: str, workers: int | None) -> None:
             "object_store_memory": _STORE_BYTES,
             "_node_ip_address": "127.0.0.1",
         }
+    before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address, **settings)
     except Exception as error:  # Ray raises many kinds, among them bare RuntimeErrors
@@ -120,6 +122,9 @@ def _open(ray: Any, address: str, workers: int | None) -> None:
             f"cannot join the Ray cluster {address!r}: {_first_line(error)} (Ray and Python must be of the "
             "cluster's versions, and where it asks for a token this machine needs it in ~/.ray/auth_token)"
         ) from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)  # Ray takes it, and prints stacks
 
 
 def _see_that_it_is_there(address: str) -> None:

@@ -6,8 +6,8 @@ import argparse
 import os
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,7 @@ from hprnet_rt.commands.console import (
     Commands,
     cancelled_by_signals,
     complain,
+    ended_by_a_kill,
     stage_table,
 )
 from hprnet_rt.commands.convert import formats_help
@@ -355,7 +356,16 @@ def _network(
     if options.cluster is None:
         return load_model(options, threads=threads, batch=batch)
     choice = ModelChoice(**model_choice(options, threads=threads, batch=batch))
-    return connect(options.cluster, choice, options.workers)
+    return _connected(options.cluster, choice, options.workers)
+
+
+@contextmanager
+def _connected(address: str, choice: ModelChoice, workers: int | None) -> Iterator[Cluster]:
+    """The cluster; a kill while it starts is a sentence."""
+    with ExitStack() as stack:
+        with ended_by_a_kill():
+            cluster = stack.enter_context(connect(address, choice, workers))
+        yield cluster
 
 
 def _jobs_at_once(model: PoseModel | Cluster, jobs: int) -> int:

@@ -7,10 +7,11 @@ import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hprnet_rt.commands.console import DONE, FAILED, Commands, complain
+from hprnet_rt.commands.console import DONE, FAILED, Commands, complain, keep_inputs, say
 from hprnet_rt.errors import HprnetError, UsageError
 from hprnet_rt.formats import FORMATS, format_of, read_keypoints, require_format, write_keypoints
 from hprnet_rt.outputs import make_folder_of
+from hprnet_rt.video import PartialFile
 
 __all__ = ["add_parser", "formats_help"]
 
@@ -57,7 +58,7 @@ def _convert(options: argparse.Namespace) -> int:
             failed += 1
             continue
         if not options.quiet:
-            print(f"wrote {out}", flush=True)
+            say(f"wrote {out}")
     if failed and len(pairs) > 1:
         complain(f"{failed} of {len(pairs)} files failed")
     return FAILED if failed else DONE
@@ -67,7 +68,8 @@ def _plan(inputs: Sequence[str], out: Path, to: str | None, overwrite: bool) -> 
     """Every input and its output.
 
     Raises:
-        UsageError: an input is missing, an output exists or is an input, or it is not said which format.
+        UsageError: an input is missing, an output exists or would replace an input or another output, or it
+            is not said which format.
     """
     sources = list(dict.fromkeys(path for text in inputs for path in _expand(text)))
     for source in sources:
@@ -83,15 +85,15 @@ def _plan(inputs: Sequence[str], out: Path, to: str | None, overwrite: bool) -> 
     pairs = [(source, out if to_file else out / _name(source, str(to))) for source in sources]
     taken: dict[Path, Path] = {}
     for source, path in pairs:
-        if path.resolve() in {each.resolve() for each in sources}:
-            raise UsageError(f"{path} would be overwritten, but it is an input; choose another -o")
-        if path in taken:
-            raise UsageError(
-                f"{taken[path]} and {source} would both be written to {path}; convert them apart"
-            )
+        keep_inputs(path, sources)
+        for place in (path, PartialFile(path).partial):
+            if place in taken:
+                raise UsageError(
+                    f"{taken[place]} and {source} would both be written to {place}; convert them apart"
+                )
+            taken[place] = source
         if path.exists() and not overwrite:
             raise UsageError(f"{path} exists; add --overwrite to replace it, or choose another -o")
-        taken[path] = source
     return pairs
 
 

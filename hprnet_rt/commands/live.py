@@ -20,6 +20,7 @@ from hprnet_rt.commands.console import (
     cancelled_by_signals,
     close_standard_output,
     complain,
+    keep_inputs,
     stage_table,
     tell,
 )
@@ -207,10 +208,9 @@ def _places(options: argparse.Namespace) -> list[Path]:
         check_trace_name(options.profile)
         places = [*places, options.profile]
     for path in places:
+        keep_inputs(path, [] if "://" in options.source else [Path(options.source)])
         if path.exists() and not options.overwrite:
             raise UsageError(f"{path} exists; add --overwrite to replace it, or choose another name")
-        if path.exists() and Path(options.source).exists() and path.samefile(options.source):
-            raise UsageError(f"{path} is the source itself; choose another name")
     return [path for path in places if path != options.profile]
 
 

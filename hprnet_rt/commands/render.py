@@ -11,12 +11,20 @@ from typing import Final
 from tqdm import tqdm
 
 from hprnet_rt.commands.choice import add_video_options
-from hprnet_rt.commands.console import DONE, FAILED, INTERRUPTED, Commands, cancelled_by_signals, complain
+from hprnet_rt.commands.console import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    Commands,
+    cancelled_by_signals,
+    complain,
+    keep_inputs,
+    say,
+)
 from hprnet_rt.errors import UsageError
 from hprnet_rt.formats import read_keypoints
 from hprnet_rt.redraw import render
 from hprnet_rt.render import Overlay, OverlayStyle
-from hprnet_rt.video import PartialFile
 from hprnet_rt.video.encoders import AUTO, choose_encoder
 
 __all__ = ["add_parser"]
@@ -72,17 +80,14 @@ def _style(options: argparse.Namespace) -> OverlayStyle:
 def _render(options: argparse.Namespace) -> int:
     out = options.out
     overlay = Overlay(_style(options))
-    inputs = {path.resolve() for path in (options.source, options.keypoints)}
-    for path in (out, PartialFile(out).partial):
-        if path.resolve() in inputs:
-            raise UsageError(f"{path} would be overwritten, but it is an input; choose another -o")
     if out.is_dir():
         raise UsageError(f"{out} is a folder; give the name of a file")
+    keep_inputs(out, (options.source, options.keypoints))
     if out.exists() and not options.overwrite:
         raise UsageError(f"{out} exists; add --overwrite to replace it, or choose another -o")
     encoder = choose_encoder(options.encoder)
     if options.encoder == AUTO and not options.quiet:
-        print(f"videos by {encoder} (auto)", flush=True)
+        say(f"videos by {encoder} (auto)")
     recording = read_keypoints(options.keypoints)
     with (
         tqdm(
@@ -108,7 +113,7 @@ def _render(options: argparse.Namespace) -> int:
         return INTERRUPTED
     if not options.quiet:
         rate = report.frames / report.seconds if report.seconds > 0 else 0.0
-        print(f"wrote {report.path}: {report.frames} frames, {rate:.1f} FPS", flush=True)
+        say(f"wrote {report.path}: {report.frames} frames, {rate:.1f} FPS")
     if report.damage:
         complain(report.damage)
         return FAILED

@@ -19,7 +19,7 @@ from hprnet_rt import skeleton
 from hprnet_rt.errors import DataError
 from hprnet_rt.evaluation.parts import FIELDS
 from hprnet_rt.evaluation.results import ABSENT_PX, dump_results, to_results
-from hprnet_rt.formats.recording import KeypointsFrame, Recording
+from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording, in_short
 from hprnet_rt.types import Poses
 
 __all__ = ["read_coco", "write_coco"]
@@ -49,8 +49,8 @@ def read_coco(path: Path) -> Recording:
         detections.sort(key=itemgetter("image_id"))
         groups = groupby(detections, key=itemgetter("image_id"))
         frames = [KeypointsFrame(int(number), None, _poses(list(people))) for number, people in groups]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} is not a file of COCO-WholeBody results: {error!r}") from error
+    except NONSENSE as error:
+        raise DataError(f"{path} is not a file of COCO-WholeBody results: {in_short(error)}") from error
     return Recording({}, iter(frames))
 
 
@@ -64,7 +64,7 @@ def _poses(people: Sequence[dict[str, Any]]) -> Poses:
     faces = [person.get("face_box", (np.nan,) * 4) for person in people]
     return Poses(
         points[..., :2].astype(np.float32),
-        np.nan_to_num(points[..., 2]).astype(np.float32),
+        np.where(np.isnan(points[..., 2]), 0.0, points[..., 2]).astype(np.float32),
         _xyxy([person["bbox"] for person in people]),
         _xyxy(faces),
         np.array([person["score"] for person in people], np.float32),

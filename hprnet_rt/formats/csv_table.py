@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from hprnet_rt.errors import DataError
-from hprnet_rt.formats.recording import KeypointsFrame, Recording
+from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording, in_short
 from hprnet_rt.formats.table import KEY_COLUMNS, VALUE_COLUMNS, Row, from_rows, to_rows
 
 __all__ = ["read_csv", "write_csv"]
@@ -57,10 +57,12 @@ def _frames(path: Path) -> Iterator[Any]:
                 raise DataError(f"{path} is not a table of keypoints: its columns are others")
             yield None
             yield from from_rows(map(_row, lines))
-        except (ValueError, csv.Error) as error:
+        except (*NONSENSE, csv.Error) as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"{path}, line {lines.line_num}: not a row of keypoints ({error})") from error
+            raise DataError(
+                f"{path}, line {lines.line_num}: not a row of keypoints ({in_short(error)})"
+            ) from error
 
 
 def _row(cells: Sequence[str]) -> Row:

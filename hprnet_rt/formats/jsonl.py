@@ -12,7 +12,7 @@ import numpy as np
 
 from hprnet_rt import skeleton
 from hprnet_rt.errors import DataError
-from hprnet_rt.formats.recording import KeypointsFrame, Recording
+from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording, in_short
 from hprnet_rt.types import Poses
 from hprnet_rt.video.keypoints import KEYPOINTS_FORMAT, frame_line, header_line
 from hprnet_rt.video.output import reason
@@ -43,7 +43,7 @@ def parse_frame(line: str | bytes) -> KeypointsFrame:
     """One line of a file.
 
     Raises:
-        ValueError, KeyError, TypeError: it is none.
+        Exception: one of `NONSENSE`: it is none.
     """
     data = json.loads(line)
     pts_s = data["pts_s"]
@@ -78,22 +78,24 @@ def read_jsonl(path: Path) -> Recording:
             header = parse_header(file.readline())
     except OSError as error:
         raise DataError(f"cannot read {path}: {reason(error)}") from error
-    except ValueError as error:
-        raise DataError(f"{path} is not a keypoints file: {error}") from error
+    except (RecursionError, ValueError) as error:
+        raise DataError(f"{path} is not a keypoints file: {in_short(error)}") from error
     return Recording(header, _frames(path))
 
 
 def _frames(path: Path) -> Iterator[KeypointsFrame]:
     with path.open("rb") as file:
-        next(file)
+        next(file, None)
         for number, line in enumerate(file, start=2):
             if not line.endswith(b"\n"):
                 _log.warning("%s ends in the middle of line %d, which is left out", path, number)
                 return
             try:
                 frame = parse_frame(line)
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f"{path}, line {number}: not a frame of keypoints ({error})") from error
+            except NONSENSE as error:
+                raise DataError(
+                    f"{path}, line {number}: not a frame of keypoints ({in_short(error)})"
+                ) from error
             yield frame
 
 

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import shutil
@@ -24,7 +25,7 @@ import numpy as np
 
 from hprnet_rt import skeleton
 from hprnet_rt.errors import DataError
-from hprnet_rt.formats.recording import KeypointsFrame, Recording
+from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording, in_short
 from hprnet_rt.types import Poses
 
 __all__ = ["read_npz", "write_npz"]
@@ -61,7 +62,10 @@ def write_npz(path: Path, header: dict[str, Any], frames: Iterable[KeypointsFram
             for name, value in _values(frame).items():
                 columns[name].write(np.ascontiguousarray(value, _ARRAYS[name][0]).tobytes())
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            for name, text in (("header", json.dumps(header)), ("keypoint_names", skeleton.KEYPOINT_NAMES)):
+            for name, text in (
+                ("header", json.dumps(header, allow_nan=False)),
+                ("keypoint_names", skeleton.KEYPOINT_NAMES),
+            ):
                 with archive.open(f"{name}.npy", "w") as member:
                     np.lib.format.write_array(member, np.array(text), allow_pickle=False)
             for name, (kind, shape) in _ARRAYS.items():
@@ -98,8 +102,8 @@ def _frames(path: Path) -> Iterator[Any]:
     """The header, then the frames, read as they are asked for."""
     try:
         with zipfile.ZipFile(path) as archive, ExitStack() as stack:
-            with archive.open("header.npy") as member:
-                yield json.loads(str(np.lib.format.read_array(member, allow_pickle=False)))
+            text = io.BytesIO(archive.read("header.npy"))
+            yield json.loads(str(np.lib.format.read_array(text, allow_pickle=False)))
             columns = {name: stack.enter_context(archive.open(f"{name}.npy")) for name in _ARRAYS}
             lengths = {name: _length(column, name) for name, column in columns.items()}
             for _ in range(lengths["frame"]):
@@ -107,10 +111,13 @@ def _frames(path: Path) -> Iterator[Any]:
                 _take(columns["person_frame"], "person_frame", int(people))
                 poses = Poses(**{name: _take(columns[name], name, int(people)) for name in _OF_POSES})
                 yield KeypointsFrame(int(number), None if math.isnan(pts_s) else float(pts_s), poses)
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError) as error:
+            for name, column in columns.items():
+                if column.read(1):  # at its end zipfile compares the checksum
+                    raise ValueError(f"the array {name} goes on behind the last frame")
+    except (zipfile.BadZipFile, zlib.error, *NONSENSE) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path} is not an archive of keypoints, or is damaged: {error}") from error
+        raise DataError(f"{path} is not an archive of keypoints, or is damaged: {in_short(error)}") from error
 
 
 def _length(member: IO[bytes], name: str) -> int:

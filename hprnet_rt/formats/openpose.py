@@ -20,7 +20,7 @@ import numpy.typing as npt
 from hprnet_rt import skeleton
 from hprnet_rt.errors import DataError
 from hprnet_rt.evaluation.parts import box_of_points
-from hprnet_rt.formats.recording import KeypointsFrame, Recording, source_stem
+from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording, in_short, source_stem
 from hprnet_rt.types import Poses
 
 __all__ = ["read_openpose", "write_openpose"]
@@ -99,8 +99,8 @@ def _frames(files: Sequence[tuple[int, Path]]) -> Iterator[KeypointsFrame]:
     for number, file in files:
         try:
             poses = _poses(json.loads(file.read_bytes())["people"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{file} is not a frame of OpenPose: {error!r}") from error
+        except NONSENSE as error:
+            raise DataError(f"{file} is not a frame of OpenPose: {in_short(error)}") from error
         yield KeypointsFrame(number, None, poses)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +12,7 @@ import numpy as np
 
 from hprnet_rt import skeleton
 from hprnet_rt.errors import DataError, UsageError
-from hprnet_rt.formats.recording import KeypointsFrame, Recording
+from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording, in_short
 from hprnet_rt.formats.table import KEY_COLUMNS, VALUE_COLUMNS, Row, from_rows, to_rows
 
 __all__ = ["read_parquet", "require_pyarrow", "write_compact_parquet", "write_parquet"]
@@ -87,9 +86,10 @@ def _write(path: Path, header: dict[str, Any], frames: Iterable[KeypointsFrame],
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = _schema(compact).with_metadata({_HEADER: json.dumps(header).encode()})
+    schema = _schema(compact).with_metadata({_HEADER: json.dumps(header, allow_nan=False).encode()})
     rows = to_rows(frames)
-    with path.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+    settings = {"compression": "zstd", "write_page_checksum": True}
+    with path.open("wb") as file, pq.ParquetWriter(file, schema, **settings) as writer:
         while batch := list(islice(rows, _ROWS)):
             keys = zip(*((row.frame, row.pts_s, row.person, row.track_id) for row in batch), strict=True)
             columns = [
@@ -135,32 +135,39 @@ def read_parquet(path: Path) -> Recording:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path)
-    except pa.ArrowException as error:
-        raise DataError(f"{path} is not a Parquet file, or is cut off: {error}") from error
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+    except (pa.ArrowException, *NONSENSE) as error:
+        raise DataError(f"{path} is not a Parquet file, or is cut off: {in_short(error)}") from error
     schema = file.schema_arrow
     compact = _KEYPOINTS in schema.names
     if schema.names != _schema(compact).names:
         file.close()
         raise DataError(f"{path} is not a table of keypoints: its columns are others")
-    header = {}
-    with suppress(KeyError, TypeError, ValueError):  # a table that another program has rewritten
-        header = json.loads(schema.metadata[_HEADER])
-    return Recording(header, from_rows(_rows(path, file, compact)))
+    said = (schema.metadata or {}).get(_HEADER, b"{}")  # none in a table that another program has rewritten
+    try:
+        header = json.loads(said)
+    except NONSENSE as error:
+        file.close()
+        raise DataError(f"{path} has a header that makes no sense: {in_short(error)}") from error
+    return Recording(header, _frames(path, file, compact))
 
 
-def _rows(path: Path, file: Any, compact: bool) -> Iterator[Row]:
+def _frames(path: Path, file: Any, compact: bool) -> Iterator[KeypointsFrame]:
     import pyarrow as pa
 
     with file:
         try:
-            for batch in file.iter_batches(_READ_ROWS):
-                keys = [batch.column(name).to_pylist() for name in KEY_COLUMNS]
-                values = _compact_values(batch) if compact else _plain_values(batch)
-                for n, (frame, pts_s, person, track_id) in enumerate(zip(*keys, strict=True)):
-                    yield Row(frame, pts_s, person, track_id, values[n])
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path} is damaged: {error}") from error
+            yield from from_rows(_rows(file, compact))
+        except (pa.ArrowException, OSError, *NONSENSE) as error:
+            raise DataError(f"{path} is damaged: {in_short(error)}") from error
+
+
+def _rows(file: Any, compact: bool) -> Iterator[Row]:
+    for batch in file.iter_batches(_READ_ROWS):
+        keys = [batch.column(name).to_pylist() for name in KEY_COLUMNS]
+        values = _compact_values(batch) if compact else _plain_values(batch)
+        for n, (frame, pts_s, person, track_id) in enumerate(zip(*keys, strict=True)):
+            yield Row(frame, pts_s, person, track_id, values[n])
 
 
 def _plain_values(batch: Any) -> Any:

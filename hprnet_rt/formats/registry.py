@@ -15,7 +15,7 @@ from hprnet_rt.formats.jsonl import read_jsonl, write_jsonl
 from hprnet_rt.formats.npz import read_npz, write_npz
 from hprnet_rt.formats.openpose import read_openpose, write_openpose
 from hprnet_rt.formats.parquet import read_parquet, require_pyarrow, write_compact_parquet, write_parquet
-from hprnet_rt.formats.recording import KeypointsFrame, Recording
+from hprnet_rt.formats.recording import KeypointsFrame, Recording, checked, too_large_is_infinite
 from hprnet_rt.formats.trc import write_trc
 from hprnet_rt.video.output import PartialFile, reason
 
@@ -147,7 +147,9 @@ def read_keypoints(path: str | Path) -> Recording:
             raise UsageError(
                 f"{path}: keypoints cannot be read from {form.name}; take the file that it was made of"
             )
-        return form.read(path)
+        with too_large_is_infinite():
+            recording = form.read(path)
+        return checked(recording, path)
     except OSError as error:
         if isinstance(error, HprnetError):
             raise
@@ -160,7 +162,8 @@ def write_keypoints(
     """Write keypoints; the file appears when it is complete, and replaces one of its name.
 
     Args:
-        path: its folder exists.
+        path: its folder exists. Until the file is complete it is called like `clip.partial.csv`; one that is
+            called so is deleted.
         header: of `read_keypoints`, or fields of your own; lost where the format has no place for it.
         frames: in ascending order; taken one by one.
         kind: the format's name; what the path's name says when None.

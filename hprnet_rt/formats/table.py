@@ -89,7 +89,7 @@ def _poses(people: list[Row]) -> Poses:
     points = values[:, _POINTS:].reshape(len(people), skeleton.NUM_KEYPOINTS, 3)
     return Poses(
         np.ascontiguousarray(points[..., :2]),
-        np.nan_to_num(points[..., 2]),
+        np.where(np.isnan(points[..., 2]), np.float32(0), points[..., 2]),
         values[:, 1:5],
         values[:, 5:9],
         values[:, 0],

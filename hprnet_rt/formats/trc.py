@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from hprnet_rt import skeleton
 from hprnet_rt.errors import UsageError
-from hprnet_rt.formats.recording import KeypointsFrame, source_stem
+from hprnet_rt.formats.recording import KeypointsFrame, rate_of, source_stem
 
 __all__ = ["write_trc"]
 
@@ -62,7 +62,7 @@ def write_trc(path: Path, header: Mapping[str, Any], frames: Iterable[KeypointsF
                 rows.write(_row(frame.number, frame.pts_s, _cells(xy)))
             seen[track_id] = first, place
     length_s = times[-1] - times[0] if times else 0.0
-    rate = (len(times) - 1) / length_s if length_s > 0 else header.get("fps") or 1.0
+    rate = (len(times) - 1) / length_s if length_s > 0 else rate_of(header) or 1.0
     for track_id, (first, last) in seen.items():
         name = f"{stem}_person{track_id:02d}.trc"
         rows_path = _rows_of(path, track_id)

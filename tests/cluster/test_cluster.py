@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -330,3 +331,26 @@ def interrupt_when(path):
     while not path.exists() and time.perf_counter() < deadline_s:
         time.sleep(0.005)
     os.kill(os.getpid(), signal.SIGINT)
+
+
+KILLED = """
+import os, signal, sys, time
+from hprnet_rt import cli
+from hprnet_rt.cluster import workers
+
+def start(_workers):
+    os.killpg(0, signal.SIGTERM)
+    time.sleep(60)
+
+workers.RayWorkers.start = start
+sys.exit(cli.main(["annotate", {source!r}, "-o", {out!r}, "--cluster", "local", "--workers", "1"]))
+"""
+
+
+def test_a_kill_of_all_processes_before_the_workers_have_begun_is_a_sentence(tmp_path):
+    script = KILLED.format(source=str(clips.SAMPLE), out=str(tmp_path / "out"))
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=100, start_new_session=True
+    )
+    assert (done.returncode, done.stdout) == (INTERRUPTED, "")
+    assert done.stderr.splitlines() == ["hprnet-rt: stopped before the beginning"]

@@ -1,5 +1,10 @@
 """`hprnet-rt convert`."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from hprnet_rt import cli
@@ -68,6 +73,10 @@ def test_bad_file_does_not_keep_the_others_from_being_done(run, clip, tmp_path):
         (("", "-o", "{}/out.csv"), "does not exist"),
         (("{}/clip.jsonl", "-o", "{}/clip.jsonl", "--overwrite"), "is an input"),
         (("{}/clip.jsonl", "-o", "{}", "--to", "jsonl", "--overwrite"), "is an input"),
+        (("{}/clip.partial.jsonl", "-o", "{}/clip.jsonl", "--overwrite"), "is an input"),
+        (("{}/clip.partial.jsonl", "-o", "{}", "--to", "jsonl"), "is an input"),
+        (("{}/old.openpose/clip.jsonl", "-o", "{}/old.openpose", "--overwrite"), "is an input"),
+        (("{}/clip.partial.jsonl", "{}/clip.jsonl", "-o", "{}/out", "--to", "csv"), "both be written"),
         (("{}/clip.jsonl", "-o", "{}/old.csv"), "--overwrite"),
         (("{}/clip.jsonl", "{}/old.csv", "-o", "{}/out.npz"), "2 inputs"),
         (("{}/clip.jsonl", "{}/notes.txt", "-o", "{}/out", "--to", "csv"), "notes.txt"),
@@ -77,12 +86,46 @@ def test_bad_file_does_not_keep_the_others_from_being_done(run, clip, tmp_path):
 def test_impossible_request_is_refused(run, clip, tmp_path, arguments, word):
     (tmp_path / "old.csv").write_text("old")
     (tmp_path / "notes.txt").write_text("notes")
+    (tmp_path / "old.openpose").mkdir()
+    for name in ("clip.partial.jsonl", "old.openpose/clip.jsonl"):
+        (tmp_path / name).write_bytes(clip.read_bytes())
     before = names(tmp_path)
     code, _, err = run(*(text.format(tmp_path) for text in arguments))
     assert code == WRONG_USAGE
     assert word in err.splitlines()[-1]
     assert names(tmp_path) == before
     assert (tmp_path / "old.csv").read_text() == "old"
+
+
+def test_a_link_to_an_input_is_that_input(run, clip, tmp_path):
+    (tmp_path / "out.partial.jsonl").symlink_to(clip)
+    (tmp_path / "other.jsonl").hardlink_to(clip)
+    before = clip.read_bytes()
+    for out in ("out.jsonl", "other.jsonl"):
+        code, _, err = run(clip, "-o", tmp_path / out, "--overwrite")
+        assert code == WRONG_USAGE
+        assert "is an input" in err
+    assert clip.read_bytes() == before
+
+
+@pytest.mark.parametrize("reader", ["gone", "full", "none"])
+def test_all_are_converted_when_nobody_reads_what_is_printed(clip, tmp_path, reader):
+    clip.with_name("other.jsonl").write_bytes(clip.read_bytes())
+    command = [sys.executable, "-m", "hprnet_rt", "convert", *map(str, tmp_path.glob("*.jsonl"))]
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as gone, Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*command, "-o", str(tmp_path / "out"), "--to", "csv"],
+            stdout=full if reader == "full" else gone,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=100,
+            preexec_fn=(lambda: os.close(1)) if reader == "none" else None,
+        )
+    assert done.returncode == 0, done.stderr
+    assert names(tmp_path / "out") == ["clip.csv", "other.csv"]
+    assert len(done.stderr.splitlines()) == (reader == "full")
 
 
 def test_overwrite_replaces(run, clip, tmp_path):

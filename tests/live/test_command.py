@@ -99,6 +99,16 @@ def test_a_reader_that_has_enough_ends_the_run_quietly():
         assert process.wait(30) == DONE
 
 
+def test_a_source_that_would_be_overwritten_is_refused(run, tmp_path):
+    clip = clips.make(tmp_path / "clip.partial.mp4", frames=3)
+    before = clip.read_bytes()
+    for out in ("clip.mp4", "clip.partial.mp4"):
+        code, _, err = run(clip, "--no-window", "-o", tmp_path / out, "--overwrite")
+        assert code == WRONG_USAGE
+        assert "is an input" in err
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(clip.name, before)]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_run_and_finishes_the_files(tmp_path, number):
     keypoints, video = tmp_path / "k.jsonl", tmp_path / "v.mp4"
