@@ -16,10 +16,10 @@ from hprnet_rt.errors import HprnetError, MediaError, OutputError, UsageError
 from hprnet_rt.estimator import PoseModel
 from hprnet_rt.finding import Done, Finder, Here, Wanted, chosen_frames
 from hprnet_rt.formats import KeypointsFrame, Recording, write_keypoints
-from hprnet_rt.formats.journal import Journal, journal_files
+from hprnet_rt.formats.journal import Journal, journal_files, named_outputs
 from hprnet_rt.formats.jsonl import read_jsonl, write_jsonl
-from hprnet_rt.jobs import AnnotateOptions, Job
-from hprnet_rt.marks import comment, mark, mark_of
+from hprnet_rt.jobs import LEAST_RATE, AnnotateOptions, Job, refusal
+from hprnet_rt.marks import comment, is_of
 from hprnet_rt.outputs import Outputs, header, make_folder_of, only_run
 from hprnet_rt.pipeline import Pipeline, Profiler
 from hprnet_rt.render import Overlay
@@ -121,11 +121,11 @@ class _Run:
         if self.is_image:
             self.picture = ImageSink(job.picture)
         else:
-            rate = None if info.rate is None else info.rate / options.stride
+            rate = None if info.rate is None else max(info.rate / options.stride, LEAST_RATE)
             self.picture = VideoSink(
                 *(job.picture, replace(info, rate=rate), job.source, shared_threads()),
                 from_zero=options.start_s > 0.0,
-                comment=comment(self.said),
+                comment=comment(self.said, **_compression(options)),
                 crf=options.crf,
                 encoder=options.encoder,
             )
@@ -169,7 +169,8 @@ class _Run:
         if not self.cancelled.is_set():
             if not self.outputs.frames:
                 raise MediaError(f"{self.job.source} has no frame in the part that was asked for")
-            self.journal.checkpoint(self.outputs.frames, {})  # there is nothing to do behind them
+            names = [path.name for path in self.job.outputs]
+            self.journal.checkpoint(self.outputs.frames, {}, names)  # there is nothing to do behind them
 
     def _count_earlier(self) -> Done:
         """Take the frames of earlier runs as they are; returns what they were."""
@@ -293,23 +294,30 @@ def _is_done(job: Job, said: dict[str, Any], options: AnnotateOptions) -> bool:
     """Whether an earlier run with the same settings has written all outputs.
 
     Raises:
-        UsageError: another one has.
+        UsageError: one exists that no such run is known to have written.
     """
-    if options.overwrite or job.is_interrupted() or not all(path.exists() for path in job.outputs):
+    existing = job.existing()
+    if options.overwrite or not existing:
         return False
-    marks = {mark_of(path) for path in job.outputs} - {None}
-    if marks and marks != {mark(said)}:
-        raise UsageError(
-            f"{job.outputs[0]} exists, and was made with other settings or of another file; add --overwrite "
-            "to replace it, or choose another -o"
-        )
-    return bool(marks)
+    named = {name for path in (job.hub, job.unsmoothed) for name in named_outputs(path, said)}
+    own = {path: path.name in named or _is_own(job, path, said, options) for path in existing}
+    done = len(existing) == len(job.outputs) and not job.is_interrupted()
+    if done and any(own.values()):  # those that bear no mark belong to those that do
+        own = {path: each is not False for path, each in own.items()}
+    for path, each in own.items():
+        if not each:
+            raise UsageError(refusal(path, options))
+    return done
+
+
+def _is_own(job: Job, path: Path, said: dict[str, Any], options: AnnotateOptions) -> bool | None:
+    return is_of(path, said, **(_compression(options) if path == job.picture else {}))
 
 
 def _tidy(job: Job) -> None:
-    """Delete what a run left that was killed after its outputs were complete."""
-    for path in (*journal_files(job.hub), *journal_files(job.unsmoothed)):
-        with suppress(OSError):
+    """Delete what a run left that was killed after its outputs were complete, if none is at it."""
+    with suppress(OSError), only_run(job.hub):
+        for path in (*journal_files(job.hub), *journal_files(job.unsmoothed)):
             path.unlink(missing_ok=True)
 
 
@@ -392,6 +400,11 @@ def annotate(
         cancelled=stopped,
         resumed=run.journal.resumed,
     )
+
+
+def _compression(options: AnnotateOptions) -> dict[str, Any]:
+    """Options that decide what a video is, beside its keypoints."""
+    return {"crf": options.crf, "encoder": options.encoder}
 
 
 def _choices(options: AnnotateOptions) -> dict[str, Any]:
