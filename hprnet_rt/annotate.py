@@ -355,8 +355,8 @@ def annotate(
     cancelled = cancelled or threading.Event()
     finder = Here(model) if isinstance(model, PoseModel) else model
     begin_s = time.perf_counter()
-    skipped = Report(job, 0, 0, 0, 0.0, (), skipped=True)
-    if options.skip_existing and all(path.exists() for path in job.outputs):
+    skipped = Report(job, 0, 0, 0, 0.0, (), damage=_noted_damage(job), skipped=True)
+    if options.skip_existing and len(job.existing()) == len(job.outputs):
         return skipped
     source = open_source(job.source, options.rate)
     with ExitStack() as held:
@@ -382,6 +382,11 @@ def annotate(
             if run.looks_ahead and not cancelled.is_set():
                 run.smooth()
             stopped = cancelled.is_set()
+            damage = run.damage
+            if damage is None and size_bytes(job.source) not in (None, said["source_bytes"]):
+                damage = f"{job.source} changed while it was read: annotate it again when it is complete"
+            if not stopped:
+                _note_damage(job, damage)
             written = outputs.abandon() if stopped else run.finish()
         except BaseException as error:
             kept = outputs.abandon()
@@ -391,15 +396,34 @@ def annotate(
                     f"{error} (the first {outputs.frames} frames are kept in {names})"
                 ) from error
             raise
-    damage = run.damage
-    if damage is None and size_bytes(job.source) not in (None, said["source_bytes"]):
-        damage = f"{job.source} changed while it was read: annotate it again when it is complete"
     return Report(
         *(job, outputs.frames, run.people, run.most_people, time.perf_counter() - begin_s, written),
         damage=damage,
         cancelled=stopped,
         resumed=run.journal.resumed,
     )
+
+
+def _note_damage(job: Job, damage: str | None) -> None:
+    """Leave beside the outputs what they lack, for runs that find them done.
+
+    Raises:
+        OutputError: the system refuses.
+    """
+    try:
+        if damage is None:
+            job.damage_note.unlink(missing_ok=True)
+        else:
+            job.damage_note.write_text(damage + "\n", encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise OutputError(f"cannot write {job.damage_note}: {reason(error)}") from error
+
+
+def _noted_damage(job: Job) -> str | None:
+    try:
+        return job.damage_note.read_text(encoding="utf-8", errors="replace").strip() or None
+    except OSError:
+        return None
 
 
 def _compression(options: AnnotateOptions) -> dict[str, Any]:

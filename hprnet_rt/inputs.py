@@ -75,8 +75,8 @@ def listed_inputs(texts: Sequence[str]) -> Iterator[Input]:
 def expand(texts: Iterable[str], out: Path) -> Iterator[Input]:
     """All files of some inputs.
 
-    Partial files are passed over in folders and patterns, and so is the output folder in a folder: they are
-    results. What is found keeps its place below the folder, or below the part of a pattern that is no pattern.
+    Partial files are passed over in folders and patterns, the output folder in a folder: they are results.
+    What is found keeps its place below the folder, or below the part of a pattern that is no pattern.
 
     Raises:
         UsageError: one is missing, or a folder holds no media.

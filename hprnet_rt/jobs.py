@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -167,11 +166,19 @@ class Job:
 
     def existing(self) -> list[Path]:
         """The outputs that are there."""
-        return [path for path in self.outputs if os.path.exists(path)]
+        return [path for path in self.outputs if _is_there(path)]
 
     def is_interrupted(self) -> bool:
         """Whether an earlier run has left something to continue."""
-        return any(all(map(os.path.exists, journal_files(path))) for path in (self.hub, self.unsmoothed))
+        return any(all(map(_is_there, journal_files(path))) for path in (self.hub, self.unsmoothed))
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file exists; under a name that is too long, none does."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _named(base: Path, suffix: str) -> Path:
@@ -240,7 +247,7 @@ def refusal(path: Path, options: AnnotateOptions) -> str:
 
 def _see_that_no_input_is_lost(job: Job, sources: set[Path]) -> None:
     for path in job.files:
-        if os.path.exists(path) and path.resolve() in sources:
+        if _is_there(path) and path.resolve() in sources:
             raise UsageError(f"{path} would be overwritten, but it is an input; choose another -o")
     if job.base.name.endswith(PARTIAL):
         raise UsageError(
@@ -250,7 +257,7 @@ def _see_that_no_input_is_lost(job: Job, sources: set[Path]) -> None:
 
 
 def _in_the_way(job: Job, options: AnnotateOptions) -> Path | None:
-    """An output that exists and that this run can have no part in, as far as that can be seen from outside."""
+    """An output that exists and that no such run has made, as far as that is known before its turn."""
     existing = job.existing()
     if not existing or options.overwrite or job.is_interrupted() or any(map(mark_of, existing)):
         return None

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from hprnet_rt.pipeline import StageSummary
+from hprnet_rt.video.output import reason
 
 __all__ = [
     "DONE",
@@ -24,6 +25,7 @@ __all__ = [
     "cancelled_by_signals",
     "close_standard_output",
     "complain",
+    "say",
     "stage_table",
     "tell",
 ]
@@ -48,6 +50,20 @@ def tell(*loggers: str) -> None:
     """Let a user see what these modules report of their progress, not only their warnings."""
     for name in loggers:
         logging.getLogger(name).setLevel(logging.INFO)
+
+
+def say(text: str) -> None:
+    """Print a result of a job whose work goes on although nobody may read it."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # its reader has enough
+        close_standard_output()
+    except UnicodeEncodeError:  # a file's name that is no text, or one of another script
+        encoding = sys.stdout.encoding
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except OSError as error:
+        close_standard_output()
+        complain(f"standard output takes no more ({reason(error)}); the work goes on")
 
 
 def close_standard_output() -> None:
