@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 from hprnet_rt.pipeline import StageSummary
 from hprnet_rt.video.output import reason
@@ -42,8 +42,11 @@ else:
 
 
 def complain(text: object) -> None:
-    """Say what went wrong, on stderr."""
-    print(f"hprnet-rt: {text}", file=sys.stderr, flush=True)
+    """Say what went wrong, on stderr; where nobody can read that, the exit code says it alone."""
+    try:
+        print(f"hprnet-rt: {text}", file=sys.stderr, flush=True)
+    except OSError:
+        _silence(sys.stderr)
 
 
 def tell(*loggers: str) -> None:
@@ -68,7 +71,11 @@ def say(text: str) -> None:
 
 def close_standard_output() -> None:
     """Nobody reads what is printed: let the rest of it vanish, also at the interpreter's end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _silence(sys.stdout)
+
+
+def _silence(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def stage_table(summary: Sequence[StageSummary]) -> str:
