@@ -6,20 +6,21 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from hprnet_rt.errors import HprnetError, MediaError, OutputError, UsageError
+from hprnet_rt.earlier import compression, is_done, note_damage, noted_damage, tidy
+from hprnet_rt.errors import HprnetError, MediaError, OutputError
 from hprnet_rt.estimator import PoseModel
 from hprnet_rt.finding import Done, Finder, Here, Wanted, chosen_frames
 from hprnet_rt.formats import KeypointsFrame, Recording, write_keypoints
-from hprnet_rt.formats.journal import Journal, journal_files, named_outputs
+from hprnet_rt.formats.journal import Journal
 from hprnet_rt.formats.jsonl import read_jsonl, write_jsonl
-from hprnet_rt.jobs import LEAST_RATE, AnnotateOptions, Job, refusal
-from hprnet_rt.marks import comment, is_of
+from hprnet_rt.jobs import LEAST_RATE, AnnotateOptions, Job
+from hprnet_rt.marks import comment
 from hprnet_rt.outputs import Outputs, header, make_folder_of, only_run
 from hprnet_rt.pipeline import Pipeline, Profiler
 from hprnet_rt.render import Overlay
@@ -125,7 +126,7 @@ class _Run:
             self.picture = VideoSink(
                 *(job.picture, replace(info, rate=rate), job.source, shared_threads()),
                 from_zero=options.start_s > 0.0,
-                comment=comment(self.said, **_compression(options)),
+                comment=comment(self.said, **compression(options)),
                 crf=options.crf,
                 encoder=options.encoder,
             )
@@ -290,37 +291,6 @@ class _Run:
         return self.job.outputs
 
 
-def _is_done(job: Job, said: dict[str, Any], options: AnnotateOptions) -> bool:
-    """Whether an earlier run with the same settings has written all outputs.
-
-    Raises:
-        UsageError: one exists that no such run is known to have written.
-    """
-    existing = job.existing()
-    if options.overwrite or not existing:
-        return False
-    named = {name for path in (job.hub, job.unsmoothed) for name in named_outputs(path, said)}
-    own = {path: path.name in named or _is_own(job, path, said, options) for path in existing}
-    done = len(existing) == len(job.outputs) and not job.is_interrupted()
-    if done and any(own.values()):  # those that bear no mark belong to those that do
-        own = {path: each is not False for path, each in own.items()}
-    for path, each in own.items():
-        if not each:
-            raise UsageError(refusal(path, options))
-    return done
-
-
-def _is_own(job: Job, path: Path, said: dict[str, Any], options: AnnotateOptions) -> bool | None:
-    return is_of(path, said, **(_compression(options) if path == job.picture else {}))
-
-
-def _tidy(job: Job) -> None:
-    """Delete what a run left that was killed after its outputs were complete, if none is at it."""
-    with suppress(OSError), only_run(job.hub):
-        for path in (*journal_files(job.hub), *journal_files(job.unsmoothed)):
-            path.unlink(missing_ok=True)
-
-
 def annotate(
     job: Job,
     model: PoseModel | Finder,
@@ -355,7 +325,7 @@ def annotate(
     cancelled = cancelled or threading.Event()
     finder = Here(model) if isinstance(model, PoseModel) else model
     begin_s = time.perf_counter()
-    skipped = Report(job, 0, 0, 0, 0.0, (), damage=_noted_damage(job), skipped=True)
+    skipped = Report(job, 0, 0, 0, 0.0, (), damage=noted_damage(job), skipped=True)
     if options.skip_existing and len(job.existing()) == len(job.outputs):
         return skipped
     source = open_source(job.source, options.rate)
@@ -364,11 +334,11 @@ def annotate(
         for region in options.regions:
             region.corners(source.info.width, source.info.height)
         said = header(source.info, finder.facts, **_choices(options))
-        if _is_done(job, said, options):  # perhaps in a folder that takes no lock
-            _tidy(job)
+        if is_done(job, said, options):  # perhaps in a folder that takes no lock
+            tidy(job)
             return skipped
         held.enter_context(only_run(job.hub))
-        if _is_done(job, said, options):  # meanwhile
+        if is_done(job, said, options):  # meanwhile
             return skipped
         outputs = Outputs()
         try:
@@ -386,7 +356,7 @@ def annotate(
             if damage is None and size_bytes(job.source) not in (None, said["source_bytes"]):
                 damage = f"{job.source} changed while it was read: annotate it again when it is complete"
             if not stopped:
-                _note_damage(job, damage)
+                note_damage(job, damage)
             written = outputs.abandon() if stopped else run.finish()
         except BaseException as error:
             kept = outputs.abandon()
@@ -402,33 +372,6 @@ def annotate(
         cancelled=stopped,
         resumed=run.journal.resumed,
     )
-
-
-def _note_damage(job: Job, damage: str | None) -> None:
-    """Leave beside the outputs what they lack, for runs that find them done.
-
-    Raises:
-        OutputError: the system refuses.
-    """
-    try:
-        if damage is None:
-            job.damage_note.unlink(missing_ok=True)
-        else:
-            job.damage_note.write_text(damage + "\n", encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise OutputError(f"cannot write {job.damage_note}: {reason(error)}") from error
-
-
-def _noted_damage(job: Job) -> str | None:
-    try:
-        return job.damage_note.read_text(encoding="utf-8", errors="replace").strip() or None
-    except OSError:
-        return None
-
-
-def _compression(options: AnnotateOptions) -> dict[str, Any]:
-    """Options that decide what a video is, beside its keypoints."""
-    return {"crf": options.crf, "encoder": options.encoder}
 
 
 def _choices(options: AnnotateOptions) -> dict[str, Any]:

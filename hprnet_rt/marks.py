@@ -37,7 +37,7 @@ def is_of(path: Path, header: dict[str, Any], **compression: Any) -> bool | None
         header: of the run.
         compression: of a video, as it was given to `comment`.
 
-    Marks without `source_check` and the compression, which 0.1.0 once made, are taken too.
+    Older outputs have marks without `source_check` and the compression, which are taken too.
     """
     found = mark_of(path)
     if found is None:

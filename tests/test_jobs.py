@@ -143,7 +143,7 @@ def test_what_runs_without_a_check_of_the_source_have_made_is_done(run, tmp_path
 
     with monkeypatch.context() as patch:
         patch.setattr(annotating, "header", older)
-        patch.setattr(annotating, "_compression", lambda _: {})
+        patch.setattr(annotating, "compression", lambda _: {})
         assert run(source, "-o", tmp_path / "out")[0] == 0
     before = contents(tmp_path / "out")
     assert b"source_check" not in before["clip.jsonl"]
