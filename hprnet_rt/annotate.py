@@ -6,20 +6,21 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from hprnet_rt.errors import HprnetError, MediaError, OutputError, UsageError
+from hprnet_rt.earlier import compression, is_done, note_damage, noted_damage, tidy
+from hprnet_rt.errors import HprnetError, MediaError, OutputError
 from hprnet_rt.estimator import PoseModel
 from hprnet_rt.finding import Done, Finder, Here, Wanted, chosen_frames
 from hprnet_rt.formats import KeypointsFrame, Recording, write_keypoints
-from hprnet_rt.formats.journal import Journal, journal_files
+from hprnet_rt.formats.journal import Journal
 from hprnet_rt.formats.jsonl import read_jsonl, write_jsonl
 from hprnet_rt.jobs import AnnotateOptions, Job
-from hprnet_rt.marks import comment, mark, mark_of
+from hprnet_rt.marks import comment
 from hprnet_rt.outputs import Outputs, header, make_folder_of, only_run
 from hprnet_rt.pipeline import Pipeline, Profiler
 from hprnet_rt.render import Overlay
@@ -125,7 +126,7 @@ class _Run:
             self.picture = VideoSink(
                 *(job.picture, replace(info, rate=rate), job.source, shared_threads()),
                 from_zero=options.start_s > 0.0,
-                comment=comment(self.said),
+                comment=comment(self.said, **compression(options)),
                 crf=options.crf,
                 encoder=options.encoder,
             )
@@ -169,7 +170,8 @@ class _Run:
         if not self.cancelled.is_set():
             if not self.outputs.frames:
                 raise MediaError(f"{self.job.source} has no frame in the part that was asked for")
-            self.journal.checkpoint(self.outputs.frames, {})  # there is nothing to do behind them
+            names = [path.name for path in self.job.outputs]
+            self.journal.checkpoint(self.outputs.frames, {}, names)  # there is nothing to do behind them
 
     def _count_earlier(self) -> Done:
         """Take the frames of earlier runs as they are; returns what they were."""
@@ -289,30 +291,6 @@ class _Run:
         return self.job.outputs
 
 
-def _is_done(job: Job, said: dict[str, Any], options: AnnotateOptions) -> bool:
-    """Whether an earlier run with the same settings has written all outputs.
-
-    Raises:
-        UsageError: another one has.
-    """
-    if options.overwrite or job.is_interrupted() or not all(path.exists() for path in job.outputs):
-        return False
-    marks = {mark_of(path) for path in job.outputs} - {None}
-    if marks and marks != {mark(said)}:
-        raise UsageError(
-            f"{job.outputs[0]} exists, and was made with other settings or of another file; add --overwrite "
-            "to replace it, or choose another -o"
-        )
-    return bool(marks)
-
-
-def _tidy(job: Job) -> None:
-    """Delete what a run left that was killed after its outputs were complete."""
-    for path in (*journal_files(job.hub), *journal_files(job.unsmoothed)):
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-
-
 def annotate(
     job: Job,
     model: PoseModel | Finder,
@@ -347,8 +325,8 @@ def annotate(
     cancelled = cancelled or threading.Event()
     finder = Here(model) if isinstance(model, PoseModel) else model
     begin_s = time.perf_counter()
-    skipped = Report(job, 0, 0, 0, 0.0, (), skipped=True)
-    if options.skip_existing and all(path.exists() for path in job.outputs):
+    skipped = Report(job, 0, 0, 0, 0.0, (), damage=noted_damage(job), skipped=True)
+    if options.skip_existing and len(job.existing()) == len(job.outputs):
         return skipped
     source = open_source(job.source, options.rate)
     with ExitStack() as held:
@@ -356,11 +334,11 @@ def annotate(
         for region in options.regions:
             region.corners(source.info.width, source.info.height)
         said = header(source.info, finder.facts, **_choices(options))
-        if _is_done(job, said, options):  # perhaps in a folder that takes no lock
-            _tidy(job)
+        if is_done(job, said, options):  # perhaps in a folder that takes no lock
+            tidy(job)
             return skipped
         held.enter_context(only_run(job.hub))
-        if _is_done(job, said, options):  # meanwhile
+        if is_done(job, said, options):  # meanwhile
             return skipped
         outputs = Outputs()
         try:
@@ -374,6 +352,11 @@ def annotate(
             if run.looks_ahead and not cancelled.is_set():
                 run.smooth()
             stopped = cancelled.is_set()
+            damage = run.damage
+            if damage is None and size_bytes(job.source) not in (None, said["source_bytes"]):
+                damage = f"{job.source} changed while it was read: annotate it again when it is complete"
+            if not stopped:
+                note_damage(job, damage)
             written = outputs.abandon() if stopped else run.finish()
         except BaseException as error:
             kept = outputs.abandon()
@@ -383,9 +366,6 @@ def annotate(
                     f"{error} (the first {outputs.frames} frames are kept in {names})"
                 ) from error
             raise
-    damage = run.damage
-    if damage is None and size_bytes(job.source) not in (None, said["source_bytes"]):
-        damage = f"{job.source} changed while it was read: annotate it again when it is complete"
     return Report(
         *(job, outputs.frames, run.people, run.most_people, time.perf_counter() - begin_s, written),
         damage=damage,

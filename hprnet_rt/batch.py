@@ -13,18 +13,22 @@ from pathlib import Path
 from typing import Any, Final
 
 from hprnet_rt.annotate import Report
-from hprnet_rt.errors import HprnetError, OutputError
+from hprnet_rt.errors import HprnetError, OutputError, UsageError
 from hprnet_rt.jobs import Job
 from hprnet_rt.outputs import make_folder_of
 from hprnet_rt.version import __version__
 from hprnet_rt.video.output import PartialFile, reason
 
-__all__ = ["STATUSES", "Outcome", "counts", "run_jobs", "write_report"]
+__all__ = ["STATUSES", "Outcome", "counts", "plan_report", "run_jobs", "write_report"]
 
 _log = logging.getLogger(__name__)
 
 STATUSES: Final = ("done", "damaged", "skipped", "failed", "stopped", "not tried")
-"""A damaged file's good frames are in its outputs; a skipped one was done before."""
+"""A damaged file's good frames are in its outputs, perhaps from before; a skipped one was done before."""
+
+
+_BEGINNING: Final = b'{\n "hprnet_rt": '
+"""Of every report."""
 
 
 @dataclass(frozen=True)
@@ -95,15 +99,50 @@ def _attempt(job: Job, do: Callable[[Job], Report], *, alone: bool) -> Outcome:
         return Outcome(job, "failed", f"{job.source} failed unexpectedly: {type(error).__name__}: {error}")
     if report.cancelled:
         return Outcome(job, "stopped", report=report)
-    if report.skipped:
-        return Outcome(job, "skipped", report=report)
-    return Outcome(job, "damaged" if report.damage else "done", report.damage or "", report)
+    if report.damage:
+        return Outcome(job, "damaged", report.damage, report)
+    return Outcome(job, "skipped" if report.skipped else "done", report=report)
 
 
 def counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
     """How many there are of each status."""
     found = Counter(outcome.status for outcome in outcomes)
     return {status: found[status] for status in STATUSES}
+
+
+def plan_report(path: Path, jobs: Sequence[Job]) -> None:
+    """See before any work that a report can be written, and costs no other file.
+
+    Raises:
+        UsageError: its name is one of an input, an output, a folder, or a file that is no report.
+        OutputError: it cannot be written.
+    """
+    where = path.resolve()
+    for job in jobs:
+        if isinstance(job.source, Path) and where == job.source.resolve():
+            raise UsageError(f"the report {path} would replace an input; choose another --report")
+        alike = (each for each in (*job.files, job.hub) if each.name == where.name)
+        if where in {each.resolve() for each in alike}:
+            raise UsageError(
+                f"the report {path} and an output of {job.source} have one name; choose another --report"
+            )
+    if path.is_dir():
+        raise UsageError(f"the report {path} is a folder; give the name of a file")
+    try:
+        if path.exists() and path.stat().st_size and not _is_report(path):
+            raise UsageError(f"{path} exists and is no report; choose another --report")
+    except OSError as error:
+        raise OutputError(f"cannot read {path}: {reason(error)}") from error
+    make_folder_of(path)
+    target = PartialFile(path)
+    target.create()
+    target.partial.unlink()
+
+
+def _is_report(path: Path) -> bool:
+    with path.open("rb") as file:
+        begin = file.read(len(_BEGINNING))
+    return begin == _BEGINNING
 
 
 def write_report(path: Path, outcomes: Sequence[Outcome]) -> None:
@@ -116,8 +155,9 @@ def write_report(path: Path, outcomes: Sequence[Outcome]) -> None:
     make_folder_of(path)
     target = PartialFile(path)
     try:
-        target.partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        target.partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8", newline="\n")
     except OSError as error:
+        target.partial.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {reason(error)}") from error
     target.commit()
 
@@ -126,10 +166,10 @@ def _as_dict(outcome: Outcome) -> dict[str, Any]:
     data: dict[str, Any] = {"source": str(outcome.job.source), "status": outcome.status}
     if outcome.reason:
         data["reason"] = outcome.reason
-    if outcome.status == "skipped":
+    report = outcome.report
+    if report is not None and report.skipped:
         data["outputs"] = [str(path) for path in outcome.job.outputs]
-    elif outcome.report is not None:
-        report = outcome.report
+    elif report is not None:
         data |= {
             "frames": report.frames,
             "resumed": report.resumed,

@@ -11,7 +11,7 @@ from hprnet_rt.estimator import ModelFacts, PoseModel
 from hprnet_rt.regions import Region
 from hprnet_rt.stages import AnyStage, FileSource, finding_stages
 from hprnet_rt.types import Frame
-from hprnet_rt.video import Selection, VideoIndex, VideoSource, read_index
+from hprnet_rt.video import ImageSource, Selection, VideoIndex, VideoSource, read_index
 
 __all__ = ["Done", "Finder", "Finding", "Here", "Wanted", "chosen_frames"]
 
@@ -106,7 +106,7 @@ class Here:
 
 
 def chosen_frames(source: FileSource, selection: Selection, done: Done | None = None) -> Iterator[Frame]:
-    """The chosen frames of a source, decoded, behind those that have been done.
+    """The chosen frames of a source, decoded, behind those that have been done; of an image its only one.
 
     Where it is sure to give the same frames with the same numbers, decoding begins at a key frame near the
     first one. Then damage before it is not seen.
@@ -114,6 +114,8 @@ def chosen_frames(source: FileSource, selection: Selection, done: Done | None = 
     Raises:
         MediaError: while iterating: the last frame that was done is not there.
     """
+    if isinstance(source, ImageSource):
+        return iter(source) if done is None else iter(())
     first_s = _enter(source, selection, done) if isinstance(source, VideoSource) else None
     if done is None:
         return selection.of(source, first_s=first_s)

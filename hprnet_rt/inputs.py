@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import itertools
+import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,9 +24,12 @@ from hprnet_rt.video import (
 from hprnet_rt.video.output import reason
 from hprnet_rt.video.remote import find_remote, is_remote, remote_name
 
-__all__ = ["Input", "expand", "listed_inputs", "read_list"]
+__all__ = ["PARTIAL", "Input", "expand", "listed_inputs", "read_list"]
 
-_PARTIAL: Final = ".partial"
+_log = logging.getLogger(__name__)
+
+PARTIAL: Final = ".partial"
+"""What the stem of an unfinished output ends with."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,8 @@ def listed_inputs(texts: Sequence[str]) -> Iterator[Input]:
 def expand(texts: Iterable[str], out: Path) -> Iterator[Input]:
     """All files of some inputs.
 
-    In a folder, the output folder and partial files are passed over: they are results.
+    Partial files are passed over in folders and patterns, the output folder in a folder: they are results.
+    What is found keeps its place below the folder, or below the part of a pattern that is no pattern.
 
     Raises:
         UsageError: one is missing, or a folder holds no media.
@@ -85,13 +91,13 @@ def _expand(text: str, out: Path) -> Iterator[Input]:
         raise UsageError("an input has an empty name; give a file, a folder or a pattern")
     if is_remote(text):
         found = find_remote(text, IMAGE_SUFFIXES | VIDEO_SUFFIXES)
-        yield from (Input(url, place) for url, place in found if not place.stem.endswith(_PARTIAL))
+        yield from (Input(url, place) for url, place in found if not place.stem.endswith(PARTIAL))
     elif is_address(text):
         yield _at_address(text)
     elif path.is_dir():
         wanted = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in wanted and p.is_file())
-        files = [p for p in files if not p.stem.endswith(_PARTIAL) and out not in p.parents]
+        files = [each for each in _files_below(path, out) if each.suffix.lower() in wanted]
+        files = [each for each in files if not each.stem.endswith(PARTIAL)]
         if not files:
             kinds = " ".join(sorted(wanted))
             raise UsageError(f"the folder {path} holds no video or image (looked for {kinds})")
@@ -104,11 +110,42 @@ def _expand(text: str, out: Path) -> Iterator[Input]:
         yield Input(path, Path(_place_of(path).name))
     elif glob.has_magic(text):
         matches = sorted(p for p in map(Path, glob.glob(text, recursive=True)) if p.is_file())
+        matches = [match for match in matches if not match.stem.endswith(PARTIAL)]
         if not matches:
-            raise UsageError(f"no file matches {text}")
-        yield from (Input(match, Path(match.name)) for match in matches)
+            raise UsageError(f"no file matches {text} ({PARTIAL} ones are passed over)")
+        yield from (Input(match, _below_the_fixed_part(match, path)) for match in matches)
     else:
         raise UsageError(f"{path} does not exist")
+
+
+def _files_below(folder: Path, out: Path) -> Iterator[Path]:
+    """All files of a folder, those of linked folders too, but for the folder of outputs in it."""
+    passed_over = os.path.realpath(out)
+
+    def walk(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
+        here = os.path.realpath(folder)
+        if here in above or (above and here == passed_over):
+            return
+        try:
+            entries = sorted(folder.iterdir())
+        except OSError as error:
+            if not above:
+                raise
+            _log.warning("%s cannot be looked into (%s): it is passed over", folder, reason(error))
+            return
+        for entry in entries:
+            if entry.is_dir():
+                yield from walk(entry, (*above, here))
+            elif entry.is_file():
+                yield entry
+
+    return walk(folder, ())
+
+
+def _below_the_fixed_part(match: Path, pattern: Path) -> Path:
+    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), pattern.parts)
+    place = match.relative_to(Path(*fixed))
+    return Path(match.name) if ".." in place.parts else place
 
 
 def read_list(lines: Iterable[str]) -> list[str]:
@@ -118,9 +155,11 @@ def read_list(lines: Iterable[str]) -> list[str]:
         UsageError: the list is no text, or cannot be read.
     """
     try:
-        texts = [line.rstrip("\r\n") for line in lines]
+        texts = [line.rstrip("\r\n").lstrip("\ufeff") for line in lines]
     except UnicodeDecodeError as error:
         raise UsageError(f"the list of inputs is not UTF-8 text: {error}") from error
     except OSError as error:
         raise UsageError(f"the list of inputs cannot be read: {reason(error)}") from error
+    if any("\0" in text for text in texts):
+        raise UsageError("the list of inputs has a NUL character; give one name a line (find -print)")
     return [text for text in texts if text.strip() and not text.startswith("#")]

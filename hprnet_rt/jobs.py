@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from typing import Final
 from hprnet_rt.errors import HprnetError, MediaError, UsageError
 from hprnet_rt.formats import FORMATS, require_format
 from hprnet_rt.formats.journal import journal_files
-from hprnet_rt.inputs import Input, expand, listed_inputs
+from hprnet_rt.inputs import PARTIAL, Input, expand, listed_inputs
 from hprnet_rt.marks import mark_of
 from hprnet_rt.regions import Region
 from hprnet_rt.video import DEFAULT_RATE, IMAGE_SUFFIXES, VIDEO_SUFFIXES, PartialFile, Selection, is_image
@@ -30,6 +31,7 @@ __all__ = [
     "AnnotateOptions",
     "Job",
     "plan",
+    "refusal",
 ]
 
 _log = logging.getLogger(__name__)
@@ -101,6 +103,8 @@ class AnnotateOptions:
         if self.overwrite and self.skip_existing:
             raise UsageError("outputs that exist are either replaced or left alone")
         require_rate(self.rate)
+        if self.end_s is not None and not math.isfinite(self.end_s):
+            raise UsageError(f"the end is a time in seconds, got {self.end_s:g}; leave it out for all")
         require_crf(self.crf)
         require_encoder(self.encoder)
         _ = self.selection  # says what is wrong with it
@@ -142,9 +146,32 @@ class Job:
         """The same before smoothing that needs the future."""
         return _named(self.base, f".unsmoothed{KEYPOINTS_SUFFIX}")
 
+    @property
+    def damage_note(self) -> Path:
+        """What of a damaged source is not in the outputs; not there when all is well."""
+        return _named(self.base, ".damage.txt")
+
+    @property
+    def files(self) -> frozenset[Path]:
+        """All that a run writes, partial files and what else it may leave included."""
+        journals = (*journal_files(self.hub), *journal_files(self.unsmoothed), _partial(self.hub))
+        return frozenset((*self.outputs, *map(_partial, self.outputs), *journals, self.damage_note))
+
+    def existing(self) -> list[Path]:
+        """The outputs that are there."""
+        return [path for path in self.outputs if _is_there(path)]
+
     def is_interrupted(self) -> bool:
         """Whether an earlier run has left something to continue."""
-        return any(all(map(Path.exists, journal_files(path))) for path in (self.hub, self.unsmoothed))
+        return any(all(map(_is_there, journal_files(path))) for path in (self.hub, self.unsmoothed))
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file exists; under a name that is too long, none does."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _named(base: Path, suffix: str) -> Path:
@@ -166,7 +193,8 @@ def plan(
         listed: files and addresses of a list; one that is missing fails when its turn comes.
 
     Raises:
-        UsageError: an input is missing, a folder holds no media, an output exists or is an input.
+        UsageError: an input is missing, a folder holds no media, an output is an input, or all inputs have
+            one that exists and that is not theirs.
     """
     try:
         return _plan([*expand(inputs, out), *listed_inputs(listed)], out, options)
@@ -194,23 +222,41 @@ def _plan(inputs: Sequence[Input], out: Path, options: AnnotateOptions) -> list[
     jobs = [_with_room_for_audio(job) for job in jobs]
     sources = {job.source.resolve() for job in jobs if isinstance(job.source, Path)}
     for job in jobs:
-        _see_that_nothing_is_lost(job, sources, options)
+        _see_that_no_input_is_lost(job, sources)
+    in_the_way = [_in_the_way(job, options) for job in jobs]
+    if all(in_the_way):  # otherwise these fail when their turn comes
+        raise UsageError(refusal(next(filter(None, in_the_way)), options))
     return jobs
 
 
-def _see_that_nothing_is_lost(job: Job, sources: set[Path], options: AnnotateOptions) -> None:
-    for path in (*job.outputs, *map(_partial, job.outputs), _partial(job.hub)):
-        if path.exists() and path.resolve() in sources:
-            raise UsageError(f"{path} would be overwritten, but it is an input; choose another -o")
-    existing = [path for path in job.outputs if path.exists()]
-    if not existing or options.overwrite or job.is_interrupted():
-        return
-    if len(existing) == len(job.outputs) and (options.skip_existing or any(map(mark_of, existing))):
-        return  # perhaps it is done: seen when its turn comes
-    raise UsageError(
-        f"{existing[0]} exists; add --overwrite to replace it, --skip-existing to leave such files alone, "
-        "or choose another -o"
+def refusal(path: Path, options: AnnotateOptions) -> str:
+    """The sentence for an output that exists and is not known to be of this run."""
+    skip = "" if options.skip_existing else "--skip-existing to leave such files alone, "
+    return (
+        f"{path} exists, and was made with other settings, of another file, or by something else; add "
+        f"--overwrite to replace it, {skip}or choose another -o"
     )
+
+
+def _see_that_no_input_is_lost(job: Job, sources: set[Path]) -> None:
+    for path in job.files:
+        if _is_there(path) and path.resolve() in sources:
+            raise UsageError(f"{path} would be overwritten, but it is an input; choose another -o")
+    if job.base.name.endswith(PARTIAL):
+        raise UsageError(
+            f"{job.source} would be written to {job.outputs[0]}, and unfinished outputs are called so; give "
+            f"it another name: -o {job.outputs[0].with_name('NAME' + job.outputs[0].suffix)}"
+        )
+
+
+def _in_the_way(job: Job, options: AnnotateOptions) -> Path | None:
+    """An output that exists and that no such run has made, as far as that is known before its turn."""
+    existing = job.existing()
+    if not existing or options.overwrite or job.is_interrupted() or any(map(mark_of, existing)):
+        return None
+    if len(existing) == len(job.outputs) and options.skip_existing:
+        return None
+    return existing[0]
 
 
 def _partial(path: Path) -> Path:
@@ -263,10 +309,14 @@ def _jobs_to_folder(found: Sequence[Input], out: Path, options: AnnotateOptions)
         base = out / place.parent / stem
         picture = _named(base, suffix) if options.video else None
         job = Job(source, picture, _keypoints(base, options.formats or (_HUB,), options), base)
-        clash = taken.intersection((*job.outputs, job.hub))
+        files = job.files | {job.hub}
+        clash = taken & files
         if clash:
-            raise UsageError(f"two inputs would both be written to {clash.pop()}; annotate them apart")
-        taken.update((*job.outputs, job.hub))
+            raise UsageError(
+                f"two inputs would both be written to {min(clash)}; give the folder that both are in, or a "
+                "list of them (--from), which keep their places, or annotate them apart"
+            )
+        taken |= files
         jobs.append(job)
     return jobs
 

@@ -16,6 +16,7 @@ from hprnet_rt.estimator import ModelFacts
 from hprnet_rt.types import Estimated
 from hprnet_rt.version import __version__
 from hprnet_rt.video import ImageSink, KeypointsSink, MediaInfo, PartialFile, VideoSink
+from hprnet_rt.video.identity import source_check
 from hprnet_rt.video.media import size_bytes
 from hprnet_rt.video.output import reason
 from hprnet_rt.video.remote import is_remote
@@ -127,13 +128,17 @@ def header(info: MediaInfo, model: ModelFacts, **options: Any) -> dict[str, Any]
     """What a file of keypoints says first: where they come from, and how they were made.
 
     Args:
-        info: the source: a file with its size, so that another one of that name is known as such.
+        info: the source: a file with its size and its `source_check`, so that another one of that name is
+            known as such.
         model: the network.
         options: of the run, beside those of the model.
     """
+    source = info.source if is_remote(info.source) else Path(info.source)
+    size = size_bytes(source)
     return {
         "source": info.source,
-        "source_bytes": size_bytes(info.source if is_remote(info.source) else Path(info.source)),
+        "source_bytes": size,
+        "source_check": source_check(source, size),
         "width": info.width,
         "height": info.height,
         "fps": None if info.rate is None else round(float(info.rate), 6),

@@ -353,7 +353,7 @@ def test_mp4_that_is_cut_off_keeps_every_decodable_frame(run, tmp_path, reordere
     code, err = run(source, "-o", tmp_path / "out")
     assert code == FAILED
     assert is_one_sentence(err, source, "cut off")
-    assert names(tmp_path / "out") == ["cut.jsonl", "cut.mp4"]
+    assert names(tmp_path / "out") == ["cut.damage.txt", "cut.jsonl", "cut.mp4"]
     assert clips.times(tmp_path / "out" / "cut.mp4") == expected
     assert len(clips.read_keypoints(tmp_path / "out" / "cut.jsonl")[1]) == len(expected)
 

@@ -151,7 +151,7 @@ def test_without_a_picture_a_long_video_is_continued_at_a_key_frame(
 def test_another_run_does_not_continue_it(model, tmp_path):
     do(model, tmp_path, AnnotateOptions(video=False, limit=FRAMES), stop_at=5)
     kept = (tmp_path / "sample.partial.jsonl").read_bytes()
-    with pytest.raises(UsageError, match=r"another smooth.*--overwrite"):
+    with pytest.raises(UsageError, match=r"another smooth \(off; now one-euro\).*--overwrite"):
         do(model, tmp_path, AnnotateOptions(video=False, limit=FRAMES, smooth="one-euro"))
     assert (tmp_path / "sample.partial.jsonl").read_bytes() == kept
     report = do(

@@ -20,6 +20,7 @@ from hprnet_rt.pipeline import Channel, ChannelClosed, Stage
 from hprnet_rt.stages import AnyStage, FileSource
 from hprnet_rt.types import Estimated, Frame, unseen_frame
 from hprnet_rt.video import SequenceSource, VideoIndex, VideoSource
+from hprnet_rt.video.identity import source_check
 from hprnet_rt.video.media import size_bytes
 
 __all__ = ["Ask", "Cluster", "Workers"]
@@ -81,7 +82,8 @@ class Cluster:
 def _shared(source: FileSource) -> SourceFile:
     """A source as the workers are asked for it."""
     path, rate = source.path, source.info.rate if isinstance(source, SequenceSource) else None
-    return SourceFile(path if isinstance(path, str) else path.absolute(), size_bytes(path), rate)
+    place, size = path if isinstance(path, str) else path.absolute(), size_bytes(path)
+    return SourceFile(place, size, rate, source_check(place, size))
 
 
 class _Answers(Generic[T]):

@@ -49,11 +49,13 @@ class SourceFile:
         place: an absolute path, or an address as a string.
         size_bytes: of the file when the work began; None of an address.
         rate: of numbered images, frames a second.
+        check: its `source_check`; None where it has none.
     """
 
     place: Path | str
     size_bytes: int | None
     rate: Fraction | None = None
+    check: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ from hprnet_rt.stages import FileSource, finding_stages, open_source
 from hprnet_rt.types import Estimated, Frame
 from hprnet_rt.version import __version__
 from hprnet_rt.video import DEFAULT_RATE, BorrowedFrames, PartDiffers, VideoIndex, VideoSource, read_index
+from hprnet_rt.video.identity import source_check
 from hprnet_rt.video.media import size_bytes
 
 __all__ = ["CHUNK_FRAMES", "Worker"]
@@ -143,7 +144,8 @@ def _require(file: SourceFile) -> None:
         return
     size = size_bytes(file.place)
     unreadable = file.place.is_file() and not os.access(file.place, os.R_OK)
-    if size is None or size < file.size_bytes or unreadable:
+    same = file.check is None or source_check(file.place, file.size_bytes) == file.check
+    if size is None or size < file.size_bytes or unreadable or not same:
         what = "has no" if size is None else "cannot read" if unreadable else "has another"
         raise MediaError(
             f"the worker on {socket.gethostname()} {what} {file.place}: inputs must lie where all machines "

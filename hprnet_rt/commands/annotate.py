@@ -15,7 +15,7 @@ from typing import Final
 from tqdm import tqdm
 
 from hprnet_rt.annotate import Report, annotate, shared_threads
-from hprnet_rt.batch import STATUSES, Outcome, counts, run_jobs, write_report
+from hprnet_rt.batch import STATUSES, Outcome, counts, plan_report, run_jobs, write_report
 from hprnet_rt.cluster import Cluster, ModelChoice, connect
 from hprnet_rt.commands.choice import add_model_options, add_video_options, load_model, model_choice
 from hprnet_rt.commands.console import (
@@ -26,6 +26,7 @@ from hprnet_rt.commands.console import (
     cancelled_by_signals,
     complain,
     ended_by_a_kill,
+    say,
     stage_table,
 )
 from hprnet_rt.commands.convert import formats_help
@@ -43,6 +44,7 @@ from hprnet_rt.video.output import reason
 from hprnet_rt.video.remote import is_remote, send, split_remote
 
 __all__ = ["add_parser"]
+
 
 _MOST_JOBS: Final = 2
 """On a cluster, for each core of this machine: what is drawn is drawn here."""
@@ -157,10 +159,12 @@ def add_parser(commands: Commands) -> None:
 
 def _seconds(text: str) -> float:
     """A time as seconds, m:s or h:m:s."""
-    total = 0.0
-    for part in text.split(":"):
-        total = 60.0 * total + float(part)
-    return total
+    first, *others = map(float, text.split(":"))
+    if any(part < 0 for part in others):
+        raise ValueError
+    for part in others:
+        first = 60.0 * first + part
+    return first
 
 
 def _rate(text: str) -> Fraction:
@@ -183,7 +187,7 @@ class _Reporter:
 
     def say(self, text: str) -> None:
         if not self._quiet:
-            print(text, flush=True)
+            say(text)
 
     def started(self, info: MediaInfo, wanted: AnnotateOptions) -> None:
         """Open a bar for a video; all stills share one, and so do videos that are on their way together."""
@@ -256,6 +260,8 @@ def _listed(name: str | None) -> list[str]:
     if name is None:
         return []
     if name == "-":
+        if sys.stdin is None:
+            raise UsageError("the list of inputs cannot be read: standard input is closed")
         return read_list(sys.stdin)
     try:
         with Path(name).open(encoding="utf-8") as file:
@@ -313,6 +319,8 @@ def _annotate(options: argparse.Namespace) -> int:
         raise UsageError("name the inputs, or a list of them: --from FILE")
     out, remote = _place(options.out, options.work)
     jobs = plan(options.inputs, out, wanted, listed=_listed(options.list))
+    if options.report is not None:
+        plan_report(options.report, jobs)
     stills = all(is_image(job.source) for job in jobs)  # one by one: none waits for another
     threads = shared_threads() if wanted.video else None
     batch = 1 if options.batch is None and stills else options.batch

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 from hprnet_rt.errors import UsageError
 from hprnet_rt.pipeline import StageSummary
@@ -48,8 +48,11 @@ else:
 
 
 def complain(text: object) -> None:
-    """Say what went wrong, on stderr."""
-    print(f"hprnet-rt: {text}", file=sys.stderr, flush=True)
+    """Say what went wrong, on stderr; where nobody can read that, the exit code says it alone."""
+    try:
+        print(f"hprnet-rt: {text}", file=sys.stderr, flush=True)
+    except OSError:
+        _silence(sys.stderr)
 
 
 def tell(*loggers: str) -> None:
@@ -60,7 +63,11 @@ def tell(*loggers: str) -> None:
 
 def close_standard_output() -> None:
     """Nobody reads what is printed: let the rest of it vanish, also at the interpreter's end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _silence(sys.stdout)
+
+
+def _silence(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def say(text: str) -> None:

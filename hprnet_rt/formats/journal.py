@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,37 @@ from hprnet_rt.formats.recording import KeypointsFrame, Recording
 from hprnet_rt.video.keypoints import KeypointsSink, header_line
 from hprnet_rt.video.output import PartialFile, reason
 
-__all__ = ["Journal", "journal_files"]
+__all__ = ["Journal", "journal_files", "named_outputs"]
 
 _log = logging.getLogger(__name__)
 
-_FRAMES, _BYTES = "frames", "bytes"
+_DAMAGED = (ValueError, KeyError, EOFError, zipfile.BadZipFile)
+"""What reading a damaged state raises."""
+
+_FRAMES, _BYTES, _OUTPUTS = "frames", "bytes", "outputs"
 
 
 def journal_files(path: Path) -> tuple[Path, Path]:
     """The partial file of keypoints called `path` in the end, and the file of where to go on."""
     partial = PartialFile(path).partial
     return partial, partial.with_suffix(".state")
+
+
+def named_outputs(path: Path, header: dict[str, Any]) -> frozenset[str]:
+    """The files that an interrupted run with this header was giving their names when it ended.
+
+    Args:
+        path: the journal's final name.
+        header: of another run's journal nothing is known.
+    """
+    partial, state_path = journal_files(path)
+    try:
+        if _first_line(partial) != header_line(header):
+            return frozenset()
+        with np.load(state_path) as kept:
+            return frozenset(kept[_OUTPUTS].tolist())
+    except (OSError, *_DAMAGED):
+        return frozenset()
 
 
 class Journal(KeypointsSink):
@@ -77,18 +97,23 @@ class Journal(KeypointsSink):
         """All frames; the journal is closed."""
         return read_jsonl(self.partial_path)
 
-    def checkpoint(self, frames: int, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    def checkpoint(
+        self, frames: int, state: Mapping[str, np.ndarray[Any, Any]], outputs: Sequence[str] = ()
+    ) -> None:
         """Make what was written durable.
 
         Args:
             frames: how many that are, earlier runs' included.
             state: what the next run needs to continue behind them.
+            outputs: the names of files that will now appear, see `named_outputs`.
 
         Raises:
             OutputError: the system refuses.
         """
         packed = io.BytesIO()
         arrays: dict[str, Any] = {_FRAMES: frames, _BYTES: self.sync(), **state}
+        if outputs:
+            arrays[_OUTPUTS] = np.array(outputs)
         np.savez(packed, **arrays)
         temporary = self._state_path.with_suffix(".state~")
         try:
@@ -115,37 +140,42 @@ def _last_checkpoint(partial: Path, state_path: Path) -> tuple[int, int, dict[st
     try:
         with np.load(state_path) as kept:
             state = dict(kept)
+        state.pop(_OUTPUTS, None)
         frames, size = int(state.pop(_FRAMES)), int(state.pop(_BYTES))
         if frames > 0 and partial.stat().st_size >= size:
             return frames, size, state
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         _log.warning("%s cannot be read (%s): beginning anew", state_path, error)
     return None
 
 
 def _same_header(partial: Path, header: dict[str, Any], again: bool) -> bool:
-    with partial.open("rb") as file:
-        before = file.readline()
-    wanted = header_line(header)
-    if before.decode("utf-8", "replace") == wanted:
+    before, wanted = _first_line(partial), header_line(header)
+    if before == wanted:
         return True
     if again:
         return False
-    names = ", ".join(_differences(before, json.loads(wanted)))
+    differing = _differences(before, json.loads(wanted))
+    what = ", ".join(f"{name} ({old}; now {new})" for name, old, new in differing)
     raise UsageError(
-        f"{partial} is of an interrupted run with another {names or 'header'}: repeat that one to continue "
+        f"{partial} is of an interrupted run with another {what or 'header'}: repeat that one to continue "
         "it, or begin anew with --overwrite"
     )
 
 
-def _differences(before: bytes, wanted: dict[str, Any]) -> list[str]:
-    """Names of what differs, options by their own."""
+def _first_line(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.readline().decode("utf-8", "replace")
+
+
+def _differences(before: str, wanted: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """What differs: its name, options by their own, how it was and how it is wanted."""
     try:
         old = json.loads(before)
         pairs = [(name, old.get(name), value) for name, value in wanted.items() if name != "options"]
         pairs += [(name, old["options"].get(name), value) for name, value in wanted["options"].items()]
     except (ValueError, KeyError, AttributeError):
         return []
-    return [name for name, mine, other in pairs if mine != other]
+    return [(name, old, new) for name, old, new in pairs if old != new]

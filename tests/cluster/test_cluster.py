@@ -23,6 +23,7 @@ from hprnet_rt.cluster.requests import SourceFile
 from hprnet_rt.errors import BackendError, MediaError
 from hprnet_rt.jobs import AnnotateOptions, plan
 from hprnet_rt.regions import parse_region
+from hprnet_rt.video.identity import source_check
 from tests import clips
 from tests.video.test_seeking import B_FRAMES, moving, spoil
 
@@ -214,6 +215,17 @@ def test_worker_that_finds_another_file_is_a_sentence(tmp_path):
     with pytest.raises(MediaError, match=r"has another .*clip.mp4: inputs must lie where all machines"):
         worker._require(SourceFile(path, 100))
     worker._require(SourceFile(path, 3))  # it has grown since
+
+
+def test_worker_that_finds_another_file_of_one_size_is_a_sentence(tmp_path):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"mine")
+    file = SourceFile(path, 4, check=source_check(path, 4))
+    path.write_bytes(b"mine, which grows")
+    worker._require(file)
+    path.write_bytes(b"ours")
+    with pytest.raises(MediaError, match="has another"):
+        worker._require(file)
 
 
 def test_workers_that_die_over_the_same_frames_are_given_up(cluster, people, tmp_path, monkeypatch):
