@@ -23,6 +23,7 @@ from hprnet_rt.commands import (
 from hprnet_rt.commands.console import DONE, FAILED, INTERRUPTED, WRONG_USAGE, close_standard_output, complain
 from hprnet_rt.errors import HprnetError, UsageError
 from hprnet_rt.version import __version__
+from hprnet_rt.video.output import reason
 
 __all__ = ["main"]
 
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exit_.code if isinstance(exit_.code, int) else WRONG_USAGE
     try:
         code: int = options.run(options)
+        print(end="", flush=True)  # noqa: T201
         return code
     except UsageError as error:
         complain(error)
@@ -68,6 +70,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of standard output has enough
         close_standard_output()
         return DONE
+    except OSError as error:
+        if _can_print():
+            raise
+        close_standard_output()
+        complain(f"cannot write to standard output: {reason(error)}")
+        return FAILED
     except KeyboardInterrupt:
         complain("stopped by Ctrl-C")
         return INTERRUPTED
+
+
+def _can_print() -> bool:
+    try:
+        print(end="", flush=True)  # noqa: T201 - what could not be written is tried again
+    except OSError:
+        return False
+    return True

@@ -74,6 +74,18 @@ def test_disk_full_for_what_is_printed(folder):
     assert statuses(folder) == ["done"] * 3
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_disk_full_for_a_list():
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "hprnet_rt", "models"]
+        process = subprocess.run(
+            command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=90
+        )
+    assert process.returncode == 1
+    assert process.stderr.count("\n") == 1
+    assert "cannot write to standard output: No space left on device" in process.stderr
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have names that are text")
 def test_name_that_is_no_text(folder):
     (folder / "in" / "1.mp4").rename(folder / "in" / os.fsdecode(b"\xff.mp4"))
