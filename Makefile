@@ -48,9 +48,10 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Training in a process of its own: after all other tests, in the same process, it has crashed in native code.
+# Two files of tests at once. Training in a process of its own: after all other tests, in the same process, it has
+# crashed in native code.
 test: lint
-	$(BIN)/python -m pytest --ignore=tests/training
+	$(BIN)/python -m pytest --ignore=tests/training -n 2 --dist loadfile
 	$(BIN)/python -m pytest tests/training
 
 clean:
