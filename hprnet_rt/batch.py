@@ -15,7 +15,7 @@ from typing import Any, Final
 from hprnet_rt.annotate import Report
 from hprnet_rt.errors import HprnetError, OutputError, UsageError
 from hprnet_rt.jobs import Job
-from hprnet_rt.outputs import make_folder_of
+from hprnet_rt.outputs import make_folder_of, require_room
 from hprnet_rt.version import __version__
 from hprnet_rt.video.output import PartialFile, reason
 
@@ -133,10 +133,7 @@ def plan_report(path: Path, jobs: Sequence[Job]) -> None:
             raise UsageError(f"{path} exists and is no report; choose another --report")
     except OSError as error:
         raise OutputError(f"cannot read {path}: {reason(error)}") from error
-    make_folder_of(path)
-    target = PartialFile(path)
-    target.create()
-    target.partial.unlink()
+    require_room(path)
 
 
 def _is_report(path: Path) -> bool:

@@ -21,7 +21,7 @@ from hprnet_rt.video.media import size_bytes
 from hprnet_rt.video.output import reason
 from hprnet_rt.video.remote import is_remote
 
-__all__ = ["Outputs", "header", "make_folder_of", "only_run"]
+__all__ = ["Outputs", "header", "make_folder_of", "only_run", "require_room"]
 
 Sink = VideoSink | ImageSink | KeypointsSink
 
@@ -95,6 +95,18 @@ def make_folder_of(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot create the output folder {path.parent}: {reason(error)}") from error
+
+
+def require_room(path: Path) -> None:
+    """Make the folder of a file that is written after the work, and see before it that it can be.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    make_folder_of(path)
+    file = PartialFile(path)
+    file.create()
+    file.partial.unlink()
 
 
 @contextmanager

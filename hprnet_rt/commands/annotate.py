@@ -45,7 +45,6 @@ from hprnet_rt.video.remote import is_remote, send, split_remote
 
 __all__ = ["add_parser"]
 
-
 _MOST_JOBS: Final = 2
 """On a cluster, for each core of this machine: what is drawn is drawn here."""
 

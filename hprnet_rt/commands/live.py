@@ -28,11 +28,10 @@ from hprnet_rt.errors import HprnetError, OutputError, UsageError
 from hprnet_rt.jobs import KEYPOINTS_SUFFIX, LIVE_SMOOTHINGS, OUTPUT_VIDEO_SUFFIXES
 from hprnet_rt.live.serve import PictureServer
 from hprnet_rt.live.session import Readings, Session, SessionOptions
-from hprnet_rt.outputs import Outputs, header, make_folder_of
+from hprnet_rt.outputs import Outputs, header, make_folder_of, require_room
 from hprnet_rt.pipeline import ChannelClosed, Profiler, check_trace_name, write_trace
 from hprnet_rt.video import KeypointsSink, KeypointsStream, LiveOptions, MediaInfo, VideoSink, open_live
 from hprnet_rt.video.open_live import names_camera
-from hprnet_rt.video.output import PartialFile
 
 __all__ = ["add_parser"]
 
@@ -154,7 +153,7 @@ def _live(options: argparse.Namespace) -> int:
         tell("hprnet_rt.video")  # a camera that gives another size, a stream that is lost
     speak = _Speaker(options.quiet, sys.stderr if _STANDARD_OUTPUT in options.out else sys.stdout)
     if options.profile:
-        _require_room(options.profile)
+        require_room(options.profile)
     profiler = Profiler(spans=_SPANS if options.profile else 0)
     with ExitStack() as stack:
         model = stack.enter_context(load_model(options))
@@ -212,18 +211,6 @@ def _places(options: argparse.Namespace) -> list[Path]:
         if path.exists() and not options.overwrite:
             raise UsageError(f"{path} exists; add --overwrite to replace it, or choose another name")
     return [path for path in places if path != options.profile]
-
-
-def _require_room(path: Path) -> None:
-    """See that a file can be written, before the work and not after it.
-
-    Raises:
-        OutputError: it cannot.
-    """
-    make_folder_of(path)
-    file = PartialFile(path)
-    file.create()
-    file.partial.unlink()
 
 
 def _opened(places: Sequence[Path], info: MediaInfo, said: dict[str, Any]) -> Outputs:

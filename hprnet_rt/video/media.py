@@ -12,6 +12,7 @@ from hprnet_rt.video.remote import is_remote, remote_bytes, remote_name
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "LEAST_RATE",
     "VIDEO_SUFFIXES",
     "MediaInfo",
     "is_address",
@@ -31,6 +32,8 @@ VIDEO_SUFFIXES: Final = frozenset(
 )
 """Suffixes looked for in folders; a file named by the user is tried whatever its suffix."""
 
+LEAST_RATE: Final = Fraction(1, 1000)
+"""Frames a second that every container and encoder takes."""
 
 _ADDRESS: Final = re.compile(r"(https?|ftps?)://", re.IGNORECASE)
 

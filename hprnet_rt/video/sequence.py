@@ -14,7 +14,7 @@ from typing import Final
 from hprnet_rt.errors import MediaError, UsageError
 from hprnet_rt.types import Frame
 from hprnet_rt.video.image import ImageSource, of_size
-from hprnet_rt.video.media import MediaInfo, sequence_files
+from hprnet_rt.video.media import LEAST_RATE, MediaInfo, sequence_files
 
 __all__ = ["DEFAULT_RATE", "SequenceSource", "require_rate"]
 
@@ -23,7 +23,6 @@ _log = logging.getLogger(__name__)
 DEFAULT_RATE: Final = Fraction(25)
 """Frames a second of images, which do not say it."""
 
-_LEAST_RATE: Final = Fraction(1, 1000)
 _MOST_RATE: Final = 10_000
 _MOST_PARTS: Final = 100_000  # with it a rate is a fraction of numbers that every container holds
 
@@ -34,8 +33,8 @@ def require_rate(rate: Fraction) -> None:
     Raises:
         UsageError: it cannot.
     """
-    if not _LEAST_RATE <= rate <= _MOST_RATE:
-        raise UsageError(f"the rate is {float(_LEAST_RATE):g} to {_MOST_RATE} frames a second, got {rate}")
+    if not LEAST_RATE <= rate <= _MOST_RATE:
+        raise UsageError(f"the rate is {float(LEAST_RATE):g} to {_MOST_RATE} frames a second, got {rate}")
 
 
 class SequenceSource:

@@ -14,14 +14,13 @@ from hprnet_rt.errors import MediaError, OutputError
 from hprnet_rt.types import Estimated
 from hprnet_rt.video.audio import AudioCopy
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER, require_crf, require_encoder
-from hprnet_rt.video.media import MediaInfo, is_sequence
+from hprnet_rt.video.media import LEAST_RATE, MediaInfo, is_sequence
 from hprnet_rt.video.opening import file_url, open_input
 from hprnet_rt.video.output import PartialFile, reason
 
 __all__ = ["VideoSink", "comment_of"]
 
 _FALLBACK_RATE = Fraction(25)
-_LEAST_RATE = Fraction(1, 1000)  # encoders refuse some lower ones; times stay as they are
 _KEY_FRAME_S = 2
 _LIMITED_RANGE = 1
 # A fragmented file is playable up to the last fragment whatever happens to the process; closing it
@@ -102,7 +101,7 @@ class VideoSink:
         if comment:
             self._container.metadata["comment"] = comment
         self._size = (info.width + info.width % 2, info.height + info.height % 2)
-        rate = max(info.rate or _FALLBACK_RATE, _LEAST_RATE)
+        rate = max(info.rate or _FALLBACK_RATE, LEAST_RATE)  # times stay as they are
         # fragments are cut at key frames: what is lost when the process is killed is at most one of them
         quality = {**self._encoder.quality(crf), "threads": str(threads or 0)}
         quality["g"] = str(max(1, round(_KEY_FRAME_S * rate)))
