@@ -41,6 +41,7 @@ from hprnet_rt.bench import networks, tensor_decode
 from hprnet_rt.bench.measure import Limits, lapped, take_turns
 from hprnet_rt.bench.scenes import planted_heads, planted_peaks
 from hprnet_rt.building import BuildPlan, build, find_built
+from hprnet_rt.environment import CACHE_VARIABLE
 from hprnet_rt.errors import HprnetError
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import Grouper, GroupingOptions
@@ -48,7 +49,6 @@ from hprnet_rt.heads import PeakLayout
 from hprnet_rt.machine import nvidia
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.peaks import DenseNetwork, PeakNetwork
-from hprnet_rt.zoo.cache import CACHE_VARIABLE
 
 K, PEOPLE = 32, 20
 THRESHOLD = GroupingOptions().person_threshold

@@ -8,7 +8,9 @@ for frame, poses in hprnet_rt.stream("video.mp4"):
     ...
 """
 
-from hprnet_rt import image_limit  # noqa: F401 - before OpenCV is loaded
+from hprnet_rt.environment import settle as _settle
+
+_settle()  # before a library is loaded
 
 TYPE_CHECKING = False  # what follows is loaded when it is used: the command can soon be stopped
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from hprnet_rt.earlier import compression, is_done, note_damage, noted_damage, tidy
 from hprnet_rt.errors import HprnetError, MediaError, OutputError
 from hprnet_rt.estimator import PoseModel
+from hprnet_rt.files import PartialFile, reason
 from hprnet_rt.finding import Done, Finder, Here, Wanted, chosen_frames
 from hprnet_rt.formats import KeypointsFrame, Recording, write_keypoints
 from hprnet_rt.formats.journal import Journal
@@ -31,12 +32,10 @@ from hprnet_rt.video import (
     BorrowedFrames,
     ImageSink,
     MediaInfo,
-    PartialFile,
     VideoSink,
     is_image,
 )
 from hprnet_rt.video.media import size_bytes
-from hprnet_rt.video.output import reason
 
 __all__ = ["Report", "annotate", "shared_threads"]
 

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from hprnet_rt.annotate import Report
 from hprnet_rt.errors import HprnetError, OutputError, UsageError
+from hprnet_rt.files import PartialFile, reason
 from hprnet_rt.jobs import Job
 from hprnet_rt.outputs import make_folder_of, require_room
 from hprnet_rt.version import __version__
-from hprnet_rt.video.output import PartialFile, reason
 
 __all__ = ["STATUSES", "Outcome", "counts", "plan_report", "run_jobs", "write_report"]
 

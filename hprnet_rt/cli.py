@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import sys
 from collections.abc import Sequence
+from functools import partial
+from typing import Final
 
-from hprnet_rt.commands import (
-    annotate,
-    bench,
-    build,
-    cameras,
-    convert,
-    doctor,
-    evaluate,
-    live,
-    models,
-    render,
-    train,
-)
 from hprnet_rt.commands.console import DONE, FAILED, INTERRUPTED, WRONG_USAGE, close_standard_output, complain
 from hprnet_rt.errors import HprnetError, UsageError
+from hprnet_rt.files import reason
 from hprnet_rt.version import __version__
-from hprnet_rt.video.output import reason
 
 __all__ = ["main"]
 
 
-def _parser() -> argparse.ArgumentParser:
+_COMMANDS: Final = {
+    "annotate": ("annotate", "videos and images in, annotated ones and keypoints out"),
+    "convert": ("convert", "stored keypoints from one format to another"),
+    "render": ("render", "stored keypoints onto their video, without inference"),
+    "live": ("live", "a camera, stream, screen or file with skeletons, now"),
+    "cameras": ("cameras", "the cameras of this computer, and what they give"),
+    "models": ("models", "the networks: list them, get their weights, convert checkpoints"),
+    "build": ("build", "an engine for TensorRT, TensorRT-RTX or OpenVINO, or a plain ONNX file"),
+    "train": ("train", "train a network (extra: train)"),
+    "eval": ("evaluate", "average precision of results, or of a model, against annotations"),
+    "bench": ("bench", "how long things take on this machine, and what has changed"),
+    "doctor": ("doctor", "what this machine can do, and why it cannot do the rest"),
+}
+"""Each command's module in `hprnet_rt.commands`, and its line in the help."""
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser for these arguments: only the command that they name is loaded, for most load libraries."""
     parser = argparse.ArgumentParser(
         prog="hprnet-rt",
         description="Whole-body skeletons of everyone in a video.",
@@ -36,25 +43,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hprnet-rt {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    annotate.add_parser(commands)
-    convert.add_parser(commands)
-    render.add_parser(commands)
-    live.add_parser(commands)
-    cameras.add_parser(commands)
-    models.add_parser(commands)
-    build.add_parser(commands)
-    train.add_parser(commands)
-    evaluate.add_parser(commands)
-    bench.add_parser(commands)
-    doctor.add_parser(commands)
+    named = next((each for each in arguments if not each.startswith("-")), None)
+    for name, (module, says) in _COMMANDS.items():
+        add = partial(commands.add_parser, name, help=says)
+        if name == named:
+            importlib.import_module(f"hprnet_rt.commands.{module}").add_parser(add)
+        else:
+            add()
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.WARNING, format="hprnet-rt: %(message)s", stream=sys.stderr)
     try:
-        options = _parser().parse_args(arguments)
+        options = _parser(given).parse_args(given)
     except SystemExit as exit_:  # argparse has printed its sentence
         return exit_.code if isinstance(exit_.code, int) else WRONG_USAGE
     try:

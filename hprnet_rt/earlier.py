@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from hprnet_rt.errors import OutputError, UsageError
+from hprnet_rt.files import reason
 from hprnet_rt.formats.journal import journal_files, named_outputs
 from hprnet_rt.jobs import AnnotateOptions, Job, refusal
 from hprnet_rt.marks import is_of
 from hprnet_rt.outputs import only_run
-from hprnet_rt.video.output import reason
 
 __all__ = ["compression", "is_done", "note_damage", "noted_damage", "tidy"]
 

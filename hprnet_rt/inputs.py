@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from hprnet_rt.errors import UsageError
+from hprnet_rt.files import reason
 from hprnet_rt.video import (
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -21,7 +22,6 @@ from hprnet_rt.video import (
     sequence_files,
     sequence_name,
 )
-from hprnet_rt.video.output import reason
 from hprnet_rt.video.remote import find_remote, is_remote, remote_name
 
 __all__ = ["PARTIAL", "Input", "expand", "listed_inputs", "read_list"]

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Final
 
 from hprnet_rt.errors import HprnetError, MediaError, UsageError
+from hprnet_rt.files import PartialFile, reason
 from hprnet_rt.formats import FORMATS, require_format
 from hprnet_rt.formats.journal import journal_files
 from hprnet_rt.inputs import PARTIAL, Input, expand, listed_inputs
 from hprnet_rt.marks import mark_of
 from hprnet_rt.regions import Region
-from hprnet_rt.video import DEFAULT_RATE, IMAGE_SUFFIXES, VIDEO_SUFFIXES, PartialFile, Selection, is_image
+from hprnet_rt.video import DEFAULT_RATE, IMAGE_SUFFIXES, VIDEO_SUFFIXES, Selection, is_image
 from hprnet_rt.video.audio import suffix_for_audio
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER, require_crf, require_encoder
-from hprnet_rt.video.output import reason
 from hprnet_rt.video.sequence import require_rate
 
 __all__ = [

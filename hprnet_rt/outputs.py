@@ -13,12 +13,12 @@ from filelock import FileLock, Timeout
 
 from hprnet_rt.errors import OutputError
 from hprnet_rt.estimator import ModelFacts
+from hprnet_rt.files import PartialFile, reason
 from hprnet_rt.types import Estimated
 from hprnet_rt.version import __version__
-from hprnet_rt.video import ImageSink, KeypointsSink, MediaInfo, PartialFile, VideoSink
+from hprnet_rt.video import ImageSink, KeypointsSink, MediaInfo, VideoSink
 from hprnet_rt.video.identity import source_check
 from hprnet_rt.video.media import size_bytes
-from hprnet_rt.video.output import reason
 from hprnet_rt.video.remote import is_remote
 
 __all__ = ["Outputs", "header", "make_folder_of", "only_run", "require_room"]

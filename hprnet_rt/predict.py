@@ -19,12 +19,12 @@ from hprnet_rt.errors import HprnetError, MediaError, OutputError, UsageError
 from hprnet_rt.estimator import PoseModel
 from hprnet_rt.evaluation import PART_TYPES, Annotations, to_results, write_results
 from hprnet_rt.evaluation.results import SINGLE_PARTS
+from hprnet_rt.files import reason
 from hprnet_rt.heads import ModelSpec
 from hprnet_rt.pipeline import Pipeline, Profiler
 from hprnet_rt.stages import pose_stages
 from hprnet_rt.types import Estimated, Frame
 from hprnet_rt.video import ImageSource
-from hprnet_rt.video.output import reason
 
 __all__ = ["Prediction", "known_parts", "predict"]
 

@@ -23,9 +23,9 @@ from hprnet_rt.backends.built_engine import (
 from hprnet_rt.backends.trt import LIBRARIES, InputRange, build_engine, load_library
 from hprnet_rt.building.int8 import build_int8
 from hprnet_rt.building.plan import BuildPlan
+from hprnet_rt.environment import cache_folder
 from hprnet_rt.errors import BackendError, HprnetError, ModelError, OutputError
 from hprnet_rt.machine import nvidia
-from hprnet_rt.zoo import cache
 
 __all__ = ["Built", "build", "built_folder", "recipe_of"]
 
@@ -54,7 +54,7 @@ class Built:
 
 def built_folder() -> Path:
     """Where engines are built unless another folder is asked for; it need not exist."""
-    return cache.folder() / "engines" / "built"
+    return cache_folder() / "engines" / "built"
 
 
 def build(

@@ -22,7 +22,7 @@ from hprnet_rt.commands.console import (
     DONE,
     FAILED,
     INTERRUPTED,
-    Commands,
+    AddParser,
     cancelled_by_signals,
     complain,
     ended_by_a_kill,
@@ -32,6 +32,7 @@ from hprnet_rt.commands.console import (
 from hprnet_rt.commands.convert import formats_help
 from hprnet_rt.errors import UsageError
 from hprnet_rt.estimator import PoseModel
+from hprnet_rt.files import reason
 from hprnet_rt.formats import FORMATS
 from hprnet_rt.inputs import read_list
 from hprnet_rt.jobs import SMOOTHINGS, AnnotateOptions, Job, plan
@@ -40,7 +41,6 @@ from hprnet_rt.regions import parse_region
 from hprnet_rt.types import Estimated
 from hprnet_rt.video import DEFAULT_RATE, MediaInfo, is_address, is_image
 from hprnet_rt.video.encoders import AUTO, DEFAULT_ENCODER, choose_encoder
-from hprnet_rt.video.output import reason
 from hprnet_rt.video.remote import is_remote, send, split_remote
 
 __all__ = ["add_parser"]
@@ -49,11 +49,9 @@ _MOST_JOBS: Final = 2
 """On a cluster, for each core of this machine: what is drawn is drawn here."""
 
 
-def add_parser(commands: Commands) -> None:
+def add_parser(add: AddParser) -> None:
     """Add the command and its arguments."""
-    job = commands.add_parser(
-        "annotate",
-        help="videos and images in, annotated ones and keypoints out",
+    job = add(
         description="Draw skeletons on videos and images, and write the keypoints beside them.\n"
         "The same command continues where it was interrupted, and leaves alone what is done.",
         epilog=formats_help(),

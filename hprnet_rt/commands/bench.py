@@ -27,7 +27,7 @@ from hprnet_rt.bench.report import Report, make_folder, read_report, table, writ
 from hprnet_rt.bench.scenes import COUNTS, sample_video
 from hprnet_rt.bench.stages import measure_stages, stages_settings
 from hprnet_rt.bench.subject import Running, on_demand, subject
-from hprnet_rt.commands.console import DONE, Commands
+from hprnet_rt.commands.console import DONE, AddParser
 from hprnet_rt.errors import UsageError
 from hprnet_rt.estimator import DEFAULT_MODEL
 from hprnet_rt.heads import SPECS
@@ -38,11 +38,9 @@ _LEAST: Final = 3  # rounds, where one takes long
 _LARGEST_PX: Final = 8192  # of a picture: eight of them fit into memory
 
 
-def add_parser(commands: Commands) -> None:
+def add_parser(add: AddParser) -> None:
     """Add the command and its arguments."""
-    bench = commands.add_parser(
-        "bench",
-        help="how long things take on this machine, and what has changed",
+    bench = add(
         description="Measure times. What is compared takes turns in one run; --against OLD.json names what "
         "has changed beyond noise since an earlier run with the same settings on the same machine.",
     )

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from hprnet_rt.backends.built_engine import INT8
 from hprnet_rt.building import BUILD_BACKENDS, BUILD_PRECISIONS, BuildPlan, build
-from hprnet_rt.commands.console import DONE, Commands, tell
+from hprnet_rt.commands.console import DONE, AddParser, tell
 from hprnet_rt.errors import UsageError
 from hprnet_rt.geometry import KEEP
 from hprnet_rt.zoo import engine_for
@@ -18,11 +18,9 @@ from hprnet_rt.zoo import engine_for
 __all__ = ["add_parser"]
 
 
-def add_parser(commands: Commands) -> None:
+def add_parser(add: AddParser) -> None:
     """Add the command and its arguments."""
-    job = commands.add_parser(
-        "build",
-        help="an engine for TensorRT, TensorRT-RTX or OpenVINO, or a plain ONNX file",
+    job = add(
         description="Build an engine from a model's ONNX file. TensorRT-RTX builds for other machines' GPUs "
         "and needs none itself. A JSON beside the engine says what it is.",
     )

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from hprnet_rt.commands.console import DONE, Commands
+from hprnet_rt.commands.console import DONE, AddParser
 from hprnet_rt.video import CameraInfo, list_cameras
 
 __all__ = ["add_parser"]
 
 
-def add_parser(commands: Commands) -> None:
+def add_parser(add: AddParser) -> None:
     """Add the command; it has no arguments."""
-    cameras = commands.add_parser(
-        "cameras",
-        help="the cameras of this computer, and what they give",
+    cameras = add(
         description="One line a camera: its number, its name, and the sizes and frames a second that it "
         "gives when asked for usual ones.",
     )

@@ -9,23 +9,24 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final, TextIO
 
 from hprnet_rt.errors import UsageError
-from hprnet_rt.pipeline import StageSummary
-from hprnet_rt.video import PartialFile
-from hprnet_rt.video.output import reason
+from hprnet_rt.files import PartialFile, reason
+
+if TYPE_CHECKING:
+    from hprnet_rt.pipeline import StageSummary
 
 __all__ = [
     "DONE",
     "FAILED",
     "INTERRUPTED",
     "WRONG_USAGE",
-    "Commands",
+    "AddParser",
     "cancelled_by_signals",
     "close_standard_output",
     "complain",
@@ -41,10 +42,8 @@ FAILED: Final = 1
 WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-else:
-    Commands = argparse._SubParsersAction
+AddParser = Callable[..., argparse.ArgumentParser]
+"""Makes the parser of one command: `argparse`'s `add_parser` with the command's name and help in it."""
 
 
 def complain(text: object) -> None:

@@ -7,11 +7,11 @@ import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hprnet_rt.commands.console import DONE, FAILED, Commands, complain, keep_inputs, say
+from hprnet_rt.commands.console import DONE, FAILED, AddParser, complain, keep_inputs, say
 from hprnet_rt.errors import HprnetError, UsageError
+from hprnet_rt.files import PartialFile
 from hprnet_rt.formats import FORMATS, format_of, read_keypoints, require_format, write_keypoints
 from hprnet_rt.outputs import make_folder_of
-from hprnet_rt.video import PartialFile
 
 __all__ = ["add_parser", "formats_help"]
 
@@ -24,11 +24,9 @@ def formats_help() -> str:
     )
 
 
-def add_parser(commands: Commands) -> None:
+def add_parser(add: AddParser) -> None:
     """Add the command and its arguments."""
-    job = commands.add_parser(
-        "convert",
-        help="stored keypoints from one format to another",
+    job = add(
         description="Read stored keypoints, and write them in another format.",
         epilog=formats_help(),
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -18,13 +18,14 @@ from av.codec.codec import UnknownCodecError
 from hprnet_rt.backends import BACKENDS, CPU_BACKENDS, EngineFile
 from hprnet_rt.backends.create import auto_backends
 from hprnet_rt.backends.trt import LIBRARIES, load_library
-from hprnet_rt.commands.console import DONE, FAILED, Commands, complain
+from hprnet_rt.commands.console import DONE, FAILED, AddParser, complain
+from hprnet_rt.environment import CACHE_VARIABLE, TELEMETRY, cache_folder, cache_is_temporary, sends_nothing
 from hprnet_rt.errors import HprnetError
 from hprnet_rt.estimator import DEFAULT_MODEL, load
+from hprnet_rt.grouping.compiled import kernel_folder
 from hprnet_rt.machine import Nvidia, cpu, nvidia
 from hprnet_rt.version import __version__
 from hprnet_rt.video import list_cameras
-from hprnet_rt.zoo import cache
 
 __all__ = ["add_parser"]
 
@@ -42,11 +43,9 @@ _TRIAL_PX: Final = 64
 _LABEL, _LINE = 13, 96  # columns
 
 
-def add_parser(commands: Commands) -> None:
+def add_parser(add: AddParser) -> None:
     """Add the command; it has no arguments."""
-    job = commands.add_parser(
-        "doctor",
-        help="what this machine can do, and why it cannot do the rest",
+    job = add(
         description="Look at the machine, its libraries, cameras and encoders, and run every backend on an "
         "empty picture. Exit code 1 when the default model cannot run.",
     )
@@ -152,8 +151,13 @@ def _surroundings(gpus: Nvidia) -> Iterator[tuple[str, str]]:
         for name in filter(_has_encoder, _ENCODERS)
     ]
     yield "encoders", ", ".join(encoders) or "none"
-    folder = cache.folder()
-    yield "cache", f"{folder}, {_size_of(folder) / 1e6:.1f} MB" if folder.is_dir() else f"{folder}, empty"
+    folder = cache_folder()
+    held = f"{_size_of(folder) / 1e6:.1f} MB" if folder.is_dir() else "empty"
+    lasting = f"; temporary, as no home can be written: {CACHE_VARIABLE} sets another"
+    yield "cache", f"{folder}, {held}{lasting if cache_is_temporary() else ''}"
+    kept = kernel_folder()
+    yield "kernels", str(kept) if kept else "no folder can be written: they are compiled at every start"
+    yield "telemetry", "off" if sends_nothing() else f"on: {TELEMETRY} was loaded before hprnet_rt"
 
 
 def _has_encoder(name: str) -> bool:

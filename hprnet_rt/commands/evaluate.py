@@ -15,7 +15,7 @@ import cv2
 from tqdm import tqdm
 
 from hprnet_rt.commands.choice import add_model_options, load_model, size
-from hprnet_rt.commands.console import DONE, INTERRUPTED, Commands, cancelled_by_signals, complain
+from hprnet_rt.commands.console import DONE, INTERRUPTED, AddParser, cancelled_by_signals, complain
 from hprnet_rt.errors import MediaError, OutputError, UsageError
 from hprnet_rt.evaluation import (
     FACE_BOXES,
@@ -39,10 +39,10 @@ from hprnet_rt.evaluation.measures import Measures
 from hprnet_rt.evaluation.report import Report, aligned, marked_down, percent
 from hprnet_rt.evaluation.tables import TABLES, table_rows
 from hprnet_rt.evaluation.worst import draw_case, worst_people
+from hprnet_rt.files import PartialFile, reason
 from hprnet_rt.grouping import MATCHINGS
 from hprnet_rt.predict import known_parts, predict
 from hprnet_rt.video import ImageSource
-from hprnet_rt.video.output import PartialFile, reason
 
 __all__ = ["add_parser"]
 
@@ -85,11 +85,9 @@ class _Stopped(Exception):
     """Ctrl-C in the middle; what is done is kept."""
 
 
-def add_parser(commands: Commands) -> None:
+def add_parser(add: AddParser) -> None:
     """Add the command and its arguments."""
-    job = commands.add_parser(
-        "eval",
-        help="average precision of results, or of a model, against annotations",
+    job = add(
         description="Average precision and recall as COCO-WholeBody counts them, in percent: of a file of "
         "results, or of a model that is run over the images. A run that is interrupted continues when the "
         "same command is given again.",

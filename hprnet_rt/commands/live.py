@@ -16,7 +16,7 @@ from hprnet_rt.commands.console import (
     DONE,
     FAILED,
     INTERRUPTED,
-    Commands,
+    AddParser,
     cancelled_by_signals,
     close_standard_output,
     complain,
@@ -41,12 +41,10 @@ _WAIT_S: Final = 0.1
 _SAY_EVERY_S: Final = 1.0
 
 
-def add_parser(commands: Commands) -> None:
+def add_parser(add: AddParser) -> None:
     """Add the command and its arguments."""
     defaults, run = LiveOptions(), SessionOptions()
-    job = commands.add_parser(
-        "live",
-        help="a camera, stream, screen or file with skeletons, now",
+    job = add(
         description="Show a live source with skeletons. When the machine is too slow for every frame, frames "
         "are passed over, so that what is shown is never old.",
     )

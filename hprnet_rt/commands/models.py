@@ -12,7 +12,8 @@ from typing import Any, Final
 from tqdm import tqdm
 
 from hprnet_rt.backends import EngineFile
-from hprnet_rt.commands.console import DONE, INTERRUPTED, Commands, complain, tell
+from hprnet_rt.commands.console import DONE, INTERRUPTED, AddParser, complain, tell
+from hprnet_rt.environment import CACHE_VARIABLE
 from hprnet_rt.errors import UsageError
 from hprnet_rt.zoo import cache
 from hprnet_rt.zoo.download import MIRROR_VARIABLE, pull
@@ -27,13 +28,11 @@ _LINE: Final = 90  # columns
 _REPORTING: Final = ("hprnet_rt.zoo.download", "hprnet_rt.zoo.transfer", "hprnet_rt.zoo.weights")
 
 
-def add_parser(commands: Commands) -> None:
+def add_parser(add: AddParser) -> None:
     """Add the command and its arguments."""
-    models = commands.add_parser(
-        "models",
-        help="the networks: list them, get their weights, convert checkpoints",
+    models = add(
         description="The networks of this project and their weights. Without an action: list.",
-        epilog=f"environment: {cache.CACHE_VARIABLE} the cache folder; {cache.OFFLINE_VARIABLE}=1 forbids "
+        epilog=f"environment: {CACHE_VARIABLE} the cache folder; {cache.OFFLINE_VARIABLE}=1 forbids "
         f"the network; {MIRROR_VARIABLE} an address below which pull looks for NAME.pth first",
     )
     models.set_defaults(run=_list, json=False)

@@ -15,7 +15,7 @@ from hprnet_rt.commands.console import (
     DONE,
     FAILED,
     INTERRUPTED,
-    Commands,
+    AddParser,
     cancelled_by_signals,
     complain,
     keep_inputs,
@@ -32,11 +32,9 @@ __all__ = ["add_parser"]
 _HIDEABLE: Final = ("body", "face", "hands", "ids")
 
 
-def add_parser(commands: Commands) -> None:
+def add_parser(add: AddParser) -> None:
     """Add the command and its arguments."""
-    job = commands.add_parser(
-        "render",
-        help="stored keypoints onto their video, without inference",
+    job = add(
         description="Draw keypoints of any format that `hprnet-rt convert` reads onto the video or image "
         "that they are of. Every frame and the audio are kept.",
     )

@@ -7,17 +7,15 @@ import functools
 import importlib
 from pathlib import Path
 
-from hprnet_rt.commands.console import DONE, INTERRUPTED, Commands, cancelled_by_signals, complain
+from hprnet_rt.commands.console import DONE, INTERRUPTED, AddParser, cancelled_by_signals, complain
 from hprnet_rt.errors import BackendError
 
 __all__ = ["add_parser"]
 
 
-def add_parser(commands: Commands) -> None:
+def add_parser(add: AddParser) -> None:
     """Add the command and its arguments."""
-    job = commands.add_parser(
-        "train",
-        help="train a network (extra: train)",
+    job = add(
         description="Train a network as a TOML file says. The same command continues a run that was stopped "
         "or killed. On many GPUs: torchrun --nproc-per-node=8 -m hprnet_rt train CONFIG.",
     )

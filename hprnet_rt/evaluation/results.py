@@ -12,8 +12,8 @@ import numpy as np
 from hprnet_rt.errors import OutputError
 from hprnet_rt.evaluation.coco import FACE_BOX_SCORE
 from hprnet_rt.evaluation.parts import PART_TYPES, PartType
+from hprnet_rt.files import PartialFile, reason
 from hprnet_rt.types import Poses
-from hprnet_rt.video.output import PartialFile, reason
 
 __all__ = ["ABSENT_PX", "SINGLE_PARTS", "dump_results", "to_results", "write_results"]
 

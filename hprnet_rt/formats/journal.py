@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from hprnet_rt.errors import OutputError, UsageError
+from hprnet_rt.files import PartialFile, reason
 from hprnet_rt.formats.jsonl import read_jsonl
 from hprnet_rt.formats.recording import KeypointsFrame, Recording
 from hprnet_rt.video.keypoints import KeypointsSink, header_line
-from hprnet_rt.video.output import PartialFile, reason
 
 __all__ = ["Journal", "journal_files", "named_outputs"]
 

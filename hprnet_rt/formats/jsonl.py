@@ -12,10 +12,10 @@ import numpy as np
 
 from hprnet_rt import skeleton
 from hprnet_rt.errors import DataError
+from hprnet_rt.files import reason
 from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording, in_short
 from hprnet_rt.types import Poses
 from hprnet_rt.video.keypoints import KEYPOINTS_FORMAT, frame_line, header_line
-from hprnet_rt.video.output import reason
 
 __all__ = ["parse_frame", "parse_header", "read_jsonl", "write_jsonl"]
 

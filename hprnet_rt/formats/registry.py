@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hprnet_rt.errors import DataError, HprnetError, OutputError, UsageError
+from hprnet_rt.files import PartialFile, reason
 from hprnet_rt.formats.coco import read_coco, write_coco
 from hprnet_rt.formats.csv_table import read_csv, write_csv
 from hprnet_rt.formats.jsonl import read_jsonl, write_jsonl
@@ -17,7 +18,6 @@ from hprnet_rt.formats.openpose import read_openpose, write_openpose
 from hprnet_rt.formats.parquet import read_parquet, require_pyarrow, write_compact_parquet, write_parquet
 from hprnet_rt.formats.recording import KeypointsFrame, Recording, checked, too_large_is_infinite
 from hprnet_rt.formats.trc import write_trc
-from hprnet_rt.video.output import PartialFile, reason
 
 __all__ = ["FORMATS", "Format", "format_of", "read_keypoints", "require_format", "write_keypoints"]
 

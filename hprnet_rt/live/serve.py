@@ -15,11 +15,11 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from hprnet_rt.errors import OutputError, UsageError
+from hprnet_rt.files import reason
 from hprnet_rt.live.access import Access, choose_token
 from hprnet_rt.live.feed import PictureFeed, Status
 from hprnet_rt.live.page import PAGE
 from hprnet_rt.types import ImageArray
-from hprnet_rt.video.output import reason
 
 __all__ = ["MAX_VIEWERS", "PictureServer"]
 

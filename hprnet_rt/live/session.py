@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from hprnet_rt.errors import OutputError, UsageError
 from hprnet_rt.estimator import PoseModel
+from hprnet_rt.files import reason
 from hprnet_rt.jobs import LIVE_SMOOTHINGS
 from hprnet_rt.outputs import Outputs
 from hprnet_rt.pipeline import ChannelClosed, Pipeline, Profiler, Recent, Stage
@@ -24,7 +25,6 @@ from hprnet_rt.stages import followers, pose_stages
 from hprnet_rt.types import Estimated, Poses
 from hprnet_rt.video import VideoSink
 from hprnet_rt.video.live import LiveSource
-from hprnet_rt.video.output import reason
 
 __all__ = ["Readings", "Session", "SessionOptions", "Shown"]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from hprnet_rt.errors import OutputError, UsageError
+from hprnet_rt.files import PartialFile, reason
 from hprnet_rt.pipeline.profiler import Profiler, Span
-from hprnet_rt.video.output import PartialFile, reason
 
 __all__ = ["check_trace_name", "write_trace"]
 

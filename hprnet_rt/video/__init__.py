@@ -16,7 +16,6 @@ from hprnet_rt.video.media import (
     sequence_name,
 )
 from hprnet_rt.video.open_live import open_live
-from hprnet_rt.video.output import PartialFile
 from hprnet_rt.video.reader import VideoSource
 from hprnet_rt.video.selection import BorrowedFrames, Selection
 from hprnet_rt.video.sequence import DEFAULT_RATE, SequenceSource
@@ -38,7 +37,6 @@ __all__ = [
     "MediaInfo",
     "Part",
     "PartDiffers",
-    "PartialFile",
     "Selection",
     "SequenceSource",
     "VideoIndex",

@@ -14,9 +14,9 @@ from typing import Any, Final, Self
 import av
 from av.codec.context import Flags
 
+from hprnet_rt.files import reason
 from hprnet_rt.video.live import LiveOptions
 from hprnet_rt.video.opening import open_any
-from hprnet_rt.video.output import reason
 
 __all__ = ["Connection", "Lost"]
 

@@ -15,7 +15,7 @@ import av.logging
 import numpy as np
 
 from hprnet_rt.errors import BackendError, UsageError
-from hprnet_rt.video.output import reason
+from hprnet_rt.files import reason
 
 __all__ = [
     "AUTO",

@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from hprnet_rt.environment import LIMIT_VARIABLE, MOST_PIXELS
 from hprnet_rt.errors import MediaError, OutputError
-from hprnet_rt.image_limit import LIMIT_VARIABLE, MOST_PIXELS
+from hprnet_rt.files import PartialFile, reason
 from hprnet_rt.types import Estimated, Frame
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.opening import require_file
-from hprnet_rt.video.output import PartialFile, reason
 from hprnet_rt.video.remote import open_remote
 from hprnet_rt.video.silence import quiet
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from hprnet_rt import skeleton
 from hprnet_rt.errors import OutputError
+from hprnet_rt.files import PartialFile, reason
 from hprnet_rt.types import Estimated, Poses
-from hprnet_rt.video.output import PartialFile, reason
 
 __all__ = ["KEYPOINTS_FORMAT", "KeypointsSink", "KeypointsStream", "frame_line", "header_line"]
 

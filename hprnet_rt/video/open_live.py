@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from hprnet_rt.errors import UsageError
+from hprnet_rt.files import reason
 from hprnet_rt.video.live import LiveOptions, LiveSource
 from hprnet_rt.video.media import is_image
-from hprnet_rt.video.output import reason
 
 __all__ = ["names_camera", "open_live"]
 

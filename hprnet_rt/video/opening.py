@@ -9,8 +9,8 @@ import av
 from av.stream import Disposition
 
 from hprnet_rt.errors import MediaError
+from hprnet_rt.files import reason
 from hprnet_rt.video.media import size_bytes
-from hprnet_rt.video.output import reason
 from hprnet_rt.video.remote import is_remote, open_remote
 
 __all__ = ["file_url", "is_cut_off", "open_any", "open_input", "other_videos", "require_file", "video_stream"]

@@ -17,12 +17,12 @@ import numpy.typing as npt
 from av.sidedata.sidedata import SideDataContainer
 
 from hprnet_rt.errors import MediaError
+from hprnet_rt.files import reason
 from hprnet_rt.types import Frame
 from hprnet_rt.video.image import of_size
 from hprnet_rt.video.index import Part, PartDiffers, decode_part
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.opening import is_cut_off, open_input, other_videos, video_stream
-from hprnet_rt.video.output import reason
 from hprnet_rt.video.packet_times import JoinedTimes, StoredTimes, has_stored_times
 
 __all__ = ["VideoSource", "frame_color", "upright"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hprnet_rt.errors import BackendError, HprnetError, MediaError, OutputError, UsageError
-from hprnet_rt.video.output import reason
+from hprnet_rt.files import reason
 
 __all__ = ["find_remote", "is_remote", "open_remote", "remote_bytes", "remote_name", "send", "split_remote"]
 

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 
 from hprnet_rt.errors import MediaError, OutputError
+from hprnet_rt.files import PartialFile, reason
 from hprnet_rt.types import Estimated
 from hprnet_rt.video.audio import AudioCopy
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER, require_crf, require_encoder
 from hprnet_rt.video.media import LEAST_RATE, MediaInfo, is_sequence
 from hprnet_rt.video.opening import file_url, open_input
-from hprnet_rt.video.output import PartialFile, reason
 
 __all__ = ["VideoSink", "comment_of"]
 

@@ -4,7 +4,7 @@
     engines/<name>-<sha>-k<k>.onnx     made of the checkpoint with this SHA-256 (12 digits), with its sidecar
     engines/<name>.json                which checkpoint's engine the bare name stands for
 
-The folder is $HPRNET_RT_CACHE, else the platform's (XDG_CACHE_HOME on Linux). A file appears under its name
+`hprnet_rt.environment` decides where the folder is. A file appears under its name
 only when it is complete. Locks keep two processes from fetching or converting the same thing at once; the
 system releases them when a process dies.
 """
@@ -22,19 +22,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import platformdirs
 from filelock import FileLock, Timeout
 
+from hprnet_rt.environment import CACHE_VARIABLE, cache_folder
 from hprnet_rt.errors import ModelError, OutputError, UsageError
 
 __all__ = [
-    "CACHE_VARIABLE",
     "OFFLINE_VARIABLE",
     "checkpoint_path",
     "choice_path",
     "engine_path",
     "files_of",
-    "folder",
     "locked",
     "offline",
     "publish",
@@ -48,18 +46,9 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-CACHE_VARIABLE: Final = "HPRNET_RT_CACHE"
 OFFLINE_VARIABLE: Final = "HPRNET_RT_OFFLINE"
 _YES: Final = ("1", "true", "yes", "on")
 _NO: Final = ("", "0", "false", "no", "off")
-
-
-def folder() -> Path:
-    """The cache folder; it need not exist."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    return platformdirs.user_cache_path("hprnet-rt", appauthor=False)
 
 
 def offline() -> bool:
@@ -76,24 +65,24 @@ def offline() -> bool:
 
 def checkpoint_path(name: str) -> Path:
     """Where the fetched checkpoint of a network is or would be; its record is the JSON beside it."""
-    return folder() / "checkpoints" / f"{name}.pth"
+    return cache_folder() / "checkpoints" / f"{name}.pth"
 
 
 def engine_path(name: str, checkpoint_sha256: str, k: int) -> Path:
     """Where the engine made of a checkpoint is or would be."""
-    return folder() / "engines" / f"{name}-{checkpoint_sha256[:12]}-k{k}.onnx"
+    return cache_folder() / "engines" / f"{name}-{checkpoint_sha256[:12]}-k{k}.onnx"
 
 
 def choice_path(name: str) -> Path:
     """The record of which checkpoint's engine the bare name stands for."""
-    return folder() / "engines" / f"{name}.json"
+    return cache_folder() / "engines" / f"{name}.json"
 
 
 def refusal(error: OSError) -> OutputError:
     """The system's refusal to write in the cache, in a sentence with a way out."""
     return OutputError(
-        f"cannot write in the cache folder {folder()}: {error.strerror or error}; make room there, or set "
-        f"{CACHE_VARIABLE} to another folder"
+        f"cannot write in the cache folder {cache_folder()}: {error.strerror or error}; make room there, or "
+        f"set {CACHE_VARIABLE} to another folder"
     )
 
 
@@ -214,13 +203,13 @@ def files_of(name: str) -> list[Path]:
     found = []
     for part in ("checkpoints", "engines"):
         try:
-            found += [path for path in (folder() / part).iterdir() if ours.fullmatch(path.name)]
+            found += [path for path in (cache_folder() / part).iterdir() if ours.fullmatch(path.name)]
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             raise OutputError(
-                f"cannot read the cache folder {folder()}: {error.strerror or error}; set {CACHE_VARIABLE} "
-                "to another folder"
+                f"cannot read the cache folder {cache_folder()}: {error.strerror or error}; set "
+                f"{CACHE_VARIABLE} to another folder"
             ) from error
     return sorted(found)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from hprnet_rt.backends.engine_file import EngineFile, sha256_of, shipped_models
+from hprnet_rt.environment import CACHE_VARIABLE
 from hprnet_rt.errors import BackendError, ModelError, OutputError, UsageError
 from hprnet_rt.zoo import cache
 from hprnet_rt.zoo.download import checkpoint_flaw, stored_checkpoint
@@ -220,7 +221,7 @@ def _converted(name: str, checkpoint: Path, sha256: str, k: int, *, overwrite: b
                 convert(name, checkpoint, made / path.name, k=k)
                 EngineFile.describe(made / path.name, zoo_entry(name).spec, k, source, licence)
             except OutputError as error:
-                raise OutputError(f"{error}; {cache.CACHE_VARIABLE} sets another cache folder") from error
+                raise OutputError(f"{error}; {CACHE_VARIABLE} sets another cache folder") from error
             cache.publish(made, path)
     return _made_of(EngineFile.find(path), checkpoint, sha256)
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from hprnet_rt.environment import cache_folder
 from hprnet_rt.errors import HprnetError, ModelError, OutputError, UsageError
 from hprnet_rt.zoo import cache
 
@@ -14,14 +15,14 @@ SHA = "0123456789abcdef" * 4
 
 def test_folder_is_the_variable_then_xdg_then_home(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache.folder() == tmp_path / "cache"
+    assert cache_folder() == tmp_path / "cache"
     monkeypatch.setenv("HPRNET_RT_CACHE", "")
-    assert cache.folder() == tmp_path / "xdg" / "hprnet-rt"
+    assert cache_folder() == tmp_path / "xdg" / "hprnet-rt"
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache.folder().is_relative_to(tmp_path / "home")
+    assert cache_folder().is_relative_to(tmp_path / "home")
     monkeypatch.setenv("HPRNET_RT_CACHE", "~/my cache")
-    assert cache.folder() == tmp_path / "home" / "my cache"
+    assert cache_folder() == tmp_path / "home" / "my cache"
 
 
 def test_looking_makes_no_folder(own_cache):
