@@ -1,13 +1,63 @@
-"""No test touches the user's cache or the network."""
+"""No test touches the user's cache or the network, and what could not run here is said once, at the end."""
 
 import ipaddress
+import os
 import signal
 import socket
+from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
+import hprnet_rt
+
+_CHECKOUT = Path(__file__).parents[1]
+# Kernels are compiled once for all processes of all tests, whose cache folders are all new.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(_CHECKOUT / ".pytest_cache" / "kernels"))
+
 # A shell starts what it runs in the background with Ctrl-C ignored, and every program that this starts too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_SKIPPED = "hprnet-rt/skipped"
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--only-skipped",
+        action="store_true",
+        help="run only what the last run skipped, as `make skipped` does",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--only-skipped"):
+        return
+    skipped = set(config.cache.get(_SKIPPED, []))
+    chosen = [item for item in items if skipped & {item.nodeid, item.nodeid.partition("::")[0]}]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Each reason for which something was skipped, with how many tests; what they are is kept for later."""
+    reports = terminalreporter.stats.get("skipped", [])
+    by_reason = defaultdict(list)
+    for report in reports:
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        by_reason[reason].append(report.nodeid)
+    if not config.getoption("--only-skipped") and not config.getoption("--collect-only"):
+        config.cache.set(_SKIPPED, sorted({report.nodeid for report in reports}))
+    if by_reason:
+        terminalreporter.section("not run here")
+    for reason, names in sorted(by_reason.items()):
+        files = sorted({name.partition("::")[0] for name in names})
+        terminalreporter.line(f"{len(names):4} of {', '.join(files)}: {reason}")
+
+
+def pytest_sessionfinish(session, exitstatus):
+    if session.config.getoption("--only-skipped") and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        session.exitstatus = pytest.ExitCode.OK
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +102,6 @@ def no_network(monkeypatch):
 @pytest.fixture(scope="module")
 def small_model():
     """The shipped model at 128 pixels: fast, for pictures of nobody."""
-    import hprnet_rt
 
     with hprnet_rt.load(input_px=128, threads=1) as made:
         yield made

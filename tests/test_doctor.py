@@ -1,7 +1,10 @@
 """`hprnet-rt doctor`, and what it asks the system."""
 
 import ctypes
+import os
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -18,19 +21,45 @@ def quick(monkeypatch):
     monkeypatch.setattr(doctor, "BACKENDS", ("tensorrt", "openvino"))
 
 
+def rows_of(printed):
+    """Each row by its label, however many lines it takes: paths are as long as they are."""
+    rows = {}
+    for line in printed.splitlines():
+        if line[0] != " ":
+            label, text = line.split(maxsplit=1)
+            rows[label] = text
+        else:
+            rows[label] += f" {line.strip()}"
+    return rows
+
+
 def test_a_machine_that_works_is_described(quick, capsys, own_cache):
     own_cache.mkdir()
     (own_cache / "file").write_bytes(bytes(2_000_000))
     assert main(["doctor"]) == 0
-    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line[0] != " "}
+    rows = rows_of(capsys.readouterr().out)
     assert {"hprnet-rt", "CPU", "NVIDIA", "libraries", "model", "openvino", "tensorrt", "cameras"} <= set(
         rows
     )
+    assert rows["telemetry"] == "off"
+    assert rows["kernels"] == os.environ["NUMBA_CACHE_DIR"]
     assert "runs: OpenVINO" in rows["openvino"]
-    assert "as it should be" in rows["model"]
+    assert rows["model"].endswith("as it should be")
     assert "mpeg4" in rows["encoders"]
     assert rows["cache"].endswith("2.0 MB")
     assert rows["default"].endswith("hprnet-mobile on openvino: runs")
+
+
+@pytest.mark.parametrize("length", range(1, 97, 5))
+def test_a_row_of_any_length_is_read_whole(quick, capsys, monkeypatch, length):
+    folder = Path("/" + "x" * length)
+    shipped = EngineFile.find("hprnet-mobile")
+    monkeypatch.setattr(
+        doctor.EngineFile, "find", lambda _: replace(shipped, path=folder / shipped.path.name)
+    )
+    assert doctor._check_model()
+    row = rows_of(capsys.readouterr().out)["model"]
+    assert row.startswith(str(folder)) and row.endswith("as it should be")
 
 
 def test_a_default_backend_that_cannot_run_is_exit_code_1(quick, monkeypatch, capsys):

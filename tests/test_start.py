@@ -36,7 +36,7 @@ def python(script):
 
 
 @pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize("name", ["hprnet_rt.cli", "numpy", "cv2", "numba", "hprnet_rt.commands.train"])
+@pytest.mark.parametrize("name", ["hprnet_rt.cli", "numpy", "cv2", "numba", "hprnet_rt.commands.annotate"])
 def test_ctrl_c_while_modules_are_loaded_is_a_sentence(start, name):
     done = python(HOOK.format(name=name) + STARTS[start])
     assert (done.returncode, done.stdout) == (INTERRUPTED, "")
