@@ -23,7 +23,6 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-import openvino
 from machine import heading, machine, percentiles_ms, save
 from onnxruntime import GraphOptimizationLevel, InferenceSession, SessionOptions
 
@@ -151,6 +150,8 @@ def main() -> None:
         side = options.size or engine.spec.input_px
         made = quantise(engine, calibration_inputs(options.calibrate, side, options.frames))
         int8 = Path(folder) / "int8.xml"
+        import openvino  # after hprnet_rt
+
         openvino.save_model(made.model, int8, compress_to_fp16=False)
         print(f"int8: {made.int8} of {made.layers} convolutions before the decode", flush=True)
         timed = openvino_runs(engine, int8, side, options.threads)

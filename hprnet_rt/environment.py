@@ -38,6 +38,7 @@ MOST_PIXELS: Final = 1 << 28
 TELEMETRY: Final = "openvino_telemetry"
 """The package by which OpenVINO and NNCF tell a server that they are used."""
 
+_ONNX_RUNTIME: Final = "ORT_DISABLE_TELEMETRY"
 _PRIVATE: Final = 0o700
 _LEAST_BYTES: Final = 64 << 20  # free, for a cache to be worth beginning
 
@@ -45,11 +46,13 @@ _LEAST_BYTES: Final = 64 << 20  # free, for a cache to be worth beginning
 def settle() -> None:
     """Tell the libraries, which are not loaded yet, what they may do; what the user has set stays.
 
-    OpenVINO and NNCF do without `TELEMETRY` where it cannot be imported. Where no home can be written,
+    OpenVINO and NNCF do without `TELEMETRY` where it cannot be imported; ONNX Runtime, whose wheels report
+    to a server on Linux too since 1.32, and write an id of the machine in the home, looks at a variable. Where no home can be written,
     fontconfig, Matplotlib and their kind are led to a folder of ours, instead of complaining or writing
     elsewhere.
     """
     os.environ.setdefault(LIMIT_VARIABLE, str(MOST_PIXELS))
+    os.environ.setdefault(_ONNX_RUNTIME, "1")
     if TELEMETRY not in sys.modules:
         sys.modules[TELEMETRY] = None  # type: ignore[assignment] # Python's way to say that there is none
     if os.name == "posix" and not _can_be_made(_usual_caches()):
@@ -60,8 +63,10 @@ def settle() -> None:
 
 
 def sends_nothing() -> bool:
-    """Whether the libraries' reports of their use are off: they are, unless they were loaded before us."""
-    return sys.modules.get(TELEMETRY) is None
+    """Whether the libraries' reports of their use are off: unless the user, or a library before us, has
+    switched them on.
+    """
+    return sys.modules.get(TELEMETRY) is None and os.environ.get(_ONNX_RUNTIME) == "1"
 
 
 def cache_folder() -> Path:
@@ -71,9 +76,7 @@ def cache_folder() -> Path:
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(os.path.expanduser(chosen)).absolute()  # noqa: PTH111 - without a home, "~" stays as it is
-    import platformdirs
-
-    usual = platformdirs.user_cache_path("hprnet-rt", appauthor=False)
+    usual = _usual_folder()
     if _can_be_made(usual):
         return usual
     temporary = _private_temporary()
@@ -82,8 +85,7 @@ def cache_folder() -> Path:
 
 def cache_is_temporary() -> bool:
     """Whether the cache folder is one that the system may empty, since no home can be written."""
-    temporary = None if os.environ.get(CACHE_VARIABLE) else _private_temporary()
-    return temporary is not None and cache_folder().is_relative_to(temporary)
+    return not os.environ.get(CACHE_VARIABLE) and not _can_be_made(_usual_folder())
 
 
 @functools.cache
@@ -107,6 +109,13 @@ def library_cache(name: str) -> Path | None:
         except OSError:
             continue
     return None
+
+
+def _usual_folder() -> Path:
+    """The platform's cache folder for us; relative where this user has no home at all."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("hprnet-rt", appauthor=False)
 
 
 def _usual_caches() -> Path:

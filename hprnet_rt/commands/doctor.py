@@ -19,7 +19,7 @@ from hprnet_rt.backends import BACKENDS, CPU_BACKENDS, EngineFile
 from hprnet_rt.backends.create import auto_backends
 from hprnet_rt.backends.trt import LIBRARIES, load_library
 from hprnet_rt.commands.console import DONE, FAILED, AddParser, complain
-from hprnet_rt.environment import CACHE_VARIABLE, TELEMETRY, cache_folder, cache_is_temporary, sends_nothing
+from hprnet_rt.environment import CACHE_VARIABLE, cache_folder, cache_is_temporary, sends_nothing
 from hprnet_rt.errors import HprnetError
 from hprnet_rt.estimator import DEFAULT_MODEL, load
 from hprnet_rt.grouping.compiled import kernel_folder
@@ -157,7 +157,10 @@ def _surroundings(gpus: Nvidia) -> Iterator[tuple[str, str]]:
     yield "cache", f"{folder}, {held}{lasting if cache_is_temporary() else ''}"
     kept = kernel_folder()
     yield "kernels", str(kept) if kept else "no folder can be written: they are compiled at every start"
-    yield "telemetry", "off" if sends_nothing() else f"on: {TELEMETRY} was loaded before hprnet_rt"
+    yield (
+        "telemetry",
+        "off" if sends_nothing() else "on: as the environment or a library before hprnet_rt says",
+    )
 
 
 def _has_encoder(name: str) -> bool:
