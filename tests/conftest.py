@@ -1,6 +1,8 @@
 """No test touches the user's cache or the network."""
 
 import ipaddress
+import os
+import shutil
 import signal
 import socket
 
@@ -8,6 +10,24 @@ import pytest
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and every program that this starts too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_SHARED = "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory):
+    """A folder of this run of the tests, the same one in all its processes; it goes when the run ends."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / _SHARED
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def pytest_sessionfinish(session):
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        base = session.config._tmp_path_factory.getbasetemp()
+        shutil.rmtree(base / _SHARED, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
