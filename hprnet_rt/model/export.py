@@ -116,7 +116,7 @@ def export_onnx(
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """No search for unreachable cycles: millions of objects live to the end, and each search walks them all."""
+    """No search for unreachable objects: millions live to the end, and each search walks over them all."""
     was_on = gc.isenabled()
     gc.disable()
     try:
