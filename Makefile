@@ -48,11 +48,11 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Two files of tests at once. Training in a process of its own: after all other tests, in the same process, it has
-# crashed in native code.
+# Two files of tests at once, the longest first (tests/conftest.py). Training in processes of its own: after all
+# other tests, in the same process, it has crashed in native code.
 test: lint
-	$(BIN)/python -m pytest --ignore=tests/training -n 2 --dist loadfile
-	$(BIN)/python -m pytest tests/training
+	$(BIN)/python -m pytest --ignore=tests/training -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest tests/training -n 2 --dist worksteal
 
 clean:
 	rm -rf $(VENV) $(OUT)

@@ -5,11 +5,32 @@ import os
 import shutil
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
+# Tests side by side share the cores. Threads of torch that wait for one another keep a core busy meanwhile.
+_SIDE_BY_SIDE = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _SIDE_BY_SIDE)))
+
 # A shell starts what it runs in the background with Ctrl-C ignored, and every program that this starts too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_LONGEST_FIRST = (
+    *("model/test_export_networks.py", "cluster/test_cluster.py", "test_bad_input.py", "test_resume.py"),
+    *("model/test_export.py", "test_annotate_media.py", "model/test_convert.py", "bench/test_gpu_script.py"),
+    *("model/test_engine_graphs.py", "model/test_checkpoint.py", "building/test_int8.py"),
+)
+"""Files of tests. `test_engine_graphs.py` reads what `test_export_networks.py` has made by then."""
+
+
+def pytest_collection_modifyitems(items):
+    """Side by side, a long file must not be the last one, during which all other processes are idle."""
+    if _SIDE_BY_SIDE > 1:
+        here = Path(__file__).parent
+        rank = {here / name: number for number, name in enumerate(_LONGEST_FIRST)}
+        items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 _SHARED = "shared"
