@@ -1,17 +1,21 @@
 # make demo    set up, annotate the shipped sample on the CPU, say where the result is
 # make live    set up the window too, and show camera 0 in it; SOURCE=demos/sample.mp4 takes something else
-# make test    set up, then lint, types, layers and tests
+# make test    set up, then lint, types, layers and tests (in about ten minutes on two cores)
+# make check   the same with the quick tests only, in under two minutes
+# make skipped what the last tests could not run for want of something, after it was installed
 # Everything goes into .venv; PYTHON=python3.12 chooses another interpreter.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# The tests export the network, for which they need torch; TORCH=torch takes the newest.
+# Tests that export or train networks need torch: TORCH=torch takes the newest, and with TORCH= they are skipped.
 TORCH ?= torch==2.13.0
 OUT := demo-output
 SOURCE ?= 0
+QUICK := tests/backends tests/evaluation tests/formats tests/graph tests/grouping tests/pipeline tests/render \
+	tests/tracking tests/zoo $(wildcard tests/test_[d-ks]*.py)
 
-.PHONY: setup demo live test lint clean
+.PHONY: setup demo live check test skipped lint clean
 
 setup: $(VENV)/.base
 
@@ -24,8 +28,8 @@ $(VENV)/.base: pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[train,dev]"
+	$(if $(TORCH),$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)")
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$(if $(TORCH),train,build),dev]"
 	@touch $@
 
 demo: $(VENV)/.base
@@ -48,11 +52,18 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Two files of tests at once. Training in a process of its own: after all other tests, in the same process, it has
-# crashed in native code.
+# What is quick: lint, and the tests that export no network, start no cluster and read no long video.
+check: lint
+	$(BIN)/python -m pytest $(QUICK) -n 2
+
+# Two files of tests at once, the longest first (tests/conftest.py); then training, in processes of its own.
 test: lint
-	$(BIN)/python -m pytest --ignore=tests/training -n 2 --dist loadfile
-	$(BIN)/python -m pytest tests/training
+	$(BIN)/python -m pytest --ignore=tests/training -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest tests/training -n 2 --dist loadfile
+
+# What was skipped, once what it needs has been installed.
+skipped: $(VENV)/.dev
+	$(BIN)/python -m pytest --only-skipped
 
 clean:
 	rm -rf $(VENV) $(OUT)

@@ -46,10 +46,10 @@ _LEAST_BYTES: Final = 64 << 20  # free, for a cache to be worth beginning
 def settle() -> None:
     """Tell the libraries, which are not loaded yet, what they may do; what the user has set stays.
 
-    OpenVINO and NNCF do without `TELEMETRY` where it cannot be imported; ONNX Runtime, whose wheels report
-    to a server on Linux too since 1.32, and write an id of the machine in the home, looks at a variable. Where no home can be written,
-    fontconfig, Matplotlib and their kind are led to a folder of ours, instead of complaining or writing
-    elsewhere.
+    OpenVINO and NNCF do without `TELEMETRY` where it cannot be imported. ONNX Runtime looks at a variable:
+    its wheels (1.32 for Linux) write an id of the machine to the home, for a server. Where no home can be
+    written, fontconfig, Matplotlib and their kind are led to a folder of ours, instead of complaining or
+    writing elsewhere.
     """
     os.environ.setdefault(LIMIT_VARIABLE, str(MOST_PIXELS))
     os.environ.setdefault(_ONNX_RUNTIME, "1")

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import shutil
 import signal
 import socket
 from collections import defaultdict
@@ -14,50 +15,86 @@ import hprnet_rt
 _CHECKOUT = Path(__file__).parents[1]
 # Kernels are compiled once for all processes of all tests, whose cache folders are all new.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(_CHECKOUT / ".pytest_cache" / "kernels"))
+# Tests side by side share the cores. Threads of torch that wait for one another keep a core busy meanwhile.
+_SIDE_BY_SIDE = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _SIDE_BY_SIDE)))
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and every program that this starts too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-
+_LONGEST_FIRST = (
+    *("model/test_export_networks.py", "cluster/test_cluster.py", "test_bad_input.py", "test_resume.py"),
+    *("model/test_export.py", "test_annotate_media.py", "model/test_convert.py", "bench/test_gpu_script.py"),
+    *("model/test_engine_graphs.py", "model/test_checkpoint.py", "building/test_int8.py"),
+)
+"""Files of tests. `test_engine_graphs.py` reads what `test_export_networks.py` has made by then."""
 _SKIPPED = "hprnet-rt/skipped"
+_SHARED = "shared"
 
 
 def pytest_addoption(parser):
     parser.addoption(
         "--only-skipped",
         action="store_true",
-        help="run only what the last run skipped, as `make skipped` does",
+        help="run what was skipped when it was last to run (make skipped)",
     )
 
 
 def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--only-skipped"):
-        return
-    skipped = set(config.cache.get(_SKIPPED, []))
-    chosen = [item for item in items if skipped & {item.nodeid, item.nodeid.partition("::")[0]}]
-    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = chosen
+    """Side by side, a long file must not be the last one, during which all other processes are idle."""
+    if config.getoption("--only-skipped"):
+        skipped = set(config.cache.get(_SKIPPED, []))
+        others = [item for item in items if not skipped & {item.nodeid, _file(item.nodeid)}]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+    if _SIDE_BY_SIDE > 1:
+        here = Path(__file__).parent
+        rank = {here / name: number for number, name in enumerate(_LONGEST_FIRST)}
+        items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+def _file(nodeid):
+    return nodeid.partition("::")[0]
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """Each reason for which something was skipped, with how many tests; what they are is kept for later."""
+    """Each reason for which something was skipped, once, and how much was; what it is is kept for later."""
     reports = terminalreporter.stats.get("skipped", [])
+    ran = {
+        each.nodeid
+        for kind in ("passed", "failed", "skipped")
+        for each in terminalreporter.stats.get(kind, [])
+    }
+    ran |= set(map(_file, ran))
+    before = {name for name in config.cache.get(_SKIPPED, []) if name not in ran}
+    config.cache.set(_SKIPPED, sorted(before | {report.nodeid for report in reports}))
     by_reason = defaultdict(list)
     for report in reports:
-        reason = report.longrepr[2].removeprefix("Skipped: ")
-        by_reason[reason].append(report.nodeid)
-    if not config.getoption("--only-skipped") and not config.getoption("--collect-only"):
-        config.cache.set(_SKIPPED, sorted({report.nodeid for report in reports}))
+        by_reason[report.longrepr[2].removeprefix("Skipped: ")].append(report.nodeid)
     if by_reason:
         terminalreporter.section("not run here")
     for reason, names in sorted(by_reason.items()):
-        files = sorted({name.partition("::")[0] for name in names})
-        terminalreporter.line(f"{len(names):4} of {', '.join(files)}: {reason}")
+        files = ", ".join(sorted(set(map(_file, names))))
+        parts = "all" if names == [files] else len(names)
+        terminalreporter.line(f"{parts:>4} of {files}: {reason}")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session, exitstatus):
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    shutil.rmtree(session.config._tmp_path_factory.getbasetemp() / _SHARED, ignore_errors=True)
     if session.config.getoption("--only-skipped") and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
         session.exitstatus = pytest.ExitCode.OK
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory):
+    """A folder of this run of the tests, the same one in all its processes; it goes when the run ends."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / _SHARED
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(autouse=True)

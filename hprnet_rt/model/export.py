@@ -8,9 +8,12 @@ operations for engines without it.
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +81,7 @@ def export_onnx(
     quiet.setLevel(logging.ERROR)
     choose_deform_form(network, deform)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with _uncollected(), warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 module,
@@ -95,9 +98,10 @@ def export_onnx(
         quiet.setLevel(level)
         choose_deform_form(network, "grid_sample")
     assert program is not None
-    onnxscript.optimizer.optimize_ir(
-        program.model, input_size_limit=_SMALL, output_size_limit=_SMALL, should_fold=_may_fold
-    )
+    with _uncollected():
+        onnxscript.optimizer.optimize_ir(
+            program.model, input_size_limit=_SMALL, output_size_limit=_SMALL, should_fold=_may_fold
+        )
     model = program.model_proto
     _drop_traces(model)
     if not dense:
@@ -108,6 +112,18 @@ def export_onnx(
         path.write_bytes(model.SerializeToString())
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for unreachable objects: millions live to the end, and each search walks over them all."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _may_fold(node: onnxscript.ir.Node) -> bool | None:

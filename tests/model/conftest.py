@@ -1,16 +1,24 @@
-"""The paper's networks, exported once for all tests of this folder."""
+"""The paper's networks, exported once for all tests."""
 
 import pytest
 
 from hprnet_rt.heads import SPECS
 
 
-@pytest.fixture(scope="session", params=[name for name in SPECS if name != "hprnet-mobile"])
-def exported(request, tmp_path_factory):
-    """A network and its engine's folder. The hourglass is a thin one: the real one takes 0.8 GB a file."""
+@pytest.fixture(scope="session")
+def export_once(shared_folder):
+    """`export_onnx`, which makes each file once."""
     pytest.importorskip("torch", reason="the extra train is not installed")
+    from tests.model.exports import Exports
+
+    return Exports(shared_folder)
+
+
+@pytest.fixture(scope="session", params=[name for name in SPECS if name != "hprnet-mobile"])
+def exported(request, tmp_path_factory, export_once):
+    """A network and its engine's folder. The hourglass is a thin one: the real one takes 0.8 GB a file."""
     from hprnet_rt.backends import EngineFile
-    from hprnet_rt.model import export_onnx, hourglass
+    from hprnet_rt.model import hourglass
     from tests.model.recipe import EXPORTED_K, recipe_network
     from tests.model.test_networks import THIN
 
@@ -18,7 +26,7 @@ def exported(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hourglass, "_CHANNELS", THIN)
         network = recipe_network(request.param)
-    export_onnx(network, folder / "peaks.onnx", k=EXPORTED_K)
+    export_once(network, folder / "peaks.onnx", k=EXPORTED_K)
     EngineFile.describe(folder / "peaks.onnx", network.spec, EXPORTED_K, "recipe", "none")
     yield network, folder
     for path in folder.glob("*.onnx"):

@@ -58,9 +58,16 @@ def test_a_bare_state_dict_without_the_unused_classifier_loads(network, weights,
     assert torch.equal(network.state_dict()["hm.0.weight"], weights["hm.0.weight"])
 
 
-def refusal(network, path):
+@pytest.fixture(scope="module")
+def untouched():
+    """A network and a copy of its weights; what is refused changes none of them."""
+    network = create_model(NAME)
+    return network, {key: tensor.clone() for key, tensor in network.state_dict().items()}
+
+
+def refusal(untouched, path):
     """The sentence of a refused file; the network keeps its weights."""
-    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    network, before = untouched
     with pytest.raises(ModelError) as caught:
         load_checkpoint(network, path)
     assert all(torch.equal(before[key], tensor) for key, tensor in network.state_dict().items())
@@ -70,54 +77,54 @@ def refusal(network, path):
     return text
 
 
-def test_missing_unknown_and_misshapen_keys_are_all_named(network, weights, tmp_path):
+def test_missing_unknown_and_misshapen_keys_are_all_named(untouched, weights, tmp_path):
     odd = dict(weights)
     del odd["hm.0.weight"]
     odd["hm.9.weight"] = torch.zeros(2)
     odd["wh.2.bias"] = torch.zeros(3)
     torch.save(released(odd), tmp_path / "odd.pth")
-    text = refusal(network, tmp_path / "odd.pth")
+    text = refusal(untouched, tmp_path / "odd.pth")
     assert "missing: hm.0.weight" in text
     assert "unknown: hm.9.weight" in text
     assert "of another shape: wh.2.bias 3 instead of 2" in text
 
 
 @pytest.mark.parametrize("other", sorted(set(SPECS) - {NAME}))
-def test_weights_of_another_network_are_recognised(network, tmp_path, other):
+def test_weights_of_another_network_are_recognised(untouched, tmp_path, other):
     with torch.device("meta"):
         shapes = create_model(other).state_dict()
     # one value stands for all, so that 200 M parameters take no space
     torch.save({key: torch.zeros(()).expand(t.shape) for key, t in shapes.items()}, tmp_path / "other.pth")
-    text = refusal(network, tmp_path / "other.pth")
+    text = refusal(untouched, tmp_path / "other.pth")
     assert f"weights of {other}." in text
     assert "missing:" in text or "of another shape:" in text
 
 
-def test_a_weight_that_is_no_number_is_refused(network, weights, tmp_path):
+def test_a_weight_that_is_no_number_is_refused(untouched, weights, tmp_path):
     broken = {**weights, "reg.2.bias": torch.tensor([1.0, float("nan")])}
     torch.save(broken, tmp_path / "broken.pth")
-    assert "reg.2.bias" in refusal(network, tmp_path / "broken.pth")
+    assert "reg.2.bias" in refusal(untouched, tmp_path / "broken.pth")
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {}, {"state_dict": {}}, {"state_dict": {"a": 1}}])
-def test_a_file_without_weights_is_refused(network, tmp_path, content):
+def test_a_file_without_weights_is_refused(untouched, tmp_path, content):
     torch.save(content, tmp_path / "none.pth")
-    assert "holds no weights" in refusal(network, tmp_path / "none.pth")
+    assert "holds no weights" in refusal(untouched, tmp_path / "none.pth")
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 @pytest.mark.parametrize("kept", [0, 100, 10_000, 0.5, 0.999])
-def test_a_truncated_checkpoint_is_refused(network, weights, tmp_path, zipped, kept):
+def test_a_truncated_checkpoint_is_refused(untouched, weights, tmp_path, zipped, kept):
     path = tmp_path / "whole.pth"
     torch.save(released(weights), path, _use_new_zipfile_serialization=zipped)
     data = path.read_bytes()
     path = tmp_path / "cut.pth"
     path.write_bytes(data[: int(kept * len(data)) if kept < 1 else kept])
-    assert "damaged or no PyTorch checkpoint" in refusal(network, path)
+    assert "damaged or no PyTorch checkpoint" in refusal(untouched, path)
 
 
 @pytest.mark.parametrize("where", [0.001, 0.3, 0.7])
-def test_a_corrupt_checkpoint_is_refused(network, weights, tmp_path, where):
+def test_a_corrupt_checkpoint_is_refused(untouched, weights, tmp_path, where):
     """Also where only numbers are hit, which torch itself would load."""
     path = tmp_path / "corrupt.pth"
     torch.save(released(weights), path)
@@ -126,18 +133,18 @@ def test_a_corrupt_checkpoint_is_refused(network, weights, tmp_path, where):
     for i in range(start, start + 64):
         data[i] ^= 0x55
     path.write_bytes(data)
-    assert "damaged or no PyTorch checkpoint" in refusal(network, path)
+    assert "damaged or no PyTorch checkpoint" in refusal(untouched, path)
 
 
 @pytest.mark.parametrize("content", [b"<html>quota exceeded</html>", b"\x89PNG\r\n", bytes(5000)])
-def test_another_kind_of_file_is_refused(network, tmp_path, content):
+def test_another_kind_of_file_is_refused(untouched, tmp_path, content):
     (tmp_path / "other.pth").write_bytes(content)
-    assert "damaged or no PyTorch checkpoint" in refusal(network, tmp_path / "other.pth")
+    assert "damaged or no PyTorch checkpoint" in refusal(untouched, tmp_path / "other.pth")
 
 
-def test_a_missing_checkpoint_and_a_folder_are_sentences(network, tmp_path):
-    assert "does not exist" in refusal(network, tmp_path / "nowhere.pth")
-    assert "cannot be read" in refusal(network, tmp_path)
+def test_a_missing_checkpoint_and_a_folder_are_sentences(untouched, tmp_path):
+    assert "does not exist" in refusal(untouched, tmp_path / "nowhere.pth")
+    assert "cannot be read" in refusal(untouched, tmp_path)
 
 
 class Command:
@@ -161,20 +168,20 @@ def _malicious(kind, mark, weights):
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 @pytest.mark.parametrize("kind", ["bare", "beside", "eval", "network"])
-def test_code_in_a_checkpoint_is_refused_and_not_run(network, weights, tmp_path, kind, zipped):
+def test_code_in_a_checkpoint_is_refused_and_not_run(untouched, weights, tmp_path, kind, zipped):
     mark = tmp_path / "mark"
     path = tmp_path / "evil.pth"
     torch.save(_malicious(kind, mark, weights), path, _use_new_zipfile_serialization=zipped)
-    assert "asks to run code" in refusal(network, path)
+    assert "asks to run code" in refusal(untouched, path)
     assert not mark.exists()
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_plain_pickle_with_code_is_not_run(network, tmp_path, protocol):
+def test_a_plain_pickle_with_code_is_not_run(untouched, tmp_path, protocol):
     mark = tmp_path / "mark"
     path = tmp_path / "evil.pth"
     path.write_bytes(pickle.dumps({"state_dict": Command(os.system, f"touch {mark}")}, protocol))
-    refusal(network, path)
+    refusal(untouched, path)
     assert not mark.exists()
     pickle.loads(path.read_bytes())  # the file is a real attack
     assert mark.exists()

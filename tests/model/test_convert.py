@@ -13,8 +13,17 @@ torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
 from hprnet_rt import cli, load  # noqa: E402
 from hprnet_rt.errors import BackendError  # noqa: E402
+from hprnet_rt.model import convert  # noqa: E402
 from hprnet_rt.skeleton import NUM_KEYPOINTS  # noqa: E402
 from tests.model.recipe import recipe_network  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def converted_once(export_once):
+    """The first conversion of a checkpoint writes the file, later ones of the same weights copy it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convert, "export_onnx", export_once)
+        yield
 
 
 @pytest.fixture(scope="module")

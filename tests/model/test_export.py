@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="the extra train is not installed")
 from hprnet_rt.backends import CPU_BACKENDS, EngineFile, create_backend  # noqa: E402
 from hprnet_rt.errors import ModelError  # noqa: E402
 from hprnet_rt.heads import HPRNET_MOBILE, PeakLayout  # noqa: E402
-from hprnet_rt.model import HprnetMobile, export_onnx, load_weights  # noqa: E402
+from hprnet_rt.model import HprnetMobile, load_weights  # noqa: E402
 from hprnet_rt.model.peaks import PeakNetwork  # noqa: E402
 from tests.oracles.decode import peaks_from_dense  # noqa: E402
 
@@ -26,10 +26,10 @@ def network():
 
 
 @pytest.fixture(scope="module")
-def exported(network, tmp_path_factory):
+def exported(network, tmp_path_factory, export_once):
     folder = tmp_path_factory.mktemp("engines")
-    export_onnx(network, folder / "sparse.onnx", k=K)
-    export_onnx(network, folder / "dense.onnx", dense=True)
+    export_once(network, folder / "sparse.onnx", k=K)
+    export_once(network, folder / "dense.onnx", dense=True)
     EngineFile.describe(folder / "sparse.onnx", HPRNET_MOBILE, K, "test", "none")
     return folder
 

@@ -15,7 +15,7 @@ from hprnet_rt.backends.openvino import reader  # noqa: E402
 from hprnet_rt.geometry import Letterbox  # noqa: E402
 from hprnet_rt.grouping import Grouper, GroupingOptions  # noqa: E402
 from hprnet_rt.heads import HPRNET_DLA34, PeakLayout  # noqa: E402
-from hprnet_rt.model import HprnetMobile, export_onnx, hourglass, load_weights  # noqa: E402
+from hprnet_rt.model import HprnetMobile, hourglass, load_weights  # noqa: E402
 from hprnet_rt.model.deform import DeformConv  # noqa: E402
 from hprnet_rt.model.heads import ConvHead  # noqa: E402
 from hprnet_rt.model.network import Network  # noqa: E402
@@ -73,19 +73,20 @@ def assert_dense_export_equals_pytorch(network, path):
     ("form", "node", "other"),
     [("deform_conv", "DeformConv", "GridSample"), ("grid_sample", "GridSample", "DeformConv")],
 )
-def test_both_forms_of_deformable_convolution_equal_pytorch(tmp_path, form, node, other):
+def test_both_forms_of_deformable_convolution_equal_pytorch(tmp_path, export_once, form, node, other):
     torch.manual_seed(0)
     network = TinyNetwork().eval()
     path = tmp_path / "dense.onnx"
-    export_onnx(network, path, dense=True, deform=form)
+    export_once(network, path, dense=True, deform=form)
     kinds = [part.op_type for part in onnx.load(path).graph.node]
     assert (kinds.count(node), kinds.count(other)) == (2, 0)
     assert_dense_export_equals_pytorch(network, path)
 
 
-def test_openvino_itself_still_lacks_deformable_convolution(tmp_path):
+def test_openvino_itself_still_lacks_deformable_convolution(tmp_path, export_once):
     """Should this fail one day, `_deform_conv` in the backend can go."""
-    export_onnx(TinyNetwork().eval(), tmp_path / "dense.onnx", dense=True)
+    torch.manual_seed(0)
+    export_once(TinyNetwork().eval(), tmp_path / "dense.onnx", dense=True, deform="deform_conv")
     with pytest.raises(RuntimeError, match="DeformConv"):
         openvino.Core().compile_model(tmp_path / "dense.onnx", "CPU")
 
@@ -121,10 +122,10 @@ def test_peaks_of_every_network_equal_pytorch(exported, backend):
 
 
 @pytest.mark.parametrize("name", ["hprnet-dla34", "hprnet-hourglass104"])
-def test_raw_heads_equal_pytorch_in_both_libraries(name, tmp_path, monkeypatch):
+def test_raw_heads_equal_pytorch_in_both_libraries(name, tmp_path, monkeypatch, export_once):
     monkeypatch.setattr(hourglass, "_CHANNELS", THIN)
     network = recipe_network(name)
-    export_onnx(network, tmp_path / "dense.onnx", dense=True)
+    export_once(network, tmp_path / "dense.onnx", dense=True)
     assert_dense_export_equals_pytorch(network, tmp_path / "dense.onnx")
     (tmp_path / "dense.onnx").unlink()
 
