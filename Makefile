@@ -15,7 +15,7 @@ SOURCE ?= 0
 QUICK := tests/backends tests/evaluation tests/formats tests/graph tests/grouping tests/pipeline tests/render \
 	tests/tracking tests/zoo $(wildcard tests/test_[d-ks]*.py)
 
-.PHONY: setup demo live check test skipped lint clean
+.PHONY: setup demo live check test skipped lint kernels clean
 
 setup: $(VENV)/.base
 
@@ -52,13 +52,21 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Kernels are compiled beside lint, once, where tests/conftest.py has all processes look for them.
+kernels: $(VENV)/.dev
+	NUMBA_CACHE_DIR=.pytest_cache/kernels $(BIN)/hprnet-rt annotate demos/sample.mp4 -o .pytest_cache/sample \
+		--end 0.2 --overwrite --quiet
+
 # What is quick: lint, and the tests that export no network, start no cluster and read no long video.
-check: lint
+check: $(VENV)/.dev
+	$(MAKE) --no-print-directory -j2 lint kernels
 	$(BIN)/python -m pytest $(QUICK) -n 2
 
-# Two files of tests at once, the longest first (tests/conftest.py); then training, in processes of its own.
-test: lint
-	$(BIN)/python -m pytest --ignore=tests/training -n 2 --dist loadfile --no-loadscope-reorder
+# Three files of tests at once on two cores, for some wait, the longest first (tests/conftest.py); then training, in
+# processes of its own.
+test: $(VENV)/.dev
+	$(MAKE) --no-print-directory -j2 lint kernels
+	$(BIN)/python -m pytest --ignore=tests/training -n 3 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest tests/training -n 2 --dist loadfile
 
 # What was skipped, once what it needs has been installed.
