@@ -21,8 +21,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from machine import heading, machine
 
-from hprnet_rt.bench.machine import heading, machine
 from hprnet_rt.bench.scenes import sample_video
 from hprnet_rt.video import VideoSource
 
