@@ -11,22 +11,22 @@ packages.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 import cv2
 import numpy as np
-from machine import heading, machine
+from machine import RESULTS, heading, machine, save
 
 from hprnet_rt.bench.scenes import sample_video
 from hprnet_rt.video import VideoSource
 
-RESULT = Path(__file__).parent / "results" / "start.json"
+NAME = "start"
 PERCENTILES = (50, 95, 99)
 
 
@@ -72,7 +72,7 @@ def main() -> None:
         "--against", metavar="PYTHON", help="another environment, which takes turns with this one"
     )
     parser.add_argument("--first", action="store_true", help="also with empty caches, once")
-    parser.add_argument("--save", action="store_true", help=f"write results/{RESULT.name}")
+    parser.add_argument("--save", action="store_true", help=f"write results/{NAME}.json")
     options = parser.parse_args()
     info = machine()
     heading("first seconds", info)
@@ -80,7 +80,7 @@ def main() -> None:
     figures: dict[str, dict[str, object]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with VideoSource(sample_video()) as video:
+        with closing(VideoSource(sample_video())) as video:
             cv2.imwrite(str(folder / "image.png"), next(iter(video)).image)
         for what, arguments in commands(folder).items():
             times: dict[str, list[float]] = {who: [] for who in pythons}
@@ -102,10 +102,8 @@ def main() -> None:
                     f"{what:<20} {who:<8} p50 {p50:.2f} s, p95 {p95:.2f} s, p99 {p99:.2f} s{more}", flush=True
                 )
     if options.save:
-        RESULT.write_text(
-            json.dumps({"machine": info, "runs": options.runs, "figures": figures}, indent=1) + "\n"
-        )
-        print(f"wrote {RESULT}")
+        save(NAME, {"machine": info, "runs": options.runs, "figures": figures})
+        print(f"wrote {RESULTS / NAME}.json")
 
 
 if __name__ == "__main__":
