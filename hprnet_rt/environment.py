@@ -80,12 +80,12 @@ def cache_folder() -> Path:
     if _can_be_made(usual):
         return usual
     temporary = _private_temporary()
-    return usual.absolute() if temporary is None else temporary / "hprnet-rt"
+    return usual if temporary is None else temporary / "hprnet-rt"
 
 
 def cache_is_temporary() -> bool:
     """Whether the cache folder is one that the system may empty, since no home can be written."""
-    return not os.environ.get(CACHE_VARIABLE) and not _can_be_made(_usual_folder())
+    return not os.environ.get(CACHE_VARIABLE) and cache_folder().parent.name == _private_name()
 
 
 @functools.cache
@@ -112,10 +112,14 @@ def library_cache(name: str) -> Path | None:
 
 
 def _usual_folder() -> Path:
-    """The platform's cache folder for us; relative where this user has no home at all."""
+    """The platform's cache folder for us; one that cannot be made where this user has no home at all."""
     import platformdirs
 
-    return platformdirs.user_cache_path("hprnet-rt", appauthor=False)
+    try:
+        usual = platformdirs.user_cache_path("hprnet-rt", appauthor=False)
+    except RuntimeError:  # what platformdirs says of it since 4.9; before, its path begins with "~"
+        usual = Path()
+    return usual if usual.is_absolute() else Path(os.devnull, "no home", "hprnet-rt")
 
 
 def _usual_caches() -> Path:
@@ -134,23 +138,29 @@ def _can_be_made(folder: Path) -> bool:
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
+def _meant_for_temporary_files() -> tuple[str | None, ...]:
+    return (*map(os.environ.get, ("TMPDIR", "TEMP", "TMP")), "/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108
+
+
 @functools.cache
 def _private_temporary() -> Path | None:
     """A folder for temporary files that nobody else can write or read: code is kept in caches.
 
     It is the same one for every process of this user. None where it cannot be made, or is another user's.
     """
-    user = os.getuid() if hasattr(os, "getuid") else ""
     try:
-        folder = Path(tempfile.gettempdir()) / f"hprnet-rt-{user}"
-        if folder.parent == Path.cwd():  # what Python falls back to
-            return None
+        folder = Path(tempfile.gettempdir()) / _private_name()
+        if folder.parent == Path.cwd() and str(folder.parent) not in _meant_for_temporary_files():
+            return None  # Python has fallen back to where we happen to be
         folder.mkdir(mode=_PRIVATE, exist_ok=True)
         found = folder.lstat()
     except OSError:
         return None
     if not stat.S_ISDIR(found.st_mode):
         return None
-    if user != "" and (found.st_uid != user or stat.S_IMODE(found.st_mode) != _PRIVATE):
-        return None
-    return folder
+    ours = os.name != "posix" or (found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) == _PRIVATE)
+    return folder if ours else None
+
+
+def _private_name() -> str:
+    return f"hprnet-rt-{os.getuid()}" if os.name == "posix" else "hprnet-rt"

@@ -35,11 +35,13 @@ def anew():
 @pytest.fixture
 def homeless(monkeypatch, tmp_path):
     """No home, no choice of the user, and this folder for temporary files."""
-    for name in ("HPRNET_RT_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("HPRNET_RT_CACHE", "XDG_CACHE_HOME", "MPLCONFIGDIR"):
+        monkeypatch.setenv(name, "")  # so that what is set meanwhile goes again
+        monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(NOWHERE))
     folder = tmp_path / "temporary"
     folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     return folder
 
@@ -51,6 +53,8 @@ def test_without_a_home_there_is_one_private_folder(homeless):
     assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
     assert environment.cache_folder() == folder
     assert environment.cache_is_temporary()
+    environment.settle()  # leads others there, and so us
+    assert environment.cache_folder() == folder and environment.cache_is_temporary()
     assert environment.library_cache("some") == folder.parent / "hprnet-rt" / "some"
     assert environment.library_cache("some").is_dir()
 
@@ -60,6 +64,31 @@ def test_without_anything_that_can_be_written_nothing_is_kept(homeless, monkeypa
     monkeypatch.setattr("tempfile.tempdir", str(NOWHERE))
     assert environment.library_cache("some") is None
     assert environment.cache_folder() == NOWHERE / ".cache" / "hprnet-rt"  # for the sentence that names it
+    assert not environment.cache_is_temporary()
+
+
+@posix
+def test_a_user_whom_the_system_does_not_know_has_the_private_folder_too(homeless, monkeypatch):
+    def unknown(user):
+        raise KeyError(user)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert environment.cache_folder().is_relative_to(homeless)
+    monkeypatch.setattr("tempfile.tempdir", str(NOWHERE))
+    environment._private_temporary.cache_clear()
+    assert environment.cache_folder().is_absolute() and not environment.cache_is_temporary()
+    assert environment.library_cache("some") is None
+
+
+@posix
+def test_work_may_begin_in_the_folder_of_temporary_files_but_does_not_make_one(homeless, monkeypatch):
+    monkeypatch.chdir(homeless)
+    assert environment.library_cache("some").is_relative_to(homeless)
+    monkeypatch.delenv("TMPDIR")
+    environment.library_cache.cache_clear()
+    environment._private_temporary.cache_clear()
+    assert environment.library_cache("some") is None
 
 
 @posix
