@@ -62,11 +62,11 @@ check: $(VENV)/.dev
 	$(MAKE) --no-print-directory -j2 lint kernels
 	$(BIN)/python -m pytest $(QUICK) -n 2
 
-# Three files of tests at once on two cores, for some wait, the longest first (tests/conftest.py); then training, in
+# Two files of tests at once, the longest first (tests/conftest.py); then training, in
 # a process of its own: it keeps all cores busy, and side by side it takes three times as long.
 test: $(VENV)/.dev
 	$(MAKE) --no-print-directory -j2 lint kernels
-	$(BIN)/python -m pytest --ignore=tests/training -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --ignore=tests/training -n 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest tests/training
 
 # What was skipped, once what it needs has been installed.

@@ -44,7 +44,7 @@ _LEAST_BYTES: Final = 64 << 20  # free, for a cache to be worth beginning
 
 
 def settle() -> None:
-    """Tell the libraries, which are not loaded yet, what they may do; what the user has set stays.
+    """Tell the libraries, which are not loaded yet, what they may do; what the user has set stays, where it works.
 
     OpenVINO and NNCF do without `TELEMETRY` where it cannot be imported. ONNX Runtime looks at a variable:
     its wheels (1.32 for Linux) write an id of the machine to the home, for a server. Where no home can be
@@ -117,7 +117,7 @@ def _usual_folder() -> Path:
 
     try:
         usual = platformdirs.user_cache_path("hprnet-rt", appauthor=False)
-    except RuntimeError:  # what platformdirs says of it since 4.9; before, its path begins with "~"
+    except RuntimeError:  # or, in older platformdirs, a path that begins with "~"
         usual = Path()
     return usual if usual.is_absolute() else Path(os.devnull, "no home", "hprnet-rt")
 
