@@ -44,7 +44,7 @@ _LEAST_BYTES: Final = 64 << 20  # free, for a cache to be worth beginning
 
 
 def settle() -> None:
-    """Tell the libraries, which are not loaded yet, what they may do; what the user has set stays, if it works.
+    """Tell the libraries, which are not loaded yet, what they may do; what the user has set stays.
 
     OpenVINO and NNCF do without `TELEMETRY` where it cannot be imported. ONNX Runtime looks at a variable:
     its wheels (1.32 for Linux) write an id of the machine to the home, for a server. Where no home can be
