@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 import queue
+import secrets
 import signal
 import socket
 import threading
@@ -35,6 +36,8 @@ _START_S: Final = 120.0
 """A worker that has not begun by then will not: the cluster has no room for it."""
 _DEATHS: Final = 3
 """Of workers in a row over the same frames, after which it is given up."""
+_TOKEN: Final = "RAY_AUTH_TOKEN"  # noqa: S105 - a variable's name
+_TOKEN_BYTES: Final = 32
 _STORE_BYTES: Final = 256 * 2**20
 
 
@@ -62,8 +65,21 @@ def _ray(address: str) -> Any:
 
 def _has_token() -> bool:
     """Whether a cluster's token is where Ray expects it."""
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
-    return "RAY_AUTH_TOKEN" in os.environ or path.exists()
+    usual = os.path.expanduser("~/.ray/auth_token")  # noqa: PTH111 - which is a path without a home too
+    return _TOKEN in os.environ or Path(os.environ.get("RAY_AUTH_TOKEN_PATH", usual)).exists()
+
+
+@contextmanager
+def _token_for(address: str) -> Iterator[None]:
+    """A cluster of our own has a token of its own, unless the user has one: Ray writes one to the home."""
+    if address != LOCAL or _has_token():
+        yield
+        return
+    os.environ[_TOKEN] = secrets.token_hex(_TOKEN_BYTES)
+    try:
+        yield
+    finally:
+        del os.environ[_TOKEN]
 
 
 @contextmanager
@@ -84,18 +100,26 @@ def connect(address: str, choice: ModelChoice, workers: int | None = None) -> It
     if workers is not None and workers < 1:
         raise UsageError(f"the number of workers is at least 1, got {workers}")
     ray = _ray(address)
-    own = not ray.is_initialized()
-    if own:
-        _open(ray, address, workers)
-    try:
+    with _cluster(ray, address, workers):
         count, resources = _share(ray.cluster_resources(), choice, workers)
         made = RayWorkers(ray, choice, count, resources)
         try:
             yield Cluster(made, made.start())
         finally:
             made.close()
-    finally:
-        if own:
+
+
+@contextmanager
+def _cluster(ray: Any, address: str, workers: int | None) -> Iterator[None]:
+    """The cluster that this process is in already, or else this one, which is left with the block."""
+    if ray.is_initialized():
+        yield
+        return
+    with _token_for(address):
+        _open(ray, address, workers)
+        try:
+            yield
+        finally:
             ray.shutdown()
 
 

@@ -38,6 +38,7 @@ ROOT = Path(__file__).parents[2]
 def local_ray(tmp_path_factory):
     """One cluster for all tests; its workers import this checkout."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_AUTH_TOKEN", "of the tests")  # else Ray writes one to the home
     with pytest.MonkeyPatch.context() as patch:
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         patch.setenv("PYTHONPATH", os.pathsep.join(paths))
