@@ -49,7 +49,7 @@ live: $(VENV)/.live
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(if $(TORCH),$(BIN)/mypy,@echo "types are not checked: those of the networks need PyTorch")
 	$(BIN)/lint-imports
 
 # Kernels are compiled beside lint, once, where tests/conftest.py has all processes look for them.
