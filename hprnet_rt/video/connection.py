@@ -7,7 +7,6 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from fractions import Fraction
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -16,6 +15,7 @@ from av.codec.context import Flags
 
 from hprnet_rt.files import reason
 from hprnet_rt.video.live import LiveOptions
+from hprnet_rt.video.media import as_fraction
 from hprnet_rt.video.opening import open_any
 
 __all__ = ["Connection", "Lost"]
@@ -69,7 +69,7 @@ class Connection:
         # Threads that decode whole frames hold one back for each thread.
         self._stream.thread_type = "SLICE"
         self._stream.codec_context.flags |= Flags.low_delay
-        self.rate: Fraction | None = self._stream.average_rate or self._stream.guessed_rate or None
+        self.rate = as_fraction(self._stream.average_rate) or as_fraction(self._stream.guessed_rate)
         duration = self._container.duration
         self._duration_s = None if not duration else duration / av.time_base
         self._is_file = self._duration_s is not None or (self._container.size or 0) > 0

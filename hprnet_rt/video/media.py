@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from hprnet_rt.video.remote import is_remote, remote_bytes, remote_name
 
@@ -15,6 +15,7 @@ __all__ = [
     "LEAST_RATE",
     "VIDEO_SUFFIXES",
     "MediaInfo",
+    "as_fraction",
     "is_address",
     "is_image",
     "is_sequence",
@@ -36,6 +37,11 @@ LEAST_RATE: Final = Fraction(1, 1000)
 """Frames a second that every container and encoder takes."""
 
 _ADDRESS: Final = re.compile(r"(https?|ftps?)://", re.IGNORECASE)
+
+
+def as_fraction(rational: Any) -> Fraction | None:
+    """A number of PyAV's, which has a type of its own for it since version 19; None where it is None or 0."""
+    return Fraction(rational.numerator, rational.denominator) if rational else None
 
 
 def is_address(text: str) -> bool:

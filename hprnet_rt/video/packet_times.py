@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import av
 
+from hprnet_rt.video.media import as_fraction
+
 __all__ = ["JoinedTimes", "StoredTimes", "begins_anew", "has_stored_times"]
 
 _JUMP_S: Final = 1
@@ -18,9 +20,10 @@ _UNORDERED: Final = frozenset({"h264", "hevc"})
 """Codecs that reorder frames, and of which FFmpeg does not find out the order."""
 
 
-def begins_anew(time: int, last: int, time_base: Fraction) -> bool:
+def begins_anew(time: int, last: int, time_base: Any) -> bool:
     """Whether a time goes back so far that the file has been joined there."""
-    return (last - time) * time_base > _JUMP_S
+    back_s: Fraction = (last - time) * time_base
+    return back_s > _JUMP_S
 
 
 def has_stored_times(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
@@ -107,8 +110,9 @@ class JoinedTimes:
         """Move a packet; every one of the streams that belong together is to be given, as they come."""
         dts = packet.dts
         track = self._tracks.get(packet.stream.index)
-        if dts is not None and track is None:
-            track = _Track(packet.time_base, dts, dts)
+        base = as_fraction(packet.time_base) if track is None else None
+        if dts is not None and base is not None:
+            track = _Track(base, dts, dts)
         if track is None:
             return
         if dts is not None:

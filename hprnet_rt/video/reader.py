@@ -21,7 +21,7 @@ from hprnet_rt.files import reason
 from hprnet_rt.types import Frame
 from hprnet_rt.video.image import of_size
 from hprnet_rt.video.index import Part, PartDiffers, decode_part
-from hprnet_rt.video.media import MediaInfo
+from hprnet_rt.video.media import MediaInfo, as_fraction
 from hprnet_rt.video.opening import is_cut_off, open_input, other_videos, video_stream
 from hprnet_rt.video.packet_times import JoinedTimes, StoredTimes, has_stored_times
 
@@ -83,8 +83,8 @@ class VideoSource:
             str(path),
             width=first.height if swaps else first.width,
             height=first.width if swaps else first.height,
-            rate=stream.average_rate or stream.guessed_rate or None,
-            time_base=stream.time_base or Fraction(1, 1000),
+            rate=as_fraction(stream.average_rate) or as_fraction(stream.guessed_rate),
+            time_base=as_fraction(stream.time_base) or Fraction(1, 1000),
             frames=stream.frames or None,
             pixel_aspect=_pixel_aspect(stream, swaps),
             color=frame_color(first),
@@ -276,7 +276,7 @@ def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
 
 
 def _pixel_aspect(stream: av.VideoStream, swaps: bool) -> Fraction | None:
-    aspect = stream.sample_aspect_ratio
+    aspect = as_fraction(stream.sample_aspect_ratio)
     if not aspect or aspect == 1:
         return None
     return 1 / aspect if swaps else aspect
