@@ -1,6 +1,6 @@
 # make demo    set up, annotate the shipped sample on the CPU, say where the result is
 # make live    set up the window too, and show camera 0 in it; SOURCE=demos/sample.mp4 takes something else
-# make test    set up, then lint, types, layers and tests (in about ten minutes on two cores)
+# make test    set up, then lint, types, layers and tests (a quarter of an hour on two cores)
 # make check   the same with the quick tests only, in under two minutes
 # make skipped what the last tests could not run for want of something, after it was installed
 # Everything goes into .venv; PYTHON=python3.12 chooses another interpreter.
