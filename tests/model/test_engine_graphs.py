@@ -5,6 +5,7 @@ import onnx
 import pytest
 from onnxruntime import InferenceSession, SessionOptions
 
+pytest.importorskip("torch", reason="the extra train is not installed")
 graph = pytest.importorskip("hprnet_rt.graph", reason="the extra build is not installed")
 
 from hprnet_rt.backends import EngineFile  # noqa: E402

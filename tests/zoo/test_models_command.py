@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+pytest.importorskip("torch", reason="the extra train is not installed")  # conversions, after each pull
+
 from hprnet_rt import cli
 from hprnet_rt.backends import EngineFile
 from hprnet_rt.errors import ModelError
