@@ -20,7 +20,6 @@ __all__ = [
     "CACHE_VARIABLE",
     "LIMIT_VARIABLE",
     "MOST_PIXELS",
-    "TELEMETRY",
     "cache_folder",
     "cache_is_temporary",
     "library_cache",
@@ -35,7 +34,7 @@ LIMIT_VARIABLE: Final = "OPENCV_IO_MAX_IMAGE_PIXELS"
 holds. For frames of videos FFmpeg has a limit of its own, about the same."""
 MOST_PIXELS: Final = 1 << 28
 """Unless the user has set the variable: 0.8 GB."""
-TELEMETRY: Final = "openvino_telemetry"
+_TELEMETRY: Final = "openvino_telemetry"
 """The package by which OpenVINO and NNCF tell a server that they are used."""
 
 _ONNX_RUNTIME: Final = "ORT_DISABLE_TELEMETRY"
@@ -46,15 +45,15 @@ _LEAST_BYTES: Final = 64 << 20  # free, for a cache to be worth beginning
 def settle() -> None:
     """Tell the libraries, which are not loaded yet, what they may do; what the user has set stays.
 
-    OpenVINO and NNCF do without `TELEMETRY` where it cannot be imported. ONNX Runtime looks at a variable:
+    OpenVINO and NNCF do without `_TELEMETRY` where it cannot be imported. ONNX Runtime looks at a variable:
     its wheels (1.32 for Linux) write an id of the machine to the home, for a server. Where no home can be
     written, fontconfig, Matplotlib and their kind are led to a folder of ours, instead of complaining or
     writing elsewhere.
     """
     os.environ.setdefault(LIMIT_VARIABLE, str(MOST_PIXELS))
     os.environ.setdefault(_ONNX_RUNTIME, "1")
-    if TELEMETRY not in sys.modules:
-        sys.modules[TELEMETRY] = None  # type: ignore[assignment] # Python's way to say that there is none
+    if _TELEMETRY not in sys.modules:
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment] # Python's way to say that there is none
     if os.name == "posix" and not _can_be_made(_usual_caches()):
         folder = _private_temporary()
         if folder is not None:
@@ -66,7 +65,7 @@ def sends_nothing() -> bool:
     """Whether the libraries' reports of their use are off: unless the user, or a library before us, has
     switched them on.
     """
-    return sys.modules.get(TELEMETRY) is None and os.environ.get(_ONNX_RUNTIME) == "1"
+    return sys.modules.get(_TELEMETRY) is None and os.environ.get(_ONNX_RUNTIME) == "1"
 
 
 def cache_folder() -> Path:
