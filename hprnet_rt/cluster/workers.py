@@ -10,6 +10,7 @@ import queue
 import secrets
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,9 @@ _DEATHS: Final = 3
 _TOKEN: Final = "RAY_AUTH_TOKEN"  # noqa: S105 - a variable's name
 _TOKEN_BYTES: Final = 32
 _STORE_BYTES: Final = 256 * 2**20
+_THIS_MACHINE: Final = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
+"""Where a cluster of our own listens. Given 127.0.0.1, Ray on Linux looks for an address with a route
+instead, and says where there is none."""
 
 
 def _ray(address: str) -> Any:
@@ -136,7 +140,7 @@ def _open(ray: Any, address: str, workers: int | None) -> None:
             "num_cpus": max(os.cpu_count() or 1, workers or 1),
             "include_dashboard": False,
             "object_store_memory": _STORE_BYTES,
-            "_node_ip_address": "127.0.0.1",
+            "_node_ip_address": _THIS_MACHINE,
         }
     before = signal.getsignal(signal.SIGTERM)
     try:
