@@ -147,7 +147,7 @@ def flags(items: Sequence[Item], key: str, who: Who) -> BoolArray:
 
 def points(
     items: Sequence[Item], who: Who, may_lack: BoolArray | None = None
-) -> tuple[FloatArray, BoolArray, frozenset[str]]:
+) -> tuple[FloatArray, FloatArray, frozenset[str]]:
     """Everyone's points.
 
     Args:
@@ -156,13 +156,13 @@ def points(
         may_lack: (N,) whose missing fields are as good as unlabelled; None for nobody's.
 
     Returns:
-        xy (N, 133, 2), v > 0 (N, 133), and the fields that they have.
+        xy (N, 133, 2), v (N, 133), and the fields that they have.
 
     Raises:
         DataError: a field holds something else, or only some have it.
     """
     xy = np.zeros((len(items), NUM_KEYPOINTS, 2))
-    flag = np.zeros((len(items), NUM_KEYPOINTS), np.bool_)
+    v = np.zeros((len(items), NUM_KEYPOINTS))
     excused = np.zeros(len(items), np.bool_) if may_lack is None else may_lack
     fields = set()
     for field, where in FIELDS.items():
@@ -177,8 +177,8 @@ def points(
         width = 3 * (where.stop - where.start)
         rows = _rows([[0.0] * width if value is None else value for value in values], width, field, who)
         triples = rows.reshape(len(items), where.stop - where.start, 3)
-        xy[:, where], flag[:, where] = triples[..., :2], triples[..., 2] > 0
-    return xy, flag, frozenset(fields)
+        xy[:, where], v[:, where] = triples[..., :2], triples[..., 2]
+    return xy, v, frozenset(fields)
 
 
 def _rows(values: Sequence[Any], width: int | None, field: str, who: Who) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ FACE_BOX_SCORE: Final = "facebox_score"
 
 _PERSON = 1  # category_id
 _HANDS = ("lefthand", "righthand")
+_BODY_ONLY = "body"  # label
 _SCORE_FIELDS = (*dict.fromkeys(part.score_field for part in PART_TYPES.values()), FACE_BOX_SCORE)
 
 
@@ -46,7 +48,9 @@ class Annotations:
         labelled: (N, 133) v > 0.
         face_box_xywh: (N, 4) px; NaN where the file has none.
         hand_box_xywh: (N, 2, 4) px, left and right; NaN where the file has none.
-        part_valid: (N, 3) the file calls the face, the left and the right hand valid; for training only.
+        part_valid: (N, 3) the file calls the face, the left and the right hand valid. Average precision does
+            not look at it.
+        body_only: (N,) only the body was looked for (`label` is "body"): nothing is known of other parts.
         fields: which of COCO-WholeBody's fields the file has.
     """
 
@@ -63,6 +67,7 @@ class Annotations:
     face_box_xywh: FloatArray
     hand_box_xywh: FloatArray
     part_valid: BoolArray
+    body_only: BoolArray
     fields: frozenset[str]
 
     def __len__(self) -> int:
@@ -80,7 +85,7 @@ class Results:
         area: (D,) px^2: of `bbox`, or of the box around the 17 body points where there is none.
         box_xywh: (D, 4) px; NaN where there is none.
         xy: (D, 133, 2) px.
-        visible: (D, 133) v > 0.
+        point_score: (D, 133) v, which is the point's score in most files of results, and a flag in some.
         face_box_xywh: (D, 4) px; NaN where there is none.
         fields: which of COCO-WholeBody's fields the file has; all of them when it has no detections.
     """
@@ -91,12 +96,22 @@ class Results:
     area: FloatArray
     box_xywh: FloatArray
     xy: FloatArray
-    visible: BoolArray
+    point_score: FloatArray
     face_box_xywh: FloatArray
     fields: frozenset[str]
 
     def __len__(self) -> int:
         return len(self.image_id)
+
+    @functools.cached_property
+    def visible(self) -> BoolArray:
+        """(D, 133) v > 0."""
+        return self.point_score > 0
+
+    @property
+    def has_point_scores(self) -> bool:
+        """Whether v are scores: not where all of them are whole numbers, as the flags of annotations are."""
+        return not len(self) or bool((self.point_score % 1 != 0).any())
 
     def rank(self, score_field: str) -> FloatArray:
         """(D,) this score, or `score` where a detection does not have it."""
@@ -160,7 +175,8 @@ def read_annotations(source: str | Path | Item) -> Annotations:
     face_box, has_face_box = boxes(people, "face_box", who)
     hand_box = np.stack([boxes(people, f"{side}_box", who)[0] for side in _HANDS], axis=1)
     valid = np.stack([flags(people, f"{part}_valid", who) for part in ("face", *_HANDS)], axis=1)
-    xy, labelled, fields = points(people, who, crowd)
+    body_only = np.array([person.get("label") == _BODY_ONLY for person in people], np.bool_)
+    xy, v, fields = points(people, who, crowd)
     by_image = np.argsort(image, kind="stable")
     return Annotations(
         name=name,
@@ -172,10 +188,11 @@ def read_annotations(source: str | Path | Item) -> Annotations:
         box_xywh=box[by_image],
         crowd=crowd[by_image],
         xy=xy[by_image],
-        labelled=labelled[by_image],
+        labelled=(v > 0)[by_image],
         face_box_xywh=face_box[by_image],
         hand_box_xywh=hand_box[by_image],
         part_valid=valid[by_image],
+        body_only=body_only[by_image],
         fields=fields | ({"face_box"} if has_face_box.any() else set()),
     )
 
@@ -206,7 +223,7 @@ def read_results(source: str | Path | Sequence[Item]) -> Results:
         scores[field] = np.where(has, numbers(people, field, who, 0.0), np.nan)
     box, has_box = boxes(people, "bbox", who)
     face_box, has_face_box = boxes(people, "face_box", who)
-    xy, visible, fields = points(people, who)
+    xy, point_score, fields = points(people, who)
     if "keypoints" not in fields and not has_box.all():
         first = who(int(np.argmin(has_box)))
         raise DataError(f"{first} has neither bbox nor keypoints, so its size is unknown")
@@ -219,7 +236,7 @@ def read_results(source: str | Path | Sequence[Item]) -> Results:
         area=size[:, 0] * size[:, 1],
         box_xywh=box,
         xy=xy,
-        visible=visible,
+        point_score=point_score,
         face_box_xywh=face_box,
         fields=fields | ({"face_box"} if has_face_box.any() or not people else set()),
     )

@@ -24,6 +24,7 @@ SINGLE_PARTS: Final = ("body", "foot", "face", "left_hand", "right_hand")
 """Each point is in exactly one of them."""
 
 _DECIMALS = 3  # of px
+_POINT_DIGITS = 6  # of a point's score; a threshold that the mean of 68 is compared with still decides alike
 
 
 def to_results(image_id: int, poses: Poses, parts: Sequence[str] = SINGLE_PARTS) -> list[dict[str, Any]]:
@@ -88,7 +89,7 @@ def _triples(
     part: PartType,
 ) -> list[float]:
     points = zip(xy[part.points].tolist(), scores.tolist(), strict=True)
-    return [number for (x, y), score in points for number in (x, y, _digits(score, 4))]
+    return [number for (x, y), score in points for number in (x, y, _digits(score, _POINT_DIGITS))]
 
 
 def dump_results(out: TextIO, results: Iterable[Mapping[str, Any]]) -> int:

@@ -56,6 +56,32 @@ def test_files_and_their_content_read_alike(tmp_path):
         assert from_file.fields == direct.fields
 
 
+def test_people_of_whom_only_the_body_was_labelled_are_known():
+    data = changed(TRUTH, "annotations", 0, "label", to="body")
+    data["annotations"][1]["label"] = "ok"
+    ours = read_annotations(data)
+    image = [a["image_id"] for a in data["annotations"]]
+    order = sorted(range(len(image)), key=lambda n: image[n])
+    assert np.flatnonzero(ours.body_only).tolist() == [order.index(0)]
+    assert not read_annotations(TRUTH).body_only.any()
+
+
+def test_the_third_number_of_a_point_is_its_score_unless_all_are_whole():
+    points = list(RESULTS[0]["lefthand_kpts"])
+    points[2] = 0.0
+    found = read_results(changed(RESULTS, 0, "lefthand_kpts", to=points))
+    assert found.point_score[0, 91] == 0
+    assert found.point_score[0, 92] == points[5]
+    assert found.visible[0, 91:93].tolist() == [False, True]
+    assert found.has_point_scores
+    flags = copy.deepcopy(RESULTS)
+    for one in flags:
+        for field in [name for name in one if name.endswith(("kpts", "keypoints"))]:
+            one[field][2::3] = [2] * (len(one[field]) // 3)
+    assert not read_results(flags).has_point_scores
+    assert read_results([]).has_point_scores
+
+
 def test_a_byte_order_mark_and_other_categories_do_no_harm(tmp_path):
     data = copy.deepcopy(TRUTH)
     data["annotations"].append({"id": 1, "image_id": 785, "category_id": 18, "bbox": [1, 2, 3, 4]})

@@ -21,6 +21,7 @@ from hprnet_rt.types import Poses
 from tests.evaluation.sets import EXAMPLE_GT, annotations, decoded, golden_annotations, person
 
 ROUNDED = 6e-4  # px; three decimals are written
+SIX_DIGITS = 6e-6  # of a point's score
 
 
 def poses_of(truth):
@@ -56,6 +57,8 @@ def test_poses_make_the_round_trip(tmp_path):
     back = read_results(path)
     assert (back.image_id == 17).all()
     assert (back.visible == ~absent).all()
+    np.testing.assert_allclose(back.point_score, score, rtol=SIX_DIGITS)
+    assert back.has_point_scores
     np.testing.assert_allclose(back.xy[~absent], xy[~absent], atol=ROUNDED)
     assert (back.xy[absent] == ABSENT_PX).all()
     assert (back.scores["score"].astype(np.float32) == poses.person_score).all()
@@ -88,7 +91,7 @@ def test_true_people_score_100():
         image=np.zeros(image.sum(), np.int64),
         **{
             name: getattr(truth, name)[image]
-            for name in ("area", "box_xywh", "crowd", "xy", "labelled", "face_box_xywh")
+            for name in ("area", "box_xywh", "crowd", "xy", "labelled", "face_box_xywh", "body_only")
         },
     )
     scores = evaluate(one, to_results(int(one.image_ids[0]), poses_of(one)))
