@@ -19,10 +19,12 @@ from hprnet_rt.commands.console import DONE, INTERRUPTED, AddParser, cancelled_b
 from hprnet_rt.errors import MediaError, OutputError, UsageError
 from hprnet_rt.evaluation import (
     FACE_BOXES,
+    PAIR_BY,
     PART_TYPES,
     RANKINGS,
     Annotations,
     Evaluation,
+    MeasureOptions,
     Results,
     compare,
     evaluate,
@@ -35,8 +37,7 @@ from hprnet_rt.evaluation import (
     to_text,
 )
 from hprnet_rt.evaluation.matching import library
-from hprnet_rt.evaluation.measures import Measures
-from hprnet_rt.evaluation.report import Report, aligned, marked_down, percent
+from hprnet_rt.evaluation.report import Report, aligned, marked_down
 from hprnet_rt.evaluation.tables import TABLES, table_rows
 from hprnet_rt.evaluation.worst import draw_case, worst_people
 from hprnet_rt.files import PartialFile, reason
@@ -129,7 +130,12 @@ def add_parser(add: AddParser) -> None:
         metavar="N",
         help="also print the paper's table N (1 to 4) with the measured numbers in it",
     )
-    job.add_argument("--measures", action="store_true", help="also OKS, PCK and NME by part and size")
+    job.add_argument(
+        "--measures",
+        action="store_true",
+        help="also OKS, PCK and NME by part and size, which hands and faces are drawn, and how many points "
+        "of a score are right; see below",
+    )
     job.add_argument("--worst", type=int, default=0, metavar="N", help="pictures of the N worst people")
     job.add_argument("--out", type=Path, metavar="FOLDER", help="for results, reports and pictures")
     job.add_argument("--overwrite", action="store_true", help="replace the results of a finished run")
@@ -138,8 +144,77 @@ def add_parser(add: AddParser) -> None:
         "--matching", default=MATCHINGS[0], help=f"{' or '.join(MATCHINGS)} (default %(default)s)"
     )
     add_model_options(job)
+    _add_measure_options(job)
     job.add_argument("-q", "--quiet", action="store_true", help="print the numbers only")
     job.set_defaults(run=_evaluate, threshold=_THRESHOLD)
+
+
+def _add_measure_options(job: argparse.ArgumentParser) -> None:
+    """Add what --measures counts; the fields of `MeasureOptions`, None or False where nothing is said."""
+    default = MeasureOptions()
+    group = job.add_argument_group(
+        "with --measures",
+        f"Of detections that score {_MATCHED_SCORE} or more. Faces and hands of the shipped model are "
+        "judged by --measures --threshold 0.3 --pair-by overlap --missing-wrong --whole-parts "
+        "--least-hand-px 24 --alpha 0.2",
+    )
+    group.add_argument(
+        "--alpha",
+        type=float,
+        metavar="SHARE",
+        help="PCK is the share of points within this share of the part's own length: between the outer eye "
+        "corners of a face, the longer side of a hand's or foot's labelled points, otherwise of the person's "
+        f"box (default {default.alpha:g})",
+    )
+    group.add_argument(
+        "--pair-by",
+        choices=PAIR_BY,
+        help="whom people are compared with: one to one by the body's OKS (oks) or by boxes (box), or all "
+        "with the detection whose box overlaps theirs most, with an intersection over union above "
+        f"{PAIR_BY['overlap']:g}, which two may share (overlap) (default {default.pair_by})",
+    )
+    group.add_argument(
+        "--missing-wrong",
+        action="store_true",
+        help="people and points that were not found count as wrong, with an error (NME) of 1 and a PCK of 0; "
+        "otherwise only those found count",
+    )
+    group.add_argument(
+        "--whole-parts",
+        action="store_true",
+        help="only faces and hands that have every point labelled, and that the annotations call valid",
+    )
+    group.add_argument(
+        "--least-hand-px",
+        type=float,
+        metavar="PX",
+        help="only hands of which the longer side has so many pixels",
+    )
+    group.add_argument(
+        "--drawn",
+        type=float,
+        nargs=2,
+        metavar=("HANDS", "FACES"),
+        help="least mean score of a drawn hand's and face's points (default "
+        f"{default.hand_drawn:g} {default.face_drawn:g}, as they are drawn)",
+    )
+
+
+def _measuring(options: argparse.Namespace) -> MeasureOptions:
+    """What --measures counts.
+
+    Raises:
+        UsageError: something is said of it without --measures, or makes no sense.
+    """
+    names = ("alpha", "pair_by", "missing_wrong", "whole_parts", "least_hand_px", "drawn")
+    said = {
+        name: value for name in names if (value := getattr(options, name)) is not None and value is not False
+    }
+    if said and not options.measures:
+        raise UsageError(f"--{next(iter(said)).replace('_', '-')} says what --measures counts; give both")
+    if "drawn" in said:
+        said["hand_drawn"], said["face_drawn"] = said.pop("drawn")
+    return MeasureOptions(least_score=_MATCHED_SCORE, **said)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -176,13 +251,10 @@ def _evaluate(options: argparse.Namespace) -> int:
         print(f"{title}\n{aligned(rows, 2)}", flush=True)
         extra += f"\n{title}\n\n{marked_down(rows, 2)}"
     if options.measures:
-        measured = measure(annotations, contenders[0].results, least_score=_MATCHED_SCORE)
-        title = (
-            f"Of {measured.people} people {measured.found} found; {measured.extra} other detections, those "
-            f"of ignored people included (score at least {_MATCHED_SCORE}); of the found, by size:"
-        )
-        print(f"{title}\n{aligned(_measure_rows(measured), 2)}", flush=True)
-        extra += f"\n{title}\n\n{marked_down(_measure_rows(measured), 2)}"
+        measured = measure(annotations, contenders[0].results, options=_measuring(options))
+        print(to_text(measured), flush=True)
+        extra += f"\n{to_markdown(measured)}"
+        reports["measures"] = measured
     if options.out is not None:
         for stem, report in reports.items():
             _write_all(options.out, stem, report, extra if stem == "evaluation" else "")
@@ -207,6 +279,7 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--worst needs --out FOLDER for its pictures")
     if options.worst and options.images is None:
         raise UsageError("--worst needs --images DIR to cut people out of")
+    _measuring(options)
     if options.images is not None and not options.images.is_dir():
         raise UsageError(f"there is no folder {options.images}")
     if options.images is not None and options.compare is not None:
@@ -321,14 +394,6 @@ def _about(evaluation: Evaluation) -> str:
         f"{evaluation.name}: {evaluation.detections} detections, {evaluation.people} people in "
         f"{evaluation.images} images"
     )
-
-
-def _measure_rows(measured: Measures) -> list[list[str]]:
-    rows = [["part", "size", "people", "found", "OKS", "PCK", "NME"]]
-    for row in measured.rows:
-        shares = (percent(value) for value in (row.oks, row.pck, row.nme))
-        rows.append([row.part.replace("_", " "), row.size, str(row.people), str(row.matched), *shares])
-    return rows
 
 
 def _draw_worst(options: argparse.Namespace, annotations: Annotations, results: Results) -> None:

@@ -1,11 +1,14 @@
 """One evaluator for every part of COCO-WholeBody, and what belongs around it. No torch."""
 
+from hprnet_rt.evaluation.certainty import Drawn, Reliability
 from hprnet_rt.evaluation.coco import Annotations, Results, read_annotations, read_results
 from hprnet_rt.evaluation.compare import Comparison, compare
+from hprnet_rt.evaluation.counting import MeasureOptions
 from hprnet_rt.evaluation.evaluate import RANKINGS, Evaluation, evaluate
-from hprnet_rt.evaluation.measures import Measures, PartMeasures, match_people, measure
+from hprnet_rt.evaluation.measures import Measures, PartMeasures, measure
 from hprnet_rt.evaluation.movement import Movement, movement
 from hprnet_rt.evaluation.oks import oks
+from hprnet_rt.evaluation.pairs import PAIR_BY, match_people
 from hprnet_rt.evaluation.parts import BOX_METRICS, FACE_BOXES, KEYPOINT_METRICS, PART_TYPES, PartType
 from hprnet_rt.evaluation.report import to_csv, to_json, to_markdown, to_text
 from hprnet_rt.evaluation.results import to_results, write_results
@@ -14,15 +17,19 @@ __all__ = [
     "BOX_METRICS",
     "FACE_BOXES",
     "KEYPOINT_METRICS",
+    "PAIR_BY",
     "PART_TYPES",
     "RANKINGS",
     "Annotations",
     "Comparison",
+    "Drawn",
     "Evaluation",
+    "MeasureOptions",
     "Measures",
     "Movement",
     "PartMeasures",
     "PartType",
+    "Reliability",
     "Results",
     "compare",
     "evaluate",

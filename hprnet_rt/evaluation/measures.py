@@ -1,4 +1,4 @@
-"""Errors in plain units, for sets too small for average precision: matched people, OKS, PCK, NME, sizes."""
+"""Errors in plain units, for sets too small for average precision: paired people, OKS, PCK, NME, sizes."""
 
 from __future__ import annotations
 
@@ -11,30 +11,27 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.errors import UsageError
+from hprnet_rt.evaluation.certainty import Drawn, Reliability, drawn, part_scores, reliability
 from hprnet_rt.evaluation.coco import Annotations, Results
+from hprnet_rt.evaluation.counting import VALID_COLUMN, MeasureOptions, counted, longer_side, valid
 from hprnet_rt.evaluation.oks import oks
-from hprnet_rt.evaluation.parts import PART_TYPES, box_of_points, named_parts
-from hprnet_rt.grouping.assignment import assign
+from hprnet_rt.evaluation.pairs import partners
+from hprnet_rt.evaluation.parts import DERIVED, PART_TYPES, named_parts
 
 __all__ = [
-    "MATCH_BY",
     "SIZES_PX2",
     "Measures",
     "PartMeasures",
-    "box_iou",
     "inter_ocular",
-    "match_people",
     "measure",
     "nme",
+    "partners",
     "pck",
 ]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-
-MATCH_BY: Final = ("oks", "box")
-"""What pairs people: the OKS of the body, or the intersection over union of the boxes."""
 
 SIZES_PX2: Final[dict[str, tuple[float, float]]] = {
     "all": (0.0, math.inf),
@@ -45,33 +42,6 @@ SIZES_PX2: Final[dict[str, tuple[float, float]]] = {
 """Classes of a person's area: from (inclusive), below."""
 
 _OUTER_EYE_CORNERS = (36, 45)  # of the 68 points
-
-
-def match_people(similarity: FloatArray, least: float = 0.0) -> IntArray:
-    """Pairs of people found and true ones, none twice, with the greatest sum of similarities.
-
-    Args:
-        similarity: (D, G) in [0, 1].
-        least: a pair has more than this.
-
-    Returns:
-        (P, 2) row and column of each pair, by row.
-    """
-    cost = np.where(similarity > least, 1.0 - similarity, 1.0).astype(np.float32)
-    column = assign(cost)
-    rows = np.flatnonzero(column >= 0)
-    return np.stack((rows, column[rows]), axis=1)
-
-
-def box_iou(first_xywh: FloatArray, second_xywh: FloatArray) -> FloatArray:
-    """(D, G) intersection over union of boxes (D, 4) and (G, 4); 0 with a box that is NaN or empty."""
-    first, second = first_xywh[:, None], second_xywh[None]
-    low = np.maximum(first[..., :2], second[..., :2])
-    high = np.minimum(first[..., :2] + first[..., 2:], second[..., :2] + second[..., 2:])
-    common = np.clip(high - low, 0.0, None).prod(axis=2)
-    union = first[..., 2:].prod(axis=2) + second[..., 2:].prod(axis=2) - common
-    overlap: FloatArray = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
-    return overlap
 
 
 def inter_ocular(face_xy: FloatArray, labelled: BoolArray) -> FloatArray:
@@ -106,18 +76,28 @@ def pck(
     return np.where(np.isnan(scale_px), np.nan, share)
 
 
-def nme(found: FloatArray, true: FloatArray, labelled: BoolArray, scale_px: FloatArray) -> FloatArray:
+def nme(
+    found: FloatArray,
+    true: FloatArray,
+    labelled: BoolArray,
+    scale_px: FloatArray,
+    *,
+    missing_wrong: bool = False,
+) -> FloatArray:
     """Mean distance of each person's points, in units of a length.
 
     Args:
-        found, true: (N, P, 2) px of matched people.
+        found, true: (N, P, 2) px of paired people.
         labelled: (N, P).
         scale_px: (N,) the length: `inter_ocular` for faces, the hand's longer side for hands.
+        missing_wrong: a point found as NaN is one length away; otherwise it does not count.
 
     Returns:
-        (N,) over the points that are labelled and found; NaN where there are none, or no length.
+        (N,) over the points that are labelled and count; NaN where there are none, or no length.
     """
     distance = np.hypot(*np.moveaxis(found - true, -1, 0))
+    if missing_wrong:
+        distance = np.where(np.isnan(distance), scale_px[:, None], distance)
     counts = labelled & ~np.isnan(distance)
     total, count = np.where(counts, distance, 0.0).sum(axis=1), counts.sum(axis=1)
     known = (count > 0) & (scale_px > 0)
@@ -127,28 +107,33 @@ def nme(found: FloatArray, true: FloatArray, labelled: BoolArray, scale_px: Floa
 
 @dataclass(frozen=True)
 class PartMeasures:
-    """One part of the matched people of one size.
+    """One part of the people of one size.
 
     Attributes:
-        part: of `PART_TYPES`.
+        part: of `PART_TYPES`, or "hand" for the hands of both sides.
         size: of `SIZES_PX2`, the person's.
-        people: how many have a labelled point of the part.
+        people: how many have a labelled point of the part that counts; for "hand" the hands.
         matched: how many of them were found, by the whole person.
-        oks: mean OKS of the matched.
+        missing: how many were not found, or have none of the part's labelled points.
+        oks: mean OKS.
         pck: mean share of points within alpha of the length that `nme` uses.
         nme: mean normalised error. The length is the distance between the outer eye corners for faces,
             the longer side of the labelled points' box for hands and feet, and of the person's box otherwise.
+        nme_median: the median in place of the mean.
 
-    Means are None over nobody.
+    The last four are over those who were found, or over all: see `MeasureOptions.missing_wrong`. They are
+    None over nobody.
     """
 
     part: str
     size: str
     people: int
     matched: int
+    missing: int
     oks: float | None
     pck: float | None
     nme: float | None
+    nme_median: float | None
 
 
 @dataclass(frozen=True)
@@ -156,154 +141,175 @@ class Measures:
     """How well a small set was understood.
 
     Attributes:
+        options: what counts.
         people: true ones, without crowds.
-        found: how many of them were matched.
-        extra: detections that no true person was matched to.
-        alpha: of the PCK.
+        found: how many of them have a detection.
+        extra: detections that no true person has.
         rows: by part, then by size.
+        drawn: of faces and hands; empty where the results' points have no scores.
+        reliability: by part, then by score; empty likewise.
     """
 
+    options: MeasureOptions
     people: int
     found: int
     extra: int
-    alpha: float
     rows: tuple[PartMeasures, ...]
+    drawn: tuple[Drawn, ...]
+    reliability: tuple[Reliability, ...]
 
 
 def measure(
     annotations: Annotations,
     results: Results,
     parts: Sequence[str] | None = None,
-    *,
-    match_by: str = "oks",
-    least_similarity: float = 0.0,
-    least_score: float = 0.0,
-    alpha: float = 0.1,
+    options: MeasureOptions | None = None,
 ) -> Measures:
-    """Match the people of each image one-to-one, and measure each part of the matched.
+    """Pair the people of each image with detections, and measure each part.
 
     Args:
         annotations, results: of the same images.
         parts: of `PART_TYPES`; None for those that both have.
-        match_by: "oks" of the body or "box", see `MATCH_BY`. A person without labelled body points is
-            matched by the box either way.
-        least_similarity: matched people agree better than this.
-        least_score: detections with less are left out.
-        alpha: see `pck`.
+        options: what counts; None for the defaults.
 
     Raises:
-        UsageError: there is no such part or way of matching.
+        UsageError: there is no such part.
+
+    With both hands, there are rows for the hands of both sides together.
     """
-    if match_by not in MATCH_BY:
-        raise UsageError(f"match_by is {' or '.join(map(repr, MATCH_BY))}, got {match_by!r}")
+    options = options or MeasureOptions()
     both = annotations.fields & results.fields
     known = [name for name, part in PART_TYPES.items() if both.issuperset(part.fields)]
     wanted = named_parts(known if parts is None else parts)
     unmeasured = [part for part in wanted if part not in known]
     if unmeasured:
         raise UsageError(f"{unmeasured[0]} cannot be measured; choose among the parts {', '.join(known)}")
-    used = np.flatnonzero(results.scores["score"] >= least_score)
-    true = np.flatnonzero(~annotations.crowd)
-    partner = partners(annotations, results, used, match_by=match_by, least=least_similarity)
-    found = int(np.count_nonzero(partner[true] >= 0))
-    rows = [
-        row
-        for part in wanted
-        for row in _part_rows(annotations, results, part, true[partner[true] >= 0], partner, alpha)
-    ]
-    return Measures(len(true), found, len(used) - found, alpha, tuple(rows))
+    used = np.flatnonzero(results.scores["score"] >= options.least_score)
+    partner = partners(annotations, results, used, pair_by=options.pair_by)
+    errors = {part: _errors(annotations, results, part, partner, options) for part in wanted}
+    rows = [row for part, one in _with_hands(errors) for row in _part_rows(part, one)]
+    scored = [part for part in wanted if part in VALID_COLUMN] if results.has_point_scores else []
+    people = np.flatnonzero(~annotations.crowd)
+    met = partner[partner >= 0]
+    return Measures(
+        options,
+        len(people),
+        len(met),
+        len(used) - len(np.unique(met)),
+        tuple(rows),
+        tuple(_drawn_rows(annotations, results, scored, partner, options)),
+        tuple(
+            row
+            for part in scored
+            for row in reliability(annotations, results, part, errors[part].people, partner)
+        ),
+    )
 
 
-def partners(
-    annotations: Annotations,
-    results: Results,
-    used: IntArray,
-    *,
-    match_by: str = MATCH_BY[0],
-    least: float = 0.0,
-) -> IntArray:
-    """The detection of each true person of the same images, none twice.
+@dataclass(frozen=True, eq=False)
+class _Errors:
+    """One part of those (n,) of whom it counts: their row, px^2, found, part missing, a number or NaN."""
 
-    Args:
-        used: rows of the results that may be taken.
-        match_by, least: see `measure`.
-
-    Returns:
-        (N,) rows of the results, -1 for a person without one and for crowds.
-    """
-    body = PART_TYPES["body"].points
-    partner = np.full(len(annotations), -1, np.int64)
-    around = box_of_points(results.xy[:, body], results.visible[:, body])
-    boxes = np.where(np.isnan(results.box_xywh), around, results.box_xywh)
-    for image in np.unique(annotations.image):
-        true = np.flatnonzero((annotations.image == image) & ~annotations.crowd)
-        found = used[results.image_id[used] == annotations.image_ids[image]]
-        if not len(true) or not len(found):
-            continue
-        similarity = box_iou(boxes[found], annotations.box_xywh[true])
-        labelled = annotations.labelled[true, body]
-        if match_by == "oks":
-            by_oks = oks(
-                results.xy[found, body],
-                annotations.xy[true, body],
-                labelled,
-                annotations.area[true],
-                annotations.box_xywh[true],
-                PART_TYPES["body"].sigmas,
-            )
-            similarity = np.where(labelled.any(axis=1), by_oks, similarity)
-        for row, column in match_people(similarity, least):
-            partner[true[column]] = found[row]
-    return partner
+    people: IntArray
+    area: FloatArray
+    matched: BoolArray
+    missing: BoolArray
+    oks: FloatArray
+    pck: FloatArray
+    nme: FloatArray
 
 
-def _part_rows(
-    annotations: Annotations, results: Results, part: str, matched: IntArray, partner: IntArray, alpha: float
-) -> list[PartMeasures]:
-    """A row for each size; `matched` are the true people who have a partner."""
+def _errors(
+    annotations: Annotations, results: Results, part: str, partner: IntArray, options: MeasureOptions
+) -> _Errors:
     points, sigmas = PART_TYPES[part].points, PART_TYPES[part].sigmas
-    has: BoolArray = np.asarray(annotations.labelled[:, points].any(axis=1))
-    mine = matched[has[matched]]
-    true, labelled = annotations.xy[mine, points], annotations.labelled[mine, points]
-    visible = results.visible[partner[mine], points]
-    found = np.where(visible[..., None], results.xy[partner[mine], points], np.nan)
+    people = np.flatnonzero(counted(annotations, part, options))
+    true, labelled = annotations.xy[people, points], annotations.labelled[people, points]
+    matched = partner[people] >= 0
+    mine = partner[people[matched]]
+    found = np.full(true.shape, np.nan)
+    found[matched] = np.where(results.visible[mine, points][..., None], results.xy[mine, points], np.nan)
     if part == "face":
         scale = inter_ocular(true, labelled)
     elif part in ("body", "whole_body"):
-        scale = annotations.box_xywh[mine, 2:].max(axis=1, initial=0.0)
+        scale = annotations.box_xywh[people, 2:].max(axis=1, initial=0.0)
     else:
-        scale = box_of_points(true, labelled)[:, 2:].max(axis=1, initial=0.0)
+        scale = longer_side(true, labelled)
     agreement = np.array(
         [
             oks(
                 found[[n]],
                 true[[n]],
                 labelled[[n]],
-                annotations.area[mine[[n]]],
-                annotations.box_xywh[mine[[n]]],
+                annotations.area[people[[n]]],
+                annotations.box_xywh[people[[n]]],
                 sigmas,
             )[0, 0]
-            for n in range(len(mine))
+            for n in range(len(people))
         ]
     )
-    share, error = pck(found, true, labelled, scale, alpha), nme(found, true, labelled, scale)
+    share = pck(found, true, labelled, scale, options.alpha)
+    error = nme(found, true, labelled, scale, missing_wrong=options.missing_wrong)
+    if not options.missing_wrong:
+        for values in (agreement, share, error):
+            values[~matched] = np.nan
+    missing = ~(labelled & ~np.isnan(found[..., 0])).any(axis=1)
+    return _Errors(people, annotations.area[people], matched, missing, agreement, share, error)
+
+
+def _with_hands(errors: dict[str, _Errors]) -> list[tuple[str, _Errors]]:
+    """By part, with the hands of both sides together behind them."""
+    rows = list(errors.items())
+    if errors.keys() >= set(DERIVED["hand"]):
+        sides = [errors[side] for side in DERIVED["hand"]]
+        columns = zip(*(vars(side).values() for side in sides), strict=True)
+        behind = list(errors).index(DERIVED["hand"][-1]) + 1
+        rows.insert(behind, ("hand", _Errors(*map(np.concatenate, columns))))
+    return rows
+
+
+def _part_rows(part: str, errors: _Errors) -> list[PartMeasures]:
+    """A row for each size."""
     rows = []
     for size, (low, high) in SIZES_PX2.items():
-        sized = (annotations.area >= low) & (annotations.area < high)
-        everyone = np.flatnonzero(has & ~annotations.crowd & sized)
-        here = np.isin(mine, everyone)
+        here = (errors.area >= low) & (errors.area < high)
+        known = {
+            name: values[here & ~np.isnan(values)]
+            for name, values in (("oks", errors.oks), ("pck", errors.pck), ("nme", errors.nme))
+        }
+        means = {name: float(values.mean()) if values.size else None for name, values in known.items()}
         rows.append(
             PartMeasures(
                 part,
                 size,
-                len(everyone),
-                int(np.count_nonzero(here)),
-                *(_mean(values[here]) for values in (agreement, share, error)),
+                people=int(np.count_nonzero(here)),
+                matched=int(np.count_nonzero(here & errors.matched)),
+                missing=int(np.count_nonzero(here & errors.missing)),
+                **means,
+                nme_median=float(np.median(known["nme"])) if known["nme"].size else None,
             )
         )
     return rows
 
 
-def _mean(values: FloatArray) -> float | None:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else None
+def _drawn_rows(
+    annotations: Annotations,
+    results: Results,
+    parts: Sequence[str],
+    partner: IntArray,
+    options: MeasureOptions,
+) -> list[Drawn]:
+    """A row for each of these faces and hands, and for the hands of both sides."""
+    columns = {}
+    for part in parts:
+        invalid = ~valid(annotations, part) & ~annotations.crowd & ~annotations.body_only
+        columns[part] = (part_scores(results, partner, part), counted(annotations, part, options), invalid)
+    rows = []
+    if "face" in columns:
+        rows.append(drawn("face", *columns["face"], options.face_drawn))
+    hands = {side: columns[side] for side in DERIVED["hand"] if side in columns}
+    rows += [drawn(side, *column, options.hand_drawn) for side, column in hands.items()]
+    if len(hands) > 1:
+        scores, there, invalid = (np.concatenate(columns) for columns in zip(*hands.values(), strict=True))
+        rows.append(drawn("hand", scores, there, invalid, options.hand_drawn))
+    return rows

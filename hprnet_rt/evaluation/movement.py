@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from hprnet_rt.evaluation.measures import match_people
 from hprnet_rt.evaluation.oks import oks
+from hprnet_rt.evaluation.pairs import match_people
 from hprnet_rt.evaluation.parts import PART_TYPES
 from hprnet_rt.types import Poses
 

@@ -1,18 +1,22 @@
-"""Evaluations and comparisons as text: for the terminal, Markdown, CSV and JSON. Pure functions.
+"""Evaluations, comparisons and measures as text: for the terminal, Markdown, CSV and JSON. Pure functions.
 
-Tables are in percent with one decimal, as the papers print them; JSON has full precision, in [0, 1].
+Tables are in percent with one decimal, as the papers print them (NME with two); JSON has full precision, in
+[0, 1].
 """
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from hprnet_rt.evaluation.certainty import RIGHT_OF_SIZE
 from hprnet_rt.evaluation.compare import Comparison
 from hprnet_rt.evaluation.evaluate import Evaluation
+from hprnet_rt.evaluation.measures import Measures
 from hprnet_rt.evaluation.parts import BOX_METRICS, KEYPOINT_METRICS
 from hprnet_rt.evaluation.parts import FACE_BOXES as _FACE_BOXES
 
@@ -21,31 +25,36 @@ __all__ = ["COMPARED_METRICS", "percent", "to_csv", "to_json", "to_markdown", "t
 COMPARED_METRICS: Final = ("AP", "AR")
 """What a comparison prints of each part."""
 
-Report = Evaluation | Comparison | Sequence[Evaluation]
+Report = Evaluation | Comparison | Measures | Sequence[Evaluation]
 _Rows = list[list[str]]
 _UNKNOWN = "-"
+_WORDS = ("size", "score")  # columns that are no numbers
 
 
-def percent(value: float | None, *, sign: bool = False) -> str:
-    """A score in [0, 1] with one decimal, "-" where there is none."""
+def percent(value: float | None, *, sign: bool = False, decimals: int = 1) -> str:
+    """A score in [0, 1] in percent, "-" where there is none."""
     if value is None:
         return _UNKNOWN
-    rounded = round(100 * value, 1) + 0.0  # never -0.0
-    return f"{rounded:{'+' if sign else ''}.1f}"
+    rounded = round(100 * value, decimals) + 0.0  # never -0.0
+    return f"{rounded:{'+' if sign else ''}.{decimals}f}"
 
 
 def to_text(report: Report) -> str:
-    """Aligned columns, a table for points and another for boxes."""
+    """Aligned columns, a table for points and another for boxes; of measures each under a sentence."""
+    if isinstance(report, Measures):
+        return "\n".join(f"{title}\n{_text(rows)}" for title, rows in _captioned(report))
     return _joined(report, _text)
 
 
 def to_markdown(report: Report) -> str:
-    """Markdown tables, one for points and another for boxes."""
+    """Markdown tables, one for points and another for boxes; of measures each under a sentence."""
+    if isinstance(report, Measures):
+        return "\n".join(f"{title}\n\n{_markdown(rows)}" for title, rows in _captioned(report))
     return _joined(report, _markdown)
 
 
 def to_csv(report: Report) -> str:
-    """One table, with the columns of points and of boxes; what a row does not have is empty."""
+    """One table, with the columns of points and of boxes, or of all measures; what a row lacks is empty."""
     tables = _tables(report)
     columns = list(dict.fromkeys(name for table in tables for name in table[0]))
     out = io.StringIO()
@@ -66,6 +75,8 @@ def to_json(report: Report) -> str:
             "second": _facts(report.second),
             "change": {part: dict(values) for part, values in report.change.items()},
         }
+    elif isinstance(report, Measures):
+        data = dataclasses.asdict(report)
     else:
         data = _facts(report) if isinstance(report, Evaluation) else [_facts(one) for one in report]
     return json.dumps(data, indent=1) + "\n"
@@ -90,6 +101,8 @@ def _tables(report: Report) -> list[_Rows]:
     """Header and rows, of points and of boxes; what has no rows is left out."""
     if isinstance(report, Comparison):
         return [_compared(report)]
+    if isinstance(report, Measures):
+        return [rows for _, rows in _captioned(report)]
     several = not isinstance(report, Evaluation)
     evaluations = list(report) if not isinstance(report, Evaluation) else [report]
     tables = []
@@ -123,6 +136,40 @@ def _compared(report: Comparison) -> _Rows:
             row += [percent(first[part][key]), percent(second[part][key]), percent(change[key], sign=True)]
         rows.append(row)
     return [header, *rows]
+
+
+def _captioned(measured: Measures) -> list[tuple[str, _Rows]]:
+    """Tables of errors, of what is drawn and of how reliable scores are, with a sentence for each."""
+    options = measured.options
+    whose = "all, missing ones being wrong" if options.missing_wrong else "the found"
+    errors: _Rows = [["part", "size", "people", "found", "missing", "OKS", "PCK", "NME", "median NME"]]
+    for row in measured.rows:
+        counts = (str(count) for count in (row.people, row.matched, row.missing))
+        shares = (percent(row.oks), percent(row.pck))
+        lengths = (percent(value, decimals=2) for value in (row.nme, row.nme_median))
+        errors.append([_spoken(row.part), row.size, *counts, *shares, *lengths])
+    captioned = [
+        (
+            f"Of {measured.people} people {measured.found} found; {measured.extra} other detections, those "
+            f"of ignored people included (score at least {options.least_score:g}); of {whose}, by size, PCK "
+            f"within {options.alpha:g} of a part's length:",
+            errors,
+        )
+    ]
+    if measured.drawn:
+        drawn: _Rows = [["part", "least score", "labelled", "drawn", "not labelled", "drawn of these"]]
+        for one in measured.drawn:
+            known = (str(one.labelled), percent(one.of_labelled))
+            others = (str(one.unlabelled), percent(one.of_unlabelled))
+            drawn.append([_spoken(one.part), f"{one.least_score:g}", *known, *others])
+        captioned.append(("Drawn, by the mean score of the part's points:", drawn))
+    if measured.reliability:
+        right: _Rows = [["part", "score", "points", "right"]]
+        for step in measured.reliability:
+            score = f"{step.low:.1f}-{step.high:.1f}"
+            right.append([_spoken(step.part), score, str(step.points), percent(step.right)])
+        captioned.append((f"Points within {RIGHT_OF_SIZE:g} of their part's size, by their score:", right))
+    return captioned
 
 
 def _spoken(part: str) -> str:
@@ -159,4 +206,5 @@ def marked_down(rows: Sequence[Sequence[str]], words: int) -> str:
 
 def _words(rows: _Rows) -> int:
     """How many columns at the left hold words."""
-    return rows[0].index("part") + 1
+    part = rows[0].index("part")
+    return part + (2 if rows[0][part + 1] in _WORDS else 1)

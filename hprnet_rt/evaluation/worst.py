@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from hprnet_rt import skeleton
 from hprnet_rt.evaluation.coco import Annotations, Results
-from hprnet_rt.evaluation.measures import partners
 from hprnet_rt.evaluation.oks import oks
+from hprnet_rt.evaluation.pairs import partners
 from hprnet_rt.evaluation.parts import PART_TYPES
 from hprnet_rt.evaluation.results import ABSENT_PX
 from hprnet_rt.render import Overlay

@@ -11,15 +11,19 @@ from hprnet_rt.evaluation import (
     FACE_BOXES,
     KEYPOINT_METRICS,
     PART_TYPES,
+    MeasureOptions,
     compare,
     evaluate,
+    measure,
+    read_annotations,
+    read_results,
     to_csv,
     to_json,
     to_markdown,
     to_text,
 )
 from hprnet_rt.evaluation.report import percent
-from tests.evaluation.sets import EXAMPLE_GT, EXAMPLE_RESULTS, random_set
+from tests.evaluation.sets import EXAMPLE_GT, EXAMPLE_RESULTS, known_errors, random_set
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +104,38 @@ def test_json_has_full_precision_and_null_for_nothing(pair):
     difference = json.loads(to_json(compare(*pair)))["change"]["body"]
     assert tuple(difference) == KEYPOINT_METRICS
     assert difference["AP"] == pair[1]["body"]["AP"] - pair[0]["body"]["AP"]
+
+
+@pytest.fixture(scope="module")
+def measured():
+    truth, found = known_errors()
+    options = MeasureOptions(alpha=0.25, missing_wrong=True, hand_drawn=0.5, face_drawn=0.6)
+    return measure(read_annotations(truth), read_results(found), options=options)
+
+
+def test_measures_are_three_tables_with_a_sentence_each(measured):
+    text = to_text(measured).split("\n")
+    assert text[0].startswith("Of 3 people 2 found; 0 other detections")
+    assert "of all, missing ones being wrong, by size, PCK within 0.25 of a part's length:" in text[0]
+    cells = [line.split() for line in text]
+    (hand,) = (line for line in cells if line[:2] == ["hand", "all"])
+    assert hand[2:5] + hand[6:] == ["6", "4", "2", "33.3", "53.33", "45.00"]
+    assert ["hand", "0.5", "6", "66.7", "0", "-"] in cells
+    assert ["face", "0.6", "3", "0.0", "0", "-"] in cells
+    assert ["left", "hand", "0.5-0.6", "42", "50.0"] in cells
+    assert all(line == line.rstrip() for line in text)
+    markdown = to_markdown(measured)
+    assert markdown.count("| --- |") == 3
+    assert "| left hand | 0.5-0.6 | 42 | 50.0 |" in markdown
+
+
+def test_measures_as_csv_and_json(measured):
+    rows = list(csv.DictReader(io.StringIO(to_csv(measured))))
+    assert len(rows) == len(measured.rows) + len(measured.drawn) + len(measured.reliability)
+    (hand,) = (row for row in rows if (row["part"], row["size"]) == ("hand", "all"))
+    assert (hand["PCK"], hand["NME"], hand["median NME"], hand["score"]) == ("33.3", "53.33", "45.00", "")
+    data = json.loads(to_json(measured))
+    assert data["options"]["alpha"] == 0.25
+    assert [row["nme"] for row in data["rows"]] == [row.nme for row in measured.rows]
+    assert data["drawn"][0]["of_labelled"] == 0
+    assert len(data["reliability"]) == len(measured.reliability)
