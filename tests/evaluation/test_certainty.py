@@ -60,6 +60,16 @@ def test_hands_that_are_not_valid_count_as_unlabelled_only_where_they_were_looke
     assert (left.unlabelled, left.of_unlabelled) == (2, 0.5)
 
 
+def test_a_hand_that_is_labelled_though_not_valid_is_not_among_the_unlabelled():
+    truth, found = known_errors()
+    truth["annotations"][0]["lefthand_valid"] = False
+    any_hand, whole = (
+        drawn(measured(truth, found, whole_parts=is_whole))["left_hand"] for is_whole in (False, True)
+    )
+    assert (any_hand.labelled, any_hand.unlabelled) == (3, 0)
+    assert (whole.labelled, whole.unlabelled) == (2, 1)
+
+
 def test_a_valid_hand_too_small_to_count_is_neither_labelled_nor_unlabelled():
     both = drawn(measured(*known_errors(), least_hand_px=30))["right_hand"]
     assert (both.labelled, both.unlabelled) == (0, 0)

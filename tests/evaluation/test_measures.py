@@ -179,6 +179,15 @@ def test_small_hands_and_those_that_are_not_whole_can_be_left_out():
     assert [row(whole, part).people for part in ("left_hand", "right_hand", "face", "body")] == [1, 3, 2, 3]
 
 
+def test_a_crowd_is_not_missing():
+    truth, found = known_errors()
+    truth["annotations"][2]["iscrowd"] = 1
+    report = measure(*read(truth, found), options=MeasureOptions(missing_wrong=True))
+    assert [(row(report, part).people, row(report, part).missing) for part in ("body", "face")] == [
+        (2, 0)
+    ] * 2
+
+
 def test_a_file_that_calls_nothing_valid_has_whole_parts_too():
     truth, found = known_errors()
     for one in truth["annotations"]:
