@@ -6,9 +6,12 @@
         hprnet-rt train engines/training/$part.toml
     done
     python engines/make_mobile.py blend runs/mobile-finish/last.pth runs/mobile-last/last.pth runs/mobile.pth
-    python engines/make_mobile.py export runs/mobile.pth
+    python engines/make_mobile.py join refined.pth runs/mobile-refined.pth
+    python engines/make_mobile.py export runs/mobile-refined.pth
 
-Needs the extra `train`. `export` writes the engine and its JSON beside this script.
+The first weights end with `blend`. From them network and refinement were trained together on a GPU, whose
+weights are refined.pth (see hprnet-mobile.md). Needs the extra `train`. `export` writes the engine and its
+JSON beside this script.
 """
 
 import argparse
@@ -58,6 +61,24 @@ def blend(options: argparse.Namespace) -> None:
     print(f"{options.out}: {options.out.stat().st_size} bytes")
 
 
+LOCAL_MAPS = {"dw.": "local.depthwise.", "pw.": "local.pointwise.", "lo.": "local.out."}
+
+
+def join(options: argparse.Namespace) -> None:
+    """Network and refinement, trained side by side, as one checkpoint."""
+    trained = torch.load(options.trained, map_location="cpu", weights_only=True)
+    state = {name: weight.float() for name, weight in trained["net"].items()}
+    for name, weight in trained["refiner"].items():
+        for theirs, ours in LOCAL_MAPS.items():
+            name = ours + name.removeprefix(theirs) if name.startswith(theirs) else name
+        state[f"refiner.{name}"] = weight.float()
+    network = HprnetMobile()
+    network.load_state_dict(state)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(network, options.out)
+    print(f"{options.out}: {options.out.stat().st_size} bytes")
+
+
 def export(options: argparse.Namespace) -> None:
     network = load_checkpoint(HprnetMobile(), options.checkpoint)
     for parameter in network.parameters():  # stored in half the bytes, and evaluated as stored
@@ -80,6 +101,10 @@ def main() -> None:
     job.add_argument("out", type=Path, help="checkpoint to write")
     job.add_argument("--share", type=float, default=0.6, help="of the way (default %(default)s)")
     job.set_defaults(run=blend)
+    job = steps.add_parser("join", help="network and refinement, trained side by side, as one checkpoint")
+    job.add_argument("trained", type=Path, help="refined.pth: `net` and `refiner`")
+    job.add_argument("out", type=Path, help="checkpoint to write")
+    job.set_defaults(run=join)
     job = steps.add_parser("export", help="a trained checkpoint as the engine")
     job.add_argument("checkpoint", type=Path, help="last.pth of the run")
     job.add_argument("--out", type=Path, default=HERE / "hprnet-mobile.onnx")

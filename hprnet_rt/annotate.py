@@ -24,7 +24,7 @@ from hprnet_rt.jobs import AnnotateOptions, Job
 from hprnet_rt.marks import comment
 from hprnet_rt.outputs import Outputs, header, make_folder_of, only_run
 from hprnet_rt.pipeline import Pipeline, Profiler
-from hprnet_rt.render import Overlay
+from hprnet_rt.render import Overlay, OverlayStyle
 from hprnet_rt.stages import AnyStage, FileSource, followers, following_stages, known_stages, open_source
 from hprnet_rt.tracking import PoseSpool, Snapshots, both_ways
 from hprnet_rt.types import Estimated, Frame, unseen_frame
@@ -97,7 +97,7 @@ class _Run:
         self.profiler, self.progress, self.cancelled = profiler, progress, cancelled
         self.is_image = is_image(job.source)
         self.looks_ahead = options.smooth == "zero-lag" and not self.is_image
-        self.overlay = (overlay or Overlay()) if job.picture is not None else None
+        self.overlay = (overlay or _overlay_for(finder)) if job.picture is not None else None
         self.people = self.most_people = 0
         self.damage: str | None = None
         self.outputs = outputs
@@ -288,6 +288,10 @@ class _Run:
                 hub.partial.unlink(missing_ok=True)
         self.journal.commit()
         return self.job.outputs
+
+
+def _overlay_for(finder: Finder) -> Overlay:
+    return Overlay(OverlayStyle.of_model(refined=finder.facts.refined))
 
 
 def annotate(

@@ -15,13 +15,13 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from hprnet_rt.backends import Backend, EngineFile, Overlapping, create_backend
+from hprnet_rt.backends import Backend, EngineFile, GivesMaps, Overlapping, create_backend
 from hprnet_rt.building import find_built, find_int8
 from hprnet_rt.errors import BackendError, UsageError
 from hprnet_rt.geometry import KEEP, Letterbox, input_hw_for, require_image
 from hprnet_rt.grouping import MATCHINGS, Grouper, GroupingOptions
 from hprnet_rt.heads import PeakLayout
-from hprnet_rt.types import Peaks, Poses
+from hprnet_rt.types import Maps, Peaks, Poses
 from hprnet_rt.zoo.weights import engine_for
 
 __all__ = ["DEFAULT_MODEL", "KEEP", "ModelFacts", "PoseModel", "load"]
@@ -43,6 +43,7 @@ class ModelFacts:
         input_px: longer side of the input, or "keep".
         threshold: least score of a person.
         peak_threshold: least score of a joint's peak.
+        refined: points of faces and hands have been corrected, and have a confidence of their own.
         description: library, device, precision.
     """
 
@@ -51,6 +52,7 @@ class ModelFacts:
     input_px: int | str
     threshold: float
     peak_threshold: float
+    refined: bool
     description: str
 
 
@@ -88,7 +90,6 @@ class PoseModel:
         self._backend, self._may_build = backend, backend == "auto"
         self._choice = (precision, threads, flip)
         self._batch = batch
-        self._layout = PeakLayout.of(engine.spec)
         self._engines: OrderedDict[tuple[int, int], Backend] = OrderedDict()
         self._lock = threading.Lock()
         self._closed = False
@@ -97,7 +98,8 @@ class PoseModel:
         self.description = first.description
         self.batch = first.max_batch
         self.overlaps = isinstance(first, Overlapping)
-        self.group = Grouper(engine.spec, grouping)
+        weights = engine.refiner_weights() if isinstance(first, GivesMaps) and first.gives_maps else None
+        self.group = Grouper(engine.spec, grouping, weights)
 
     @property
     def name(self) -> str:
@@ -110,7 +112,8 @@ class PoseModel:
         options = self.group.options
         return ModelFacts(
             *(self.name, self.engine.sha256, self.input_px),
-            *(options.person_threshold, options.peak_threshold, self.description),
+            *(options.person_threshold, options.peak_threshold),
+            *(self.engine.spec.refinement is not None, self.description),
         )
 
     def letterbox(self, image_hw: tuple[int, int]) -> Letterbox:
@@ -166,8 +169,26 @@ class PoseModel:
         Raises:
             BackendError: the library failed, or the model is closed.
         """
-        packed = self.engine_for(letterbox.input_hw).run(batch)
-        return Peaks(packed[0], self._layout, letterbox)
+        return self._run(self.engine_for(letterbox.input_hw), batch, [letterbox])[0]
+
+    def _run(
+        self, backend: Backend, batch: npt.NDArray[np.uint8], letterboxes: Sequence[Letterbox]
+    ) -> list[Peaks]:
+        """What a backend finds in a batch."""
+        if not isinstance(backend, GivesMaps):
+            return self._peaks(backend.run(batch), letterboxes)
+        found, maps = backend.run_with_maps(batch)
+        return self._peaks(found, letterboxes, maps)
+
+    def _peaks(
+        self,
+        found: npt.NDArray[np.float32],
+        letterboxes: Sequence[Letterbox],
+        maps: Sequence[Maps | None] | None = None,
+    ) -> list[Peaks]:
+        layout = PeakLayout.matching(self.engine.spec, found.shape[2])
+        each = maps or [None] * len(found)
+        return [Peaks(*one) for one in zip(found, [layout] * len(found), letterboxes, each, strict=True)]
 
     def begin(self, inputs: Sequence[tuple[npt.NDArray[np.uint8], Letterbox]]) -> Callable[[], list[Peaks]]:
         """Give prepared images to the network, `batch` at a time where they are of one size.
@@ -194,19 +215,12 @@ class PoseModel:
     ) -> Callable[[], list[Peaks]]:
         """The same for images of one size, no more than the backend takes."""
         backend = self.engine_for(group[0][1].input_hw)
-        images = [image for image, _ in group]
+        images, letterboxes = [image for image, _ in group], [letterbox for _, letterbox in group]
         if isinstance(backend, Overlapping):
             collect = backend.submit(images)
-        else:
-            found = backend.run(np.concatenate(images))
-
-            def collect() -> npt.NDArray[np.float32]:
-                return found
-
-        return lambda: [
-            Peaks(packed, self._layout, letterbox)
-            for packed, (_, letterbox) in zip(collect(), group, strict=True)
-        ]
+            return lambda: self._peaks(collect(), letterboxes)
+        found = self._run(backend, np.concatenate(images), letterboxes)
+        return lambda: found
 
     def __call__(self, image: npt.NDArray[np.uint8]) -> Poses:
         """Everyone in an image (H, W, 3) uint8 BGR, in its pixels.

@@ -16,9 +16,11 @@ from hprnet_rt import skeleton
 from hprnet_rt.errors import ModelError
 
 __all__ = [
+    "EVIDENCE",
     "HPRNET_DLA34",
     "HPRNET_DLA34_BASELINE",
     "HPRNET_DLA34_HM1",
+    "HPRNET_DLA34_R",
     "HPRNET_HOURGLASS104",
     "HPRNET_MOBILE",
     "JOINTS_26",
@@ -27,6 +29,9 @@ __all__ = [
     "ModelSpec",
     "PartSpec",
     "PeakLayout",
+    "RefinedPart",
+    "Refinement",
+    "refined",
 ]
 
 _CENTERS: Final = {
@@ -41,6 +46,9 @@ _ANCHORS: Final = {
     "left_foot": "left_ankle",
     "right_foot": "right_ankle",
 }
+EVIDENCE: Final = 3
+"""What local maps say of a point: how far it should move in x and y, and how sure they are."""
+
 JOINTS_26: Final[tuple[str, ...]] = (
     *skeleton.KEYPOINT_NAMES[skeleton.BODY],
     *skeleton.KEYPOINT_NAMES[skeleton.FEET],
@@ -102,6 +110,77 @@ class PartSpec:
 
 
 @dataclass(frozen=True)
+class RefinedPart:
+    """A part whose points are read a second time, where they are.
+
+    Attributes:
+        name: of the part, see `PartSpec`.
+        steps: how often all its points are corrected.
+        width: numbers that are read at each point.
+        reach: for each step how far around a point the local maps are read, in units of the part's size;
+            empty for a part that does not read them.
+    """
+
+    name: str
+    steps: int
+    width: int
+    reach: tuple[float, ...] = ()
+
+    @property
+    def num_keypoints(self) -> int:
+        """Points of the part."""
+        return _points(self.name)
+
+    @property
+    def evidence(self) -> int:
+        """Numbers that the local maps give for each point."""
+        return EVIDENCE if self.reach else 0
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """Points corrected where they are, the points of a part together, with a confidence for each.
+
+    One step samples the feature map at the points of a part, and from what it reads there and from the
+    shape that they have, moves them. Local maps, one for each point of a hand, say in addition where around
+    it the point should be.
+
+    Attributes:
+        parts: those that are refined.
+        features: channels of the feature map.
+        local: which of them the local maps read, from the first to before the last.
+        local_hidden: channels between the local maps' two pointwise convolutions.
+        hidden: of each step.
+
+    Source: after Xiong and De la Torre, "Supervised Descent Method" (2013).
+    """
+
+    parts: tuple[RefinedPart, ...]
+    features: int
+    local: tuple[int, int]
+    local_hidden: int = 96
+    hidden: int = 256
+
+    def __post_init__(self) -> None:
+        if len({part.num_keypoints for part in self.parts if part.reach}) > 1:
+            raise ModelError("parts that read local maps share them, and have equally many points")
+        for part in self.parts:
+            if part.steps < 1 or len(part.reach) not in (0, part.steps):
+                raise ModelError(f"{part.name} is refined in {part.steps} steps of reach {part.reach}")
+
+    @property
+    def local_maps(self) -> int:
+        """How many there are."""
+        return max((part.num_keypoints for part in self.parts if part.reach), default=0)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Refinement:
+        """Read back what `dataclasses.asdict` wrote."""
+        parts = tuple(RefinedPart(**{**part, "reach": tuple(part["reach"])}) for part in data["parts"])
+        return cls(**{**data, "parts": parts, "local": tuple(data["local"])})
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """A network of the HPRNet family.
 
@@ -119,6 +198,7 @@ class ModelSpec:
         margin: how far around a person's box the person's peaks may lie, in units of its longer side: 0 where
             the box holds the whole person, as in the paper.
         offset_per_joint: `hp_offset` has a pair of channels per joint instead of one shared pair.
+        refinement: which parts are refined, and how; None where points stay as they are regressed.
     """
 
     name: str
@@ -133,6 +213,7 @@ class ModelSpec:
     input_px: int = 512
     margin: float = 0.0
     offset_per_joint: bool = False
+    refinement: Refinement | None = None
 
     @property
     def num_joints(self) -> int:
@@ -189,7 +270,10 @@ class ModelSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain lists and numbers, for a sidecar file."""
-        return dataclasses.asdict(self)
+        data = dataclasses.asdict(self)
+        if self.refinement is None:
+            del data["refinement"]
+        return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ModelSpec:
@@ -204,6 +288,8 @@ class ModelSpec:
             fields["parts"] = tuple(PartSpec(**part) for part in fields["parts"])
             for name in ("joints", "trained", "mean", "std"):
                 fields[name] = tuple(fields[name])
+            if fields.get("refinement") is not None:
+                fields["refinement"] = Refinement.from_dict(fields["refinement"])
             return cls(**fields)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the model description cannot be read: {error}") from error
@@ -243,6 +329,12 @@ _FACE_AND_HANDS: Final = (
     PartSpec("right_hand", _CENTERS["right_hand"], "hand_lms", first_channel=2 * _points("left_hand")),
 )
 
+_REFINED: Final = (
+    RefinedPart("face", steps=2, width=16),
+    RefinedPart("left_hand", steps=2, width=32, reach=(0.25, 0.15)),
+    RefinedPart("right_hand", steps=2, width=32, reach=(0.25, 0.15)),
+)
+
 HPRNET_MOBILE: Final = ModelSpec(
     name="hprnet-mobile",
     joints=JOINTS_26,
@@ -257,10 +349,11 @@ HPRNET_MOBILE: Final = ModelSpec(
     input_px=384,
     margin=0.35,
     offset_per_joint=True,
+    refinement=Refinement(_REFINED, features=24 + 64, local=(24, 24 + 64)),
 )
 """HPRNet's heads on MoveNet MultiPose's trunk, whose boxes ended at the body's joints, before hands and feet.
 
-There were no labels of small toes to learn from.
+Face and hands are refined. There were no labels of small toes to learn from.
 """
 
 HPRNET_DLA34: Final = ModelSpec(
@@ -301,11 +394,34 @@ HPRNET_DLA34_BASELINE: Final = dataclasses.replace(
 )
 """The paper's baseline (figure 4a): CenterNet, all 133 points regressed from the person's centre."""
 
+_DLA_FEATURES: Final = 64
+
+
+def refined(spec: ModelSpec, features: int) -> ModelSpec:
+    """A network of the paper with its face and hands refined, called after it with "-r" behind.
+
+    Args:
+        spec: a network with parts that have centres of their own.
+        features: channels of its feature map.
+
+    Raises:
+        ModelError: its points are all regressed from the person's centre.
+    """
+    if not spec.parts:
+        raise ModelError(f"{spec.name} has no parts with a centre of their own, which could be refined")
+    return dataclasses.replace(
+        spec, name=f"{spec.name}-r", refinement=Refinement(_REFINED, features, (0, features))
+    )
+
+
+HPRNET_DLA34_R: Final = refined(HPRNET_DLA34, _DLA_FEATURES)
+"""The paper's network with face and hands refined: for those who have COCO-WholeBody to train it on."""
+
 SPECS: Final[dict[str, ModelSpec]] = {
     spec.name: spec
     for spec in (
         *(HPRNET_MOBILE, HPRNET_DLA34, HPRNET_HOURGLASS104),
-        *(HPRNET_DLA34_HM1, HPRNET_DLA34_BASELINE),
+        *(HPRNET_DLA34_HM1, HPRNET_DLA34_BASELINE, HPRNET_DLA34_R),
     )
 }
 """Every network of this project, by name."""
@@ -320,6 +436,9 @@ class PeakLayout:
     person k regresses instead. Positions are absolute, in output cells, x before y; scores are
     probabilities.
 
+    An engine that refines has refined points here, and behind all else the confidence of each
+    (`face_peak_confidence`, ...).
+
     Attributes:
         fields: (name, first column, columns a row) in order.
     """
@@ -328,8 +447,8 @@ class PeakLayout:
 
     @classmethod
     @functools.cache
-    def of(cls, spec: ModelSpec) -> PeakLayout:
-        """The layout of `spec`'s output."""
+    def of(cls, spec: ModelSpec, *, refined: bool = False) -> PeakLayout:
+        """The layout of `spec`'s output; `refined` of an engine that refines."""
         joints = spec.num_joints
         widths = [
             ("person_score", 1),
@@ -346,11 +465,28 @@ class PeakLayout:
                 widths.append((f"{part.name}_{where}", 2 * part.num_keypoints))
                 if part.size_head:
                     widths.append((f"{part.name}_{where}_wh", 2))
+        if refined and spec.refinement is not None:
+            for corrected in spec.refinement.parts:
+                widths += [
+                    (f"{corrected.name}_{where}_confidence", corrected.num_keypoints)
+                    for where in ("peak", "regressed")
+                ]
         fields, first = [], 0
         for name, width in widths:
             fields.append((name, first, width))
             first += width
         return cls(tuple(fields))
+
+    @classmethod
+    def matching(cls, spec: ModelSpec, width: int) -> PeakLayout:
+        """The layout of `spec`'s output that has so many columns; the usual one where none has."""
+        inside = cls.of(spec, refined=True)
+        return inside if inside.width == width else cls.of(spec)
+
+    @property
+    def is_refined(self) -> bool:
+        """Whether points have been refined, and have a confidence."""
+        return self.fields[-1][0].endswith("_confidence")
 
     @property
     def width(self) -> int:

@@ -2,7 +2,7 @@
 
 from hprnet_rt.backends.create import BACKENDS, CPU_BACKENDS, GPU_BACKENDS, create_backend
 from hprnet_rt.backends.engine_file import EngineFile, shipped_models
-from hprnet_rt.backends.protocol import Backend, Overlapping
+from hprnet_rt.backends.protocol import Backend, GivesMaps, Overlapping
 
 __all__ = [
     "BACKENDS",
@@ -10,6 +10,7 @@ __all__ = [
     "GPU_BACKENDS",
     "Backend",
     "EngineFile",
+    "GivesMaps",
     "Overlapping",
     "create_backend",
     "shipped_models",

@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from hprnet_rt.errors import ModelError, UsageError
 from hprnet_rt.heads import ModelSpec
+from hprnet_rt.onnx_file import FOR_GROUPING, only_outputs, read_weights
 
 __all__ = ["EngineFile", "sha256_of", "shipped_models"]
 
@@ -82,6 +86,30 @@ class EngineFile:
         if not path.is_file():
             raise UsageError(f"the model file {path} does not exist")
         return cls._open(path)
+
+    def for_grouping(self) -> bytes:
+        """The network without what refines in an engine, for a backend that leaves it to grouping.
+
+        Raises:
+            ModelError: the file cannot be read.
+        """
+        return only_outputs(self._read(), FOR_GROUPING)
+
+    def refiner_weights(self) -> dict[str, npt.NDArray[np.float32]] | None:
+        """The weights with which grouping refines points; None where the network does not refine.
+
+        Raises:
+            ModelError: the file cannot be read.
+        """
+        if self.spec.refinement is None:
+            return None
+        return read_weights(self._read(), "refiner")
+
+    def _read(self) -> bytes:
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"{self.path} cannot be read: {error.strerror or error}") from error
 
     @classmethod
     def _open(cls, path: Path) -> EngineFile:

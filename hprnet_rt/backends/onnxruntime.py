@@ -9,7 +9,9 @@ import numpy.typing as npt
 import onnxruntime
 
 from hprnet_rt.backends.engine_file import EngineFile
+from hprnet_rt.backends.protocol import refined_where
 from hprnet_rt.errors import BackendError, UsageError
+from hprnet_rt.types import Maps
 
 __all__ = ["create"]
 
@@ -31,21 +33,30 @@ class _OnnxRuntimeBackend:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session: onnxruntime.InferenceSession | None = onnxruntime.InferenceSession(
-                str(engine.path), options, providers=["CPUExecutionProvider"]
+                engine.for_grouping(), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # the library raises bare RuntimeErrors of its own making
             raise BackendError(f"onnxruntime cannot load {engine.path}: {error}") from error
-        self.description = f"ONNX Runtime {onnxruntime.__version__}, CPU, fp32, {threads} threads"
+        self.gives_maps = len(self._session.get_outputs()) > 1
+        refined = refined_where(self.spec, self.gives_maps)
+        self.description = f"ONNX Runtime {onnxruntime.__version__}, CPU, fp32, {threads} threads{refined}"
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return self.run_with_maps(images)[0]
+
+    def run_with_maps(
+        self, images: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float32], list[Maps | None]]:
         if self._session is None:
             raise BackendError("the onnxruntime engine is closed")
         try:
-            (peaks,) = self._session.run(None, {"images": images})
+            peaks, *rest = self._session.run(None, {"images": images})
         except Exception as error:
             raise BackendError(f"onnxruntime failed on a frame: {error}") from error
-        result: npt.NDArray[np.float32] = peaks
-        return result
+        maps: list[Maps | None] = [None] * len(images)
+        if rest:
+            maps = [Maps(features, local) for features, local in zip(*rest, strict=True)]
+        return peaks, maps
 
     def close(self) -> None:
         self._session = None

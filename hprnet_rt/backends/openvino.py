@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,17 @@ from openvino.frontend.onnx import ConversionExtension
 
 from hprnet_rt.backends.built_engine import INT8
 from hprnet_rt.backends.engine_file import EngineFile
+from hprnet_rt.backends.protocol import refined_where
 from hprnet_rt.errors import BackendError, UsageError
+from hprnet_rt.types import Maps
 
 __all__ = ["create", "maps_of", "reader"]
 
+_PEAKS = "peaks"
 _OUT_OF_MEMORY = "bad_alloc"
 _CUT = ("feature", "hm", "hm_hp")  # tensor names, given by the export
+_CUT_REFINING = ("features", "hm", "hm_hp")
+_REFINED_ON = ("features", "local_maps")
 
 
 def _deform_conv(node: NodeContext) -> list[openvino.Output]:
@@ -52,37 +58,39 @@ def reader() -> openvino.Core:
     return core
 
 
-def maps_of(model: openvino.Model) -> dict[str, openvino.Output]:
-    """The outputs called by the names of `_CUT`."""
+def maps_of(model: openvino.Model, names: Sequence[str] = _CUT) -> dict[str, openvino.Output]:
+    """The tensors between network and decode, by name."""
     found = {}
     for node in model.get_ops():
         for output in node.outputs():
-            for name in output.get_names() & set(_CUT):
+            for name in output.get_names() & set(names):
                 found[name] = output
-    missing = set(_CUT) - found.keys()
+    missing = set(names) - found.keys()
     if missing:
         raise BackendError(f"the network has no tensors named {', '.join(sorted(missing))}; export it again")
     return found
 
 
-def _cut(model: openvino.Model) -> tuple[openvino.Model, openvino.Model]:
-    """Split into (images -> maps) and (maps -> peaks)."""
+def _cut(model: openvino.Model, refines: bool) -> tuple[openvino.Model, openvino.Model]:
+    """Split into (images -> maps) and (maps -> peaks); one that refines gives the local maps too, last."""
+    names = _CUT_REFINING if refines else _CUT
     decode = model.clone()
     folding = openvino.passes.Manager()
     folding.register_pass(openvino.passes.ConstantFolding())
     folding.run_passes(decode)  # else it would ask the image for its shape; int8 weights must not be folded
     parameters = []
-    outputs = maps_of(decode)
-    for name in _CUT:
+    outputs = maps_of(decode, names)
+    for name in names:
         output = outputs[name]
         parameter = opset13.parameter(output.get_shape(), output.get_element_type(), name=name)
         for user in list(output.get_target_inputs()):
             user.replace_source_output(parameter.output(0))
         parameters.append(parameter)
-    maps = maps_of(model)
+    given = (*names, *(each for each in _REFINED_ON if refines and each not in names))
+    maps = maps_of(model, given)
     return (
-        openvino.Model([maps[name] for name in _CUT], model.get_parameters(), "maps"),
-        openvino.Model(decode.get_results(), parameters, "decode"),
+        openvino.Model([maps[name] for name in given], model.get_parameters(), "maps"),
+        openvino.Model([decode.output(_PEAKS)], parameters, "decode"),
     )
 
 
@@ -102,9 +110,10 @@ class _OpenVinoBackend:
             "ENABLE_CPU_PINNING": False,  # decoding and drawing need the cores too
         }
         try:
-            model = core.read_model(path)
+            model = core.read_model(engine.for_grouping() if path == engine.path else path)
             model.reshape({0: [1, *input_hw, 3]})
-            maps, decode = _cut(model)
+            self.gives_maps = len(model.outputs) > 1
+            maps, decode = _cut(model, self.gives_maps)
             network = core.compile_model(maps, "CPU", {**options, "INFERENCE_PRECISION_HINT": precision})
             decoder = core.compile_model(decode, "CPU", {**options, "INFERENCE_PRECISION_HINT": "f32"})
         except RuntimeError as error:
@@ -116,6 +125,11 @@ class _OpenVinoBackend:
             raise BackendError(f"openvino cannot load {path}: {error}") from error
         self._network: openvino.InferRequest | None = network.create_infer_request()
         self._decoder: openvino.InferRequest | None = decoder.create_infer_request()
+        self._shapes = {
+            name: tuple(maps.output(i).shape)
+            for i, name in ((0, "features"), (len(_CUT), "local_maps"))
+            if self.gives_maps
+        }
         for i in range(len(_CUT)):
             self._decoder.set_input_tensor(i, self._network.get_output_tensor(i))
         shown = "bf16" if precision == "bf16" else "fp32"
@@ -123,7 +137,8 @@ class _OpenVinoBackend:
             shown = f"{INT8} and {shown}"
         version = openvino.__version__.split("-")[0]
         self.precision = shown
-        self.description = f"OpenVINO {version}, CPU, {shown}, {threads} threads"
+        refined = refined_where(self.spec, self.gives_maps)
+        self.description = f"OpenVINO {version}, CPU, {shown}, {threads} threads{refined}"
 
         self._lock = threading.Lock()
         # The first frame pays for lazy set-up; and the binding's first conversion of an array, if two
@@ -131,16 +146,31 @@ class _OpenVinoBackend:
         self.run(np.zeros((1, *input_hw, 3), np.uint8))
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return self.run_with_maps(images)[0]
+
+    def run_with_maps(
+        self, images: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float32], list[Maps | None]]:
         with self._lock:
             if self._network is None or self._decoder is None:
                 raise BackendError("the openvino engine is closed")
             try:
+                maps = self._own_maps(self._network, self._decoder) if self.gives_maps else None
                 self._network.infer({0: images}, share_inputs=True)
                 self._decoder.infer()
             except RuntimeError as error:
                 raise BackendError(f"openvino failed on a frame: {error}") from error
             result: npt.NDArray[np.float32] = self._decoder.get_output_tensor(0).data.copy()
-            return result
+            return result, [maps]
+
+    def _own_maps(self, network: openvino.InferRequest, decoder: openvino.InferRequest) -> Maps:
+        """Memory of the caller's into which the library writes the maps, for no copy of them is made."""
+        features, local = (np.empty(shape, np.float32) for shape in self._shapes.values())
+        shared = openvino.Tensor(features, shared_memory=True)
+        network.set_output_tensor(0, shared)
+        decoder.set_input_tensor(0, shared)
+        network.set_output_tensor(len(_CUT), openvino.Tensor(local, shared_memory=True))
+        return Maps(features[0], local[0])
 
     def close(self) -> None:
         with self._lock:

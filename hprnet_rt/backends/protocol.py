@@ -9,8 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.heads import ModelSpec
+from hprnet_rt.types import Maps
 
-__all__ = ["Backend", "Overlapping"]
+__all__ = ["Backend", "GivesMaps", "Overlapping", "refined_where"]
+
+
+def refined_where(spec: ModelSpec, after_grouping: bool) -> str:
+    """What a backend's description says of the points of a network that refines."""
+    if spec.refinement is None:
+        return ""
+    return ", refined after grouping" if after_grouping else ", refined in the engine"
 
 
 class Backend(Protocol):
@@ -42,6 +50,26 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free the engine; further calls do nothing."""
+        ...
+
+
+@runtime_checkable
+class GivesMaps(Backend, Protocol):
+    """A backend that may leave it to grouping to refine points.
+
+    Attributes:
+        gives_maps: it does so, and gives the maps for it.
+    """
+
+    gives_maps: bool
+
+    def run_with_maps(
+        self, images: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float32], Sequence[Maps | None]]:
+        """What `run` returns, and each image's maps, all owned by the caller.
+
+        They are None where `gives_maps` is false: the network does not refine, or the engine does.
+        """
         ...
 
 

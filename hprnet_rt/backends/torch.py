@@ -11,13 +11,16 @@ import os
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from hprnet_rt.backends.engine_file import EngineFile, sha256_of
+from hprnet_rt.backends.protocol import refined_where
 from hprnet_rt.errors import BackendError, ModelError, UsageError
 from hprnet_rt.grouping import average_flipped, pack_peaks
 from hprnet_rt.model import create_model, load_checkpoint, load_weights
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.peaks import PeakNetwork
+from hprnet_rt.types import Maps
 
 __all__ = ["create", "network_of"]
 
@@ -28,7 +31,7 @@ def network_of(engine: EngineFile) -> Network:
     Raises:
         BackendError: they are not on this machine.
     """
-    network = create_model(engine.spec.name)
+    network = create_model(engine.spec)
     try:
         if engine.checkpoint is None:
             return load_weights(network, engine.path)
@@ -53,30 +56,52 @@ class _TorchBackend:
         self.max_batch = batch
         self._k = engine.k
         self._flip = flip
-        self._network: PeakNetwork | None = PeakNetwork(network_of(engine), engine.k)
+        self._network: PeakNetwork | None = PeakNetwork(network_of(engine), engine.k, refine="after")
         torch.set_num_threads(threads)
         flipped = ", flip test" if flip else ""
-        self.description = f"PyTorch {torch.__version__}, CPU, fp32{flipped}, {threads} threads"
+        self.gives_maps = engine.spec.refinement is not None
+        refined = refined_where(engine.spec, self.gives_maps)
+        self.description = f"PyTorch {torch.__version__}, CPU, fp32{flipped}, {threads} threads{refined}"
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return self.run_with_maps(images)[0]
+
+    def run_with_maps(
+        self, images: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float32], list[Maps | None]]:
         if self._network is None:
             raise BackendError("the torch engine is closed")
         try:
             with torch.inference_mode():
                 if self._flip:
                     return self._averaged(self._network, images)
-                result: npt.NDArray[np.float32] = self._network(torch.from_numpy(images)).numpy()
-                return result
+                outputs = self._network(torch.from_numpy(images))
+                if isinstance(outputs, Tensor):
+                    return outputs.numpy(), [None] * len(images)
+                peaks, *maps = (output.contiguous().numpy() for output in outputs)
+                return peaks, [Maps(*each) for each in zip(*maps, strict=True)]
         except RuntimeError as error:
             raise BackendError(f"torch failed on a frame: {error}") from error
 
-    def _averaged(self, network: PeakNetwork, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def _averaged(
+        self, peaks: PeakNetwork, images: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float32], list[Maps | None]]:
+        """Points are refined on the maps of the image as it is."""
+        network = peaks.network
         both = np.concatenate((images, images[:, :, ::-1]))
-        heads = {name: maps.numpy() for name, maps in network.network.dense(torch.from_numpy(both)).items()}
+        feature = network.feature(torch.from_numpy(both))
+        heads = {head.name: network.head(head.name)(feature).numpy() for head in network.spec.heads}
         plain = {name: maps[: len(images)] for name, maps in heads.items()}
         mirrored = {name: maps[len(images) :] for name, maps in heads.items()}
         averaged = average_flipped(plain, mirrored, self.spec)
-        return pack_peaks(averaged, self.spec, self._k, probabilities=True)
+        packed = pack_peaks(averaged, self.spec, self._k, probabilities=True)
+        if network.refiner is None:
+            return packed, [None] * len(images)
+        own = feature[: len(images)]
+        last = (
+            maps.permute(0, 2, 3, 1).contiguous().numpy() for maps in (own, network.refiner.local_maps(own))
+        )
+        return packed, [Maps(*each) for each in zip(*last, strict=True)]
 
     def close(self) -> None:
         self._network = None

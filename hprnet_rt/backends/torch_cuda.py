@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hprnet_rt.backends.engine_file import EngineFile
+from hprnet_rt.backends.protocol import refined_where
 from hprnet_rt.backends.slots import SLOTS, Slots
 from hprnet_rt.backends.torch import network_of
 from hprnet_rt.backends.trt.device import too_little_memory
@@ -148,7 +149,8 @@ class _TorchCudaBackend:
         where = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
         graph = ", CUDA graph" if device.type == "cuda" else ""
         together = f", {batch} images at a time" if batch > 1 else ""
-        self.description = f"PyTorch {torch.__version__}, {where}, {precision}{graph}{together}"
+        refined = refined_where(engine.spec, after_grouping=False)
+        self.description = f"PyTorch {torch.__version__}, {where}, {precision}{graph}{together}{refined}"
 
     def run(self, images: ImageArray) -> FloatArray:
         return self.submit([images])()

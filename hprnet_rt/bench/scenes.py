@@ -17,7 +17,7 @@ from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import pack_peaks
 from hprnet_rt.heads import ModelSpec, PeakLayout
 from hprnet_rt.skeleton import NUM_KEYPOINTS, PARTS
-from hprnet_rt.types import Peaks
+from hprnet_rt.types import Maps, Peaks
 from hprnet_rt.video import VideoSource
 
 __all__ = [
@@ -250,10 +250,19 @@ def _plant(
 def planted_peaks(spec: ModelSpec, people: int, letterbox: Letterbox, k: int, seed: int = 0) -> Peaks:
     """The peaks that an engine with room for `k` people would return for `planted_heads`.
 
+    Where points are refined after grouping the maps for it are noise: it takes its time, and moves points to
+    where nobody planted them.
+
     Raises:
         UsageError: k is less than the number of people.
     """
     if k < people:
         raise UsageError(f"an engine for {k} people returns no {people}")
     heads = planted_heads(spec, people, letterbox.input_hw, seed)
-    return Peaks(pack_peaks(heads, spec, k)[0], PeakLayout.of(spec), letterbox)
+    maps = None
+    if spec.refinement is not None:
+        height, width = (side // spec.stride_px for side in letterbox.input_hw)
+        channels = (spec.refinement.features, spec.refinement.local_maps)
+        noise = np.random.default_rng(seed)
+        maps = Maps(*(noise.normal(size=(height, width, count)).astype(np.float32) for count in channels))
+    return Peaks(pack_peaks(heads, spec, k)[0], PeakLayout.of(spec), letterbox, maps)

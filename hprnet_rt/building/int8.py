@@ -15,12 +15,12 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from hprnet_rt.backends import EngineFile, create_backend
+from hprnet_rt.backends import EngineFile, GivesMaps, create_backend
 from hprnet_rt.backends.built_engine import INT8
 from hprnet_rt.building.calibration import calibration_inputs
 from hprnet_rt.errors import BackendError, ModelError, UsageError
@@ -143,14 +143,16 @@ def _judged(
     side = engine.spec.input_px
     letterbox = Letterbox.fit((side, side), (side, side))
     layout = PeakLayout.of(engine.spec)
-    group = Grouper(engine.spec, GroupingOptions(person_threshold=_LEAST_SCORE))
+    options = GroupingOptions(person_threshold=_LEAST_SCORE)
+    group = Grouper(engine.spec, options, engine.refiner_weights())
     found: list[list[Poses]] = [[], []]
     for people, precision in zip(found, ("fp32", INT8), strict=True):
         backend = create_backend(
             *(engine, letterbox.input_hw), backend=_BACKEND, precision=precision, find_int8=lambda _: path
         )
         for each in inputs:
-            people.append(group(Peaks(backend.run(each)[0], layout, letterbox)))
+            packed, maps = cast(GivesMaps, backend).run_with_maps(each)
+            people.append(group(Peaks(packed[0], layout, letterbox, maps[0])))
             if progress is not None:
                 progress("judging", sum(map(len, found)), 2 * len(inputs))
         backend.close()
@@ -209,7 +211,7 @@ def quantise(
     runtime: Any = importlib.import_module(f"hprnet_rt.backends.{_BACKEND}")
     core = runtime.reader()
     try:
-        model = core.read_model(engine.path)
+        model = core.read_model(engine.for_grouping())
         maps = _before(runtime.maps_of(model).values())
         layers = [node for node in maps if node.get_type_name() in _CONVOLUTIONS]
         widths = _widths(model, inputs[0].shape)

@@ -17,7 +17,14 @@ from tqdm import tqdm
 from hprnet_rt.annotate import Report, annotate, shared_threads
 from hprnet_rt.batch import STATUSES, Outcome, counts, plan_report, run_jobs, write_report
 from hprnet_rt.cluster import Cluster, ModelChoice, connect
-from hprnet_rt.commands.choice import add_model_options, add_video_options, load_model, model_choice
+from hprnet_rt.commands.choice import (
+    add_drawing_option,
+    add_model_options,
+    add_video_options,
+    load_model,
+    model_choice,
+    style_of,
+)
 from hprnet_rt.commands.console import (
     DONE,
     FAILED,
@@ -38,6 +45,7 @@ from hprnet_rt.inputs import read_list
 from hprnet_rt.jobs import SMOOTHINGS, AnnotateOptions, Job, plan
 from hprnet_rt.pipeline import Profiler
 from hprnet_rt.regions import parse_region
+from hprnet_rt.render import Overlay, OverlayStyle
 from hprnet_rt.types import Estimated
 from hprnet_rt.video import DEFAULT_RATE, MediaInfo, is_address, is_image
 from hprnet_rt.video.encoders import AUTO, DEFAULT_ENCODER, choose_encoder
@@ -116,6 +124,7 @@ def add_parser(add: AddParser) -> None:
         help="look only at this part of the picture, as large as the network takes it: finds small people "
         "there; in pixels or percent (10%%,0,50%%,100%%); may be given several times",
     )
+    add_drawing_option(job)
     job.add_argument("--no-track", action="store_true", help="give people no ids that last over frames")
     job.add_argument(
         "--smooth",
@@ -325,6 +334,7 @@ def _annotate(options: argparse.Namespace) -> int:
     with _network(options, threads, batch) as model, cancelled_by_signals() as cancelled:
         at_once = options.jobs or _jobs_at_once(model, len(jobs))
         reporter = _Reporter(options.quiet, jobs, at_once)
+        overlay = Overlay(style_of(options, OverlayStyle.of_model(refined=model.facts.refined)))
         reporter.say(_what_runs(model, options))
         if options.encoder == AUTO and wanted.video:
             reporter.say(f"videos by {wanted.encoder} (auto)")
@@ -334,6 +344,7 @@ def _annotate(options: argparse.Namespace) -> int:
         def do(job: Job) -> Report:
             report = annotate(
                 *(job, model, wanted),
+                overlay=overlay,
                 profiler=profiler,
                 started=lambda info: reporter.started(info, wanted),
                 progress=reporter.progress,

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hprnet_rt.backends import BACKENDS
 from hprnet_rt.backends.create import PRECISIONS
 from hprnet_rt.commands.console import tell
+from hprnet_rt.errors import UsageError
 from hprnet_rt.estimator import DEFAULT_MODEL, PoseModel, load
 from hprnet_rt.geometry import KEEP
 from hprnet_rt.grouping import MATCHINGS, GroupingOptions
 from hprnet_rt.heads import SPECS
+from hprnet_rt.render import OverlayStyle
 from hprnet_rt.video.encoders import AUTO, DEFAULT_CRF, DEFAULT_ENCODER, ENCODERS
 
-__all__ = ["add_model_options", "add_video_options", "load_model", "model_choice", "size"]
+__all__ = [
+    "add_drawing_option",
+    "add_model_options",
+    "add_video_options",
+    "load_model",
+    "model_choice",
+    "size",
+    "style_of",
+]
 
 
 def size(text: str) -> int | str:
@@ -67,6 +78,32 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         f'finds smaller people and takes longer; "{KEEP}" takes images at their own size (default: the '
         f"network's own, {SPECS[DEFAULT_MODEL].input_px} for {DEFAULT_MODEL}, 512 for the others)",
     )
+
+
+def add_drawing_option(parser: argparse._ActionsContainer) -> None:
+    """Add --point-threshold."""
+    usual = OverlayStyle()
+    parser.add_argument(
+        "--point-threshold",
+        type=float,
+        metavar="SCORE",
+        help="least score of a point that is drawn, 0 to 1; keypoints files have all points (default "
+        f"{usual.point_threshold}, and {usual.hand_threshold} for those of hands)",
+    )
+
+
+def style_of(options: argparse.Namespace, style: OverlayStyle) -> OverlayStyle:
+    """A style with the threshold that the user asks for, if any.
+
+    Raises:
+        UsageError: it is no score.
+    """
+    least = options.point_threshold
+    if least is None:
+        return style
+    if not 0.0 <= least <= 1.0:
+        raise UsageError(f"the point threshold is a score from 0 to 1, got {least}")
+    return replace(style, point_threshold=least, hand_threshold=least)
 
 
 def add_video_options(parser: argparse.ArgumentParser) -> None:

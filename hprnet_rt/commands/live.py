@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from hprnet_rt.commands.choice import add_model_options, load_model
+from hprnet_rt.commands.choice import add_drawing_option, add_model_options, load_model, style_of
 from hprnet_rt.commands.console import (
     DONE,
     FAILED,
@@ -30,6 +30,7 @@ from hprnet_rt.live.serve import PictureServer
 from hprnet_rt.live.session import Readings, Session, SessionOptions
 from hprnet_rt.outputs import Outputs, header, make_folder_of, require_room
 from hprnet_rt.pipeline import ChannelClosed, Profiler, check_trace_name, write_trace
+from hprnet_rt.render import Overlay, OverlayStyle
 from hprnet_rt.video import KeypointsSink, KeypointsStream, LiveOptions, MediaInfo, VideoSink, open_live
 from hprnet_rt.video.open_live import names_camera
 
@@ -75,6 +76,7 @@ def add_parser(add: AddParser) -> None:
         help="where --serve listens; any but %(default)s asks viewers for a token (default %(default)s)",
     )
     picture.add_argument("--profile", type=Path, metavar="FILE", help="times of every frame, .json or .csv")
+    add_drawing_option(picture)
     picture.add_argument("--full-screen", action="store_true", help="begin with a full screen")
     picture.add_argument(
         "--mirror", action=argparse.BooleanOptionalAction, help="as in a mirror (default: cameras only)"
@@ -155,6 +157,7 @@ def _live(options: argparse.Namespace) -> int:
     profiler = Profiler(spans=_SPANS if options.profile else 0)
     with ExitStack() as stack:
         model = stack.enter_context(load_model(options))
+        overlay = Overlay(style_of(options, OverlayStyle.of_model(refined=model.facts.refined)))
         cancelled = stack.enter_context(cancelled_by_signals())
         source = open_live(options.source, live)
         stack.callback(source.close)
@@ -167,7 +170,9 @@ def _live(options: argparse.Namespace) -> int:
             speak(f"watch it at {server.url}")
         outputs = _opened(places, source.info, said)
         streams = [KeypointsStream(sys.stdout, said)] if _STANDARD_OUTPUT in options.out else []
-        session = Session(source, model, run, profiler=profiler, outputs=outputs, streams=streams)
+        session = Session(
+            *(source, model, run), overlay=overlay, profiler=profiler, outputs=outputs, streams=streams
+        )
         session.mirror = names_camera(options.source) if options.mirror is None else options.mirror
         with _finished(session) as written:
             if show is None:

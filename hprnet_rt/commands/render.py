@@ -10,7 +10,7 @@ from typing import Final
 
 from tqdm import tqdm
 
-from hprnet_rt.commands.choice import add_video_options
+from hprnet_rt.commands.choice import add_drawing_option, add_video_options, style_of
 from hprnet_rt.commands.console import (
     DONE,
     FAILED,
@@ -49,35 +49,16 @@ def add_parser(add: AddParser) -> None:
         metavar="PART",
         help=f"do not draw {', '.join(_HIDEABLE)}; may be given several times",
     )
-    job.add_argument(
-        "--point-threshold",
-        type=float,
-        default=OverlayStyle().point_threshold,
-        metavar="SCORE",
-        help="least score of a point that is drawn, 0 to 1 (default %(default)s; hands: at least "
-        f"{OverlayStyle().hand_threshold})",
-    )
+    add_drawing_option(job)
     add_video_options(job)
     job.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     job.set_defaults(run=_render)
 
 
-def _style(options: argparse.Namespace) -> OverlayStyle:
-    if not 0.0 <= options.point_threshold <= 1.0:
-        raise UsageError(f"the point threshold is a score from 0 to 1, got {options.point_threshold}")
-    style = OverlayStyle()
-    return replace(
-        style,
-        point_threshold=options.point_threshold,
-        hand_threshold=max(style.hand_threshold, options.point_threshold),
-        **dict.fromkeys(options.hide, False),
-    )
-
-
 def _render(options: argparse.Namespace) -> int:
     out = options.out
-    overlay = Overlay(_style(options))
+    overlay = Overlay(replace(style_of(options, OverlayStyle()), **dict.fromkeys(options.hide, False)))
     if out.is_dir():
         raise UsageError(f"{out} is a folder; give the name of a file")
     keep_inputs(out, (options.source, options.keypoints))

@@ -13,6 +13,7 @@ from hprnet_rt.errors import ModelError
 from hprnet_rt.graph.deform import expand_deform_conv
 from hprnet_rt.graph.fold import fold_batch_norms, fold_constants
 from hprnet_rt.graph.precision import HALVES, assign_precision
+from hprnet_rt.onnx_file import FOR_GROUPING, REFINED_PEAKS
 
 __all__ = ["GRAPH_PRECISIONS", "engine_graph", "fix_input"]
 
@@ -24,7 +25,8 @@ def engine_graph(path: Path, precision: str) -> onnx.ModelProto:
     """An exported peak network in standard operations, with its precision written into it.
 
     Args:
-        path: what `export_onnx` wrote: (N, H, W, 3) uint8 `images` to (N, k, width) float32 `peaks`.
+        path: what `export_onnx` wrote: (N, H, W, 3) uint8 `images` to (N, k, width) float32 `peaks`. Points
+            are refined in the graph, where the network refines any.
         precision: one of `GRAPH_PRECISIONS`; of the network, the decode is always float32.
 
     Raises:
@@ -32,16 +34,53 @@ def engine_graph(path: Path, precision: str) -> onnx.ModelProto:
     """
     try:
         model = expand_deform_conv(onnx.load(path))
+        exact = _refine_inside(model)
         fold_constants(model)
         fold_batch_norms(model)
         if precision == "bf16":
             model = version_converter.convert_version(model, _BF16_OPSET)
         if precision in HALVES:
-            assign_precision(model, precision)
+            assign_precision(model, precision, exact)
         onnx.checker.check_model(model, full_check=True)
     except (OSError, DecodeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ModelError(f"{path} cannot be read as a network: {error}") from error
     return model
+
+
+def _refine_inside(model: onnx.ModelProto) -> set[str]:
+    """Make the refined peaks the one output, in place, where there are any.
+
+    Returns:
+        names of the tensors that are computed for them alone.
+    """
+    graph = model.graph
+    outputs = {output.name: output for output in graph.output}
+    if REFINED_PEAKS not in outputs:
+        return set()
+    usual, *_ = FOR_GROUPING
+    before, refined = _needed_for(graph, set(FOR_GROUPING)), _needed_for(graph, {REFINED_PEAKS})
+    kept = [node for node in graph.node if not refined.isdisjoint(node.output)]
+    if usual in refined:
+        raise ModelError("the refined peaks are made of packed ones; export the network again")
+    for node in kept:
+        node.output[:] = [usual if name == REFINED_PEAKS else name for name in node.output]
+    outputs[REFINED_PEAKS].name = usual
+    graph_outputs = [outputs[REFINED_PEAKS]]
+    copied = [onnx.NodeProto.FromString(node.SerializeToString()) for node in kept]
+    described = [onnx.ValueInfoProto.FromString(each.SerializeToString()) for each in graph_outputs]
+    for field, values in ((graph.node, copied), (graph.output, described)):
+        del field[:]
+        field.extend(values)
+    return (refined - before - {REFINED_PEAKS}) | {usual}
+
+
+def _needed_for(graph: onnx.GraphProto, wanted: set[str]) -> set[str]:
+    """The tensors that some depend on, with themselves."""
+    found = set(wanted)
+    for node in reversed(graph.node):
+        if not found.isdisjoint(node.output):
+            found.update(node.input)
+    return found
 
 
 def fix_input(model: onnx.ModelProto, batch: int | None, input_hw: tuple[int, int] | None) -> None:

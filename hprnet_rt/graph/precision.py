@@ -8,12 +8,14 @@ layer. The rest keeps float32, because a rounded number would be wrong there:
 - each branch's last layer: heat-map logits rounded to 11 bits make neighbours equal, which NMS takes for
   two peaks, and an offset of 64 cells would be rounded to 1/32 cell;
 - NMS, top-K, cell numbers, positions;
+- the refinement of points, which moves them by parts of a cell: its layers too, which are few;
 - GridSample and its grid: a grid in fp16 is off by up to 0.03 cells;
 - a layer with weights that half precision cannot hold (too large, or below its normal range).
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -56,12 +58,14 @@ _DATA_INPUTS: Final = {"Resize": 1, _POSITIONAL: 1}
 _ROUNDINGS: Final = 2.0
 
 
-def assign_precision(model: onnx.ModelProto, precision: str) -> None:
+def assign_precision(model: onnx.ModelProto, precision: str, exact: Collection[str] = ()) -> None:
     """Make the network's layers fp16 or bf16, in place, with Casts where the precision changes.
 
     Args:
         model: float32, its constants folded (`fold_constants`).
         precision: a key of `HALVES`.
+        exact: names of tensors whose makers stay float32, weighted or not, and are no reason for others to
+            be half precision: those of the refinement.
 
     Raises:
         ModelError: the graph has no weighted layers to convert.
@@ -70,7 +74,7 @@ def assign_precision(model: onnx.ModelProto, precision: str) -> None:
     graph = model.graph
     arrays = {tensor.name: tensor for tensor in graph.initializer}
     floats = _float_tensors(model)
-    half_nodes = _half_nodes(graph, arrays, floats, kind)
+    half_nodes = _half_nodes(graph, arrays, floats, kind, exact)
     if not any(graph.node[i].op_type in _WEIGHTED for i in half_nodes):
         raise ModelError("the graph has no layers between two others; is it a network of hprnet-rt?")
     half_tensors = {name for i in half_nodes for name in graph.node[i].output}
@@ -116,7 +120,11 @@ def _float_tensors(model: onnx.ModelProto) -> set[str]:
 
 
 def _half_nodes(
-    graph: onnx.GraphProto, arrays: dict[str, onnx.TensorProto], floats: set[str], half: Half
+    graph: onnx.GraphProto,
+    arrays: dict[str, onnx.TensorProto],
+    floats: set[str],
+    half: Half,
+    exact: Collection[str],
 ) -> set[int]:
     """Numbers of the nodes that may be in half precision.
 
@@ -128,7 +136,7 @@ def _half_nodes(
         return [name for name in node.input[: _DATA_INPUTS.get(node.op_type)] if name in floats]
 
     def weighted(node: onnx.NodeProto) -> bool:
-        return node.op_type in _WEIGHTED and node.input[1] in arrays
+        return node.op_type in _WEIGHTED and node.input[1] in arrays and node.output[0] not in exact
 
     before: set[str] = set()
     for node in graph.node:
@@ -143,6 +151,8 @@ def _half_nodes(
             behind.update(data(node))
         starts = any(name in before for name in node.output)
         kept = [numpy_helper.to_array(arrays[name]) for name in data(node) if name in arrays]
+        if any(name in exact for name in node.output):
+            continue
         if leads and starts and node.op_type != _POSITIONAL and all(_bears(each, half) for each in kept):
             found.add(i)
     return found

@@ -16,7 +16,7 @@ import numpy as np
 
 from hprnet_rt.environment import library_cache
 
-__all__ = ["kernel", "kernel_folder"]
+__all__ = ["fused_kernel", "kernel", "kernel_folder"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -30,11 +30,20 @@ def kernel(function: _Function) -> _Function:
     It is made again when the source of the function changes, or anything of this package that it uses.
     Where no folder can be written nothing is kept, and every process compiles anew.
     """
+    return _compiled(function)
+
+
+def fused_kernel(function: _Function) -> _Function:
+    """The same, where a product and a sum may become one instruction: quicker sums, that round less often."""
+    return _compiled(function, fastmath={"contract"})
+
+
+def _compiled(function: _Function, **options: Any) -> _Function:
     with _kept(_surroundings(cast(FunctionType, function))):
         try:
-            made = numba.njit(cache=True, nogil=True)(function)
+            made = numba.njit(cache=True, nogil=True, **options)(function)
         except RuntimeError:  # Numba has found no folder either
-            made = numba.njit(nogil=True)(function)
+            made = numba.njit(nogil=True, **options)(function)
     return cast(_Function, made)
 
 

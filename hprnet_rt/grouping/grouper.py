@@ -8,16 +8,19 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from hprnet_rt import skeleton
 from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import kernels
+from hprnet_rt.grouping.refine import PartRefiner, RefinerWeights
 from hprnet_rt.grouping.released import RELEASED_FLOOR, RELEASED_REACH, group_as_released
 from hprnet_rt.heads import ModelSpec, PeakLayout
-from hprnet_rt.types import Peaks, Poses
+from hprnet_rt.types import Maps, Peaks, Poses
 
 __all__ = ["MATCHINGS", "Grouper", "GroupingOptions"]
 
 FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
 
 MATCHINGS: Final = ("one-to-one", "released")
 """Ways to share peaks out among people."""
@@ -42,6 +45,8 @@ class GroupingOptions:
         reach: how far a peak may lie from where it is expected, in units of the box's longer side (paper).
         margin: how far around the box of a person peaks may lie, in the same units (paper: 0); None for the
             network's own, `ModelSpec.margin`.
+        part_threshold: a refined part whose points have a lower mean score is absent. (A score is the part's
+            centre's times the point's confidence.)
         matching: "one-to-one" shares part peaks out so that none serves two people. "released" repeats the
             released code point for point, its mistaken faces and hands included, for comparison: a
             person's score is the centre's alone, everyone in rank order is a person, and peaks serve by
@@ -53,10 +58,11 @@ class GroupingOptions:
     peak_threshold: float = 0.1
     reach: float = 0.3
     margin: float | None = None
+    part_threshold: float = 0.03
     matching: str = "one-to-one"
 
     def __post_init__(self) -> None:
-        for name in ("person_threshold", "peak_threshold"):
+        for name in ("person_threshold", "peak_threshold", "part_threshold"):
             value = getattr(self, name)
             if not isinstance(value, _NUMBER) or not 0.0 <= value <= 1.0:
                 raise UsageError(f"{name} is a score between 0 and 1, got {value!r}")
@@ -75,60 +81,97 @@ class Grouper:
     Args:
         spec: the network that the peaks come from.
         options: thresholds, and who gets which peak.
+        weights: of the network's refinement, for peaks that have maps to refine points on.
+
+    Raises:
+        ModelError: the weights are not those of this refinement.
     """
 
-    def __init__(self, spec: ModelSpec, options: GroupingOptions | None = None) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        options: GroupingOptions | None = None,
+        weights: RefinerWeights | None = None,
+    ) -> None:
         self.spec = spec
         self.options = options or GroupingOptions()
-        self._layout = PeakLayout.of(spec)
-        first = {name: columns.start for name, columns in self._layout.columns.items()}
-        self._fields = np.array([first[name] for name in _KERNEL_FIELDS], np.int64)
         trained = spec.trained_keypoints
         self._keypoint_of_joint = np.array(
             [p if p >= 0 and trained[p] else -1 for p in spec.keypoint_of_joint], np.int64
         )
         self._anchor = np.array(spec.anchor_of_joint, np.int64)
+        self._refiners: list[PartRefiner] = []
+        parts = () if spec.refinement is None else spec.refinement.parts
+        self._refined = [skeleton.REGIONS[part.name] for part in parts]
+        if spec.refinement is not None and weights is not None:
+            self._refiners = [
+                PartRefiner.of(part, spec.refinement, weights) for part in spec.refinement.parts
+            ]
+        self._tables = {layout: self._table(layout) for layout in self._layouts()}
+        self._compile()
+
+    def _layouts(self) -> tuple[PeakLayout, ...]:
+        usual = PeakLayout.of(self.spec)
+        return (usual,) if self.spec.refinement is None else (usual, PeakLayout.of(self.spec, refined=True))
+
+    def _table(self, layout: PeakLayout) -> tuple[IntArray, IntArray, IntArray]:
+        """What the kernels want to know of a layout: its fields, the joints' keypoints, the parts."""
+        first = {name: columns.start for name, columns in layout.columns.items()}
         parts = []
-        for part in spec.parts:
-            if not trained[part.keypoints.start]:
+        for part in self.spec.parts:
+            if not self.spec.trained_keypoints[part.keypoints.start]:
                 continue
             sized = part.name == "face" and part.size_head is not None
             parts.append(
                 (
-                    spec.joint(part.center),
+                    self.spec.joint(part.center),
                     first[f"{part.name}_peak"],
                     first[f"{part.name}_regressed"],
                     part.keypoints.start,
                     part.num_keypoints,
                     first[f"{part.name}_peak_wh"] if sized else -1,
                     first[f"{part.name}_regressed_wh"] if sized else -1,
+                    first.get(f"{part.name}_peak_confidence", -1),
+                    first.get(f"{part.name}_regressed_confidence", -1),
                 )
             )
-        self._parts = np.array(parts, np.int64).reshape(-1, 7)
-        self._compile()
+        fields = np.array([first[name] for name in _KERNEL_FIELDS], np.int64)
+        return fields, self._keypoint_of_joint, np.array(parts, np.int64).reshape(-1, 9)
 
     def _compile(self) -> None:
         """Run once on imaginary people, every kernel included."""
-        packed = np.ones((2, self._layout.width), np.float32)
-        self(Peaks(packed, self._layout, Letterbox.fit((64, 64), (64, 64))))
+        letterbox = Letterbox.fit((64, 64), (64, 64))
+        side = letterbox.input_hw[0] // self.spec.stride_px
+        for layout in self._tables:
+            maps = None
+            if self._refiners and not layout.is_refined:
+                maps = self._empty_maps(side)
+            self(Peaks(np.ones((2, layout.width), np.float32), layout, letterbox, maps))
+
+    def _empty_maps(self, side: int) -> Maps:
+        refinement = self.spec.refinement
+        assert refinement is not None
+        channels = (refinement.features, refinement.local_maps)
+        return Maps(*(np.zeros((side, side, count), np.float32) for count in channels))
 
     def __call__(self, peaks: Peaks) -> Poses:
         """Everyone who scores at least the threshold, strongest first, in image pixels.
 
         Boxes end at the image's border.
         """
-        poses = self.in_cells(peaks.packed)
+        poses = self.in_cells(peaks.packed, peaks.maps)
         if len(poses):
             scale, shift = peaks.letterbox.cells_to_image(self.spec.stride_px)
             height, width = peaks.letterbox.image_hw
             kernels.to_image(poses.xy, poses.box_xyxy, poses.face_xyxy, scale, shift, width, height)
         return poses
 
-    def in_cells(self, packed: FloatArray) -> Poses:
+    def in_cells(self, packed: FloatArray, maps: Maps | None = None) -> Poses:
         """Everyone who scores at least the threshold, strongest first, in output cells.
 
         Args:
             packed: (K, layout width), see `PeakLayout`.
+            maps: to refine points on, where the engine has not refined them.
 
         Returns:
             people whose positions are in output cells; their boxes may reach beyond the map.
@@ -136,17 +179,39 @@ class Grouper:
         Raises:
             ShapeError: packed is not of this network.
         """
-        if packed.ndim != 2 or packed.shape[1] != self._layout.width:
-            raise ShapeError(f"peaks are (K, {self._layout.width}), got {packed.shape}")
-        options, table = self.options, (self._fields, self._keypoint_of_joint, self._parts)
+        layout = PeakLayout.matching(self.spec, packed.shape[-1])
+        if packed.ndim != 2 or packed.shape[1] != layout.width:
+            raise ShapeError(f"peaks are (K, {layout.width}), got {packed.shape}")
+        options, (fields, keypoint_of_joint, parts) = self.options, self._tables[layout]
         threshold = options.person_threshold
         if options.matching == "released":
+            table = (fields, keypoint_of_joint, parts)
             grouped = group_as_released(packed, *table, RELEASED_REACH, RELEASED_FLOOR, threshold)
         else:
             margin = self.spec.margin if options.margin is None else options.margin
             grouped = kernels.group(
-                *(packed, self._fields, self._keypoint_of_joint, self._anchor, self._parts),
+                *(packed, fields, keypoint_of_joint, self._anchor, parts),
                 *(options.reach, margin, options.peak_threshold, _CANDIDATE, threshold),
             )
         person_score, xy, score, box, face = grouped
+        if options.matching != "released" and len(person_score):
+            self._refine(xy, score, face, maps, refined=layout.is_refined)
         return Poses(xy, score, box, face, person_score, np.full(len(person_score), -1, np.int64))
+
+    def _refine(
+        self, xy: FloatArray, score: FloatArray, face: FloatArray, maps: Maps | None, *, refined: bool
+    ) -> None:
+        """Correct the points of parts, in place, unless it is done; drop those that are hardly there."""
+        if maps is not None and not refined:
+            for refiner in self._refiners:
+                points = skeleton.REGIONS[refiner.part.name]
+                there = np.flatnonzero(score[:, points.start] > 0.0)
+                if len(there):
+                    new, confidence = refiner(maps.features, maps.local, xy[there, points])
+                    xy[there, points] = new
+                    score[there, points] *= confidence
+            refined = bool(self._refiners)
+        for points in self._refined if refined else ():
+            is_face = points == skeleton.FACE
+            least = self.options.part_threshold
+            kernels.drop_unsure(xy, score, face, points.start, points.stop, least, is_face)

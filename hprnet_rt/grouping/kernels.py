@@ -12,7 +12,7 @@ from hprnet_rt import skeleton
 from hprnet_rt.grouping.compiled import kernel
 from hprnet_rt.grouping.matching import match_joints, match_part
 
-__all__ = ["distinct", "group", "read_people", "surround", "to_image", "without_repeats"]
+__all__ = ["distinct", "drop_unsure", "group", "read_people", "surround", "to_image", "without_repeats"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -173,9 +173,10 @@ def group(
             joint_regressed_score, peak_score, peak_xy.
         keypoint_of_joint: (J,) index among the 133 points, -1 for a joint that is not wanted.
         anchor: (J,) see `match_joints`.
-        parts: (parts, 7): centre joint, first column at peaks, first column at regressed centres, first
+        parts: (parts, 9): centre joint, first column at peaks, first column at regressed centres, first
             keypoint, number of keypoints, first column of the face's size at peaks and at regressed
-            centres; -1 for a part that is no face or whose size is not known.
+            centres, -1 for a part that is no face or whose size is not known; first column of the points'
+            confidences at peaks and at regressed centres, -1 where there are none.
         reach_of_size: reach in units of the box's longer side.
         margin_of_size: how far around the box peaks may lie, in the same units.
         floor: least score of a peak.
@@ -184,7 +185,8 @@ def group(
 
     Returns:
         person score (N,), xy (N, 133, 2) with NaN where absent, score (N, 133), box (N, 4) xyxy, face box
-        (N, 4) xyxy with NaN where the face is absent or has no size; strongest first.
+        (N, 4) xyxy with NaN where the face is absent or has no size; strongest first. The score of a part's
+        point is that of the part's centre, times the point's confidence where there is one.
     """
     ranks, joints = packed.shape[0], keypoint_of_joint.shape[0]
     center, cell, at_peak_score, at_peak = fields[0], fields[1], fields[6], fields[7]
@@ -242,7 +244,8 @@ def group(
             score[n, keypoint] = joint_score[m, known]
     face = np.full((people, 4), np.nan, np.float32)
     for p in range(parts.shape[0]):
-        joint, first_peak, first_regressed, first, points, peak_size, regressed_size = parts[p]
+        joint, first_peak, first_regressed, first, points, peak_size, regressed_size = parts[p, :7]
+        peak_sure, regressed_sure = parts[p, 7:]
         expected, a = regressed[:, joint].copy(), anchor[joint]
         for n in range(people):
             if a >= 0 and joint_peak[order[n], a] >= 0:
@@ -254,10 +257,11 @@ def group(
             if own <= 0.0:
                 continue
             row, column = (k, first_peak) if k >= 0 else (rows[order[n]], first_regressed)
+            sure = peak_sure if k >= 0 else regressed_sure
             for i in range(points):
                 xy[n, first + i, 0] = packed[row, column + 2 * i]
                 xy[n, first + i, 1] = packed[row, column + 2 * i + 1]
-                score[n, first + i] = own
+                score[n, first + i] = own * packed[row, sure + i] if sure >= 0 else own
         for n in range(people):
             if peak_size < 0 or score[n, first] <= 0.0:
                 continue
@@ -267,6 +271,24 @@ def group(
             if size_of[0] > 0.0 and size_of[1] > 0.0:
                 surround(face[n], middle[0], middle[1], size_of[0], size_of[1])
     return weighed[order], xy, score, box, face
+
+
+@kernel
+def drop_unsure(
+    xy: FloatArray, score: FloatArray, face: FloatArray, first: int, end: int, least: float, is_face: bool
+) -> None:
+    """Make a part absent, in place, of each person whose points of it have a mean score below `least`.
+
+    Args:
+        xy: (N, 133, 2); score: (N, 133); face: (N, 4), of which the part is the face when `is_face`.
+        first, end: where the part stands among the points.
+    """
+    for n in range(xy.shape[0]):
+        if score[n, first:end].sum() < least * (end - first):
+            xy[n, first:end] = np.nan
+            score[n, first:end] = 0.0
+            if is_face:
+                face[n] = np.nan
 
 
 @kernel

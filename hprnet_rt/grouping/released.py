@@ -128,7 +128,7 @@ def group_as_released(
                 xy[n, keypoint, 0], xy[n, keypoint, 1] = joint_xy[n, j, 0], joint_xy[n, j, 1]
                 score[n, keypoint] = joint_score[n, j]
         for p in range(parts.shape[0]):
-            joint, first_peak, _, first, points, peak_size, _ = parts[p]
+            joint, first_peak, _, first, points, peak_size, _ = parts[p, :7]
             own = peak_of[n, joint]
             if peak_size >= 0 and own >= 0:
                 middle, size_of = peak_xy[own, joint], packed[own, peak_size:]

@@ -20,7 +20,7 @@ from hprnet_rt.files import reason
 from hprnet_rt.jobs import LIVE_SMOOTHINGS
 from hprnet_rt.outputs import Outputs
 from hprnet_rt.pipeline import ChannelClosed, Pipeline, Profiler, Recent, Stage
-from hprnet_rt.render import Overlay
+from hprnet_rt.render import Overlay, OverlayStyle
 from hprnet_rt.stages import followers, pose_stages
 from hprnet_rt.types import Estimated, Poses
 from hprnet_rt.video import VideoSink
@@ -142,7 +142,7 @@ class Session:
     ) -> None:
         self.options = options or SessionOptions()
         self.source, self.model = source, model
-        self.overlay = overlay or Overlay()
+        self.overlay = overlay or Overlay(OverlayStyle.of_model(refined=model.facts.refined))
         self.profiler = profiler or Profiler()
         self.mirror = False
         self.people = self.count = 0

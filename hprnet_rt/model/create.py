@@ -17,18 +17,23 @@ __all__ = ["create_model"]
 _BUILDERS: Final[dict[str, Callable[[ModelSpec], Network]]] = {
     "hprnet-mobile": HprnetMobile,
     "hprnet-dla34": HprnetDla34,
+    "hprnet-dla34-r": HprnetDla34,
     "hprnet-dla34-hm1": HprnetDla34,
     "hprnet-dla34-baseline": HprnetDla34,
     "hprnet-hourglass104": HprnetHourglass104,
 }
 
 
-def create_model(name: str) -> Network:
-    """A network of `SPECS` with fresh random weights, in training mode.
+def create_model(model: str | ModelSpec) -> Network:
+    """A network with fresh random weights, in training mode.
+
+    Args:
+        model: a name of `SPECS`, or the description of such a network, which says what is refined.
 
     Raises:
         UsageError: there is no network of this name.
     """
+    name = model if isinstance(model, str) else model.name
     if name not in _BUILDERS:
         raise UsageError(f"there is no network {name!r}; use one of: {', '.join(_BUILDERS)}")
-    return _BUILDERS[name](SPECS[name])
+    return _BUILDERS[name](SPECS[name] if isinstance(model, str) else model)

@@ -226,6 +226,7 @@ class HprnetDla34(Network):
             if head.dense:
                 start_rare(branch)
             self.add_module(head.name, branch)
+        self._add_refiner()
 
     def head(self, name: str) -> ConvHead:
         """The branch called `name`."""

@@ -26,11 +26,9 @@ from hprnet_rt.errors import OutputError, UsageError
 from hprnet_rt.model.deform import DEFORM_CONV_OPSET, DeformForm, choose_deform_form, has_deform_conv
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.peaks import DenseNetwork, PeakNetwork
+from hprnet_rt.onnx_file import HALF_SUFFIX, OUTPUTS, WEIGHTS
 
-__all__ = ["FEATURE_MAP", "HALF_SUFFIX", "HEAT_MAPS", "export_onnx"]
-
-HALF_SUFFIX = ".fp16"
-"""An initializer `name + HALF_SUFFIX` is cast to float32 as `name`."""
+__all__ = ["FEATURE_MAP", "HEAT_MAPS", "export_onnx"]
 
 FEATURE_MAP = "feature"
 HEAT_MAPS = ("hm", "hm_hp")
@@ -41,7 +39,6 @@ _LARGEST_MULTIPLE = 64
 _EXAMPLE_BATCH = 5
 _EXAMPLE_MULTIPLES = (2, 3)  # unequal sides and batch, none of them 1, so that no exporter takes them for one
 _SMALL = 32  # elements of what is computed at once, when it is constant
-_WEIGHTS = "network."
 
 
 def export_onnx(
@@ -52,8 +49,7 @@ def export_onnx(
     Args:
         network: in evaluation mode.
         path: the file to write; its folder exists.
-        dense: one float32 (N, C, H / 4, W / 4) output per head, named after it, in place of `peaks`,
-            the (N, k, width) packed peaks.
+        dense: one float32 (N, C, H / 4, W / 4) output per head, named after it, in place of `OUTPUTS`.
         k: people per image, and peaks per joint.
         deform: the form of deformable convolutions: "deform_conv" for onnxruntime and OpenVINO,
             "grid_sample" for engines without that operation.
@@ -67,9 +63,11 @@ def export_onnx(
     cells = math.prod(side // network.spec.stride_px for side in example_hw)
     if not 1 <= k <= cells:
         raise UsageError(f"an engine of {network.spec.name} returns 1 to {cells} people, got {k}")
-    module = (DenseNetwork(network) if dense else PeakNetwork(network, k)).eval()
+    module = (DenseNetwork(network) if dense else PeakNetwork(network, k, refine="both")).eval()
     as_node = deform == "deform_conv" and has_deform_conv(network)
-    outputs = [head.name for head in network.spec.heads] if dense else ["peaks"]
+    outputs = [head.name for head in network.spec.heads] if dense else list(OUTPUTS)
+    if not dense and network.refiner is None:
+        del outputs[1:]
     sides = {
         axis: multiple * torch.export.Dim(name, min=1, max=_LARGEST_MULTIPLE)
         for axis, name in ((1, "rows"), (2, "columns"))
@@ -129,12 +127,12 @@ def _uncollected() -> Iterator[None]:
 def _may_fold(node: onnxscript.ir.Node) -> bool | None:
     """Not what a weight goes into, whose name would be lost."""
     weights = [value.name for value in node.inputs if value is not None and value.name]
-    return False if any(name.startswith(_WEIGHTS) for name in weights) else None
+    return False if any(name.startswith(WEIGHTS) for name in weights) else None
 
 
 def _name_maps(model: onnx.ModelProto, network: Network) -> None:
     """Name the tensors between network and decode, where a backend may change precision."""
-    name_of = {id(parameter): f"{_WEIGHTS}{name}" for name, parameter in network.named_parameters()}
+    name_of = {id(parameter): f"{WEIGHTS}{name}" for name, parameter in network.named_parameters()}
     maker = {output: node for node in model.graph.node for output in node.output}
     reader = {value: node for node in model.graph.node for value in node.input}
     first = name_of[id(network.head(HEAT_MAPS[0]).first[0].weight)]

@@ -77,6 +77,8 @@ def use_half(network: Network, dtype: torch.dtype) -> None:
         dtype: torch.float16 or torch.bfloat16.
     """
     last = {conv for head in network.spec.heads for conv in network.head(head.name).last}
+    if network.refiner is not None and network.refiner.refinement.local_maps:
+        last.update(network.refiner.local.last)
     inside = {layer.conv_offset_mask for layer in network.modules() if isinstance(layer, DeformConv)}
     for layer in network.modules():
         if not isinstance(layer, _LAYERS):

@@ -24,20 +24,20 @@ class Patches:
     """The 3x3 neighbourhoods of a feature map, zero outside it.
 
     Args:
-        feature: (N, C, H, W).
+        features: (N, H, W, C).
     """
 
-    def __init__(self, feature: Tensor) -> None:
-        self._feature = feature
+    def __init__(self, features: Tensor) -> None:
+        self._features = features
         self._rows: dict[tuple[int | None, int | None], Tensor] = {}
 
     def _rows_of(self, channels: slice) -> Tensor:
         """(N * (H + 2) * (W + 2), C): the padded map, a row a cell."""
         key = channels.start, channels.stop
         if key not in self._rows:
-            feature = self._feature if key == (None, None) else self._feature[:, channels]
-            padded = F.pad(feature, (1, 1, 1, 1)).permute(0, 2, 3, 1)
-            self._rows[key] = padded.reshape(-1, feature.shape[1])
+            features = self._features if key == (None, None) else self._features[..., channels]
+            padded = F.pad(features, (0, 0, 1, 1, 1, 1))
+            self._rows[key] = padded.reshape(-1, features.shape[3])
         return self._rows[key]
 
     def around(self, cells: Tensor, channels: slice = _ALL) -> Tensor:
@@ -50,7 +50,7 @@ class Patches:
         Returns:
             (N, ..., 9, channels), taps in row-major order.
         """
-        batch, _, height, width = self._feature.shape
+        batch, height, width, _ = self._features.shape
         flat = cells.reshape(batch, -1)
         y = torch.div(flat, width, rounding_mode="floor")
         corner = y * (width + 2) + (flat - y * width)  # top-left tap, in the padded map

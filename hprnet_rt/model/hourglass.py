@@ -107,6 +107,7 @@ class HprnetHourglass104(Network):
                 for branch in branches:
                     start_rare(branch)
             self.add_module(head.name, nn.ModuleList(branches))
+        self._add_refiner()
 
     def head(self, name: str) -> StackHead:
         """The last stack's branch called `name`."""

@@ -166,6 +166,7 @@ class HprnetMobile(Network):
         for head in spec.heads:
             if head.dense:
                 start_rare(self.head(head.name))
+        self._add_refiner()
 
     def head(self, name: str) -> SplitHead:
         """The branch called `name`."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hprnet_rt.heads import ModelSpec
 from hprnet_rt.model.heads import Head
+from hprnet_rt.model.refine import Refiner
 
 __all__ = ["Network", "Stack"]
 
@@ -24,6 +25,7 @@ class Network(nn.Module, ABC):
 
     Attributes:
         spec: names and widths of the heads, and the input's normalisation.
+        refiner: corrects the points of faces and hands; None where `spec` has no refinement.
         unread: prefixes of weights that released files carry and no output reads; they do not learn.
     """
 
@@ -32,7 +34,13 @@ class Network(nn.Module, ABC):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.spec = spec
+        self.refiner: Refiner | None = None
         self._on_gpu: dict[torch.device, tuple[Tensor, Tensor]] = {}
+
+    def _add_refiner(self) -> None:
+        """After all else, whose random weights thus do not depend on it."""
+        if self.spec.refinement is not None:
+            self.refiner = Refiner(self.spec.refinement)
 
     @abstractmethod
     def trunk_map(self, x: Tensor) -> Tensor:

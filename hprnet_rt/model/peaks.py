@@ -6,6 +6,8 @@ maps of a 512 x 512 input are 20 MB.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,8 +15,12 @@ from torch.nn import functional as F
 from hprnet_rt.heads import PartSpec
 from hprnet_rt.model.heads import Patches
 from hprnet_rt.model.network import Network
+from hprnet_rt.model.refine import Refiner
 
-__all__ = ["DenseNetwork", "PeakNetwork", "top_peaks"]
+__all__ = ["DenseNetwork", "PeakNetwork", "RefineForm", "top_peaks"]
+
+RefineForm = Literal["inside", "after", "both"]
+"""Where points are corrected, see `PeakNetwork`."""
 
 _BELOW_ANY_LOGIT = -1.0e4
 
@@ -49,21 +55,45 @@ class PeakNetwork(nn.Module):
     Args:
         network: gives the feature map and the heads.
         k: people per image, and peaks per joint.
+        refine: where the points of a network with a refinement are corrected; others give their peaks
+            alone. "inside": in this module, all candidates; the peaks have a confidence for each point.
+            "after": elsewhere, those of people who are found; the maps for it are given too. "both": to
+            choose from in an exported file.
     """
 
-    def __init__(self, network: Network, k: int = 32) -> None:
+    def __init__(self, network: Network, k: int = 32, *, refine: RefineForm = "inside") -> None:
         super().__init__()
         self.network = network
         self.k = k
+        self.refine = refine
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, H, W, 3) uint8 BGR -> (N, k, layout width) float32."""
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """(N, H, W, 3) uint8 BGR -> (N, k, layout width) float32.
+
+        With maps, these follow: the feature map (N, H / 4, W / 4, C) and the local maps (N, H / 4, W / 4,
+        n); and with "both" the refined peaks.
+        """
+        network, refiner = self.network, self.network.refiner
+        feature = network.feature(images)
+        features = feature.permute(0, 2, 3, 1)
+        fields = self._fields(feature, features)
+        if refiner is None:
+            return torch.cat(list(fields.values()), dim=-1)
+        local = refiner.local_maps(feature)
+        outputs = []
+        if self.refine != "inside":
+            outputs = [torch.cat(list(fields.values()), dim=-1), features, local.permute(0, 2, 3, 1)]
+        if self.refine != "after":
+            outputs.append(torch.cat(list(self._refined(refiner, feature, local, fields).values()), dim=-1))
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _fields(self, feature: Tensor, features: Tensor) -> dict[str, Tensor]:
+        """The columns of `PeakLayout`, by name, from the feature map and the same with channels last."""
         spec, head, k = self.network.spec, self.network.head, self.k
-        feature = self.network.feature(images)
-        batch, _, height, width = feature.shape
+        batch, height, width, _ = features.shape
         joints = spec.num_joints
 
-        patches = Patches(feature)
+        patches = Patches(features)
 
         person_score, person_cell = top_peaks(head("hm")(feature), k)
         cells = person_cell[:, 0]
@@ -85,31 +115,49 @@ class PeakNetwork(nn.Module):
         regressed_score = heat.flatten(2).gather(2, regressed_cell.transpose(1, 2)).sigmoid()
         regressed_score = regressed_score.transpose(1, 2) * on_map
 
-        fields = [
-            person_score[:, 0].unsqueeze(-1),
-            person_xy,
-            head("reg").at(patches, cells),
-            head("wh").at(patches, cells),
-            regressed.flatten(2),
-            regressed_score,
-            peak_score.transpose(1, 2),
-            peak_xy.transpose(1, 2).flatten(2),
-        ]
+        fields = {
+            "person_score": person_score[:, 0].unsqueeze(-1),
+            "person_cell": person_xy,
+            "person_offset": head("reg").at(patches, cells),
+            "person_wh": head("wh").at(patches, cells),
+            "joint_regressed": regressed.flatten(2),
+            "joint_regressed_score": regressed_score,
+            "peak_score": peak_score.transpose(1, 2),
+            "peak_xy": peak_xy.transpose(1, 2).flatten(2),
+        }
         for part in spec.parts:
             joint = spec.joint(part.center)
-            for where in (peak_cell[:, joint], regressed_cell[:, :, joint]):
-                fields += self._part(part, patches, where, width)
-        return torch.cat(fields, dim=-1)
+            for where, at in (("peak", peak_cell[:, joint]), ("regressed", regressed_cell[:, :, joint])):
+                fields |= self._part(f"{part.name}_{where}", part, patches, at, width)
+        return fields
 
-    def _part(self, part: PartSpec, patches: Patches, cells: Tensor, width: int) -> list[Tensor]:
+    def _refined(
+        self, refiner: Refiner, feature: Tensor, local: Tensor, fields: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """The fields with the parts' points corrected, and with their confidences."""
+        fields = dict(fields)
+        for part in refiner.refinement.parts:
+            names = [f"{part.name}_{where}" for where in ("peak", "regressed")]
+            batch = feature.shape[0]
+            points = torch.cat([fields[name] for name in names], dim=1)
+            points = points.reshape(batch, 2 * self.k, part.num_keypoints, 2)
+            points, logit = refiner(part, feature, local, points, project=True)[-1]
+            for name, rows in zip(names, (slice(0, self.k), slice(self.k, 2 * self.k)), strict=True):
+                fields[name] = points[:, rows].flatten(2)
+                fields[f"{name}_confidence"] = logit[:, rows].sigmoid()
+        return fields
+
+    def _part(
+        self, name: str, part: PartSpec, patches: Patches, cells: Tensor, width: int
+    ) -> dict[str, Tensor]:
         """The part's points (N, k, 2 * P), absolute, and its box size when it has one."""
         first, channels = part.first_channel, 2 * part.num_keypoints
         offsets = self.network.head(part.head).at(patches, cells)[..., first : first + channels]
         offsets = offsets.reshape(*cells.shape, part.num_keypoints, 2)
         points = (_cell_xy(cells, width).unsqueeze(2) + offsets).flatten(2)
         if part.size_head is None:
-            return [points]
-        return [points, self.network.head(part.size_head).at(patches, cells)]
+            return {name: points}
+        return {name: points, f"{name}_wh": self.network.head(part.size_head).at(patches, cells)}
 
 
 class DenseNetwork(nn.Module):

@@ -12,12 +12,11 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
 from hprnet_rt.errors import ModelError
-from hprnet_rt.model.export import HALF_SUFFIX
 from hprnet_rt.model.network import Network
+from hprnet_rt.onnx_file import HALF_SUFFIX, WEIGHTS
 
 __all__ = ["load_weights"]
 
-_PREFIX = "network."
 NetworkT = TypeVar("NetworkT", bound=Network)
 
 
@@ -36,9 +35,9 @@ def load_weights(network: NetworkT, path: Path) -> NetworkT:
     state = {}
     for tensor in model.graph.initializer:
         name = tensor.name.removesuffix(HALF_SUFFIX)
-        if name.startswith(_PREFIX):
+        if name.startswith(WEIGHTS):
             array = numpy_helper.to_array(tensor).astype(np.float32)
-            state[name.removeprefix(_PREFIX)] = torch.from_numpy(array)
+            state[name.removeprefix(WEIGHTS)] = torch.from_numpy(array)
     if state.keys() != network.state_dict().keys():
         raise ModelError(f"{path} does not hold the weights of {network.spec.name} by name")
     try:

@@ -34,7 +34,7 @@ class ZooEntry:
         parameters: of the torch module; DLA-34's include the classifier `base.fc` (513,000) that the
             released checkpoint carries and no output uses.
         gmac: 1e9 multiply-accumulates at `spec.input_px` squared, as the engines of this project run it
-            (only heat-maps are computed everywhere).
+            (only heat-maps are computed everywhere); what is refined of each person's parts is not in it.
         gmac_dense: the same with every head computed everywhere, as the released code does.
         released: weights are published: they come with the package, or `pull` finds them.
         licence: of the weights, in a few words.
@@ -102,8 +102,8 @@ _MOBILE_TERMS: Final = (
 _NETWORKS: Final = (
     ZooEntry(
         name="hprnet-mobile",
-        parameters=5_521_565,
-        gmac=2.44,
+        parameters=7_143_102,
+        gmac=2.53,
         gmac_dense=7.33,
         released=True,
         licence="research",
@@ -137,6 +137,7 @@ _NETWORKS: Final = (
     ),
     _dla34_variant("hprnet-dla34-hm1", 21_280_187, 30.5, 50.9),
     _dla34_variant("hprnet-dla34-baseline", 20_714_782, 31.5, 41.6),
+    _dla34_variant("hprnet-dla34-r", 22_750_148, 30.7, 48.5),
 )
 
 ZOO: Final[dict[str, ZooEntry]] = {entry.name: entry for entry in _NETWORKS}

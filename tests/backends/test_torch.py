@@ -8,8 +8,10 @@ torch = pytest.importorskip("torch", reason="the extra train is not installed")
 import hprnet_rt  # noqa: E402
 from hprnet_rt.backends import EngineFile  # noqa: E402
 from hprnet_rt.errors import UsageError  # noqa: E402
-from hprnet_rt.grouping import average_flipped, decode_dense  # noqa: E402
+from hprnet_rt.grouping import Grouper, average_flipped, pack_peaks  # noqa: E402
+from hprnet_rt.heads import PeakLayout  # noqa: E402
 from hprnet_rt.model import HprnetMobile, load_weights  # noqa: E402
+from hprnet_rt.types import Maps, Peaks  # noqa: E402
 from hprnet_rt.video import VideoSource  # noqa: E402
 from tests.clips import SAMPLE  # noqa: E402
 
@@ -42,14 +44,23 @@ def test_the_flip_test_averages_with_the_mirror_image(picture):
         assert "flip test" in model.description
         found = model(picture)
         batch, letterbox = model.prepare(picture)
-    network = load_weights(HprnetMobile(), EngineFile.find("hprnet-mobile").path)
+    engine = EngineFile.find("hprnet-mobile")
+    network = load_weights(HprnetMobile(), engine.path)
 
     def dense(images):
         with torch.inference_mode():
             return {name: maps.numpy() for name, maps in network.dense(torch.from_numpy(images)).items()}
 
     averaged = average_flipped(dense(batch), dense(batch[:, :, ::-1].copy()), network.spec)
-    (expected,) = decode_dense(averaged, network.spec, [letterbox], probabilities=True)
+    packed = pack_peaks(averaged, network.spec, engine.k, probabilities=True)[0]
+    with torch.inference_mode():  # points are refined on the maps of the picture as it is
+        feature = network.feature(torch.from_numpy(batch))
+        maps = [
+            each[0].permute(1, 2, 0).contiguous().numpy()
+            for each in (feature, network.refiner.local_maps(feature))
+        ]
+    group = Grouper(network.spec, weights=engine.refiner_weights())
+    expected = group(Peaks(packed, PeakLayout.of(network.spec), letterbox, Maps(*maps)))
     assert_same(found, expected, atol=1e-2)
 
 

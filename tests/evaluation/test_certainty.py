@@ -41,9 +41,9 @@ def test_a_part_is_drawn_when_its_mean_score_reaches_the_threshold():
 
 def test_faces_have_a_threshold_of_their_own_and_both_hands_are_counted_together():
     truth, found = known_errors()
-    for one, score in zip(found, (0.25, 0.75), strict=True):
-        rescored(one, "face_kpts", [score] * 68)
-        rescored(one, "lefthand_kpts", [score] * 21)
+    for one, face, hand in zip(found, (0.25, 0.75), (0.05, 0.75), strict=True):
+        rescored(one, "face_kpts", [face] * 68)
+        rescored(one, "lefthand_kpts", [hand] * 21)
         rescored(one, "righthand_kpts", [1.0] * 21)
     shares = {part: one.of_labelled for part, one in drawn(measured(truth, found)).items()}
     assert shares == pytest.approx({"face": 2 / 3, "left_hand": 1 / 3, "right_hand": 2 / 3, "hand": 3 / 6})

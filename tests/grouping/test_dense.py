@@ -105,7 +105,8 @@ def test_rows_equal_those_of_the_network_in_torch():
     heads = {head.name: value.numpy() for head, value in zip(network.spec.heads, values, strict=True)}
     assert expected[:, :, PeakLayout.of(HPRNET_MOBILE).columns["peak_score"]].min() > 0
     # sparse heads sum in another order than dense ones
-    np.testing.assert_allclose(pack_peaks(heads, HPRNET_MOBILE, 16), expected, rtol=1e-4, atol=1e-3)
+    unrefined = expected[:, :, : PeakLayout.of(HPRNET_MOBILE).width]  # a new refinement moves nothing
+    np.testing.assert_allclose(pack_peaks(heads, HPRNET_MOBILE, 16), unrefined, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("spec", WHOLE_BODY_SPECS, ids=lambda spec: spec.name)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -68,10 +70,33 @@ def test_the_threshold_of_the_style_holds():
 
 
 def test_hands_that_score_little_are_not_drawn():
-    for score, drawn in ((0.25, False), (0.35, True)):
+    for style, score, drawn in (
+        (OverlayStyle(), 0.07, False),
+        (OverlayStyle(), 0.09, True),
+        (OverlayStyle.of_model(refined=False), 0.25, False),
+        (OverlayStyle.of_model(refined=False), 0.35, True),
+        (OverlayStyle.of_model(refined=True), 0.09, True),
+    ):
         image = np.zeros((50, 50, 3), np.uint8)
-        Overlay().draw(image, someone(single_point(PARTS["left_hand"].start, (25, 25)), score=score))
+        Overlay(style).draw(image, someone(single_point(PARTS["left_hand"].start, (25, 25)), score=score))
         assert image.any() == drawn
+
+
+def test_a_hand_that_is_unsure_in_the_mean_is_not_drawn_though_some_points_are_sure():
+    hand, least = PARTS["left_hand"], OverlayStyle().hand_threshold
+    for sure_points, drawn in ((1, False), (20, True)):
+        score = np.zeros((1, NUM_KEYPOINTS), np.float32)
+        score[0, hand] = least / 2
+        score[0, hand.start : hand.start + sure_points] = 2 * least
+        xy = np.full((1, NUM_KEYPOINTS, 2), np.nan, np.float32)
+        xy[0, hand] = 25
+        whole = someone(xy)
+        poses = replace(whole, score=score)
+        image = np.zeros((50, 50, 3), np.uint8)
+        Overlay().draw(image, poses)
+        assert image.any() == drawn
+        assert poses.shown()[0, hand].sum() == (sure_points if drawn else 0)
+        assert not poses.shown()[0, : hand.start].any()
 
 
 def test_an_id_is_written_where_it_is_known_and_wanted():

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hprnet_rt.backends.built_engine import BuiltEngine
 from hprnet_rt.backends.engine_file import EngineFile
+from hprnet_rt.backends.protocol import refined_where
 from hprnet_rt.backends.slots import Slots
 from hprnet_rt.backends.trt.device import open_device
 from hprnet_rt.backends.trt.library import load_library
@@ -57,7 +58,8 @@ class _TensorRtBackend:
         graph = "CUDA graph" if self._session.has_graph else "no CUDA graph"
         name = {"tensorrt": "TensorRT", "tensorrt-rtx": "TensorRT-RTX"}[recipe.backend]
         batch = f", {self.max_batch} images at a time" if self.max_batch > 1 else ""
-        return f"{name} {recipe.library_version}, {device.name}, {recipe.precision}, {graph}{batch}"
+        refined = refined_where(self.spec, after_grouping=False)
+        return f"{name} {recipe.library_version}, {device.name}, {recipe.precision}, {graph}{batch}{refined}"
 
     def run(self, images: ImageArray) -> FloatArray:
         return self.submit([images])()
