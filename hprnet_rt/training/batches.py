@@ -15,9 +15,10 @@ from hprnet_rt.heads import SPECS
 from hprnet_rt.training.augment import PaperAugmentation, Transform
 from hprnet_rt.training.config import TrainConfig
 from hprnet_rt.training.dataset import WholeBodyDataset
+from hprnet_rt.training.displacement import displaced, displaced_parts
 from hprnet_rt.training.images import ImageFiles
 from hprnet_rt.training.strong import StrongAugmentation
-from hprnet_rt.training.targets import HEAT_TARGETS, displaced, make_targets
+from hprnet_rt.training.targets import HEAT_TARGETS, make_targets
 from hprnet_rt.training.validate import Validator
 
 __all__ = ["Batch", "TargetSet", "training_set", "validation_set"]
@@ -42,6 +43,13 @@ class TargetSet(Dataset[Batch]):
         self._spec = SPECS[config.model]
         self._background = config.data.unlabelled_is_background
         self._spread = config.spread
+        refinement = self._spec.refinement
+        refined = {part.name for part in refinement.parts} if refinement else set()
+        shares = {
+            part.name: config.part_spread if part.name in refined else config.spread
+            for part in self._spec.parts
+        }
+        self._part_spreads = {name: share for name, share in shares.items() if share}
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -53,9 +61,10 @@ class TargetSet(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         sample = self._samples[index]
         targets = make_targets(sample, self._spec, unlabelled_is_background=self._background)
+        rng = self._samples.chance(index, _DISPLACEMENT)
         if self._spread:
-            rng = self._samples.chance(index, _DISPLACEMENT)
-            targets = displaced(targets, self._spec, rng, self._spread)
+            targets = displaced(targets, rng, self._spread)
+        targets = displaced_parts(targets, self._spec, rng, self._part_spreads)
         arrays: dict[str, Any] = {"image": sample.image, **targets}
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 

@@ -67,8 +67,11 @@ class TrainConfig:
         clip_norm: gradients are scaled down to this norm; 0 for never.
         precision: of the network's arithmetic, one of `PRECISIONS`.
         channels_last: memory order; faster on GPUs.
-        spread: how far beside the centres offsets are learned, see `targets.displaced`; 0 as in the paper.
+        spread: how far beside the centres offsets are learned, see `displaced`; 0 as in the paper.
+        part_spread: the same of the parts that are refined, see `displaced_parts`.
         points: how the errors of points count, one of `POINT_LOSSES`.
+        loss: weights of losses in their sum by name, where they are not as `HprLoss` says. In the file a
+            table, [loss].
         ema: decay a step of the averaged weights that are validated and kept; 0 for the plain ones.
         seed: of everything random.
         save_every: steps between checkpoints, beside the one after each epoch.
@@ -93,7 +96,9 @@ class TrainConfig:
     precision: str = "fp32"
     channels_last: bool = False
     spread: float = 0.0
+    part_spread: float = 0.15
     points: str = "l1"
+    loss: dict[str, float] = field(default_factory=dict)
     ema: float = 0.0
     seed: int = 0
     save_every: int = 500
@@ -128,8 +133,12 @@ class TrainConfig:
         wrong = [key for key, rate in self.rates.items() if not 0 <= rate < math.inf]
         if wrong:
             raise UsageError(f"a rate is at least 0, got {self.rates[wrong[0]]} for {wrong[0]}")
-        if not 0.0 <= self.spread < 0.5:
-            raise UsageError(f"spread is at least 0 and less than 0.5, got {self.spread}")
+        wrong = [key for key, weight in self.loss.items() if not 0 <= weight < math.inf]
+        if wrong:
+            raise UsageError(f"a loss's weight is at least 0, got {self.loss[wrong[0]]} for {wrong[0]}")
+        for name in ("spread", "part_spread"):
+            if not 0.0 <= getattr(self, name) < 0.5:
+                raise UsageError(f"{name} is at least 0 and less than 0.5, got {getattr(self, name)}")
         if not 0.0 <= self.ema < 1.0:
             raise UsageError(f"ema is at least 0 and less than 1, got {self.ema}")
 

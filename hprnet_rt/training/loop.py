@@ -22,13 +22,14 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Sampler
 
 from hprnet_rt.errors import ModelError, UsageError
-from hprnet_rt.model import create_model, load_checkpoint, load_weights
+from hprnet_rt.model import create_model
 from hprnet_rt.model.network import Network
 from hprnet_rt.training.batches import Batch, training_set, without_empty_rows
 from hprnet_rt.training.config import TrainConfig
 from hprnet_rt.training.dataset import loader_workers
 from hprnet_rt.training.losses import HprLoss
 from hprnet_rt.training.optimizer import make_optimizer
+from hprnet_rt.training.start import fit_scale, start_from
 from hprnet_rt.training.state import Averaged, load_state, save_state
 
 __all__ = ["Progress", "Trainer", "Workers"]
@@ -36,6 +37,7 @@ __all__ = ["Progress", "Trainer", "Workers"]
 _log = logging.getLogger(__name__)
 
 LAST = "last.pth"
+_FIRST_IMAGES = 16  # that a fresh refinement is fitted to
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -127,6 +129,9 @@ class Trainer:
         folder: for the checkpoints; a run that is there is gone on with.
         workers: this process and the others.
 
+    Attributes:
+        starts_refinement: the weights to start from have no refinement: the network's is fresh.
+
     Raises:
         UsageError: the folder holds a run of another configuration, or the set is too small.
         ModelError: a checkpoint is damaged.
@@ -140,16 +145,16 @@ class Trainer:
         self.config, self.folder, self.workers = config, folder, workers
         torch.manual_seed(config.seed)
         self.network = create_model(config.model)
-        if config.weights:
-            path = Path(config.weights)
-            (load_weights if path.suffix == ".onnx" else load_checkpoint)(self.network, path)
+        self.starts_refinement = bool(config.weights) and start_from(self.network, Path(config.weights))
         memory = torch.channels_last if config.channels_last else torch.contiguous_format
         self.network.to(workers.device, memory_format=memory)  # type: ignore[call-overload]
+        self.dataset = training_set(config)
+        if self.starts_refinement:
+            self._fit_scale()
         self.optimizer = make_optimizer(self.network, config, self.network.unread)
         self.scaler = torch.amp.GradScaler(workers.device.type, enabled=config.precision == "fp16")
         self.averaged = Averaged(self.network, config.ema)
-        self.loss = HprLoss(self.network.spec, points=config.points)
-        self.dataset = training_set(config)
+        self.loss = HprLoss(self.network.spec, weights=config.loss, points=config.points)
         self._order = _Order(len(self.dataset), config, workers)
         if self._order.steps < 1:
             raise UsageError(f"{len(self.dataset)} images do not fill a batch of {config.batch}")
@@ -175,12 +180,21 @@ class Trainer:
         """Steps of an epoch."""
         return self._order.steps
 
+    def _fit_scale(self) -> None:
+        """To the first images of the set."""
+        assert self.network.refiner is not None
+        count = min(_FIRST_IMAGES, len(self.dataset))
+        images = torch.stack([self.dataset[index]["image"] for index in range(count)])
+        with torch.no_grad():
+            feature = self.network.feature(images.to(self.workers.device))
+        fit_scale(self.network.refiner, feature)
+
     def _resume(self) -> None:
         path = self.folder / LAST
         if not path.exists():
             return
         data = load_state(path)
-        ours, theirs = self.config.to_dict(), data["config"]
+        ours, theirs = self.config.to_dict(), TrainConfig().to_dict() | data["config"]  # keys may be new
         changed = [key for key in ours if key not in ("epochs", "data") and ours[key] != theirs.get(key)]
         if changed:
             raise UsageError(

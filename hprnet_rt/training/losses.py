@@ -5,6 +5,7 @@ Source: Samet and Akbas (2021), section 3.2; Zhou et al., "Objects as Points" (2
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,9 @@ from hprnet_rt.errors import UsageError
 from hprnet_rt.heads import ModelSpec
 from hprnet_rt.model.heads import Patches
 from hprnet_rt.model.network import Network, Stack
+from hprnet_rt.model.refine import Refiner
 from hprnet_rt.skeleton import SIGMAS
+from hprnet_rt.training.refinement import refinement_losses, refinement_weights
 
 __all__ = ["POINT_LOSSES", "HprLoss", "focal_loss", "masked_mean", "wing"]
 
@@ -123,9 +126,12 @@ class _Sparse(_Predictions):
 
     def __init__(self, stack: Stack, targets: Mapping[str, Tensor]) -> None:
         self._feature, self._head = stack
-        self._patches = Patches(self._feature)
         self._people, self._joints = targets["person_cell"], targets["joint_cell"]
         self._parts = targets["part_cell"]
+
+    @functools.cached_property
+    def _patches(self) -> Patches:
+        return Patches(self._feature.permute(0, 2, 3, 1))
 
     def heat(self, name: str) -> Tensor:
         result: Tensor = self._head(name)(self._feature)
@@ -155,6 +161,19 @@ def _rows(spec: ModelSpec) -> list[str]:
     return names
 
 
+def _maps(spec: ModelSpec) -> list[str]:
+    """The targets that are maps."""
+    names = [name for heat in _DENSE for name in (heat, f"{heat}_known")]
+    if spec.refinement is not None and spec.refinement.local_maps:
+        names += ["local", "local_window"]
+    return names
+
+
+def _mean(stacks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Of each term over the stacks."""
+    return {name: torch.stack([terms[name] for terms in stacks]).mean() for name in stacks[0]}
+
+
 def _tolerances(spec: ModelSpec) -> dict[str, list[float]]:
     """2 sigma of OKS of every joint, as "hps", and of each part's points; a centre has its part's mean."""
     double = [2.0 * sigma for sigma in SIGMAS]
@@ -172,11 +191,13 @@ class HprLoss(nn.Module):
 
     Terms are named after heads and parts: hm, hm_hp, wh, reg, hps, hp_offset, each part (face, left_hand,
     ...), and each part's `size_head` (wh_face). Each is the mean over the stacks, and over its labelled
-    values. Without a label it is 0, and still has a gradient (of 0) for every weight that it reads.
+    values. Without a label it is 0, and still has a gradient (of 0) for every weight that it reads. A
+    refinement has its own terms, see `refinement_losses`; they are of the last stack.
 
     Args:
         spec: the network's.
-        weights: of terms in the sum, by name; the others' is 0.1 for wh and wh_face, 1 for the rest.
+        weights: of terms in the sum, by name; the others' is 0.1 for wh and wh_face, as
+            `refinement_weights` says for a refinement's, 1 for the rest.
         points: one of `POINT_LOSSES`, for hps and the parts: the absolute error in cells (the paper's);
             the absolute error in units of what OKS tolerates, 2 sigma sqrt(area of the person's box), where
             a centre's sigma is the mean of its part's; or `wing` of the absolute error.
@@ -193,17 +214,19 @@ class HprLoss(nn.Module):
             raise UsageError(f"points is one of {', '.join(POINT_LOSSES)}, got {points!r}")
         sizes = [part.size_head for part in spec.parts if part.size_head]
         terms = ["hm", "hm_hp", "wh", "reg", "hps", "hp_offset", *(part.name for part in spec.parts), *sizes]
-        unknown = sorted(set(weights or {}) - set(terms))
+        self.weights = {name: _SIZE_WEIGHT if name in ("wh", *sizes) else 1.0 for name in terms}
+        if spec.refinement is not None:
+            self.weights.update(refinement_weights(spec.refinement))
+        unknown = sorted(set(weights or {}) - set(self.weights))
         if unknown:
             raise UsageError(
-                f"{spec.name} has no loss {', '.join(unknown)}; the losses are {', '.join(terms)}"
+                f"{spec.name} has no loss {', '.join(unknown)}; the losses are {', '.join(self.weights)}"
             )
+        self.weights.update(weights or {})
         self.spec = spec
         self.points = points
-        self.weights = {name: _SIZE_WEIGHT if name in ("wh", *sizes) else 1.0 for name in terms}
-        self.weights.update(weights or {})
         self._tolerance = _tolerances(spec)
-        self._rows = _rows(spec)
+        self._rows, self._maps = _rows(spec), _maps(spec)
 
     def forward(
         self, network: Network, images: Tensor, targets: Mapping[str, Tensor]
@@ -221,36 +244,46 @@ class HprLoss(nn.Module):
         The heat-maps' branches are run everywhere, the others at the targets' cells only: the numbers of
         `dense`, for less. Under autocast the losses themselves are in float32.
         """
-        return self.sparse(network.stacks(images), targets)
+        return self.sparse(network.stacks(images), targets, network.refiner)
 
     def sparse(
-        self, stacks: Sequence[Stack], targets: Mapping[str, Tensor]
+        self, stacks: Sequence[Stack], targets: Mapping[str, Tensor], refiner: Refiner | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The same for feature maps that are there already; see `Network.stacks`."""
+        """The same for feature maps that are there already; see `Network.stacks`.
+
+        Without the refiner there are the heads' terms alone.
+        """
         asked = self._asked(targets)
-        return self._mean([self._terms(_Sparse(stack, asked), asked) for stack in stacks])
+        found = [self._terms(_Sparse(stack, asked), asked) for stack in stacks]
+        terms = _mean([terms for terms, _ in found])
+        if refiner is not None:
+            (feature, _), (_, offsets) = stacks[-1], found[-1]
+            terms |= refinement_losses(self.spec, refiner, feature, offsets, asked)
+        return self._total(terms)
 
     def dense(
         self, stacks: Sequence[Mapping[str, Tensor]], targets: Mapping[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The same for heads that are there already, (N, C, h, w) by name, one mapping a stack."""
+        """The heads' terms for heads that are there already, (N, C, h, w) by name, one mapping a stack."""
         asked = self._asked(targets)
-        return self._mean([self._terms(_Dense(maps, asked), asked) for maps in stacks])
+        return self._total(_mean([self._terms(_Dense(maps, asked), asked)[0] for maps in stacks]))
 
     def _asked(self, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What is looked at, up to the last row in which an image has a person; at least one row."""
         people = max(1, int(targets["person_mask"].sum(dim=1).max()))
         asked = {name: targets[name][:, :people] for name in self._rows}
-        return asked | {name: targets[name] for heat in _DENSE for name in (heat, f"{heat}_known")}
+        return asked | {name: targets[name] for name in self._maps}
 
-    def _mean(self, stacks: Sequence[Mapping[str, Tensor]]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum, and each term, over the stacks."""
-        terms = {name: torch.stack([terms[name] for terms in stacks]).mean() for name in self.weights}
+    def _total(self, terms: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum, and each term."""
+        terms = {name: terms[name] for name in self.weights if name in terms}
         total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
         return total, {name: value.detach() for name, value in terms.items()}
 
-    def _terms(self, found: _Predictions, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Every term of one stack."""
+    def _terms(
+        self, found: _Predictions, targets: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Every term of one stack's heads, and of each part the offsets (N, P, points, 2) that they say."""
 
         def l1(values: Tensor, name: str, mask: Tensor) -> Tensor:
             return masked_mean((values.float() - targets[name]).abs(), mask)
@@ -266,12 +299,14 @@ class HprLoss(nn.Module):
         terms["hps"] = self._points("hps", offsets, targets["hps"], joints, targets["wh"])
         offsets = found.at_joints("hp_offset", spec.offset_per_joint)
         terms["hp_offset"] = l1(offsets, "hp_offset", joints)
+        regressed = {}
         for index, part in enumerate(spec.parts):
             joint, first = spec.joint(part.center), part.first_channel
             values = found.at_part(part.head, index)[..., first : first + 2 * part.num_keypoints]
+            regressed[part.name] = values.reshape(batch, count, -1, 2)
             terms[part.name] = self._points(
                 part.name,
-                values.reshape(batch, count, -1, 2),
+                regressed[part.name],
                 targets[f"{part.name}_points"],
                 targets[f"{part.name}_points_mask"],
                 targets["wh"],
@@ -279,7 +314,7 @@ class HprLoss(nn.Module):
             if part.size_head:
                 size = found.at_part(part.size_head, index)
                 terms[part.size_head] = l1(size, part.size_head, joints[..., joint])
-        return terms
+        return terms, regressed
 
     def _points(self, name: str, found: Tensor, true: Tensor, mask: Tensor, size_wh: Tensor) -> Tensor:
         """Of points (N, P, points, 2) of people of size (N, P, 2)."""

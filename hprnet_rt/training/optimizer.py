@@ -14,6 +14,7 @@ from hprnet_rt.training.config import TrainConfig
 __all__ = ["RelativeAdam", "make_optimizer", "typical_size"]
 
 _LEAST_SHARE = 1e-4  # of a tensor's size, that even its smallest rows have
+_REFINER, _REFINER_SIZE = "refiner.", 0.2
 
 
 def typical_size(weight: Tensor) -> Tensor:
@@ -90,10 +91,12 @@ def _rate(name: str, rates: Mapping[str, float]) -> float:
 
 
 def _sizes(named: Mapping[str, nn.Parameter]) -> dict[Tensor, Tensor]:
-    """Of every parameter that learns."""
+    """Of every parameter that learns; all alike in a refinement, much of which is 0 at the start."""
     sizes: dict[Tensor, Tensor] = {}
     for name, parameter in named.items():
-        if parameter.requires_grad:
+        if parameter.requires_grad and name.startswith(_REFINER):
+            sizes[parameter] = torch.full_like(parameter, _REFINER_SIZE)
+        elif parameter.requires_grad:
             weight = named.get(name.removesuffix("bias") + "weight")
             sizes[parameter] = (
                 typical_size(parameter) if parameter.ndim > 1 else _typical_bias(parameter, weight)

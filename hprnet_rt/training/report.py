@@ -219,6 +219,8 @@ def train(
         if trainer.total:
             left = trainer.epoch < config.epochs
             at = f", going on at epoch {trainer.epoch + 1}" if left else ", all epochs are done"
+        if trainer.starts_refinement and not trainer.total:
+            speak(f"{config.weights} has no refinement; that of {config.model} starts fresh")
         speak(
             f"{config.model} on {workers.world} x {workers.device.type}, {config.precision}: "
             f"{len(trainer.dataset)} images, {trainer.steps} steps an epoch{at}"

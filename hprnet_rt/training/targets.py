@@ -18,9 +18,10 @@ import numpy.typing as npt
 from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.grouping.compiled import kernel
 from hprnet_rt.heads import ModelSpec
+from hprnet_rt.training.local_maps import local_targets
 from hprnet_rt.training.sample import BOXED_PARTS, Sample
 
-__all__ = ["HEAT_TARGETS", "Targets", "displaced", "gaussian_radius", "make_targets"]
+__all__ = ["HEAT_TARGETS", "Targets", "gaussian_radius", "make_targets", "where_known"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -29,11 +30,10 @@ BoolArray = npt.NDArray[np.bool_]
 Targets = dict[str, npt.NDArray[Any]]
 """Arrays by name, of shapes that depend on nothing but the network and the input; see `make_targets`."""
 
-HEAT_TARGETS: Final = ("hm", "hm_known", "hm_hp", "hm_hp_known")
+HEAT_TARGETS: Final = ("hm", "hm_known", "hm_hp", "hm_hp_known", "local", "local_window")
 """The targets that are maps; all others have a row a person."""
 
 _OVERLAP: Final = 0.7
-_HALF: Final = 0.5
 
 
 def gaussian_radius(height: float, width: float, overlap: float = _OVERLAP) -> float:
@@ -135,8 +135,8 @@ def _joints(spec: ModelSpec) -> tuple[IntArray, IntArray]:
     return np.array(spec.keypoint_of_joint, np.int64), np.array(centers, np.int64)
 
 
-def _where(mask: BoolArray, values: FloatArray) -> FloatArray:
-    """(..., 2) values, 0 where the mask (...) is False."""
+def where_known(mask: BoolArray, values: FloatArray) -> FloatArray:
+    """Values (..., 2), 0 where the mask (...) is False."""
     return np.where(mask[..., None], values, np.float32(0))
 
 
@@ -181,6 +181,8 @@ def make_targets(
         - for each part, with its name for NAME: NAME_points (P, points, 2) from the cell of its centre, and
           NAME_points_mask (P, points) bool: centre labelled and on the map, point too.
         - for each part with a size: its `size_head`, e.g. wh_face (P, 2), size of its box on the map.
+        - for a refinement with local maps: local (n, h, w) and local_window (1, h, w), the `local_targets` of
+          the hands all of whose points have a target.
 
         A part's centre is a joint: its cell and mask are that joint's. It is the centre of the annotated
         box; a foot's is the centre of the bounding box of its labelled points. Everything that is masked is
@@ -213,7 +215,7 @@ def make_targets(
     joint_xy, joint_known = xy[:, keypoint], labelled[:, keypoint]
     joint_xy[:, center_joint], joint_known[:, center_joint] = part_box.mean(axis=2), part_known
     joint_mask = joint_known & _inside(joint_xy, map_wh)
-    joint_xy = _where(joint_mask, joint_xy)
+    joint_xy = where_known(joint_mask, joint_xy)
 
     person_cell, joint_cell = np.floor(center), np.floor(joint_xy)  # (x, y)
     number = np.array((1, width), np.int64)
@@ -225,19 +227,24 @@ def make_targets(
         "joint_cell": _whole(joint_cell) @ number,
         "joint_mask": joint_mask,
         "part_cell": (_whole(joint_cell) @ number)[:, center_joint],
-        "hps": _where(joint_mask, joint_xy - person_cell[:, None]),
+        "hps": where_known(joint_mask, joint_xy - person_cell[:, None]),
         "hp_offset": joint_xy - joint_cell,
     }
     for i, part in enumerate(spec.parts):
         joint = center_joint[i]
         points = xy[:, part.keypoints]
         mask = labelled[:, part.keypoints] & _inside(points, map_wh) & joint_mask[:, joint, None]
-        found[f"{part.name}_points"] = _where(mask, points - joint_cell[:, joint, None])
+        found[f"{part.name}_points"] = where_known(mask, points - joint_cell[:, joint, None])
         found[f"{part.name}_points_mask"] = mask
         if part.size_head:
             on_map = np.clip(part_box[:, i], 0, map_wh)
-            found[part.size_head] = _where(joint_mask[:, joint], on_map[:, 1] - on_map[:, 0])
+            found[part.size_head] = where_known(joint_mask[:, joint], on_map[:, 1] - on_map[:, 0])
     targets = {name: _padded(values, max_people) for name, values in found.items()}
+    if spec.refinement is not None and spec.refinement.local_maps:
+        with_maps = {part.name for part in spec.refinement.parts if part.reach}
+        hands = [part for part in spec.parts if part.name in with_maps]
+        of_hands = [xy[found[f"{part.name}_points_mask"].all(axis=1)][:, part.keypoints] for part in hands]
+        targets["local"], targets["local_window"] = local_targets(np.concatenate(of_hands), (height, width))
 
     # channel 0 is hm, the joints follow
     heat = np.zeros((1 + spec.num_joints, height, width), np.float32)
@@ -254,50 +261,3 @@ def make_targets(
         _forget(known, heat, 1 + joints, _whole(cells[people[person]]))
     targets.update(hm=heat[:1], hm_known=known[:1], hm_hp=heat[1:], hm_hp_known=known[1:])
     return targets
-
-
-def displaced(targets: Targets, spec: ModelSpec, rng: np.random.Generator, share: float) -> Targets:
-    """The same, with offsets asked for at cells a little beside centres and joints.
-
-    Where a network finds them is not quite where the label has them; a network that has learned its offsets
-    at the exact cells only is off by that much. Heat-maps stay. Joints' cells move by one at most.
-
-    Args:
-        targets: of `make_targets`.
-        rng: the chance.
-        share: cells move by up to this share of the sides of the person's box, or of what the part's points
-            cover, and half a cell, evenly, each way; they stay on the map.
-    """
-    height, width = targets["hm"].shape[1:]
-    out = dict(targets)
-
-    def moved(cell: IntArray, size: FloatArray, there: BoolArray) -> tuple[IntArray, FloatArray]:
-        """New cells (P,), and by how much the offsets from them are longer (P, 2)."""
-        xy = np.stack((cell % width, cell // width), axis=1)
-        reach = (share * size + np.float32(_HALF)) * there[:, None]
-        step = np.rint(rng.uniform(-reach, reach)).astype(np.int64)
-        new = np.clip(xy + step, 0, (width - 1, height - 1))
-        return new[:, 1] * width + new[:, 0], (xy - new).astype(np.float32)
-
-    joint, cell = targets["joint_mask"], targets["joint_cell"]
-    xy = np.stack((cell % width, cell // width), axis=-1)
-    step = np.rint(rng.uniform(-1.0, 1.0, xy.shape)).astype(np.int64) * joint[..., None]
-    new = np.clip(xy + step, 0, (width - 1, height - 1))
-    out["joint_cell"] = new[..., 1] * width + new[..., 0]
-    out["hp_offset"] = targets["hp_offset"] + _where(joint, (xy - new).astype(np.float32))
-    person = targets["person_mask"]
-    out["person_cell"], shift = moved(targets["person_cell"], targets["wh"], person)
-    out["reg"] = targets["reg"] + _where(person, shift)
-    out["hps"] = targets["hps"] + _where(
-        targets["joint_mask"], np.broadcast_to(shift[:, None], targets["hps"].shape)
-    )
-    out["part_cell"] = targets["part_cell"].copy()
-    for i, part in enumerate(spec.parts):
-        points, mask = targets[f"{part.name}_points"], targets[f"{part.name}_points_mask"]
-        there = np.asarray(mask.any(axis=1))
-        low = np.where(mask[..., None], points, np.float32(np.inf)).min(axis=1)
-        high = np.where(mask[..., None], points, np.float32(-np.inf)).max(axis=1)
-        size = _where(there, np.where(there[:, None], high, 0) - np.where(there[:, None], low, 0))
-        out["part_cell"][:, i], shift = moved(targets["part_cell"][:, i], size, there)
-        out[f"{part.name}_points"] = points + _where(mask, np.broadcast_to(shift[:, None], points.shape))
-    return out

@@ -64,9 +64,10 @@ class Validator:
         """(index of the image, image, people) with these weights; the network itself stays as it is."""
         used = copy.deepcopy(network).eval()
         used.load_state_dict(dict(weights))
-        peaks = PeakNetwork(used)
+        peaks = PeakNetwork(used)  # refines inside
         spec = network.spec
-        layout, group = PeakLayout.of(spec), Grouper(spec, GroupingOptions(person_threshold=threshold))
+        layout = PeakLayout.of(spec, refined=True)
+        group = Grouper(spec, GroupingOptions(person_threshold=threshold))
         count = len(self.annotations.image_ids)
         for index in range(count if limit is None else min(limit, count)):
             if self._stop.is_set():

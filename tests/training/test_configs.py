@@ -25,7 +25,7 @@ def test_every_configuration_fits_its_network(path):
 
 def test_the_papers_configurations_have_the_papers_schedule():
     paper = [path for path in CONFIGURATIONS if not path.stem.startswith("mobile")]
-    assert len(paper) == 4
+    assert len(paper) == 5
     for path in paper:
         config = read_config(path)
         assert (config.epochs, config.batch, config.rate_batch, config.drops) == (140, 32, 32, (90, 120))

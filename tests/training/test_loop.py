@@ -1,5 +1,6 @@
 """The training loop: it learns, and a run that was stopped or killed ends as one that was not."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -19,8 +20,10 @@ torch = pytest.importorskip("torch", reason="the extra train is not installed")
 from hprnet_rt import cli  # noqa: E402
 from hprnet_rt.backends import EngineFile  # noqa: E402
 from hprnet_rt.errors import ModelError, OutputError, UsageError  # noqa: E402
-from hprnet_rt.model import create_model, load_checkpoint, load_weights  # noqa: E402
+from hprnet_rt.heads import SPECS  # noqa: E402
+from hprnet_rt.model import create_model, load_checkpoint, save_checkpoint  # noqa: E402
 from hprnet_rt.model.checkpoint import save_whole  # noqa: E402
+from hprnet_rt.onnx_file import read_weights  # noqa: E402
 from hprnet_rt.training import report  # noqa: E402
 from hprnet_rt.training.config import read_config  # noqa: E402
 from hprnet_rt.training.images import ImageFiles  # noqa: E402
@@ -28,6 +31,7 @@ from hprnet_rt.training.loop import LAST, Trainer, Workers  # noqa: E402
 from hprnet_rt.training.state import load_state  # noqa: E402
 
 ALONE = Workers(0, 1, torch.device("cpu"))
+NEVER = threading.Event()
 IMAGES = 8
 
 
@@ -184,9 +188,64 @@ def test_training_goes_on_from_an_exported_engine(data, tmp_path):
     weights = EngineFile.find("hprnet-mobile").path
     (tmp_path / "run").mkdir()
     trainer = Trainer(read_config(data / "run.toml", [f"weights={weights}"]), tmp_path / "run", ALONE)
-    exported = load_weights(create_model("hprnet-mobile"), weights).state_dict()
-    for name, tensor in trainer.network.state_dict().items():
-        assert torch.equal(tensor, exported[name])
+    refined = read_weights(weights.read_bytes(), "refiner")
+    assert trainer.starts_refinement == (not refined)
+    for module in ("trunk", "parts", "heads", *(["refiner"] if refined else [])):
+        exported = read_weights(weights.read_bytes(), module)
+        state = getattr(trainer.network, module).state_dict()
+        assert state.keys() == exported.keys()
+        for name, tensor in state.items():
+            np.testing.assert_array_equal(tensor, exported[name])
+
+
+def test_a_refinement_starts_fresh_where_the_weights_have_none_and_the_run_says_so_once(data, tmp_path):
+    """It reads the first images' features with a deviation of 1."""
+    plain = create_model(dataclasses.replace(SPECS["hprnet-mobile"], refinement=None))
+    save_checkpoint(plain, tmp_path / "plain.pth")
+    changes = [f"weights={tmp_path / 'plain.pth'}", "epochs=1", "input_px=32"]
+    (tmp_path / "run").mkdir()
+    trainer = Trainer(read_config(data / "run.toml", changes), tmp_path / "run", ALONE)
+    state = trainer.network.state_dict()
+    for name, tensor in plain.state_dict().items():
+        assert torch.equal(tensor, state[name]), name
+    images = torch.stack([trainer.dataset[index]["image"] for index in range(IMAGES)])
+    norm = trainer.network.refiner.norm
+    with torch.no_grad():
+        deviation = (trainer.network.feature(images) * norm.view(1, -1, 1, 1)).std(dim=(0, 2, 3))
+    alive = norm != 1
+    assert alive.any()
+    torch.testing.assert_close(deviation[alive], torch.ones(int(alive.sum())))
+    assert torch.equal(trainer.averaged.state["refiner.norm"], norm)
+    said = []
+    for epochs in (1, 2):
+        report.train(data / "run.toml", [*changes, f"epochs={epochs}"], tmp_path, stop=NEVER, say=said.append)
+    assert [line.split(" has no ")[1] for line in said if "starts fresh" in line] == [
+        "refinement; that of hprnet-mobile starts fresh"
+    ]
+
+
+def test_weights_with_a_part_of_a_refinement_are_refused(data, tmp_path):
+    network = create_model("hprnet-mobile")
+    state = {name: tensor for name, tensor in network.state_dict().items() if name != "refiner.norm"}
+    save_whole({"state_dict": state}, tmp_path / "part.pth")
+    config = read_config(data / "run.toml", [f"weights={tmp_path / 'part.pth'}"])
+    with pytest.raises(ModelError, match=r"missing: refiner\.norm"):
+        Trainer(config, tmp_path, ALONE)
+
+
+def test_a_run_from_before_a_key_of_the_configuration_was_there_is_gone_on_with(data, tmp_path):
+    trained(read_config(data / "run.toml", ["input_px=32"]), tmp_path / "run", stop_after=1)
+    kept = load_state(tmp_path / "run" / LAST)
+    del kept["config"]["part_spread"], kept["config"]["loss"]
+    save_whole(kept, tmp_path / "run" / LAST)
+    complete, *_ = trained(read_config(data / "run.toml", ["input_px=32"]), tmp_path / "run")
+    assert complete
+
+
+def test_weights_of_losses_are_those_of_the_configuration(data, tmp_path):
+    config = read_config(data / "run.toml", ["loss.local=0", "loss.face_refined=2"])
+    weights = Trainer(config, tmp_path, ALONE).loss.weights
+    assert (weights["local"], weights["face_refined"], weights["left_hand_refined"]) == (0.0, 2.0, 1.5)
 
 
 def test_a_run_of_another_configuration_is_not_continued(data, tmp_path):
@@ -233,7 +292,7 @@ def test_the_command_trains_validates_and_keeps_the_best(data, tmp_path, capsys)
     load_checkpoint(create_model("hprnet-mobile"), run / LAST)
     assert len(list((run / "pictures" / "epoch-001").iterdir())) == 2
     numbers = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    assert {"loss", "loss/hm", "loss/left_hand", "images_s", "waiting"} <= set(numbers[0])
+    assert {"loss", "loss/hm", "loss/left_hand_refined", "images_s", "waiting"} <= set(numbers[0])
     assert any("AP/body" in line for line in numbers)
 
 
@@ -346,6 +405,9 @@ def test_places_can_be_emptied_and_quoted(data):
         (["seed=99999999999999999999999"], "seed is at most"),
         (["drops=[-1]"], "drops are epochs from 1 on"),
         (["rates.trunk=nan"], "a rate is at least 0"),
+        (["loss.face=-1"], "a loss's weight is at least 0"),
+        (["loss.faces=1"], "hprnet-mobile has no loss faces"),
+        (["part_spread=0.5"], "part_spread is at least 0 and less than 0.5"),
         (["data.workers=-1"], "data.workers is at least 0"),
     ],
 )

@@ -158,7 +158,10 @@ def test_sparse_losses_and_gradients_equal_dense_ones(network):
     targets = batch_of([square(sample_of(TWO)), square(wild(5))], spec, unlabelled_is_background=False)
     batch, loss = torch.from_numpy(images((128, 128), 2)), HprLoss(spec)
     totals, terms, gradients = [], [], []
-    for total, found in (loss.dense(dense_stacks(network, batch), targets), loss(network, batch, targets)):
+    for total, found in (
+        loss.dense(dense_stacks(network, batch), targets),
+        loss.sparse(network.stacks(batch), targets),
+    ):
         network.zero_grad()
         total.backward()
         totals.append(float(total.detach()))

@@ -34,7 +34,7 @@ def test_the_longest_key_gives_the_rate():
 @pytest.mark.parametrize(
     ("rates", "words"),
     [({"tronk": 0.0}, "no weight of hprnet-mobile starts with 'tronk'"),
-     ({"trunk": 0.0, "parts": 0.0, "heads": 0.0}, "nothing is left to learn")],
+     (dict.fromkeys(("trunk", "parts", "heads", "refiner"), 0.0), "nothing is left to learn")],
 )  # fmt: skip
 def test_rates_that_fit_nothing_are_a_sentence(rates, words):
     with pytest.raises(UsageError, match=words):
@@ -51,6 +51,22 @@ def test_weights_that_are_no_numbers_are_a_sentence():
     network.parts.top.weight.data[0, 0] = torch.nan
     with pytest.raises(ModelError, match=r"parts\.top\.weight is not finite"):
         rates_of(network, TrainConfig(model="hprnet-mobile", input_px=64))
+
+
+def test_relative_steps_of_a_refinement_are_alike_for_all_its_weights():
+    """Many are 0 at the start, and would stay so."""
+    network = create_model("hprnet-mobile")
+    rates = {"trunk": 0.0, "heads": 0.0, "parts": 0.0}
+    config = TrainConfig(model="hprnet-mobile", input_px=64, optimizer="relative", rates=rates)
+    optimizer = make_optimizer(network, config, ())
+    before = [parameter.clone() for parameter in network.refiner.parameters()]
+    for parameter in network.refiner.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    for old, new in zip(before, network.refiner.parameters(), strict=True):
+        torch.testing.assert_close(
+            old - new, torch.full_like(old, 0.2 * config.learning_rate), rtol=1e-2, atol=1e-7
+        )
 
 
 def test_size_follows_rows_and_columns():

@@ -10,11 +10,13 @@ from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.grouping import GroupingOptions, decode_dense
 from hprnet_rt.heads import HPRNET_DLA34, HPRNET_DLA34_BASELINE, HPRNET_DLA34_HM1, SPECS
 from hprnet_rt.skeleton import FACE, FEET, FLIP_INDEX, KEYPOINT_NAMES, LEFT_FOOT, LEFT_HAND, PARTS, RIGHT_HAND
+from hprnet_rt.training.displacement import displaced, displaced_parts
 from hprnet_rt.training.sample import Sample
-from hprnet_rt.training.targets import displaced, gaussian_radius, make_targets
+from hprnet_rt.training.targets import gaussian_radius, make_targets
 from tests.oracles import targets as oracle
 
 ALL_SPECS = pytest.mark.parametrize("spec", SPECS.values(), ids=list(SPECS))
+LOCAL = {"local", "local_window"}  # see test_local_maps.py
 FACE_CENTER = HPRNET_DLA34.joint("face_center")
 
 
@@ -284,7 +286,7 @@ def test_targets_equal_the_plain_ones(spec, unlabelled_is_background):
         sample = wild(seed)
         ours = make_targets(sample, spec, max_people=3, unlabelled_is_background=unlabelled_is_background)
         plain = oracle.plain_targets(sample, spec, 3, unlabelled_is_background)
-        assert ours.keys() == plain.keys()
+        assert ours.keys() - LOCAL == plain.keys()
         for name, expected in plain.items():
             assert ours[name].shape == expected.shape
             np.testing.assert_allclose(ours[name], expected, atol=2e-5, err_msg=name)
@@ -401,6 +403,12 @@ def test_wrong_sizes_are_sentences():
         make_targets(sample_of([(1, 2, 30, 40)]), HPRNET_DLA34, max_people=0)
 
 
+def displaced_all(targets, spec, rng, share):
+    """People, joints and all parts, by the same share."""
+    shares = {part.name: share for part in spec.parts}
+    return displaced_parts(displaced(targets, rng, share), spec, rng, shares)
+
+
 def absolute(targets, spec, width):
     """What the offsets point at, by name: positions in cells, 0 where nothing is known."""
 
@@ -424,7 +432,7 @@ def absolute(targets, spec, width):
 def test_displaced_offsets_point_at_the_same_places_from_cells_beside_the_centres(spec):
     sample = sample_of([(5, 9, 110, 250), (150, 21, 251, 262), (330, 30, 414, 380)], size=(384, 416), seed=3)
     targets = make_targets(sample, spec)
-    moved = displaced(targets, spec, np.random.default_rng(1), 0.15)
+    moved = displaced_all(targets, spec, np.random.default_rng(1), 0.15)
     width = 104
     before, after = absolute(targets, spec, width), absolute(moved, spec, width)
     for name, positions in before.items():
@@ -448,7 +456,7 @@ def test_displaced_offsets_point_at_the_same_places_from_cells_beside_the_centre
 def test_displaced_cells_stay_on_the_map_and_what_is_unknown_stays_0(spec):
     targets = make_targets(wild(4), spec)
     for seed in range(20):
-        moved = displaced(targets, spec, np.random.default_rng(seed), 0.45)
+        moved = displaced_all(targets, spec, np.random.default_rng(seed), 0.45)
         for name in ("person_cell", "part_cell", "joint_cell"):
             assert ((moved[name] >= 0) & (moved[name] < 24 * 32)).all()
         nobody = ~targets["person_mask"]
@@ -461,6 +469,23 @@ def test_displaced_cells_stay_on_the_map_and_what_is_unknown_stays_0(spec):
 
 def test_the_same_chance_displaces_alike():
     targets = make_targets(sample_of([(42, 6, 82, 86)]), HPRNET_DLA34)
-    one, same = (displaced(targets, HPRNET_DLA34, np.random.default_rng(5), 0.2) for _ in range(2))
+    one, same = (displaced_all(targets, HPRNET_DLA34, np.random.default_rng(5), 0.2) for _ in range(2))
     for name, values in one.items():
         np.testing.assert_array_equal(values, same[name])
+
+
+def test_parts_without_a_share_stay_and_others_move_by_up_to_it():
+    sample = sample_of([(5, 9, 380, 370)], size=(384, 416), seed=3)
+    targets = make_targets(sample, HPRNET_DLA34)
+    rng, steps = np.random.default_rng(2), []
+    for _ in range(200):
+        moved = displaced_parts(targets, HPRNET_DLA34, rng, {"face": 0.15})
+        np.testing.assert_array_equal(moved["part_cell"][:, 1:], targets["part_cell"][:, 1:])
+        before, after = (cell_xy(each, "part_cell", 0, 0, width=104) for each in (targets, moved))
+        steps.append(np.subtract(after, before))
+    points = targets["face_points"][0]
+    reach = np.floor(0.15 * (points.max(axis=0) - points.min(axis=0)) + 1)
+    np.testing.assert_array_equal(np.abs(steps).max(axis=0), reach)
+    assert np.abs(np.mean(steps, axis=0)).max() < 0.5
+    for name in ("person_cell", "joint_cell", "hps", "left_hand_points"):
+        np.testing.assert_array_equal(moved[name], targets[name])

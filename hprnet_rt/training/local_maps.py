@@ -1,0 +1,64 @@
+"""What the local maps of a refinement should say: a small Gaussian around each point of every hand."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hprnet_rt.grouping.compiled import kernel
+
+__all__ = ["local_targets"]
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+_SIGMA: Final = 1 / 24  # of the hand
+_LEAST_SIGMA, _MOST_SIGMA = 0.55, 2.0  # cells
+_AROUND: Final = 0.35  # of the hand, by which its window is larger than what its points cover
+_AROUND_CELLS: Final = 1.0  # and so many cells
+
+
+@kernel
+def _draw(heat: FloatArray, window: BoolArray, points: FloatArray) -> None:
+    """Draw hands (N, n, 2) into heat (n, h, w), the higher value where two meet, and window (1, h, w)."""
+    each, height, width = heat.shape
+    for hand in points:
+        size = max(hand[:, 0].max() - hand[:, 0].min(), hand[:, 1].max() - hand[:, 1].min())
+        sigma = min(max(size * _SIGMA, _LEAST_SIGMA), _MOST_SIGMA)
+        around = size * _AROUND + _AROUND_CELLS
+        left, right = hand[:, 0].min() - around, hand[:, 0].max() + around
+        top, bottom = hand[:, 1].min() - around, hand[:, 1].max() + around
+        columns = np.arange(max(0, math.ceil(left - 0.5)), min(width, math.floor(right - 0.5) + 1))
+        rows = np.arange(max(0, math.ceil(top - 0.5)), min(height, math.floor(bottom - 0.5) + 1))
+        for point in range(each):
+            across = np.exp(-((columns + 0.5 - hand[point, 0]) ** 2) / (2.0 * sigma**2))
+            down = np.exp(-((rows + 0.5 - hand[point, 1]) ** 2) / (2.0 * sigma**2))
+            for i, row in enumerate(rows):
+                for j, column in enumerate(columns):
+                    window[0, row, column] = True
+                    value = np.float32(down[i] * across[j])
+                    if value > heat[point, row, column]:
+                        heat[point, row, column] = value
+
+
+def local_targets(points: FloatArray, map_hw: tuple[int, int]) -> tuple[FloatArray, BoolArray]:
+    """What local maps should be for an image.
+
+    Args:
+        points: (N, n, 2) cells, of hands all of whose points are labelled.
+        map_hw: cells.
+
+    Returns:
+        (n, h, w) a map for each point: 1 at the point of every hand, with a deviation of 1/24 of the hand
+        (0.55 to 2 cells); and (1, h, w) where they are learned: no farther from what a hand's points cover
+        than 0.35 of it and a cell.
+
+    A hand is as large as the longer side of what its points cover. Values are those at the cells' middles.
+    """
+    heat = np.zeros((points.shape[1], *map_hw), np.float32)
+    window = np.zeros((1, *map_hw), np.bool_)
+    _draw(heat, window, np.ascontiguousarray(points, np.float32))
+    return heat, window
