@@ -2,12 +2,13 @@
 
 python benchmarks/confidence.py ANNOTATIONS IMAGES [--save NAME] [--backend B] [--precision P]
 
-A labelled person is met by the found one whose box overlaps most (IoU over .3). Right is a point within a tenth
-of its part's size: the longer side of the labelled points. A point's score is its part's centre's times this
+A labelled person is met by the found one whose box overlaps most (IoU over .3). Right is a point within a
+tenth of its part's size: the longer side of the labelled points. A point's score is its part's centre's times this
 confidence; the centre's is what the point scores where nothing is refined.
 """
 
 import argparse
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def table(kind: str, points: list[tuple[float, bool]]) -> list[dict[str, float]]
     sure, right = (np.array(each) for each in zip(*points, strict=True)) if points else (np.zeros(0),) * 2
     rows = []
     print(f"{kind}: {len(sure)} points\nconfidence  points  share  right")
-    for low, high in zip(EDGES, EDGES[1:], strict=False):
+    for low, high in itertools.pairwise(EDGES):
         here = (sure >= low) & ((sure < high) | (high == 1.0))
         share = here.mean() if len(sure) else 0.0
         good = float(right[here].mean()) if here.any() else float("nan")

@@ -36,7 +36,7 @@ def unquantised(monkeypatch):
     """Engines come out as float32 ones."""
 
     def quantise(engine, inputs, *, progress=None):
-        return int8.Quantised(openvino_backend.reader().read_model(engine.path), 0, 80)
+        return int8.Quantised(openvino_backend.reader().read_model(engine.for_grouping()), 0, 80)
 
     monkeypatch.setattr(int8, "_nncf", lambda: None)
     monkeypatch.setattr(int8, "quantise", quantise)
@@ -53,7 +53,7 @@ def test_the_trunk_is_int8_and_first_layers_heads_and_decode_are_not(tmp_path):
     model = openvino.Core().read_model(path)
     model.reshape({0: [1, 224, 384, 3]})  # of any size
     before = roundings(model)
-    maps, decode = openvino_backend._cut(model)
+    maps, decode = openvino_backend._cut(model, refines=True)
     assert len(before) > made.int8
     assert roundings(maps) == before  # folded ones would leave float32 layers
     assert not roundings(decode)

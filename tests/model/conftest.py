@@ -1,4 +1,4 @@
-"""The paper's networks, exported once for all tests."""
+"""The paper's networks, exported once for all tests; what is refined is exported by its own tests."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def export_once(shared_folder):
     return Exports(shared_folder)
 
 
-@pytest.fixture(scope="session", params=[name for name in SPECS if name != "hprnet-mobile"])
+@pytest.fixture(scope="session", params=[name for name, spec in SPECS.items() if spec.refinement is None])
 def exported(request, tmp_path_factory, export_once):
     """A network and its engine's folder. The hourglass is a thin one: the real one takes 0.8 GB a file."""
     from hprnet_rt.backends import EngineFile

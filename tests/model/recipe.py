@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from hprnet_rt.model import create_model
+from hprnet_rt.model.peaks import PeakNetwork
 
 EXPORTED_K = 25  # people per image of the fixture `exported`
 _GAIN = {"hprnet-hourglass104": 0.9}
@@ -46,6 +47,13 @@ def recipe_network(name: str) -> torch.nn.Module:
     }
     network.load_state_dict(state, assign=True)
     return network.eval()
+
+
+def unrefined_peaks(network: torch.nn.Module, k: int, batch: np.ndarray) -> np.ndarray:
+    """(N, k, layout width): what grouping gets of a network, before it refines anything."""
+    with torch.no_grad():
+        outputs = PeakNetwork(network, k, refine="after")(torch.from_numpy(batch))
+    return (outputs if isinstance(outputs, torch.Tensor) else outputs[0]).numpy()
 
 
 def images(size: tuple[int, int], count: int = 1) -> np.ndarray:

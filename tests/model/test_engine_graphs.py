@@ -18,8 +18,9 @@ HALF_SHARE = 0.02  # of a head's own spread: fp16 against fp32 with the recipe's
 STANDARD = {
     *("Add", "And", "Cast", "Clip", "Concat", "Conv", "ConvTranspose", "Div", "Equal", "Expand", "Floor"),
     *("Gather", "GatherElements", "GatherND", "GridSample", "MatMul", "Max", "MaxPool", "Min", "Mul", "Pad"),
-    *("Pow", "Range", "ReduceSum", "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Split"),
-    *("Squeeze", "Sub", "TopK", "Transpose", "Unsqueeze", "Where"),
+    *("Pow", "Range", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu", "Reshape", "Resize"),
+    *("Shape", "Sigmoid", "Slice", "Softmax", "Split", "Squeeze", "Sub", "TopK", "Transpose", "Unsqueeze"),
+    "Where",
 }
 SIZE = (128, 256)
 

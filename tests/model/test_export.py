@@ -10,7 +10,7 @@ from hprnet_rt.backends import CPU_BACKENDS, EngineFile, create_backend  # noqa:
 from hprnet_rt.errors import ModelError  # noqa: E402
 from hprnet_rt.heads import HPRNET_MOBILE, PeakLayout  # noqa: E402
 from hprnet_rt.model import HprnetMobile, load_weights  # noqa: E402
-from hprnet_rt.model.peaks import PeakNetwork  # noqa: E402
+from tests.model.recipe import unrefined_peaks  # noqa: E402
 from tests.oracles.decode import peaks_from_dense  # noqa: E402
 
 SHIPPED = EngineFile.find("hprnet-mobile")
@@ -65,8 +65,8 @@ FLOOR = 1e-3
 @pytest.mark.parametrize("size", SIZES)
 def test_sparse_heads_equal_dense_ones_in_torch(network, size):
     batch = torch.from_numpy(images(size, 2))
+    sparse = unrefined_peaks(network, K, batch.numpy())
     with torch.no_grad():
-        sparse = PeakNetwork(network, K)(batch).numpy()
         dense = {name: maps.numpy() for name, maps in network.dense(batch).items()}
     for n in range(2):
         oracle = peaks_from_dense({name: maps[n] for name, maps in dense.items()}, HPRNET_MOBILE, K)
@@ -97,9 +97,10 @@ def test_a_batch_gives_what_its_images_give_one_by_one(exported, file):
     path = SHIPPED.path if file == "shipped" else exported / "sparse.onnx"
     engine = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     batch = images(SIZES[0], 3)
-    (together,) = engine.run(None, {"images": batch})
-    alone = [engine.run(None, {"images": image[None]})[0] for image in batch]
-    np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-5)
+    together = engine.run(None, {"images": batch})
+    alone = zip(*(engine.run(None, {"images": image[None]}) for image in batch), strict=True)
+    for ours, theirs in zip(together, alone, strict=True):
+        np.testing.assert_allclose(ours, np.concatenate(theirs), atol=2e-4)
 
 
 def test_the_shipped_file_gives_its_weights_back(network, exported):

@@ -14,7 +14,7 @@ from hprnet_rt.backends import EngineFile, create_backend  # noqa: E402
 from hprnet_rt.backends.openvino import reader  # noqa: E402
 from hprnet_rt.geometry import Letterbox  # noqa: E402
 from hprnet_rt.grouping import Grouper, GroupingOptions  # noqa: E402
-from hprnet_rt.heads import HPRNET_DLA34, PeakLayout  # noqa: E402
+from hprnet_rt.heads import HPRNET_DLA34, PeakLayout, refined  # noqa: E402
 from hprnet_rt.model import HprnetMobile, hourglass, load_weights  # noqa: E402
 from hprnet_rt.model.deform import DeformConv  # noqa: E402
 from hprnet_rt.model.heads import ConvHead  # noqa: E402
@@ -22,7 +22,7 @@ from hprnet_rt.model.network import Network  # noqa: E402
 from hprnet_rt.model.peaks import PeakNetwork  # noqa: E402
 from hprnet_rt.types import Peaks  # noqa: E402
 from tests.model.recipe import EXPORTED_K as K  # noqa: E402
-from tests.model.recipe import images, recipe_network  # noqa: E402
+from tests.model.recipe import images, recipe_network, unrefined_peaks  # noqa: E402
 from tests.model.test_networks import GOLDEN, THIN  # noqa: E402
 
 RAW_ATOL = 1e-3  # of raw heads, stated by the project; 4e-5 measured
@@ -33,12 +33,13 @@ SAME_RANK = 2e-5  # scores closer than this may change places between two librar
 class TinyNetwork(Network):
     """Two deformable convolutions on a strided one, with DLA-34's heads."""
 
-    def __init__(self):
-        super().__init__(HPRNET_DLA34)
+    def __init__(self, spec=HPRNET_DLA34):
+        super().__init__(spec)
         self.stem = torch.nn.Conv2d(3, 8, 7, stride=4, padding=3)
         self.nodes = torch.nn.Sequential(DeformConv(8, 12), torch.nn.ReLU(), DeformConv(12, 8))
         for head in self.spec.heads:
             self.add_module(head.name, ConvHead(8, 16, head.channels))
+        self._add_refiner()
         for parameter in self.parameters():
             torch.nn.init.normal_(parameter, std=0.15)
 
@@ -96,8 +97,7 @@ def test_peaks_of_every_network_equal_pytorch(exported, backend):
     network, folder = exported
     layout = PeakLayout.of(network.spec)
     batch = images((128, 256))
-    with torch.no_grad():
-        expected = PeakNetwork(network, K)(torch.from_numpy(batch)).numpy()[0]
+    expected = unrefined_peaks(network, K, batch)[0]
     engine = create_backend(
         EngineFile.find(folder / "peaks.onnx"), (128, 256), backend=backend, precision="fp32"
     )
@@ -119,6 +119,29 @@ def test_peaks_of_every_network_equal_pytorch(exported, backend):
         else:
             sure = np.ones(ours.shape, bool)
         np.testing.assert_allclose(ours[sure], theirs[sure], atol=RAW_ATOL, err_msg=name)
+
+
+def test_a_network_of_the_paper_with_the_refinement_finds_the_same_people_everywhere(tmp_path, export_once):
+    """After grouping, from the file, in each library, and inside the network in PyTorch."""
+    torch.manual_seed(0)
+    spec = refined(HPRNET_DLA34, 8)
+    network, hw = TinyNetwork(spec).eval(), (128, 192)
+    export_once(network, tmp_path / "tiny.onnx", k=K)
+    engine = EngineFile.describe(tmp_path / "tiny.onnx", spec, K, "test", "none")
+    letterbox, batch = Letterbox.fit(hw, hw), images(hw)
+    everyone = GroupingOptions(person_threshold=0.0, part_threshold=0.0)
+    group = Grouper(spec, everyone, engine.refiner_weights())
+    with torch.no_grad():
+        inside = PeakNetwork(network, K)(torch.from_numpy(batch)).numpy()
+    expected = group(Peaks(inside[0], PeakLayout.of(spec, refined=True), letterbox))
+    assert len(expected) > 3
+    for backend in ("openvino", "onnxruntime"):
+        made = create_backend(engine, hw, backend=backend, precision="fp32")
+        packed, maps = made.run_with_maps(batch)
+        made.close()
+        found = group(Peaks(packed[0], PeakLayout.of(spec), letterbox, maps[0]))
+        assert_same_people(found, expected)
+        np.testing.assert_allclose(found.score, expected.score, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["hprnet-dla34", "hprnet-hourglass104"])
@@ -154,11 +177,9 @@ def test_people_of_the_golden_image_equal_pytorch(exported, backend, matching):
         image = file["small_keep/image"]
     letterbox = Letterbox.keep(image.shape[:2], network.spec.multiple_px)
     options = GroupingOptions(person_threshold=0.1, peak_threshold=0.1, matching=matching)
-    with torch.no_grad():
-        expected = poses(
-            lambda batch: PeakNetwork(network, K)(torch.from_numpy(batch)).numpy(),
-            *(network.spec, letterbox, image, options),
-        )
+    expected = poses(
+        lambda batch: unrefined_peaks(network, K, batch), *(network.spec, letterbox, image, options)
+    )
     engine = create_backend(
         EngineFile.find(folder / "peaks.onnx"), letterbox.input_hw, backend=backend, precision="fp32"
     )
@@ -172,7 +193,6 @@ def test_people_of_the_golden_image_equal_pytorch(exported, backend, matching):
 def test_people_of_real_photographs_equal_pytorch_with_the_shipped_model(backend):
     engine_file = EngineFile.find("hprnet-mobile")
     network = load_weights(HprnetMobile(), engine_file.path)
-    peaks = PeakNetwork(network, engine_file.k)
     with np.load(GOLDEN / "movenet.npz") as file:
         photographs = [file[name][..., ::-1].copy() for name in file.files if name.startswith("image_")]
     photographs.append(cv2.imread(str(GOLDEN.parents[1] / "demos" / "sample.jpg")))
@@ -181,11 +201,10 @@ def test_people_of_real_photographs_equal_pytorch_with_the_shipped_model(backend
     for image in photographs:
         height, width = image.shape[:2]
         letterbox = Letterbox.fit((height, width), (384, 384))
-        with torch.no_grad():
-            expected = poses(
-                lambda batch: peaks(torch.from_numpy(batch)).numpy(),
-                *(network.spec, letterbox, image, GroupingOptions()),
-            )
+        expected = poses(
+            lambda batch: unrefined_peaks(network, engine_file.k, batch),
+            *(network.spec, letterbox, image, GroupingOptions()),
+        )
         assert_same_people(poses(engine.run, network.spec, letterbox, image, GroupingOptions()), expected)
         people += len(expected)
     engine.close()

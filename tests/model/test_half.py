@@ -80,7 +80,7 @@ def test_the_shipped_model_finds_the_same_people_and_points(precision):
     image = next(iter(source)).image
     source.close()
     letterbox = Letterbox.fit(image.shape[:2], input_hw_for(image.shape[:2], 384, 32))
-    group, layout = Grouper(HPRNET_MOBILE, GroupingOptions()), PeakLayout.of(HPRNET_MOBILE)
+    group, layout = Grouper(HPRNET_MOBILE, GroupingOptions()), PeakLayout.of(HPRNET_MOBILE, refined=True)
     network = load_weights(create_model("hprnet-mobile"), EngineFile.find("hprnet-mobile").path)
     half = copy.deepcopy(network)
     use_half(half, HALVES[precision])

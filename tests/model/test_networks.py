@@ -15,9 +15,8 @@ from hprnet_rt.grouping.flip import average_flipped  # noqa: E402
 from hprnet_rt.heads import HPRNET_DLA34, SPECS, PeakLayout  # noqa: E402
 from hprnet_rt.model import create_model, hourglass  # noqa: E402
 from hprnet_rt.model.deform import DeformConv  # noqa: E402
-from hprnet_rt.model.peaks import PeakNetwork  # noqa: E402
 from hprnet_rt.skeleton import PARTS  # noqa: E402
-from tests.model.recipe import images, recipe_network  # noqa: E402
+from tests.model.recipe import images, recipe_network, unrefined_peaks  # noqa: E402
 from tests.oracles.decode import peaks_from_dense  # noqa: E402
 from tests.oracles.deform import deform_conv  # noqa: E402
 
@@ -123,8 +122,7 @@ def test_sparse_heads_equal_dense_ones(network):
     spec, k = network.spec, 12
     batch = images((128, 256), 2)
     maps = dense(network, batch)
-    with torch.no_grad():
-        sparse = PeakNetwork(network, k)(torch.from_numpy(batch)).numpy()
+    sparse = unrefined_peaks(network, k, batch)
     layout = PeakLayout.of(spec)
     for n in range(2):
         oracle = peaks_from_dense({name: values[n] for name, values in maps.items()}, spec, k)
