@@ -3,8 +3,8 @@
 python benchmarks/confidence.py ANNOTATIONS IMAGES [--save NAME] [--backend B] [--precision P]
 
 A labelled person is met by the found one whose box overlaps most (IoU over .3). Right is a point within a
-tenth of its part's size: the longer side of the labelled points. A point's score is its part's centre's times this
-confidence; the centre's is what the point scores where nothing is refined.
+tenth of its part's size: the longer side of the labelled points. A point's score is its part's centre's
+times this confidence; the centre's is what the point scores where nothing is refined.
 """
 
 import argparse
