@@ -19,12 +19,14 @@ from hprnet_rt.heads import RefinedPart, Refinement
 __all__ = ["PartRefiner", "RefinerWeights"]
 
 FloatArray = npt.NDArray[np.float32]
+HalfArray = npt.NDArray[np.uint16]
 
 _LEAST_SIZE = 2.0  # cells; a part is never taken for smaller
 _LEAST_REACH = 1.5  # cells around a point that the local maps are read in at least
 _SIDE = 7  # places along a side of the square that is read there
 _SHIFT_SCALE, _STRENGTH_SCALE = 4.0, 0.25
-_ROWS = 32  # of a matrix that are used for all parts before the next ones: they stay in the first cache
+_ROWS = 16  # of a matrix that are used for all parts before the next ones: they stay in the first cache
+_HALF_EXPONENTS = np.float32(2.0**112)  # between the exponents' zeros of float16 and float32
 _FAINT = -16.0  # a weight of exp(-16) of the strongest changes nothing
 
 RefinerWeights = Mapping[str, FloatArray]
@@ -85,6 +87,34 @@ def _add_product(rows: FloatArray, matrix: FloatArray, out: FloatArray) -> None:
                 into, a = out[m], rows[m, k]
                 for n in range(len(into)):
                     into[n] += a * m0[n]
+
+
+@fused_kernel
+def _add_mixed(rows: FloatArray, matrix: FloatArray, halves: HalfArray, out: FloatArray) -> None:
+    """The same for a large matrix, whose numbers come from memory: as halves, where it has none in float32.
+
+    Args:
+        matrix: (K, N), or (0, 0); halves: (K, N) the bits of float16, or (0, 0).
+    """
+    inner, width = rows.shape[1], out.shape[1]
+    bits = np.empty((_ROWS, width), np.uint32)
+    block = bits.view(np.float32)
+    for first in range(0, inner, _ROWS):
+        count = min(_ROWS, inner - first)
+        if len(halves):
+            for k in range(count):
+                into, half = bits[k], halves[first + k]
+                for n in range(width):
+                    wide = np.uint32(half[n])
+                    into[n] = (wide & np.uint32(0x7FFF)) << np.uint32(13) | (
+                        wide & np.uint32(0x8000)
+                    ) << np.uint32(16)
+                grown = block[k]
+                for n in range(width):
+                    grown[n] *= _HALF_EXPONENTS
+            _add_product(rows[:, first : first + count], block[:count], out)
+        else:
+            _add_product(rows[:, first : first + count], matrix[first : first + count], out)
 
 
 @fused_kernel
@@ -153,6 +183,7 @@ def _refine(
     read: FloatArray,
     who: FloatArray,
     mix: FloatArray,
+    mix_halves: HalfArray,
     mix_bias: FloatArray,
     out: FloatArray,
     out_bias: FloatArray,
@@ -164,16 +195,17 @@ def _refine(
         points: (M, n, 2); confidence: (M, n), written.
         reach: (steps,) or empty.
         read: (steps, C, width), the norm in it; who: (steps, n, width), the bias in it.
-        mix: (steps, n * (width + evidence) + 2 n, hidden); mix_bias: (steps, hidden).
+        mix: (steps, n * (width + evidence) + 2 n, hidden), in float32 or in halves, see `_add_mixed`;
+            mix_bias: (steps, hidden).
         out: (steps, hidden, 3 n); out_bias: (steps, 3 n).
     """
     count, each, _ = points.shape
     steps, channels, width = read.shape
     wide = width + (3 if len(reach) else 0)
-    hidden = mix.shape[2]
+    hidden = mix_bias.shape[1]
     at, sampled = np.empty((each, 2), np.float32), np.empty((each, channels), np.float32)
     seen = np.empty((each, width), np.float32)
-    mixed_of = np.empty((count, mix.shape[1]), np.float32)
+    mixed_of = np.empty((count, each * (wide + 2)), np.float32)
     middle, moved = np.empty((count, hidden), np.float32), np.empty((count, 3 * each), np.float32)
     size = np.empty(count, np.float32)
     for m in range(count):
@@ -205,7 +237,7 @@ def _refine(
                 row[each * wide + 2 * i + 1] = (at[i, 1] - mean_y) / size[m]
             middle[m] = mix_bias[t]
             moved[m] = out_bias[t]
-        _add_product(mixed_of, mix[t], middle)
+        _add_mixed(mixed_of, mix[t], mix_halves[t], middle)
         for m in range(count):
             for k in range(hidden):
                 middle[m, k] = max(middle[m, k], np.float32(0.0))
@@ -215,6 +247,16 @@ def _refine(
                 points[m, i, 0] += moved[m, 3 * i] * size[m]
                 points[m, i, 1] += moved[m, 3 * i + 1] * size[m]
                 confidence[m, i] = np.float32(1.0) / (np.float32(1.0) + np.exp(-moved[m, 3 * i + 2]))
+
+
+def _in_halves(matrices: FloatArray) -> tuple[FloatArray, HalfArray]:
+    """The matrices in float32, or as the bits of float16 if that changes no number; the other is empty."""
+    with np.errstate(over="ignore"):
+        halves = matrices.astype(np.float16)
+    steps = len(matrices)
+    if (halves == matrices).all():
+        return np.zeros((steps, 0, 0), np.float32), halves.view(np.uint16)
+    return matrices, np.zeros((steps, 0, 0), np.uint16)
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +271,7 @@ class PartRefiner:
 
     part: RefinedPart
     channels: int
-    arrays: tuple[FloatArray, ...]
+    arrays: tuple[Any, ...]
 
     @classmethod
     def of(cls, part: RefinedPart, refinement: Refinement, weights: RefinerWeights) -> PartRefiner:
@@ -263,8 +305,11 @@ class PartRefiner:
                     get(f"{at}.out.bias", 3 * points),
                 )
             )
-        arrays = tuple(np.ascontiguousarray(np.stack(each), np.float32) for each in zip(*steps, strict=True))
-        return cls(part, channels, (np.array(part.reach, np.float32), *arrays))
+        read, who, mix, *rest = (
+            np.ascontiguousarray(np.stack(each), np.float32) for each in zip(*steps, strict=True)
+        )
+        reach = np.array(part.reach, np.float32)
+        return cls(part, channels, (reach, read, who, *_in_halves(mix), *rest))
 
     def __call__(
         self, features: FloatArray, local: FloatArray, points: FloatArray

@@ -81,6 +81,19 @@ def test_a_part_is_refined_as_it_would_be_alone(weights, part):
             np.testing.assert_allclose(ours[m], theirs[0], atol=1e-5)
 
 
+@KINDS
+def test_weights_that_are_no_halves_are_taken_as_they_are(weights, part):
+    rng = np.random.default_rng(4)
+    others = {name: (w * rng.normal(1, 0.1, w.shape)).astype(np.float32) for name, w in weights.items()}
+    maps = random_maps(4)
+    points = rng.uniform(2, 16, (3, part.num_keypoints, 2)).astype(np.float32)
+    found, confidence = PartRefiner.of(part, REFINEMENT, others)(maps.features, maps.local, points)
+    for mine, sure, before in zip(found, confidence, points, strict=True):
+        expected, expected_sure = oracle.refine(part, others, maps.features, maps.local, before)
+        np.testing.assert_allclose(mine, expected, atol=BOUND)
+        np.testing.assert_allclose(sure, expected_sure, atol=1e-4)
+
+
 def test_points_that_are_no_numbers_and_none_at_all_do_no_harm(weights):
     maps = random_maps(3)
     refine = PartRefiner.of(REFINEMENT.parts[1], REFINEMENT, weights)
