@@ -35,6 +35,7 @@ from hprnet_rt.training.targets import make_targets
 DROPS = (0.7, 0.9)  # shares of the steps after which the rate is divided by 5
 FOUND = GroupingOptions(person_threshold=0.1, peak_threshold=0.1)
 FALL, REACH = 20.0, 0.5
+UNBOUND = ("_confidence", "local")  # the least that these can be is above 0, and not known
 
 
 def of_cells(target: Mapping[str, np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -138,7 +139,8 @@ def main() -> None:
             f"({KEYPOINT_NAMES[int(beyond.argmax())]})"
         )
         worst = max(worst, float(beyond.max()))
-    passed = min(falls.values()) >= FALL and worst <= REACH
+    judged = [fall for name, fall in falls.items() if not name.endswith(UNBOUND)]
+    passed = min(judged) >= FALL and worst <= REACH
     print(f"{seconds:.0f} s; {'over-fits' if passed else 'does NOT over-fit'}")
     if options.save:
         how = {"input_px": options.input_px, "steps": options.steps, "rate": options.rate}
