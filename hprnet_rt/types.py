@@ -152,7 +152,8 @@ class Poses:
 
     Attributes:
         xy: (N, 133, 2) float32 px; NaN where a point is absent.
-        score: (N, 133) float32 in [0, 1]; 0 exactly where a point is absent.
+        score: (N, 133) float32 in [0, 1]; 0 exactly where a point is absent. Of a face or hand it is the
+            score of the part's centre, times the point's own confidence where the model gives one.
         box_xyxy: (N, 4) float32 px.
         face_xyxy: (N, 4) float32 px, box of the face; NaN where unknown.
         person_score: (N,) float32 in [0, 1].

@@ -193,3 +193,18 @@ def test_keypoints_of_another_file_are_drawn_with_a_warning(run, clip, tmp_path,
     (warning,) = caplog.messages
     assert f"talk.mp4, a file of {size + 1} bytes" in warning
     assert drawn(tmp_path / "other.mp4") == [True, False] * 4
+
+
+@pytest.mark.parametrize(
+    "command", [("annotate", clips.SAMPLE, "-o", "out"), ("live", clips.SAMPLE, "--no-window")]
+)
+@pytest.mark.parametrize("score", ["-0.1", "2", "nan"])
+def test_a_point_threshold_that_is_no_score_is_refused_before_any_work(
+    command, score, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*map(str, command), f"--point-threshold={score}"]) == WRONG_USAGE
+    said = capfd.readouterr().err
+    assert said.startswith("hprnet-rt: the point threshold is a score from 0 to 1, got")
+    assert said.count("\n") == 1
+    assert not list(tmp_path.iterdir())

@@ -317,6 +317,7 @@ def _annotate(options: argparse.Namespace) -> int:
         rate=options.rate,
         regions=tuple(map(parse_region, options.regions)),
     )
+    style_of(options, OverlayStyle())  # a score that is none is told before the work, not after it
     if options.jobs is not None and options.jobs < 1:
         raise UsageError(f"the number of jobs is at least 1, got {options.jobs}")
     if options.workers is not None and options.cluster is None:

@@ -132,6 +132,7 @@ def add_parser(add: AddParser) -> None:
 
 def _live(options: argparse.Namespace) -> int:
     places = _places(options)
+    style_of(options, OverlayStyle())  # a score that is none is told before a model is opened
     live = LiveOptions(
         width=options.width,
         height=options.height,
