@@ -75,16 +75,17 @@ def judged(true, person, part, found, plain, n) -> list[tuple[float, bool]]:
     return list(zip((found.score[n, where] / center).tolist(), (away <= NEAR * size).tolist(), strict=True))
 
 
-def table(kind: str, points: list[tuple[float, bool]]) -> list[dict[str, float]]:
+def table(kind: str, points: list[tuple[float, bool]]) -> list[dict[str, float | None]]:
     sure, right = (np.array(each) for each in zip(*points, strict=True)) if points else (np.zeros(0),) * 2
     rows = []
     print(f"{kind}: {len(sure)} points\nconfidence  points  share  right")
     for low, high in itertools.pairwise(EDGES):
         here = (sure >= low) & ((sure < high) | (high == 1.0))
         share = here.mean() if len(sure) else 0.0
-        good = float(right[here].mean()) if here.any() else float("nan")
-        rows.append({"from": low, "points": int(here.sum()), "right": round(good, 4)})
-        print(f"{low:.1f} - {high:.1f}  {here.sum():7d}  {share:5.1%}  {good:5.1%}")
+        good = round(float(right[here].mean()), 4) if here.any() else None
+        rows.append({"from": low, "points": int(here.sum()), "right": good})
+        said = "-" if good is None else f"{good:.1%}"
+        print(f"{low:.1f} - {high:.1f}  {here.sum():7d}  {share:5.1%}  {said:>5}")
     for least in (0.6, 0.8):
         here = sure >= least
         print(f"{least} and more: {here.mean():.1%} of all, {right[here].mean():.1%} of them right")

@@ -87,12 +87,15 @@ class EngineFile:
             raise UsageError(f"the model file {path} does not exist")
         return cls._open(path)
 
-    def for_grouping(self) -> bytes:
-        """The network without what refines in an engine, for a backend that leaves it to grouping.
+    def for_grouping(self) -> str | bytes:
+        """What a backend loads that leaves refinement to grouping: the file's path, or the network without
+        what refines in an engine.
 
         Raises:
             ModelError: the file cannot be read.
         """
+        if self.spec.refinement is None:
+            return str(self.path)
         return only_outputs(self._read(), FOR_GROUPING)
 
     def refiner_weights(self) -> dict[str, npt.NDArray[np.float32]] | None:

@@ -32,7 +32,7 @@ _PEAKS = "peaks"
 _OUT_OF_MEMORY = "bad_alloc"
 _CUT = ("feature", "hm", "hm_hp")  # tensor names, given by the export
 _CUT_REFINING = ("features", "hm", "hm_hp")
-_REFINED_ON = ("features", "local_maps")
+_LOCAL_MAPS = "local_maps"
 
 
 def _deform_conv(node: NodeContext) -> list[openvino.Output]:
@@ -86,7 +86,7 @@ def _cut(model: openvino.Model, refines: bool) -> tuple[openvino.Model, openvino
         for user in list(output.get_target_inputs()):
             user.replace_source_output(parameter.output(0))
         parameters.append(parameter)
-    given = (*names, *(each for each in _REFINED_ON if refines and each not in names))
+    given = (*names, _LOCAL_MAPS) if refines else names
     maps = maps_of(model, given)
     return (
         openvino.Model([maps[name] for name in given], model.get_parameters(), "maps"),
@@ -125,11 +125,7 @@ class _OpenVinoBackend:
             raise BackendError(f"openvino cannot load {path}: {error}") from error
         self._network: openvino.InferRequest | None = network.create_infer_request()
         self._decoder: openvino.InferRequest | None = decoder.create_infer_request()
-        self._shapes = {
-            name: tuple(maps.output(i).shape)
-            for i, name in ((0, "features"), (len(_CUT), "local_maps"))
-            if self.gives_maps
-        }
+        self._shapes = [tuple(maps.output(i).shape) for i in (0, len(_CUT)) if self.gives_maps]
         for i in range(len(_CUT)):
             self._decoder.set_input_tensor(i, self._network.get_output_tensor(i))
         shown = "bf16" if precision == "bf16" else "fp32"
@@ -165,7 +161,7 @@ class _OpenVinoBackend:
 
     def _own_maps(self, network: openvino.InferRequest, decoder: openvino.InferRequest) -> Maps:
         """Memory of the caller's into which the library writes the maps, for no copy of them is made."""
-        features, local = (np.empty(shape, np.float32) for shape in self._shapes.values())
+        features, local = (np.empty(shape, np.float32) for shape in self._shapes)
         shared = openvino.Tensor(features, shared_memory=True)
         network.set_output_tensor(0, shared)
         decoder.set_input_tensor(0, shared)

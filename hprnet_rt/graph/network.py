@@ -65,10 +65,7 @@ def _refine_inside(model: onnx.ModelProto) -> set[str]:
     for node in kept:
         node.output[:] = [usual if name == REFINED_PEAKS else name for name in node.output]
     outputs[REFINED_PEAKS].name = usual
-    graph_outputs = [outputs[REFINED_PEAKS]]
-    copied = [onnx.NodeProto.FromString(node.SerializeToString()) for node in kept]
-    described = [onnx.ValueInfoProto.FromString(each.SerializeToString()) for each in graph_outputs]
-    for field, values in ((graph.node, copied), (graph.output, described)):
+    for field, values in ((graph.node, kept), (graph.output, [outputs[REFINED_PEAKS]])):
         del field[:]
         field.extend(values)
     return (refined - before - {REFINED_PEAKS}) | {usual}
