@@ -26,12 +26,13 @@ import numpy as np
 from machine import heading, machine, save
 
 import hprnet_rt
-from hprnet_rt.annotate import annotate
 from hprnet_rt.bench.scenes import sample_video
 from hprnet_rt.cluster import Cluster, ModelChoice, connect
 from hprnet_rt.cluster.worker import Worker
-from hprnet_rt.estimator import PoseModel
-from hprnet_rt.jobs import AnnotateOptions, plan
+from hprnet_rt.inference.model import PoseModel
+from hprnet_rt.jobs.annotate import annotate
+from hprnet_rt.jobs.options import AnnotateOptions
+from hprnet_rt.jobs.plan import plan
 
 _GOP = 25
 

@@ -40,9 +40,9 @@ def main() -> None:
     points: dict[str, list[tuple[float, bool]]] = {name: [] for name in PARTS}
     with hprnet_rt.load(backend=options.backend, precision=options.precision) as model:
         everything = replace(model.group.options, part_threshold=0.0)
-        weights = model.engine.refiner_weights()
-        refined = Grouper(model.engine.spec, everything, weights)
-        centers = Grouper(model.engine.spec, everything)
+        weights = model.model_file.refiner_weights()
+        refined = Grouper(model.model_file.spec, everything, weights)
+        centers = Grouper(model.model_file.spec, everything)
         for image, name in enumerate(true.file_names):
             (frame,) = ImageSource(options.images / name)
             peaks = model.infer(*model.prepare(frame.image))

@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from machine import heading, machine, percentiles_ms, save
 
-from hprnet_rt.backends import Backend, EngineFile
+from hprnet_rt.backends import Backend, ModelFile
 from hprnet_rt.backends.torch_cuda import Replayed, for_inference
 from hprnet_rt.backends.trt import LIBRARIES, load_library
 from hprnet_rt.backends.trt import device as devices
@@ -45,10 +45,10 @@ from hprnet_rt.environment import CACHE_VARIABLE
 from hprnet_rt.errors import HprnetError
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import Grouper, GroupingOptions
-from hprnet_rt.heads import PeakLayout
 from hprnet_rt.machine import nvidia
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.peaks import DenseNetwork, PeakNetwork
+from hprnet_rt.spec import PeakLayout
 
 K, PEOPLE = 32, 20
 THRESHOLD = GroupingOptions().person_threshold
@@ -208,7 +208,7 @@ def strongest(packed: np.ndarray, layout: PeakLayout) -> tuple[np.ndarray, np.nd
 
 
 def by_tensorrt(
-    backend: str, export: Callable[[], EngineFile], network: Network, options: argparse.Namespace
+    backend: str, export: Callable[[], ModelFile], network: Network, options: argparse.Namespace
 ) -> Outcome:
     """Build an engine here, run it here."""
     load_library(backend)

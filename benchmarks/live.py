@@ -25,7 +25,7 @@ import hprnet_rt
 from hprnet_rt.live.session import Session
 from hprnet_rt.pipeline import Pipeline, Profiler, Stage
 from hprnet_rt.types import Frame
-from hprnet_rt.video import LiveOptions, open_live
+from hprnet_rt.video.capture import LiveOptions, open_live
 
 SAMPLE = Path(__file__).parents[1] / "demos" / "sample.mp4"
 PART_S = 10.0

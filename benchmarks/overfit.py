@@ -24,9 +24,9 @@ import torch
 from machine import heading, machine, save
 
 from hprnet_rt.grouping import GroupingOptions, decode_dense
-from hprnet_rt.heads import SPECS, ModelSpec
 from hprnet_rt.model import create_model
 from hprnet_rt.skeleton import KEYPOINT_NAMES, PARTS
+from hprnet_rt.spec import SPECS, ModelSpec
 from hprnet_rt.training.augment import Letterboxed
 from hprnet_rt.training.dataset import WholeBodyDataset
 from hprnet_rt.training.losses import HprLoss

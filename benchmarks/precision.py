@@ -27,7 +27,7 @@ from machine import heading, machine, percentiles_ms, save
 from onnxruntime import GraphOptimizationLevel, InferenceSession, SessionOptions
 
 from hprnet_rt import graph
-from hprnet_rt.backends import EngineFile, create_backend
+from hprnet_rt.backends import ModelFile, create_backend
 from hprnet_rt.bench.measure import Limits, take_turns
 from hprnet_rt.bench.subject import subject
 from hprnet_rt.building.calibration import calibration_inputs
@@ -35,7 +35,7 @@ from hprnet_rt.building.int8 import INT8_BOUND, quantise
 from hprnet_rt.evaluation import Annotations, evaluate, movement, read_annotations, to_results
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import Grouper, GroupingOptions
-from hprnet_rt.heads import PeakLayout
+from hprnet_rt.spec import PeakLayout
 from hprnet_rt.types import Peaks, Poses
 
 LEAST_SCORE = 0.05  # of people, as average precision wants it
@@ -46,7 +46,7 @@ STRONG = 10  # of a joint's peaks, those that should not change places
 Run = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
 
-def openvino_runs(engine: EngineFile, int8: Path, side: int, threads: int | None) -> dict[str, Run]:
+def openvino_runs(engine: ModelFile, int8: Path, side: int, threads: int | None) -> dict[str, Run]:
     """The network on OpenVINO; "int8, fp32" is what a CPU without bf16 computes."""
     sure = {"bf16": dataclasses.replace(engine, bf16=True), "fp32": dataclasses.replace(engine, bf16=False)}
 
@@ -78,7 +78,7 @@ def timing(run: Run, images: npt.NDArray[np.uint8]) -> Callable[[], dict[str, fl
     return task
 
 
-def rounded_run(engine: EngineFile, precision: str) -> Run:
+def rounded_run(engine: ModelFile, precision: str) -> Run:
     """The graph for GPUs, rounded as they do."""
     options = SessionOptions()
     options.log_severity_level = 3

@@ -18,7 +18,7 @@ from hprnet_rt.bench.measure import Limits
 from hprnet_rt.bench.report import Report
 from hprnet_rt.bench.scenes import sample_video
 from hprnet_rt.bench.subject import Running, subject
-from hprnet_rt.estimator import DEFAULT_MODEL
+from hprnet_rt.inference.model import DEFAULT_MODEL
 from hprnet_rt.render import Overlay
 
 _SLOWER = 0.1

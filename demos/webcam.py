@@ -8,7 +8,7 @@ import sys
 import hprnet_rt
 from hprnet_rt.live.session import Session
 from hprnet_rt.live.window import run_window
-from hprnet_rt.video import LiveOptions, open_live
+from hprnet_rt.video.capture import LiveOptions, open_live
 
 
 def main(source: str = "0") -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 import av
 import torch
 
-from hprnet_rt.backends import EngineFile
+from hprnet_rt.backends import ModelFile
 from hprnet_rt.model import HprnetMobile, export_onnx, load_checkpoint, save_checkpoint
 from hprnet_rt.model.movenet import import_movenet, scale_parts
 
@@ -84,7 +84,7 @@ def export(options: argparse.Namespace) -> None:
     for parameter in network.parameters():  # stored in half the bytes, and evaluated as stored
         parameter.data = parameter.data.half().float()
     export_onnx(network, options.out, k=K)
-    engine = EngineFile.describe(options.out, network.spec, K, SOURCE, LICENCE, bf16=True)
+    engine = ModelFile.describe(options.out, network.spec, K, SOURCE, LICENCE, bf16=True)
     print(f"{engine.path}: {engine.path.stat().st_size} bytes, SHA-256 {engine.sha256}")
 
 

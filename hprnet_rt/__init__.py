@@ -25,10 +25,10 @@ if TYPE_CHECKING:
         ShapeError,
         UsageError,
     )
-    from hprnet_rt.estimator import PoseModel, load
     from hprnet_rt.formats import KeypointsFrame, Recording, read_keypoints, write_keypoints
+    from hprnet_rt.inference.model import PoseModel, load
+    from hprnet_rt.inference.stages import stream
     from hprnet_rt.render import Overlay, OverlayStyle
-    from hprnet_rt.stages import stream
     from hprnet_rt.tracking import OneEuro, OneEuroOptions, Tracker, TrackerOptions, smooth_both_ways
     from hprnet_rt.types import Frame, Person, Poses
     from hprnet_rt.version import __version__
@@ -75,10 +75,10 @@ _PLACES = {
         "ShapeError",
         "UsageError",
     ),
-    "estimator": ("PoseModel", "load"),
     "formats": ("KeypointsFrame", "Recording", "read_keypoints", "write_keypoints"),
+    "inference.model": ("PoseModel", "load"),
+    "inference.stages": ("stream",),
     "render": ("Overlay", "OverlayStyle"),
-    "stages": ("stream",),
     "tracking": ("OneEuro", "OneEuroOptions", "Tracker", "TrackerOptions", "smooth_both_ways"),
     "types": ("Frame", "Person", "Poses"),
     "version": ("__version__",),

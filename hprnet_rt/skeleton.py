@@ -26,6 +26,7 @@ __all__ = [
     "RIGHT_FOOT",
     "RIGHT_HAND",
     "SIGMAS",
+    "num_points",
 ]
 
 BODY: Final = slice(0, 17)
@@ -47,6 +48,13 @@ LEFT_FOOT: Final = slice(17, 20)
 RIGHT_FOOT: Final = slice(20, 23)
 REGIONS: Final[dict[str, slice]] = {**PARTS, "left_foot": LEFT_FOOT, "right_foot": RIGHT_FOOT}
 """The parts, and the two feet apart."""
+
+
+def num_points(region: str) -> int:
+    """Return how many points a region has, a key of `REGIONS`."""
+    points = REGIONS[region]
+    return int(points.stop) - int(points.start)
+
 
 _BODY_NAMES = (
     *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder"),

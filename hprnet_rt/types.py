@@ -15,13 +15,13 @@ import numpy.typing as npt
 from hprnet_rt import skeleton
 from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.geometry import Letterbox
-from hprnet_rt.heads import PeakLayout
+from hprnet_rt.spec import PeakLayout
 
 __all__ = [
     "HAND_THRESHOLD",
     "POINT_THRESHOLD",
-    "Estimated",
     "Frame",
+    "FramePoses",
     "Inferred",
     "Maps",
     "Peaks",
@@ -252,7 +252,7 @@ class Inferred:
 
 
 @dataclass(frozen=True, eq=False)
-class Estimated:
+class FramePoses:
     """A frame and everyone in it."""
 
     frame: Frame

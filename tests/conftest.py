@@ -23,8 +23,18 @@ os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _SI
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LONGEST_FIRST = (
-    *("model/test_export_networks.py", "cluster/test_cluster.py", "test_bad_input.py", "test_resume.py"),
-    *("model/test_export.py", "test_annotate_media.py", "model/test_convert.py", "bench/test_gpu_script.py"),
+    *(
+        "model/test_export_networks.py",
+        "cluster/test_cluster.py",
+        "jobs/test_bad_input.py",
+        "jobs/test_resume.py",
+    ),
+    *(
+        "model/test_export.py",
+        "jobs/test_annotate_media.py",
+        "model/test_convert.py",
+        "bench/test_gpu_script.py",
+    ),
     *("model/test_engine_graphs.py", "model/test_checkpoint.py", "building/test_int8.py"),
 )
 """Files of tests. `test_engine_graphs.py` reads what `test_export_networks.py` has made by then."""
@@ -148,9 +158,9 @@ def small_model():
 def annotate_small(small_model, monkeypatch, capfd):
     """`hprnet-rt annotate` in this process with the small model: (exit code, stdout, stderr)."""
     from hprnet_rt import cli
-    from hprnet_rt.commands import choice
+    from hprnet_rt.commands import options
 
-    monkeypatch.setattr(choice, "load", lambda *_, **__: small_model)
+    monkeypatch.setattr(options, "load", lambda *_, **__: small_model)
     monkeypatch.setattr(small_model, "close", lambda: None)
 
     def run(*arguments):

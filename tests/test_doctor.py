@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hprnet_rt.backends import EngineFile, engine_file
+from hprnet_rt.backends import ModelFile
+from hprnet_rt.backends import model_file as engine_file
 from hprnet_rt.cli import main
 from hprnet_rt.commands import doctor
 from hprnet_rt.errors import BackendError
@@ -53,10 +54,8 @@ def test_a_machine_that_works_is_described(quick, capsys, own_cache):
 @pytest.mark.parametrize("length", range(1, 97, 5))
 def test_a_row_of_any_length_is_read_whole(quick, capsys, monkeypatch, length):
     folder = Path("/" + "x" * length)
-    shipped = EngineFile.find("hprnet-mobile")
-    monkeypatch.setattr(
-        doctor.EngineFile, "find", lambda _: replace(shipped, path=folder / shipped.path.name)
-    )
+    shipped = ModelFile.find("hprnet-mobile")
+    monkeypatch.setattr(doctor.ModelFile, "find", lambda _: replace(shipped, path=folder / shipped.path.name))
     assert doctor._check_model()
     row = rows_of(capsys.readouterr().out)["model"]
     assert row.startswith(str(folder)) and row.endswith("as it should be")
@@ -74,7 +73,7 @@ def test_a_default_backend_that_cannot_run_is_exit_code_1(quick, monkeypatch, ca
 
 
 def test_a_damaged_model_is_exit_code_1(quick, monkeypatch, tmp_path, capsys):
-    shipped = EngineFile.find("hprnet-mobile").path
+    shipped = ModelFile.find("hprnet-mobile").path
     for path in (shipped, shipped.with_suffix(".json")):
         shutil.copy(path, tmp_path / path.name)
     with (tmp_path / shipped.name).open("ab") as file:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from hprnet_rt.backends import EngineFile
+from hprnet_rt.backends import ModelFile
 from hprnet_rt.errors import ModelError
 from hprnet_rt.onnx_file import FOR_GROUPING, HALF_SUFFIX, OUTPUTS, only_outputs, read_weights
 
-SHIPPED = EngineFile.find("hprnet-mobile")
+SHIPPED = ModelFile.find("hprnet-mobile")
 
 
 @pytest.fixture(scope="module")

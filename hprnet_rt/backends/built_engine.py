@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from hprnet_rt.backends.engine_file import EngineFile, sha256_of
+from hprnet_rt.backends.model_file import ModelFile, sha256_of
 from hprnet_rt.errors import ModelError
-from hprnet_rt.heads import ModelSpec
+from hprnet_rt.spec import ModelSpec
 
 __all__ = [
     "BUILT_FORMAT",
@@ -114,7 +114,7 @@ class FindBuilt(Protocol):
 
     def __call__(
         self,
-        engine: EngineFile,
+        engine: ModelFile,
         backend: str,
         *,
         precision: str,

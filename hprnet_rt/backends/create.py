@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hprnet_rt.backends.built_engine import INT8, FindBuilt
-from hprnet_rt.backends.engine_file import EngineFile
+from hprnet_rt.backends.model_file import ModelFile
 from hprnet_rt.backends.protocol import Backend
 from hprnet_rt.backends.trt.library import LIBRARIES
 from hprnet_rt.errors import BackendError, HprnetError, UsageError
@@ -41,7 +41,7 @@ _INT8_BACKEND: Final = "openvino"
 
 
 def create_backend(
-    engine: EngineFile,
+    engine: ModelFile,
     input_hw: tuple[int, int],
     *,
     backend: str = "auto",
@@ -51,7 +51,7 @@ def create_backend(
     batch: int | None = 1,
     find_built: FindBuilt | None = None,
     may_build: bool = False,
-    find_int8: Callable[[EngineFile], Path] | None = None,
+    find_int8: Callable[[ModelFile], Path] | None = None,
 ) -> Backend:
     """Make `engine` ready to run for one input size.
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from hprnet_rt.backends.engine_file import EngineFile
+from hprnet_rt.backends.model_file import ModelFile
 from hprnet_rt.backends.protocol import refined_where
 from hprnet_rt.errors import BackendError, UsageError
 from hprnet_rt.types import Maps
@@ -22,7 +22,7 @@ class _OnnxRuntimeBackend:
     name = "onnxruntime"
     precision = "fp32"
 
-    def __init__(self, engine: EngineFile, input_hw: tuple[int, int], threads: int, batch: int) -> None:
+    def __init__(self, engine: ModelFile, input_hw: tuple[int, int], threads: int, batch: int) -> None:
         self.spec = engine.spec
         self.input_hw = input_hw
         self.max_batch = batch
@@ -63,7 +63,7 @@ class _OnnxRuntimeBackend:
 
 
 def create(
-    engine: EngineFile, input_hw: tuple[int, int], precision: str, threads: int | None, batch: int = 1
+    engine: ModelFile, input_hw: tuple[int, int], precision: str, threads: int | None, batch: int = 1
 ) -> _OnnxRuntimeBackend:
     """See `create_backend`."""
     if precision not in ("auto", "fp32"):

@@ -21,7 +21,7 @@ from openvino.frontend import NodeContext
 from openvino.frontend.onnx import ConversionExtension
 
 from hprnet_rt.backends.built_engine import INT8
-from hprnet_rt.backends.engine_file import EngineFile
+from hprnet_rt.backends.model_file import ModelFile
 from hprnet_rt.backends.protocol import refined_where
 from hprnet_rt.errors import BackendError, UsageError
 from hprnet_rt.types import Maps
@@ -99,7 +99,7 @@ class _OpenVinoBackend:
     max_batch = 1
 
     def __init__(
-        self, engine: EngineFile, path: Path, input_hw: tuple[int, int], precision: str, threads: int
+        self, engine: ModelFile, path: Path, input_hw: tuple[int, int], precision: str, threads: int
     ) -> None:
         self.spec = engine.spec
         self.input_hw = input_hw
@@ -174,7 +174,7 @@ class _OpenVinoBackend:
 
 
 def create(
-    engine: EngineFile,
+    engine: ModelFile,
     input_hw: tuple[int, int],
     precision: str,
     threads: int | None,

@@ -8,10 +8,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from hprnet_rt.heads import ModelSpec
+from hprnet_rt.spec import ModelSpec
 from hprnet_rt.types import Maps
 
-__all__ = ["Backend", "GivesMaps", "Overlapping", "refined_where"]
+__all__ = ["AsyncBackend", "Backend", "GivesMaps", "refined_where"]
 
 
 def refined_where(spec: ModelSpec, after_grouping: bool) -> str:
@@ -74,7 +74,7 @@ class GivesMaps(Backend, Protocol):
 
 
 @runtime_checkable
-class Overlapping(Backend, Protocol):
+class AsyncBackend(Backend, Protocol):
     """A backend that takes the next batch while it works on one."""
 
     def submit(self, images: Sequence[npt.NDArray[np.uint8]]) -> Callable[[], npt.NDArray[np.float32]]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hprnet_rt.backends.engine_file import EngineFile, sha256_of
+from hprnet_rt.backends.model_file import ModelFile, sha256_of
 from hprnet_rt.backends.protocol import refined_where
 from hprnet_rt.errors import BackendError, ModelError, UsageError
 from hprnet_rt.grouping import average_flipped, pack_peaks
@@ -25,7 +25,7 @@ from hprnet_rt.types import Maps
 __all__ = ["create", "network_of"]
 
 
-def network_of(engine: EngineFile) -> Network:
+def network_of(engine: ModelFile) -> Network:
     """The network of an engine, with its weights.
 
     Raises:
@@ -49,7 +49,7 @@ class _TorchBackend:
     precision = "fp32"
 
     def __init__(
-        self, engine: EngineFile, input_hw: tuple[int, int], threads: int, flip: bool, batch: int
+        self, engine: ModelFile, input_hw: tuple[int, int], threads: int, flip: bool, batch: int
     ) -> None:
         self.spec = engine.spec
         self.input_hw = input_hw
@@ -108,7 +108,7 @@ class _TorchBackend:
 
 
 def create(
-    engine: EngineFile,
+    engine: ModelFile,
     input_hw: tuple[int, int],
     precision: str,
     threads: int | None,

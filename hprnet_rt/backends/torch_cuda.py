@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from hprnet_rt.backends.engine_file import EngineFile
+from hprnet_rt.backends.model_file import ModelFile
 from hprnet_rt.backends.protocol import refined_where
 from hprnet_rt.backends.slots import SLOTS, Slots
 from hprnet_rt.backends.torch import network_of
@@ -129,7 +129,7 @@ class _TorchCudaBackend:
     name = "torch-cuda"
 
     def __init__(
-        self, engine: EngineFile, input_hw: tuple[int, int], precision: str, batch: int, device: torch.device
+        self, engine: ModelFile, input_hw: tuple[int, int], precision: str, batch: int, device: torch.device
     ) -> None:
         self.spec = engine.spec
         self.precision = precision
@@ -184,7 +184,7 @@ class _TorchCudaBackend:
 
 
 def create(
-    engine: EngineFile, input_hw: tuple[int, int], precision: str, batch: int | None
+    engine: ModelFile, input_hw: tuple[int, int], precision: str, batch: int | None
 ) -> _TorchCudaBackend:
     """See `create_backend`. "auto" is fp16.
 

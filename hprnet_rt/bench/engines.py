@@ -21,7 +21,7 @@ from hprnet_rt.bench.raw_engine import Run, onnxruntime_run, openvino_run
 from hprnet_rt.bench.report import Report, series_of
 from hprnet_rt.bench.subject import on_demand
 from hprnet_rt.errors import UsageError
-from hprnet_rt.heads import SPECS
+from hprnet_rt.spec import SPECS
 
 __all__ = ["LIBRARIES", "EnginesOptions", "engines_settings", "measure_engines"]
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from hprnet_rt.backends.engine_file import EngineFile, sha256_of
+from hprnet_rt.backends.model_file import ModelFile, sha256_of
 from hprnet_rt.model import create_model, export_onnx, load_checkpoint, load_weights, save_checkpoint
 from hprnet_rt.model.deform import DeformConv, DeformForm, has_deform_conv
 from hprnet_rt.model.network import Network
@@ -49,7 +49,7 @@ def random_network(name: str) -> Network:
     return network
 
 
-def network_of(engine: EngineFile) -> Network:
+def network_of(engine: ModelFile) -> Network:
     """The network of an engine with its weights.
 
     Raises:
@@ -63,13 +63,13 @@ def network_of(engine: EngineFile) -> Network:
 
 def export_engine(
     network: Network, folder: Path, *, k: int, bf16: bool = False, deform: DeformForm = "deform_conv"
-) -> EngineFile:
+) -> ModelFile:
     """An engine of `network` in `folder`, with a checkpoint beside it for the backend torch."""
     path = folder / f"{network.spec.name}-{k}-{deform}.onnx"
     export_onnx(network, path, k=k, deform=deform)
     checkpoint = path.with_suffix(".pth")
     save_checkpoint(network, checkpoint)
-    engine = EngineFile.describe(path, network.spec, k, "made for a benchmark", "-", bf16=bf16)
+    engine = ModelFile.describe(path, network.spec, k, "made for a benchmark", "-", bf16=bf16)
     return replace(engine, checkpoint=checkpoint, checkpoint_sha256=sha256_of(checkpoint))
 
 

@@ -22,7 +22,7 @@ from hprnet_rt.bench.report import Report, series_of
 from hprnet_rt.bench.scenes import COUNTS, picture, planted_peaks, require_people
 from hprnet_rt.bench.subject import Running, Subject
 from hprnet_rt.errors import UsageError
-from hprnet_rt.estimator import PoseModel
+from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.render import Overlay
 from hprnet_rt.tracking import Tracker
 from hprnet_rt.types import Poses
@@ -99,7 +99,9 @@ class _Scene:
         self._model = model
         self._image = picture(people, image_wh)
         letterbox = model.letterbox(self._image.shape[:2])
-        self._planted = planted_peaks(model.engine.spec, people, letterbox, max(people, model.engine.k))
+        self._planted = planted_peaks(
+            model.model_file.spec, people, letterbox, max(people, model.model_file.k)
+        )
         self._overlay = Overlay()
         self._trackers = {FOUND: Tracker(), ALL: Tracker()}
         self._frames = 0
@@ -160,7 +162,7 @@ def people_settings(
 ) -> dict[str, Any]:
     """What must be equal for figures of `measure_people` to be compared; `peers` by name."""
     return {
-        **running.settings(subject.engine),
+        **running.settings(subject.model_file),
         "counts": list(options.counts),
         "planted": options.planted,
         "picture": list(options.image_wh),
@@ -190,13 +192,13 @@ def measure_people(
     """
     beside: dict[str, Peer] = {}
     tasks: dict[str, Callable[[], dict[str, float]]] = {}
-    with running.open(subject.engine) as model:
+    with running.open(subject.model_file) as model:
         scenes = {people: _Scene(model, people, options.image_wh) for people in options.counts}
         if options.planted is not None and options.planted not in scenes:
             scenes[options.planted] = _Scene(model, options.planted, options.image_wh, look=False)
         tasks = {_case(people): scene for people, scene in scenes.items()}
         measured = take_turns(tasks, options.limits, watched=(FOUND, ALL), progress=progress)
-        engine = model.engine_for(model.letterbox(options.image_wh[::-1]).input_hw)
+        engine = model.backend_for(model.letterbox(options.image_wh[::-1]).input_hw)
         few = Limits(seconds=options.limits.seconds, least_rounds=3, most_rounds=7, warm_up=1)
         for name, make in (peers or {}).items():
             beside[name] = make(engine)
@@ -213,7 +215,7 @@ def measure_people(
         "placed": [people for people in scenes if people in options.counts],
         "found": [scenes[people].found for people in options.counts],
         "everyone": {str(people): scene.everyone for people, scene in scenes.items()},
-        "k": subject.engine.k,
+        "k": subject.model_file.k,
         **_slopes(report, options),
         "peers": {name: _line(report, options, name, peer) for name, peer in beside.items()},
     }

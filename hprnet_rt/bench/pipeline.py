@@ -15,17 +15,19 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from hprnet_rt.annotate import annotate, shared_threads
 from hprnet_rt.bench.machine import rss_mib
 from hprnet_rt.bench.measure import Limits, take_turns
 from hprnet_rt.bench.report import Report, series_of
 from hprnet_rt.bench.subject import Running, Subject
-from hprnet_rt.estimator import PoseModel
-from hprnet_rt.jobs import AnnotateOptions, plan
+from hprnet_rt.formats import KeypointsSink
+from hprnet_rt.inference.model import PoseModel
+from hprnet_rt.jobs.annotate import annotate, shared_threads
+from hprnet_rt.jobs.options import AnnotateOptions
+from hprnet_rt.jobs.plan import plan
 from hprnet_rt.render import Overlay
 from hprnet_rt.tracking import Tracker
-from hprnet_rt.types import Estimated, Frame, Poses
-from hprnet_rt.video import KeypointsSink, VideoSink, VideoSource
+from hprnet_rt.types import Frame, FramePoses, Poses
+from hprnet_rt.video import VideoSink, VideoSource
 
 __all__ = ["WHOLE", "measure_pipeline", "pipeline_settings"]
 
@@ -64,7 +66,7 @@ def _stages_alone(video: Path, model: PoseModel, options: AnnotateOptions) -> di
         def follow(pair: tuple[Frame, Poses]) -> Poses:
             return tracker(pair[1], pair[0].pts_s or 0.0)
 
-        def sink(item: Estimated) -> None:
+        def sink(item: FramePoses) -> None:
             for each in sinks:
                 each.write(item)
 
@@ -78,7 +80,7 @@ def _stages_alone(video: Path, model: PoseModel, options: AnnotateOptions) -> di
             peaks = alone.run("engine", lambda item: model.infer(*item), prepared)
             poses = alone.run("grouping", model.group, peaks)
             poses = alone.run("tracking", follow, list(zip(frames, poses, strict=True)))
-            items = [Estimated(f, p) for f, p in zip(frames, poses, strict=True)]
+            items = [FramePoses(f, p) for f, p in zip(frames, poses, strict=True)]
             if options.video:
                 alone.run("render", lambda item: overlay.draw(item.frame.image, item.poses), items)
             alone.run("sink", sink, items)
@@ -92,7 +94,7 @@ def _whole(video: Path, model: PoseModel, options: AnnotateOptions, memory: list
     """Seconds a frame of the whole annotate; appends [frame, MiB] along the way when `memory` is empty."""
     seen, wanted = 0, not memory
 
-    def sample(_: Estimated) -> None:
+    def sample(_: FramePoses) -> None:
         nonlocal seen
         seen += 1
         if wanted and seen % _SAMPLED == 0:
@@ -106,7 +108,7 @@ def _whole(video: Path, model: PoseModel, options: AnnotateOptions, memory: list
 
 def pipeline_settings(subject: Subject, running: Running, video: Path, *, picture: bool) -> dict[str, Any]:
     """What must be equal for figures of `measure_pipeline` to be compared."""
-    return {**running.settings(subject.engine), "video": video.name, "picture": picture}
+    return {**running.settings(subject.model_file), "video": video.name, "picture": picture}
 
 
 def measure_pipeline(
@@ -133,7 +135,7 @@ def measure_pipeline(
     """
     options = AnnotateOptions(video=picture)
     memory: list[list[float]] = []
-    with running.open(subject.engine) as model:
+    with running.open(subject.model_file) as model:
         tasks: dict[str, Callable[[], dict[str, float]]] = {
             WHOLE: lambda: {"a frame": _whole(video, model, options, memory)},
             "alone": lambda: _stages_alone(video, model, options),

@@ -59,7 +59,7 @@ def _median_of(repeats: int, run: Callable[[], object]) -> float:
 def released_settings(subject: Subject, running: Running, options: ReleasedOptions) -> dict[str, Any]:
     """What must be equal for figures of `measure_released` to be compared."""
     return {
-        **running.settings(subject.engine),
+        **running.settings(subject.model_file),
         "people": options.people,
         "picture": list(options.image_wh),
         "in_torch": options.in_torch,
@@ -80,14 +80,16 @@ def measure_released(
     """
     networks, tensors = on_demand("networks"), on_demand("tensor_decode")
     networks.use_threads(running.threads)
-    spec, k = subject.engine.spec, subject.engine.k
-    network = networks.random_network(spec.name) if subject.random else networks.network_of(subject.engine)
+    spec, k = subject.model_file.spec, subject.model_file.k
+    network = (
+        networks.random_network(spec.name) if subject.random else networks.network_of(subject.model_file)
+    )
     dense_path = networks.export_dense(network, subject.folder)
     image = picture(options.people, options.image_wh)
     names = [head.name for head in spec.heads]
-    with running.open(subject.engine) as model:
+    with running.open(subject.model_file) as model:
         batch, letterbox = model.prepare(image)
-        backend = model.engine_for(letterbox.input_hw)
+        backend = model.backend_for(letterbox.input_hw)
         room = max(k, options.people)
         peaks = planted_peaks(spec, options.people, letterbox, room)
         maps = planted_heads(spec, options.people, letterbox.input_hw)

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from hprnet_rt.errors import UsageError
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import pack_peaks
-from hprnet_rt.heads import ModelSpec, PeakLayout
 from hprnet_rt.skeleton import NUM_KEYPOINTS, PARTS
+from hprnet_rt.spec import ModelSpec, PeakLayout
 from hprnet_rt.types import Maps, Peaks
 from hprnet_rt.video import VideoSource
 

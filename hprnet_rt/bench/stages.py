@@ -11,11 +11,12 @@ from typing import Any, Final
 from hprnet_rt.bench.measure import Limits, take_turns
 from hprnet_rt.bench.report import Report, series_of
 from hprnet_rt.bench.subject import Running, Subject
-from hprnet_rt.estimator import PoseModel
+from hprnet_rt.formats import KeypointsSink
+from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.render import Overlay
 from hprnet_rt.tracking import Tracker
-from hprnet_rt.types import Estimated, Frame
-from hprnet_rt.video import KeypointsSink, VideoSink, VideoSource
+from hprnet_rt.types import Frame, FramePoses
+from hprnet_rt.video import VideoSink, VideoSource
 
 __all__ = ["measure_stages", "stages_settings"]
 
@@ -82,7 +83,7 @@ class _Stages:
         yield lap("tracking")
         self._overlay.draw(frame.image, poses)
         yield lap("render")
-        item = Estimated(frame, poses)
+        item = FramePoses(frame, poses)
         self._keypoints.write(item)
         yield lap("sink: keypoints")
         self._video_sink.write(item)
@@ -91,7 +92,7 @@ class _Stages:
 
 def stages_settings(subject: Subject, running: Running, video: Path) -> dict[str, Any]:
     """What must be equal for figures of `measure_stages` to be compared."""
-    return {**running.settings(subject.engine), "video": video.name}
+    return {**running.settings(subject.model_file), "video": video.name}
 
 
 def measure_stages(
@@ -109,7 +110,7 @@ def measure_stages(
         BackendError: the engine cannot run.
     """
     with (
-        running.open(subject.engine) as model,
+        running.open(subject.model_file) as model,
         tempfile.TemporaryDirectory(prefix="hprnet-rt-bench-") as folder,
     ):
         stages = _Stages(model, video, Path(folder))

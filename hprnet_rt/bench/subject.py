@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hprnet_rt.backends import EngineFile
+from hprnet_rt.backends import ModelFile
 from hprnet_rt.errors import BackendError, UsageError
-from hprnet_rt.estimator import PoseModel
+from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.zoo.networks import ZOO
-from hprnet_rt.zoo.weights import DEFAULT_K, engine_for, weights_state
+from hprnet_rt.zoo.weights import DEFAULT_K, model_file_for, weights_state
 
 __all__ = ["Running", "Subject", "on_demand", "subject"]
 
@@ -28,25 +28,25 @@ class Running:
     threads: int | None = None
     input_px: int | None = None
 
-    def open(self, engine: EngineFile) -> PoseModel:
+    def open(self, model_file: ModelFile) -> PoseModel:
         """A model, ready to be called."""
         return PoseModel(
-            engine,
+            model_file,
             backend=self.backend,
             precision=self.precision,
             threads=self.threads,
             input_px=self.input_px,
         )
 
-    def settings(self, engine: EngineFile) -> dict[str, Any]:
+    def settings(self, model_file: ModelFile) -> dict[str, Any]:
         """What must be equal for figures to be compared."""
         return {
-            "model": engine.spec.name,
-            "k": engine.k,
+            "model": model_file.spec.name,
+            "k": model_file.k,
             "backend": self.backend,
             "precision": self.precision,
             "threads": self.threads,
-            "size": self.input_px or engine.spec.input_px,
+            "size": self.input_px or model_file.spec.input_px,
         }
 
 
@@ -55,12 +55,12 @@ class Subject:
     """A network on this machine.
 
     Attributes:
-        engine: its file.
+        model_file: its ONNX file.
         random: the weights are random: times hold, people are not found.
         folder: for files that are gone afterwards.
     """
 
-    engine: EngineFile
+    model_file: ModelFile
     random: bool
     folder: Path
 
@@ -84,7 +84,7 @@ def subject(model: str, weights: Path | None = None, k: int | None = None) -> It
     """The network called `model`.
 
     Args:
-        model, weights: as `engine_for` takes them; where a network has no weights on this machine, random
+        model, weights: as `model_file_for` takes them; where a network has no weights on this machine, random
             ones are made.
         k: people per image; an engine for another number is exported again.
 
@@ -101,8 +101,10 @@ def subject(model: str, weights: Path | None = None, k: int | None = None) -> It
             made = networks.export_engine(network, Path(folder), k=k or DEFAULT_K)
             yield Subject(made, True, Path(folder))
             return
-        engine = engine_for(model, weights)
-        if k is not None and k != engine.k:
+        model_file = model_file_for(model, weights)
+        if k is not None and k != model_file.k:
             networks = on_demand("networks")
-            engine = networks.export_engine(networks.network_of(engine), Path(folder), k=k, bf16=engine.bf16)
-        yield Subject(engine, False, Path(folder))
+            model_file = networks.export_engine(
+                networks.network_of(model_file), Path(folder), k=k, bf16=model_file.bf16
+            )
+        yield Subject(model_file, False, Path(folder))

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hprnet_rt.geometry import Letterbox
-from hprnet_rt.heads import ModelSpec
+from hprnet_rt.spec import ModelSpec
 
 __all__ = ["decode", "group"]
 

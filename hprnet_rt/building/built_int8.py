@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from hprnet_rt.backends import EngineFile
+from hprnet_rt.backends import ModelFile
 from hprnet_rt.backends.built_engine import INT8, check_sidecar
 from hprnet_rt.building.make import built_folder, recipe_of
 from hprnet_rt.building.plan import BuildPlan
@@ -16,7 +16,7 @@ __all__ = ["find_int8"]
 _BACKEND: Final = "openvino"
 
 
-def find_int8(engine: EngineFile) -> Path:
+def find_int8(engine: ModelFile) -> Path:
     """The engine that `build` has left for this network and this version of OpenVINO.
 
     Raises:

@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import Any, Final
 
-from hprnet_rt.backends import EngineFile
+from hprnet_rt.backends import ModelFile
 from hprnet_rt.backends.built_engine import BuiltEngine, EngineRecipe, check_sidecar, sidecar_path
 from hprnet_rt.backends.trt import load_library
 from hprnet_rt.building.make import build, built_folder, recipe_of
@@ -27,7 +27,7 @@ _AXES: Final = ("batch", "height", "width")
 
 
 def find_built(
-    engine: EngineFile,
+    engine: ModelFile,
     backend: str,
     *,
     precision: str,
@@ -86,7 +86,7 @@ def _kind(gpu: Gpu) -> str:
     return f"sm{gpu.compute_capability.replace('.', '')}"
 
 
-def _newest_first(folder: Path, engine: EngineFile, backend: str) -> list[Path]:
+def _newest_first(folder: Path, engine: ModelFile, backend: str) -> list[Path]:
     """Engines of the network and backend, by the names that `build` gives them."""
     paths = [path for path in folder.glob(f"{engine.spec.name}-{backend}-*.engine") if path.is_file()]
     return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)

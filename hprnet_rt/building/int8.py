@@ -20,14 +20,14 @@ from typing import Any, Final, cast
 import numpy as np
 import numpy.typing as npt
 
-from hprnet_rt.backends import EngineFile, GivesMaps, create_backend
+from hprnet_rt.backends import GivesMaps, ModelFile, create_backend
 from hprnet_rt.backends.built_engine import INT8
 from hprnet_rt.building.calibration import calibration_inputs
 from hprnet_rt.errors import BackendError, ModelError, UsageError
 from hprnet_rt.evaluation import Movement, movement
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import Grouper, GroupingOptions
-from hprnet_rt.heads import PeakLayout
+from hprnet_rt.spec import PeakLayout
 from hprnet_rt.types import Peaks, Poses
 
 __all__ = ["INT8_BOUND", "Int8Bound", "Quantised", "build_int8", "quantise"]
@@ -67,7 +67,7 @@ INT8_BOUND: Final = Int8Bound()
 
 
 def build_int8(
-    engine: EngineFile,
+    engine: ModelFile,
     source: Path | None,
     path: Path,
     *,
@@ -134,7 +134,7 @@ def _save(model: Any, path: Path) -> None:
 
 
 def _judged(
-    engine: EngineFile,
+    engine: ModelFile,
     path: Path,
     inputs: Sequence[ImageArray],
     progress: Callable[[str, int, int], None] | None,
@@ -192,7 +192,7 @@ class Quantised:
 
 
 def quantise(
-    engine: EngineFile,
+    engine: ModelFile,
     inputs: Sequence[ImageArray],
     *,
     progress: Callable[[str, int, int], None] | None = None,

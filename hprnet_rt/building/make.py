@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from hprnet_rt.backends import EngineFile
+from hprnet_rt.backends import ModelFile
 from hprnet_rt.backends.built_engine import (
     INT8,
     EngineRecipe,
@@ -58,7 +58,7 @@ def built_folder() -> Path:
 
 
 def build(
-    engine: EngineFile,
+    engine: ModelFile,
     plan: BuildPlan,
     folder: Path | None = None,
     *,
@@ -100,7 +100,7 @@ def build(
             _build_typed(engine, plan, library, path, progress)
         seconds = time.perf_counter() - started
         if plan.backend == "onnx":
-            EngineFile.describe(path, engine.spec, engine.k, engine.source, engine.licence)
+            ModelFile.describe(path, engine.spec, engine.k, engine.source, engine.licence)
         else:
             write_sidecar(path, recipe, engine.spec, build_seconds=seconds, measured=measured)
     except HprnetError:  # some are OSErrors too: frames that cannot be read
@@ -114,7 +114,7 @@ def build(
 
 
 def _build_typed(
-    engine: EngineFile,
+    engine: ModelFile,
     plan: BuildPlan,
     library: Any,
     path: Path,
@@ -145,7 +145,7 @@ def _missing(error: ImportError) -> BackendError:
     return BackendError(f"building an engine needs the package {package}: pip install 'hprnet-rt[build]'")
 
 
-def recipe_of(engine: EngineFile, plan: BuildPlan, library: Any) -> EngineRecipe:
+def recipe_of(engine: ModelFile, plan: BuildPlan, library: Any) -> EngineRecipe:
     """What an engine of a plan is, on this machine.
 
     Args:
@@ -190,13 +190,13 @@ def _own_gpu() -> tuple[str, ...]:
     return (f"{gpu.name} ({gpu.compute_capability})",)
 
 
-def _is_there(path: Path, engine: EngineFile, recipe: EngineRecipe) -> bool:
+def _is_there(path: Path, engine: ModelFile, recipe: EngineRecipe) -> bool:
     """Whether the very engine exists; says why one that looks like it is built again."""
     if not (path.is_file() and sidecar_path(path).is_file()):
         return False
     try:
         if recipe.backend == "onnx":
-            return EngineFile.find(path).spec == engine.spec
+            return ModelFile.find(path).spec == engine.spec
         check_sidecar(path, recipe)
     except ModelError as error:
         _log.warning("%s; building it again", str(error).partition("; build it again")[0])

@@ -9,7 +9,7 @@ from typing import Final
 from hprnet_rt.backends.built_engine import INT8
 from hprnet_rt.errors import UsageError
 from hprnet_rt.geometry import KEEP
-from hprnet_rt.heads import ModelSpec
+from hprnet_rt.spec import ModelSpec
 
 __all__ = ["BUILD_BACKENDS", "BUILD_PRECISIONS", "BuildPlan"]
 

@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from hprnet_rt.cluster.requests import Chunk, Found, Piece, SourceFile
 from hprnet_rt.errors import HprnetError, MediaError
-from hprnet_rt.estimator import ModelFacts
-from hprnet_rt.finding import Finding, Wanted
+from hprnet_rt.inference.finder import PoseRequest, PoseSearch
+from hprnet_rt.inference.model import ModelFacts
+from hprnet_rt.inference.stages import AnyStage
 from hprnet_rt.pipeline import Channel, ChannelClosed, Stage
-from hprnet_rt.stages import AnyStage, FileSource
-from hprnet_rt.types import Estimated, Frame, unseen_frame
-from hprnet_rt.video import SequenceSource, VideoIndex, VideoSource
+from hprnet_rt.types import Frame, FramePoses, unseen_frame
+from hprnet_rt.video import FileSource, SequenceSource, VideoIndex, VideoSource
 from hprnet_rt.video.identity import source_check
 from hprnet_rt.video.media import size_bytes
 
@@ -70,13 +70,15 @@ class Cluster:
         """How many there are."""
         return self._workers.count
 
-    def find(self, wanted: Wanted, frames: Iterator[Frame] | None) -> Finding:
+    def find(self, wanted: PoseRequest, frames: Iterator[Frame] | None) -> PoseSearch:
         """See `Finder`."""
         search = _Search(self._workers, wanted)
         if frames is None:
-            return Finding(search.unseen(), [Stage("cluster", search.next)], search.damage, search.interrupt)
+            return PoseSearch(
+                search.unseen(), [Stage("cluster", search.next)], search.damage, search.interrupt
+            )
         stages: list[AnyStage] = [Stage("cluster", search.held_against)]
-        return Finding(frames, stages, lambda: wanted.source.damage, search.interrupt)
+        return PoseSearch(frames, stages, lambda: wanted.source.damage, search.interrupt)
 
 
 def _shared(source: FileSource) -> SourceFile:
@@ -129,7 +131,7 @@ class _Search:
 
     _keys = itertools.count()
 
-    def __init__(self, workers: Workers, wanted: Wanted) -> None:
+    def __init__(self, workers: Workers, wanted: PoseRequest) -> None:
         self._workers, self._wanted, self._source = workers, wanted, wanted.source
         self._file = _shared(wanted.source)
         self._damage: str | None = None
@@ -148,11 +150,11 @@ class _Search:
             self._poses.append(found)
             yield unseen_frame(found.number, found.pts, base)
 
-    def next(self, frame: Frame) -> Estimated:
+    def next(self, frame: Frame) -> FramePoses:
         """Everyone in the next frame of `unseen`."""
-        return Estimated(frame, self._poses.popleft().poses)
+        return FramePoses(frame, self._poses.popleft().poses)
 
-    def held_against(self, frame: Frame) -> Estimated:
+    def held_against(self, frame: Frame) -> FramePoses:
         """Everyone in the next frame that was decoded here.
 
         Raises:
@@ -164,7 +166,7 @@ class _Search:
                 f"{self._source.path} has other frames on the workers than here: is it the same file, and is "
                 "the same version of av installed?"
             )
-        return Estimated(frame, found.poses)
+        return FramePoses(frame, found.poses)
 
     def damage(self) -> str | None:
         """After the last frame: what could not be read of the source."""

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hprnet_rt.estimator import DEFAULT_MODEL
-from hprnet_rt.finding import Done
-from hprnet_rt.regions import Region
+from hprnet_rt.inference.model import DEFAULT_MODEL
+from hprnet_rt.inference.regions import Region
 from hprnet_rt.types import Poses
-from hprnet_rt.video import Part, Selection
+from hprnet_rt.video import Part, ResumePoint, Selection
 
 __all__ = ["Chunk", "Found", "Greeting", "ModelChoice", "Piece", "SourceFile"]
 
@@ -75,7 +74,7 @@ class Piece:
     wanted: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     regions: tuple[Region, ...] = ()
     selection: Selection = field(default_factory=Selection)
-    done: Done | None = None
+    done: ResumePoint | None = None
 
 
 @dataclass(frozen=True, eq=False)

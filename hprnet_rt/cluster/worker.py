@@ -13,14 +13,23 @@ from typing import Any, Final, TypeVar
 
 from hprnet_rt.cluster.requests import Chunk, Found, Greeting, ModelChoice, Piece, SourceFile
 from hprnet_rt.errors import HprnetError, MediaError
-from hprnet_rt.estimator import ModelFacts, PoseModel, load
-from hprnet_rt.finding import chosen_frames
+from hprnet_rt.inference.model import ModelFacts, PoseModel, load
+from hprnet_rt.inference.regions import Region
+from hprnet_rt.inference.stages import finding_stages
 from hprnet_rt.pipeline import Pipeline
-from hprnet_rt.regions import Region
-from hprnet_rt.stages import FileSource, finding_stages, open_source
-from hprnet_rt.types import Estimated, Frame
+from hprnet_rt.types import Frame, FramePoses
 from hprnet_rt.version import __version__
-from hprnet_rt.video import DEFAULT_RATE, BorrowedFrames, PartDiffers, VideoIndex, VideoSource, read_index
+from hprnet_rt.video import (
+    DEFAULT_RATE,
+    BorrowedFrames,
+    FileSource,
+    PartDiffers,
+    VideoIndex,
+    VideoSource,
+    chosen_frames,
+    open_source,
+    read_index,
+)
 from hprnet_rt.video.identity import source_check
 from hprnet_rt.video.media import size_bytes
 
@@ -118,10 +127,10 @@ class Worker:
     def _estimate(self, frames: Iterator[Frame], regions: Sequence[Region]) -> Iterator[Found]:
         assert self._model is not None  # `load` was called
         stages = finding_stages(self._model, self._model.batch, regions)
-        with Pipeline[Estimated](BorrowedFrames(frames), stages) as pipeline:
-            for parcel in pipeline:
-                frame = parcel.payload.frame
-                yield Found(frame.sequence, frame.pts, parcel.payload.poses)
+        with Pipeline[FramePoses](BorrowedFrames(frames), stages) as pipeline:
+            for packet in pipeline:
+                frame = packet.payload.frame
+                yield Found(frame.sequence, frame.pts, packet.payload.poses)
 
     def _stop(self) -> None:
         """Leave the piece before."""

@@ -23,7 +23,7 @@ from hprnet_rt.cluster.finder import Ask, Cluster
 from hprnet_rt.cluster.requests import Greeting, ModelChoice
 from hprnet_rt.cluster.worker import Worker
 from hprnet_rt.errors import BackendError, HprnetError, UsageError
-from hprnet_rt.estimator import ModelFacts
+from hprnet_rt.inference.model import ModelFacts
 from hprnet_rt.version import __version__
 
 __all__ = ["LOCAL", "RayWorkers", "connect"]

@@ -14,17 +14,7 @@ from typing import Final
 
 from tqdm import tqdm
 
-from hprnet_rt.annotate import Report, annotate, shared_threads
-from hprnet_rt.batch import STATUSES, Outcome, counts, plan_report, run_jobs, write_report
 from hprnet_rt.cluster import Cluster, ModelChoice, connect
-from hprnet_rt.commands.choice import (
-    add_drawing_option,
-    add_model_options,
-    add_video_options,
-    load_model,
-    model_choice,
-    style_of,
-)
 from hprnet_rt.commands.console import (
     DONE,
     FAILED,
@@ -37,16 +27,26 @@ from hprnet_rt.commands.console import (
     stage_table,
 )
 from hprnet_rt.commands.convert import formats_help
+from hprnet_rt.commands.options import (
+    add_drawing_option,
+    add_model_options,
+    add_video_options,
+    load_model,
+    model_choice,
+)
 from hprnet_rt.errors import UsageError
-from hprnet_rt.estimator import PoseModel
 from hprnet_rt.files import reason
 from hprnet_rt.formats import FORMATS
-from hprnet_rt.inputs import read_list
-from hprnet_rt.jobs import SMOOTHINGS, AnnotateOptions, Job, plan
+from hprnet_rt.inference.model import PoseModel
+from hprnet_rt.inference.regions import parse_region
+from hprnet_rt.jobs.annotate import AnnotateReport, annotate, shared_threads
+from hprnet_rt.jobs.inputs import read_list
+from hprnet_rt.jobs.many import STATUSES, Outcome, counts, plan_report, run_jobs, write_report
+from hprnet_rt.jobs.options import SMOOTHINGS, AnnotateOptions
+from hprnet_rt.jobs.plan import Job, plan
 from hprnet_rt.pipeline import Profiler
-from hprnet_rt.regions import parse_region
-from hprnet_rt.render import Overlay, OverlayStyle
-from hprnet_rt.types import Estimated
+from hprnet_rt.render import Overlay
+from hprnet_rt.types import FramePoses
 from hprnet_rt.video import DEFAULT_RATE, MediaInfo, is_address, is_image
 from hprnet_rt.video.encoders import AUTO, DEFAULT_ENCODER, choose_encoder
 from hprnet_rt.video.remote import is_remote, send, split_remote
@@ -212,7 +212,7 @@ class _Reporter:
                 dynamic_ncols=True,
             )
 
-    def progress(self, _item: Estimated) -> None:
+    def progress(self, _item: FramePoses) -> None:
         with self._lock:
             if self._bar is not None:
                 self._bar.update()
@@ -232,7 +232,7 @@ class _Reporter:
         if outcome.reason:
             complain(outcome.reason)
 
-    def result(self, report: Report) -> None:
+    def result(self, report: AnnotateReport) -> None:
         if report.skipped:
             self.say(f"{report.job.source}: skipped, it is done")
             return
@@ -316,8 +316,8 @@ def _annotate(options: argparse.Namespace) -> int:
         encoder=DEFAULT_ENCODER if options.no_video else choose_encoder(options.encoder),
         rate=options.rate,
         regions=tuple(map(parse_region, options.regions)),
+        point_threshold=options.point_threshold,
     )
-    style_of(options, OverlayStyle())  # a score that is none is told before the work, not after it
     if options.jobs is not None and options.jobs < 1:
         raise UsageError(f"the number of jobs is at least 1, got {options.jobs}")
     if options.workers is not None and options.cluster is None:
@@ -335,16 +335,18 @@ def _annotate(options: argparse.Namespace) -> int:
     with _network(options, threads, batch) as model, cancelled_by_signals() as cancelled:
         at_once = options.jobs or _jobs_at_once(model, len(jobs))
         reporter = _Reporter(options.quiet, jobs, at_once)
-        overlay = Overlay(style_of(options, OverlayStyle.of_model(refined=model.facts.refined)))
+        overlay = Overlay(wanted.style(refined=model.facts.refined))
         reporter.say(_what_runs(model, options))
         if options.encoder == AUTO and wanted.video:
             reporter.say(f"videos by {wanted.encoder} (auto)")
         if remote is not None:
             reporter.say(f"outputs are sent from {options.work} to {remote}")
 
-        def do(job: Job) -> Report:
+        def do(job: Job) -> AnnotateReport:
             report = annotate(
-                *(job, model, wanted),
+                job,
+                model,
+                wanted,
                 overlay=overlay,
                 profiler=profiler,
                 started=lambda info: reporter.started(info, wanted),

@@ -29,8 +29,8 @@ from hprnet_rt.bench.stages import measure_stages, stages_settings
 from hprnet_rt.bench.subject import Running, on_demand, subject
 from hprnet_rt.commands.console import DONE, AddParser
 from hprnet_rt.errors import UsageError
-from hprnet_rt.estimator import DEFAULT_MODEL
-from hprnet_rt.heads import SPECS
+from hprnet_rt.inference.model import DEFAULT_MODEL
+from hprnet_rt.spec import SPECS
 
 __all__ = ["add_parser"]
 

@@ -13,7 +13,7 @@ from hprnet_rt.building import BUILD_BACKENDS, BUILD_PRECISIONS, BuildPlan, buil
 from hprnet_rt.commands.console import DONE, AddParser, tell
 from hprnet_rt.errors import UsageError
 from hprnet_rt.geometry import KEEP
-from hprnet_rt.zoo import engine_for
+from hprnet_rt.zoo import model_file_for
 
 __all__ = ["add_parser"]
 
@@ -58,7 +58,7 @@ def add_parser(add: AddParser) -> None:
 def _build(options: argparse.Namespace) -> int:
     if not options.quiet:
         tell("hprnet_rt.zoo.weights")  # a conversion takes a while
-    engine = engine_for(options.model, options.weights)
+    engine = model_file_for(options.model, options.weights)
     usual = "fp32" if options.backend == "openvino" else BUILD_PRECISIONS[0]
     if options.calibrate is not None and options.precision != INT8:
         raise UsageError(f"--calibrate is for --precision {INT8}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from hprnet_rt.commands.console import DONE, AddParser
-from hprnet_rt.video import CameraInfo, list_cameras
+from hprnet_rt.video.capture import CameraInfo, list_cameras
 
 __all__ = ["add_parser"]
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from hprnet_rt.commands.console import DONE, FAILED, AddParser, complain, keep_inputs, say
 from hprnet_rt.errors import HprnetError, UsageError
-from hprnet_rt.files import PartialFile
+from hprnet_rt.files import PartialFile, make_folder_of
 from hprnet_rt.formats import FORMATS, format_of, read_keypoints, require_format, write_keypoints
-from hprnet_rt.outputs import make_folder_of
 
 __all__ = ["add_parser", "formats_help"]
 

@@ -15,17 +15,17 @@ import av
 import numpy as np
 from av.codec.codec import UnknownCodecError
 
-from hprnet_rt.backends import BACKENDS, CPU_BACKENDS, EngineFile
+from hprnet_rt.backends import BACKENDS, CPU_BACKENDS, ModelFile
 from hprnet_rt.backends.create import auto_backends
 from hprnet_rt.backends.trt import LIBRARIES, load_library
 from hprnet_rt.commands.console import DONE, FAILED, AddParser, complain
 from hprnet_rt.environment import CACHE_VARIABLE, cache_folder, cache_is_temporary, sends_nothing
 from hprnet_rt.errors import HprnetError
-from hprnet_rt.estimator import DEFAULT_MODEL, load
 from hprnet_rt.grouping.compiled import kernel_folder
+from hprnet_rt.inference.model import DEFAULT_MODEL, load
 from hprnet_rt.machine import Nvidia, cpu, nvidia
 from hprnet_rt.version import __version__
-from hprnet_rt.video import list_cameras
+from hprnet_rt.video.capture import list_cameras
 
 __all__ = ["add_parser"]
 
@@ -105,7 +105,7 @@ def _machine(gpus: Nvidia) -> Iterator[tuple[str, str]]:
 def _check_model() -> bool:
     """Whether the shipped model is what its description says."""
     try:
-        engine = EngineFile.find(DEFAULT_MODEL)
+        engine = ModelFile.find(DEFAULT_MODEL)
     except (HprnetError, OSError) as error:
         _row("model", f"cannot be used: {error}")
         return False

@@ -14,8 +14,8 @@ from typing import Any, Final
 import cv2
 from tqdm import tqdm
 
-from hprnet_rt.commands.choice import add_model_options, load_model, size
 from hprnet_rt.commands.console import DONE, INTERRUPTED, AddParser, cancelled_by_signals, complain
+from hprnet_rt.commands.options import add_model_options, load_model, size
 from hprnet_rt.errors import MediaError, OutputError, UsageError
 from hprnet_rt.evaluation import (
     FACE_BOXES,
@@ -42,7 +42,7 @@ from hprnet_rt.evaluation.tables import TABLES, table_rows
 from hprnet_rt.evaluation.worst import draw_case, worst_people
 from hprnet_rt.files import PartialFile, reason
 from hprnet_rt.grouping import MATCHINGS
-from hprnet_rt.predict import known_parts, predict
+from hprnet_rt.jobs.predict import known_parts, predict
 from hprnet_rt.video import ImageSource
 
 __all__ = ["add_parser"]
@@ -314,7 +314,7 @@ def _contender(options: argparse.Namespace, annotations: Annotations, change: st
         chosen = " (auto)" if options.backend == "auto" else ""
         if not options.quiet:
             print(f"{model.name} on {model.description}{chosen}", flush=True)
-        known = known_parts(model.engine.spec)
+        known = known_parts(model.model_file.spec)
         with _bar(options, len(annotations.image_ids)) as bar, cancelled_by_signals() as cancelled:
             made = _predicted(model, annotations, options, out, bar, cancelled)
     if made.cancelled:

@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from hprnet_rt.commands.choice import add_drawing_option, add_model_options, load_model, style_of
 from hprnet_rt.commands.console import (
     DONE,
     FAILED,
@@ -24,15 +24,21 @@ from hprnet_rt.commands.console import (
     stage_table,
     tell,
 )
+from hprnet_rt.commands.options import add_drawing_option, add_model_options, load_model
 from hprnet_rt.errors import HprnetError, OutputError, UsageError
-from hprnet_rt.jobs import KEYPOINTS_SUFFIX, LIVE_SMOOTHINGS, OUTPUT_VIDEO_SUFFIXES
+from hprnet_rt.files import make_folder_of, require_writable
+from hprnet_rt.formats import KeypointsSink, KeypointsStream
+from hprnet_rt.jobs.fingerprint import make_header
+from hprnet_rt.jobs.outputs import Outputs
+from hprnet_rt.jobs.plan import KEYPOINTS_SUFFIX
 from hprnet_rt.live.serve import PictureServer
 from hprnet_rt.live.session import Readings, Session, SessionOptions
-from hprnet_rt.outputs import Outputs, header, make_folder_of, require_room
 from hprnet_rt.pipeline import ChannelClosed, Profiler, check_trace_name, write_trace
 from hprnet_rt.render import Overlay, OverlayStyle
-from hprnet_rt.video import KeypointsSink, KeypointsStream, LiveOptions, MediaInfo, VideoSink, open_live
-from hprnet_rt.video.open_live import names_camera
+from hprnet_rt.tracking import LIVE_SMOOTHINGS
+from hprnet_rt.video import OUTPUT_VIDEO_SUFFIXES, MediaInfo, VideoSink
+from hprnet_rt.video.capture import LiveOptions, open_live
+from hprnet_rt.video.capture.open_live import names_camera
 
 __all__ = ["add_parser"]
 
@@ -132,7 +138,8 @@ def add_parser(add: AddParser) -> None:
 
 def _live(options: argparse.Namespace) -> int:
     places = _places(options)
-    style_of(options, OverlayStyle())  # a score that is none is told before a model is opened
+    style_of_model = partial(OverlayStyle.of_model, point_threshold=options.point_threshold)
+    style_of_model(refined=True)  # a threshold that is none is told before a model is opened
     live = LiveOptions(
         width=options.width,
         height=options.height,
@@ -154,23 +161,25 @@ def _live(options: argparse.Namespace) -> int:
         tell("hprnet_rt.video")  # a camera that gives another size, a stream that is lost
     speak = _Speaker(options.quiet, sys.stderr if _STANDARD_OUTPUT in options.out else sys.stdout)
     if options.profile:
-        require_room(options.profile)
+        require_writable(options.profile)
     profiler = Profiler(spans=_SPANS if options.profile else 0)
     with ExitStack() as stack:
         model = stack.enter_context(load_model(options))
-        overlay = Overlay(style_of(options, OverlayStyle.of_model(refined=model.facts.refined)))
+        overlay = Overlay(style_of_model(refined=model.facts.refined))
         cancelled = stack.enter_context(cancelled_by_signals())
         source = open_live(options.source, live)
         stack.callback(source.close)
         details = f"{model.name} on {model.description}{' (auto)' if options.backend == 'auto' else ''}"
         speak(details)
-        said = header(source.info, model.facts, in_flight=run.in_flight, track=run.track, smooth=run.smooth)
+        header = make_header(
+            source.info, model.facts, in_flight=run.in_flight, track=run.track, smooth=run.smooth
+        )
         server = None
         if options.serve is not None:
             server = stack.enter_context(PictureServer(options.serve, host=options.host))
             speak(f"watch it at {server.url}")
-        outputs = _opened(places, source.info, said)
-        streams = [KeypointsStream(sys.stdout, said)] if _STANDARD_OUTPUT in options.out else []
+        outputs = _opened(places, source.info, header)
+        streams = [KeypointsStream(sys.stdout, header)] if _STANDARD_OUTPUT in options.out else []
         session = Session(
             *(source, model, run), overlay=overlay, profiler=profiler, outputs=outputs, streams=streams
         )
@@ -217,13 +226,13 @@ def _places(options: argparse.Namespace) -> list[Path]:
     return [path for path in places if path != options.profile]
 
 
-def _opened(places: Sequence[Path], info: MediaInfo, said: dict[str, Any]) -> Outputs:
+def _opened(places: Sequence[Path], info: MediaInfo, header: dict[str, Any]) -> Outputs:
     outputs = Outputs()
     try:
         for path in places:
             make_folder_of(path)
             keypoints = path.suffix.lower() == KEYPOINTS_SUFFIX
-            outputs.sinks.append(KeypointsSink(path, said) if keypoints else VideoSink(path, info, threads=1))
+            outputs.add(KeypointsSink(path, header) if keypoints else VideoSink(path, info, threads=1))
     except OutputError:
         outputs.abandon()
         raise
@@ -276,7 +285,7 @@ def _headless(
 ) -> None:
     """Run without a window."""
     session.start()
-    said_s = time.perf_counter()
+    told_s = time.perf_counter()
     while not cancelled.is_set():
         try:
             item = session.take(_WAIT_S)
@@ -286,8 +295,8 @@ def _headless(
             if server is not None:
                 server.show(item.picture, _numbers(session.readings()))
             session.shown()
-        if time.perf_counter() - said_s >= _SAY_EVERY_S:
-            said_s = time.perf_counter()
+        if time.perf_counter() - told_s >= _SAY_EVERY_S:
+            told_s = time.perf_counter()
             readings = session.readings()
             speak.now(
                 f"{readings.fps:.1f} FPS, age {readings.age_ms:.0f} ms, {readings.people} people, "

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tqdm import tqdm
 
-from hprnet_rt.backends import EngineFile
+from hprnet_rt.backends import ModelFile
 from hprnet_rt.commands.console import DONE, INTERRUPTED, AddParser, complain, tell
 from hprnet_rt.environment import CACHE_VARIABLE
 from hprnet_rt.errors import UsageError
@@ -25,7 +25,7 @@ __all__ = ["add_parser"]
 _HEADER: Final = ("NAME", "PARAMETERS", "GMAC", "INPUT", "WEIGHTS", "SIZE", "LICENCE", "FROM")
 _NUMBERS: Final = tuple(_HEADER.index(name) for name in ("PARAMETERS", "GMAC", "INPUT", "SIZE"))
 _LINE: Final = 90  # columns
-_REPORTING: Final = ("hprnet_rt.zoo.download", "hprnet_rt.zoo.transfer", "hprnet_rt.zoo.weights")
+_REPORTING: Final = ("hprnet_rt.zoo.download", "hprnet_rt.zoo.fetch", "hprnet_rt.zoo.weights")
 
 
 def add_parser(add: AddParser) -> None:
@@ -84,7 +84,7 @@ def _files(entry: ZooEntry, state: str) -> list[Path]:
     """The network's files on this machine."""
     if state != "shipped":
         return cache.files_of(entry.name)
-    path = EngineFile.find(entry.name).path
+    path = ModelFile.find(entry.name).path
     return [path, path.with_suffix(".json"), *cache.files_of(entry.name)]
 
 
@@ -168,7 +168,7 @@ def _info(options: argparse.Namespace) -> int:
     ]
     rows += [("file", f"{file['path']} ({_size(file['bytes'])})") for file in facts["files"]]
     if facts["weights"] == "shipped":
-        rows.append(("model card", str(EngineFile.find(entry.name).path.with_suffix(".md"))))
+        rows.append(("model card", str(ModelFile.find(entry.name).path.with_suffix(".md"))))
     rows.append(("to get it", _how(entry, facts["weights"])))
     print(entry.name)
     for label, text in rows:
@@ -180,7 +180,7 @@ def _info(options: argparse.Namespace) -> int:
 def _sha256(entry: ZooEntry) -> str:
     """What the weights must hash to, and how that is known."""
     if weights_state(entry.name) == "shipped":
-        return f"{EngineFile.find(entry.name).sha256} (of the engine)"
+        return f"{ModelFile.find(entry.name).sha256} (of the engine)"
     if entry.sha256:
         return f"{entry.sha256} (of the checkpoint)"
     record = cache.read_record(cache.checkpoint_path(entry.name).with_suffix(".json"))

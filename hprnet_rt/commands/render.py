@@ -10,7 +10,6 @@ from typing import Final
 
 from tqdm import tqdm
 
-from hprnet_rt.commands.choice import add_drawing_option, add_video_options, style_of
 from hprnet_rt.commands.console import (
     DONE,
     FAILED,
@@ -21,9 +20,10 @@ from hprnet_rt.commands.console import (
     keep_inputs,
     say,
 )
+from hprnet_rt.commands.options import add_drawing_option, add_video_options
 from hprnet_rt.errors import UsageError
 from hprnet_rt.formats import read_keypoints
-from hprnet_rt.redraw import render
+from hprnet_rt.jobs.render import render
 from hprnet_rt.render import Overlay, OverlayStyle
 from hprnet_rt.video.encoders import AUTO, choose_encoder
 
@@ -58,7 +58,8 @@ def add_parser(add: AddParser) -> None:
 
 def _render(options: argparse.Namespace) -> int:
     out = options.out
-    overlay = Overlay(replace(style_of(options, OverlayStyle()), **dict.fromkeys(options.hide, False)))
+    style = OverlayStyle.of_model(refined=True, point_threshold=options.point_threshold)
+    overlay = Overlay(replace(style, **dict.fromkeys(options.hide, False)))
     if out.is_dir():
         raise UsageError(f"{out} is a folder; give the name of a file")
     keep_inputs(out, (options.source, options.keypoints))
@@ -79,7 +80,9 @@ def _render(options: argparse.Namespace) -> int:
         cancelled_by_signals() as cancelled,
     ):
         report = render(
-            *(options.source, recording, out),
+            options.source,
+            recording,
+            out,
             overlay=overlay,
             crf=options.crf,
             encoder=encoder,

@@ -15,7 +15,7 @@ from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping.compiled import kernel
 from hprnet_rt.grouping.grouper import Grouper, GroupingOptions
-from hprnet_rt.heads import ModelSpec, PartSpec, PeakLayout
+from hprnet_rt.spec import ModelSpec, PartSpec, PeakLayout
 from hprnet_rt.types import Peaks, Poses
 
 __all__ = ["decode_dense", "pack_peaks", "probability", "top_peaks"]

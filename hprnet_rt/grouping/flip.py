@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hprnet_rt.errors import ShapeError
 from hprnet_rt.grouping.dense import probability
-from hprnet_rt.heads import ModelSpec
+from hprnet_rt.spec import ModelSpec
 
 __all__ = ["average_flipped"]
 

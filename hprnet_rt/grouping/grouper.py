@@ -14,7 +14,7 @@ from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import kernels
 from hprnet_rt.grouping.refine import PartRefiner, RefinerWeights
 from hprnet_rt.grouping.released import RELEASED_FLOOR, RELEASED_REACH, group_as_released
-from hprnet_rt.heads import ModelSpec, PeakLayout
+from hprnet_rt.spec import ModelSpec, PeakLayout
 from hprnet_rt.types import Maps, Peaks, Poses
 
 __all__ = ["MATCHINGS", "Grouper", "GroupingOptions"]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hprnet_rt.errors import ModelError, ShapeError
 from hprnet_rt.grouping.compiled import fused_kernel
-from hprnet_rt.heads import RefinedPart, Refinement
+from hprnet_rt.refinement import RefinedPart, Refinement
 
 __all__ = ["PartRefiner", "RefinerWeights"]
 

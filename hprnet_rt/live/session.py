@@ -15,16 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.errors import OutputError, UsageError
-from hprnet_rt.estimator import PoseModel
 from hprnet_rt.files import reason
-from hprnet_rt.jobs import LIVE_SMOOTHINGS
-from hprnet_rt.outputs import Outputs
+from hprnet_rt.inference.model import PoseModel
+from hprnet_rt.inference.stages import pose_stages
+from hprnet_rt.jobs.outputs import Outputs
 from hprnet_rt.pipeline import ChannelClosed, Pipeline, Profiler, Recent, Stage
 from hprnet_rt.render import Overlay, OverlayStyle
-from hprnet_rt.stages import followers, pose_stages
-from hprnet_rt.types import Estimated, Poses
+from hprnet_rt.tracking import LIVE_SMOOTHINGS, temporal_steps
+from hprnet_rt.types import FramePoses, Poses
 from hprnet_rt.video import VideoSink
-from hprnet_rt.video.live import LiveSource
+from hprnet_rt.video.capture.source import LiveSource
 
 __all__ = ["Readings", "Session", "SessionOptions", "Shown"]
 
@@ -32,7 +32,7 @@ _WAIT_S: Final = 0.1
 
 
 class _Writer(Protocol):
-    def write(self, item: Estimated) -> None: ...
+    def write(self, item: FramePoses) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Shown:
         picture: (H, W, 3) uint8 BGR, what a viewer sees: mirrored if asked for.
     """
 
-    estimated: Estimated
+    estimated: FramePoses
     picture: npt.NDArray[np.uint8]
 
 
@@ -158,7 +158,7 @@ class Session:
         self._closed = False
         self._end_s = np.inf
         self._notify: Callable[[], None] | None = None
-        followed = followers(self.options.track, self.options.smooth)
+        followed = temporal_steps(self.options.track, self.options.smooth)
         stages = [*pose_stages(model, over_time=followed), Stage("render", self._draw)]
         self.stages = (*(stage.name for stage in stages), self.OUTPUT)
         self.pipeline = Pipeline[Shown](
@@ -171,7 +171,7 @@ class Session:
             interrupt=source.interrupt,
         )
 
-    def _draw(self, item: Estimated) -> Shown:
+    def _draw(self, item: FramePoses) -> Shown:
         image = item.frame.image
         if not self.mirror:
             self.overlay.draw(image, item.poses)
@@ -208,17 +208,17 @@ class Session:
         if time.perf_counter() >= self._end_s or (options.limit is not None and self.count >= options.limit):
             self.pipeline.close()
             raise ChannelClosed
-        parcel = self.pipeline.take(timeout_s)
-        if parcel is None:
+        packet = self.pipeline.take(timeout_s)
+        if packet is None:
             return None
-        item = parcel.payload
-        self._last, self._last_sent_s, self._last_taken_s = item, parcel.sent_s, time.perf_counter()
+        item = packet.payload
+        self._last, self._last_sent_s, self._last_taken_s = item, packet.sent_s, time.perf_counter()
         self._write(item.estimated)
         self.count += 1
         self.people += len(item.estimated.poses)
         return item
 
-    def _write(self, item: Estimated) -> None:
+    def _write(self, item: FramePoses) -> None:
         self._outputs.write(item)
         for stream in self._streams:
             stream.write(item)
@@ -269,7 +269,7 @@ class Session:
     @property
     def recording(self) -> Path | None:
         """The file that is being recorded, None when none is."""
-        return None if self._recording is None else self._recording.sinks[0].path
+        return None if self._recording is None else self._recording.paths[0]
 
     @property
     def threshold(self) -> float:
@@ -364,7 +364,7 @@ class Session:
         written: list[Path] = []
         failed: OutputError | None = None
         for outputs in (self._recording, self._outputs):
-            if outputs is not None and outputs.sinks:
+            if outputs is not None and len(outputs):
                 try:
                     written += outputs.finish() if whole and outputs.frames else outputs.abandon()
                 except OutputError as error:

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from hprnet_rt.errors import ModelError, OutputError
-from hprnet_rt.heads import SPECS
 from hprnet_rt.model.create import create_model
 from hprnet_rt.model.network import Network
+from hprnet_rt.spec import SPECS
 
 __all__ = ["load_checkpoint", "read_checkpoint", "save_checkpoint", "save_whole"]
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Final
 
 from hprnet_rt.errors import UsageError
-from hprnet_rt.heads import SPECS, ModelSpec
 from hprnet_rt.model.dla import HprnetDla34
 from hprnet_rt.model.hourglass import HprnetHourglass104
 from hprnet_rt.model.mobile import HprnetMobile
 from hprnet_rt.model.network import Network
+from hprnet_rt.spec import SPECS, ModelSpec
 
 __all__ = ["create_model"]
 

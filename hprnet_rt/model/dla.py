@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hprnet_rt.heads import HPRNET_DLA34, ModelSpec
 from hprnet_rt.model.deform import DeformConv
 from hprnet_rt.model.heads import ConvHead
 from hprnet_rt.model.network import Network, start_rare
+from hprnet_rt.spec import HPRNET_DLA34, ModelSpec
 
 __all__ = ["HprnetDla34"]
 

@@ -13,9 +13,9 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hprnet_rt.heads import HPRNET_HOURGLASS104, ModelSpec
 from hprnet_rt.model.heads import StackHead
 from hprnet_rt.model.network import Network, Stack, start_rare
+from hprnet_rt.spec import HPRNET_HOURGLASS104, ModelSpec
 
 __all__ = ["HprnetHourglass104"]
 

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hprnet_rt.heads import HPRNET_MOBILE, HeadSpec, ModelSpec
 from hprnet_rt.model.heads import ConvHead, PlainHead, SeparableHead, SplitHead
 from hprnet_rt.model.network import Network, start_rare
+from hprnet_rt.spec import HPRNET_MOBILE, HeadSpec, ModelSpec
 
 __all__ = ["BODY_FEATURES", "PART_FEATURES", "HprnetMobile"]
 

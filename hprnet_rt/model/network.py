@@ -8,9 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from hprnet_rt.heads import ModelSpec
 from hprnet_rt.model.heads import Head
 from hprnet_rt.model.refine import Refiner
+from hprnet_rt.spec import ModelSpec
 
 __all__ = ["Network", "Stack"]
 

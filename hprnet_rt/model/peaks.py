@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hprnet_rt.heads import PartSpec
 from hprnet_rt.model.heads import Patches
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.refine import Refiner
+from hprnet_rt.spec import PartSpec
 
 __all__ = ["DenseNetwork", "PeakNetwork", "RefineForm", "top_peaks"]
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hprnet_rt.heads import RefinedPart, Refinement
 from hprnet_rt.model.heads import SeparableHead
+from hprnet_rt.refinement import RefinedPart, Refinement
 
 __all__ = ["Refiner"]
 

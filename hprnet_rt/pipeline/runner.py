@@ -26,7 +26,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from hprnet_rt.errors import PipelineError, UsageError
 from hprnet_rt.pipeline.channel import Channel, ChannelClosed
 from hprnet_rt.pipeline.profiler import Profiler
-from hprnet_rt.pipeline.stage import BatchStage, Parcel, Stage, serve_batches
+from hprnet_rt.pipeline.stage import BatchStage, Packet, Stage, serve_batches
 from hprnet_rt.types import Frame
 
 __all__ = ["Pipeline", "Source"]
@@ -52,8 +52,8 @@ class Source(Protocol):
 class Pipeline(Generic[T]):
     """Runs a source through stages, in order.
 
-    Iterate it once, in a `with` block, to get the parcels that leave the last stage. A caller with an event
-    loop of its own calls `start`, then `take` when `notify` says so, and `done` after each parcel.
+    Iterate it once, in a `with` block, to get the packets that leave the last stage. A caller with an event
+    loop of its own calls `start`, then `take` when `notify` says so, and `done` after each packet.
 
     Args:
         source: frames; iterated and closed in its own thread.
@@ -92,7 +92,7 @@ class Pipeline(Generic[T]):
         self._error_lock = threading.Lock()
         self._stopping = threading.Event()
         self._started = False
-        self._channels: list[Channel[Parcel[Any]]] = [Channel(capacity) for _ in range(len(stages) + 1)]
+        self._channels: list[Channel[Packet[Any]]] = [Channel(capacity) for _ in range(len(stages) + 1)]
         self._permits: Channel[None] | None = None  # one is taken for each frame on its way
         if in_flight is not None:
             self._channels[0] = Channel(1, newest_wins=True)
@@ -123,8 +123,8 @@ class Pipeline(Generic[T]):
     ) -> None:
         self.close()
 
-    def __iter__(self) -> Iterator[Parcel[T]]:
-        """Start, and yield parcels until the source ends, `stop` is called, or a stage fails.
+    def __iter__(self) -> Iterator[Packet[T]]:
+        """Start, and yield packets until the source ends, `stop` is called, or a stage fails.
 
         Raises:
             PipelineError: the pipeline was started before.
@@ -134,11 +134,11 @@ class Pipeline(Generic[T]):
         try:
             while not self._cancelled.is_set():
                 try:
-                    parcel = self.take(_POLL_S)
+                    packet = self.take(_POLL_S)
                 except ChannelClosed:
                     break
-                if parcel is not None and not self._cancelled.is_set():
-                    yield parcel
+                if packet is not None and not self._cancelled.is_set():
+                    yield packet
         finally:
             self.close()
 
@@ -154,8 +154,8 @@ class Pipeline(Generic[T]):
         for thread in self._threads:
             thread.start()
 
-    def take(self, timeout_s: float = 0.0) -> Parcel[T] | None:
-        """The next parcel, or None when none came in time; the one before is done with.
+    def take(self, timeout_s: float = 0.0) -> Packet[T] | None:
+        """The next packet, or None when none came in time; the one before is done with.
 
         Raises:
             ChannelClosed: nothing more will come; the threads have ended.
@@ -163,7 +163,7 @@ class Pipeline(Generic[T]):
         """
         self.done()
         try:
-            parcel = self._channels[-1].get(timeout_s)
+            packet = self._channels[-1].get(timeout_s)
         except TimeoutError:
             return None
         except ChannelClosed:
@@ -172,10 +172,10 @@ class Pipeline(Generic[T]):
                 raise self._error from None
             raise
         self._holding = True
-        return cast(Parcel[T], parcel)
+        return cast(Packet[T], packet)
 
     def done(self) -> None:
-        """The parcel taken last is shown or written: another frame may enter a live pipeline."""
+        """The packet taken last is shown or written: another frame may enter a live pipeline."""
         if self._holding:
             self._holding = False
             if self._permits is not None:
@@ -241,7 +241,7 @@ class Pipeline(Generic[T]):
                     break
                 ended_s = time.perf_counter()
                 self.profiler.record("capture", 0.0, ended_s - started_s, frame.sequence, ended_s)
-                out.put(Parcel(frame.sequence, frame, ended_s))
+                out.put(Packet(frame.sequence, frame, ended_s))
         finally:
             source.close()
 
@@ -252,15 +252,15 @@ class Pipeline(Generic[T]):
             try:
                 if position == 0 and self._permits is not None:
                     self._permits.get()  # first: the frame is chosen after the wait, and is the newest
-                parcel = inbox.get()
+                packet = inbox.get()
             except ChannelClosed:
                 return
             started_s = time.perf_counter()
-            payload = stage.run(parcel.payload)
+            payload = stage.run(packet.payload)
             ended_s = time.perf_counter()
-            wait_s, service_s = started_s - parcel.sent_s, ended_s - started_s
-            self.profiler.record(stage.name, wait_s, service_s, parcel.sequence, ended_s)
-            out.put(replace(parcel, payload=payload, sent_s=ended_s))
+            wait_s, service_s = started_s - packet.sent_s, ended_s - started_s
+            self.profiler.record(stage.name, wait_s, service_s, packet.sequence, ended_s)
+            out.put(replace(packet, payload=payload, sent_s=ended_s))
             if last and self._notify is not None:
                 self._notify()
 
@@ -268,9 +268,9 @@ class Pipeline(Generic[T]):
         out = self._channels[position + 1]
         last = out is self._channels[-1]
 
-        def served(parcel: Parcel[Any], result: Any, wait_s: float, service_s: float, ended_s: float) -> None:
-            self.profiler.record(stage.name, wait_s, service_s, parcel.sequence, ended_s)
-            out.put(replace(parcel, payload=result, sent_s=ended_s))
+        def served(packet: Packet[Any], result: Any, wait_s: float, service_s: float, ended_s: float) -> None:
+            self.profiler.record(stage.name, wait_s, service_s, packet.sequence, ended_s)
+            out.put(replace(packet, payload=result, sent_s=ended_s))
             if last and self._notify is not None:
                 self._notify()
 

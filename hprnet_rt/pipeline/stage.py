@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from hprnet_rt.errors import HprnetError, UsageError
 from hprnet_rt.pipeline.channel import Channel, ChannelClosed
 
-__all__ = ["BatchStage", "Parcel", "Served", "Stage", "serve_batches"]
+__all__ = ["BatchStage", "Packet", "Served", "Stage", "serve_batches"]
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class BatchStage:
 
 
 @dataclass(frozen=True)
-class Parcel(Generic[T]):
+class Packet(Generic[T]):
     """One frame on its way.
 
     Attributes:
@@ -65,16 +65,16 @@ class Parcel(Generic[T]):
 
 @dataclass(frozen=True)
 class _Begun:
-    parcels: list[Parcel[Any]]
+    packets: list[Packet[Any]]
     collect: Callable[[], list[Any]]
     started_s: float
 
 
-Served = Callable[[Parcel[Any], Any, float, float, float], None]
-"""Called for each frame: its parcel, its result, seconds of wait and of service, and when they ended."""
+Served = Callable[[Packet[Any], Any, float, float, float], None]
+"""Called for each frame: its packet, its result, seconds of wait and of service, and when they ended."""
 
 
-def serve_batches(stage: BatchStage, inbox: Channel[Parcel[Any]], served: Served) -> None:
+def serve_batches(stage: BatchStage, inbox: Channel[Packet[Any]], served: Served) -> None:
     """Run a batch stage until its inbox has ended; the last batch may be smaller.
 
     A frame's service is its share of the time in which the stage was at work on its batch; the rest, the
@@ -92,8 +92,8 @@ def serve_batches(stage: BatchStage, inbox: Channel[Parcel[Any]], served: Served
                 each.collect()
 
 
-def _serve(stage: BatchStage, inbox: Channel[Parcel[Any]], served: Served, begun: deque[_Begun]) -> None:
-    waiting: list[Parcel[Any]] = []
+def _serve(stage: BatchStage, inbox: Channel[Packet[Any]], served: Served, begun: deque[_Begun]) -> None:
+    waiting: list[Packet[Any]] = []
     more, free_s = True, 0.0
     while True:
         while more and len(waiting) < stage.batch:
@@ -106,7 +106,7 @@ def _serve(stage: BatchStage, inbox: Channel[Parcel[Any]], served: Served, begun
         if waiting and (len(waiting) == stage.batch or not more):
             started_s = time.perf_counter()
             try:
-                collect = stage.begin([parcel.payload for parcel in waiting])
+                collect = stage.begin([packet.payload for packet in waiting])
             except Exception:
                 while begun:
                     _give_on(begun.popleft(), free_s, served)
@@ -131,7 +131,7 @@ def _give_on(batch: _Begun, free_s: float, served: Served) -> float:
     """
     results = batch.collect()
     ended_s = time.perf_counter()
-    share_s = (ended_s - max(batch.started_s, free_s)) / len(batch.parcels)
-    for parcel, result in zip(batch.parcels, results, strict=True):
-        served(parcel, result, ended_s - parcel.sent_s - share_s, share_s, ended_s)
+    share_s = (ended_s - max(batch.started_s, free_s)) / len(batch.packets)
+    for packet, result in zip(batch.packets, results, strict=True):
+        served(packet, result, ended_s - packet.sent_s - share_s, share_s, ended_s)
     return ended_s

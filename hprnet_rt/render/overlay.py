@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt import skeleton
-from hprnet_rt.errors import ShapeError
+from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.render.labels import draw_digits, draw_ids
 from hprnet_rt.render.lanes import lane_colors
 from hprnet_rt.render.strokes import draw_people
@@ -47,12 +47,22 @@ class OverlayStyle:
     hands: bool = True
 
     @classmethod
-    def of_model(cls, *, refined: bool) -> OverlayStyle:
-        """The style for a model whose points have a confidence each, or for one without.
+    def of_model(cls, *, refined: bool, point_threshold: float | None = None) -> OverlayStyle:
+        """Return the style for a model.
 
-        Without, a point of a hand scores what the hand's centre does, which is sometimes guessed where it is
-        hidden: on 512 photographs 0.3 left out half of those in wrong places, and 5% of the good ones.
+        Args:
+            refined: the model's points have a confidence each. Without, a point of a hand scores what the
+                hand's centre does, which is sometimes guessed where it is hidden: on 512 photographs 0.3 left
+                out half of those in wrong places, and 5% of the good ones.
+            point_threshold: for all points, those of hands too, in place of the usual ones.
+
+        Raises:
+            UsageError: the threshold is not from 0 to 1.
         """
+        if point_threshold is not None:
+            if not 0.0 <= point_threshold <= 1.0:
+                raise UsageError(f"the point threshold is a score from 0 to 1, got {point_threshold}")
+            return cls(point_threshold=point_threshold, hand_threshold=point_threshold)
         return cls() if refined else cls(hand_threshold=_UNREFINED_HAND)
 
 

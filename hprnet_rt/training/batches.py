@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from hprnet_rt.evaluation import read_annotations
-from hprnet_rt.heads import SPECS
+from hprnet_rt.spec import SPECS
 from hprnet_rt.training.augment import PaperAugmentation, Transform
 from hprnet_rt.training.config import TrainConfig
 from hprnet_rt.training.dataset import WholeBodyDataset

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hprnet_rt.errors import UsageError
-from hprnet_rt.heads import SPECS
+from hprnet_rt.spec import SPECS
 from hprnet_rt.training.losses import POINT_LOSSES
 
 __all__ = ["AUGMENTATIONS", "OPTIMIZERS", "PRECISIONS", "DataConfig", "TrainConfig", "read_config"]

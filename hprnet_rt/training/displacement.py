@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from hprnet_rt.heads import ModelSpec
+from hprnet_rt.spec import ModelSpec
 from hprnet_rt.training.targets import BoolArray, FloatArray, IntArray, Targets, where_known
 
 __all__ = ["displaced", "displaced_parts"]

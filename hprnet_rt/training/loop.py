@@ -32,7 +32,7 @@ from hprnet_rt.training.optimizer import make_optimizer
 from hprnet_rt.training.start import fit_scale, start_from
 from hprnet_rt.training.state import Averaged, load_state, save_state
 
-__all__ = ["Progress", "Trainer", "Workers"]
+__all__ = ["ProcessGroup", "Progress", "Trainer"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
-class Workers:
+class ProcessGroup:
     """The processes of a run, as torchrun starts them.
 
     Attributes:
@@ -55,7 +55,7 @@ class Workers:
     device: torch.device
 
     @classmethod
-    def join(cls) -> Workers:
+    def join(cls) -> ProcessGroup:
         """Meet the other processes of torchrun's environment, if there are any."""
         world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
         local = int(os.environ.get("LOCAL_RANK", "0"))
@@ -104,7 +104,7 @@ class Progress:
 class _Order(Sampler[int]):
     """A new order each epoch, split among processes, from any batch on; whole batches only."""
 
-    def __init__(self, count: int, config: TrainConfig, workers: Workers) -> None:
+    def __init__(self, count: int, config: TrainConfig, workers: ProcessGroup) -> None:
         self._count, self._config, self._workers = count, config, workers
         self.batch = config.batch // workers.world
         self.steps = count // config.batch
@@ -139,7 +139,7 @@ class Trainer:
         MediaError: images are missing.
     """
 
-    def __init__(self, config: TrainConfig, folder: Path, workers: Workers) -> None:
+    def __init__(self, config: TrainConfig, folder: Path, workers: ProcessGroup) -> None:
         if config.batch % workers.world:
             raise UsageError(f"a batch of {config.batch} cannot be shared by {workers.world} processes")
         self.config, self.folder, self.workers = config, folder, workers

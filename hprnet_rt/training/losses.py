@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hprnet_rt.errors import UsageError
-from hprnet_rt.heads import ModelSpec
 from hprnet_rt.model.heads import Patches
 from hprnet_rt.model.network import Network, Stack
 from hprnet_rt.model.refine import Refiner
 from hprnet_rt.skeleton import SIGMAS
+from hprnet_rt.spec import ModelSpec
 from hprnet_rt.training.refinement import refinement_losses, refinement_weights
 
 __all__ = ["POINT_LOSSES", "HprLoss", "focal_loss", "masked_mean", "wing"]

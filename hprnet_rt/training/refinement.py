@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hprnet_rt.heads import ModelSpec, Refinement
 from hprnet_rt.model.refine import Refiner
+from hprnet_rt.refinement import Refinement
+from hprnet_rt.spec import ModelSpec
 
 __all__ = ["confidence_loss", "local_loss", "refined_loss", "refinement_losses", "refinement_weights"]
 

@@ -17,7 +17,7 @@ from hprnet_rt.evaluation import Evaluation, to_text
 from hprnet_rt.model import save_checkpoint
 from hprnet_rt.training.batches import validation_set
 from hprnet_rt.training.config import read_config
-from hprnet_rt.training.loop import LAST, Progress, Trainer, Workers
+from hprnet_rt.training.loop import LAST, ProcessGroup, Progress, Trainer
 from hprnet_rt.training.memory import keep_freed_memory
 from hprnet_rt.training.validate import Validator
 
@@ -207,7 +207,7 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
-    workers = Workers.join()
+    workers = ProcessGroup.join()
     if workers.device.type == "cpu":
         keep_freed_memory()
     try:

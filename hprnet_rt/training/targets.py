@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.grouping.compiled import kernel
-from hprnet_rt.heads import ModelSpec
+from hprnet_rt.spec import ModelSpec
 from hprnet_rt.training.local_maps import local_targets
 from hprnet_rt.training.sample import BOXED_PARTS, Sample
 

@@ -19,10 +19,10 @@ from hprnet_rt.evaluation.matching import library
 from hprnet_rt.evaluation.results import SINGLE_PARTS
 from hprnet_rt.geometry import Letterbox, input_hw_for
 from hprnet_rt.grouping import Grouper, GroupingOptions
-from hprnet_rt.heads import PeakLayout
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.peaks import PeakNetwork
 from hprnet_rt.render import Overlay
+from hprnet_rt.spec import PeakLayout
 from hprnet_rt.training.images import ImageFiles
 from hprnet_rt.types import Peaks, Poses
 

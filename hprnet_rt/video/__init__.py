@@ -1,12 +1,11 @@
-"""Sources of frames and sinks for results."""
+"""Files of pictures: sources of frames, and sinks for annotated ones."""
 
-from hprnet_rt.video.device import CameraInfo, CameraMode, list_cameras
+from hprnet_rt.video.file_source import FileSource, ResumePoint, chosen_frames, open_source
 from hprnet_rt.video.image import ImageSink, ImageSource
 from hprnet_rt.video.index import Part, PartDiffers, VideoIndex, read_index
-from hprnet_rt.video.keypoints import KeypointsSink, KeypointsStream
-from hprnet_rt.video.live import LiveOptions, LiveSource
 from hprnet_rt.video.media import (
     IMAGE_SUFFIXES,
+    OUTPUT_VIDEO_SUFFIXES,
     VIDEO_SUFFIXES,
     MediaInfo,
     is_address,
@@ -15,7 +14,6 @@ from hprnet_rt.video.media import (
     sequence_files,
     sequence_name,
 )
-from hprnet_rt.video.open_live import open_live
 from hprnet_rt.video.reader import VideoSource
 from hprnet_rt.video.selection import BorrowedFrames, Selection
 from hprnet_rt.video.sequence import DEFAULT_RATE, SequenceSource
@@ -24,29 +22,26 @@ from hprnet_rt.video.writer import VideoSink
 __all__ = [
     "DEFAULT_RATE",
     "IMAGE_SUFFIXES",
+    "OUTPUT_VIDEO_SUFFIXES",
     "VIDEO_SUFFIXES",
     "BorrowedFrames",
-    "CameraInfo",
-    "CameraMode",
+    "FileSource",
     "ImageSink",
     "ImageSource",
-    "KeypointsSink",
-    "KeypointsStream",
-    "LiveOptions",
-    "LiveSource",
     "MediaInfo",
     "Part",
     "PartDiffers",
+    "ResumePoint",
     "Selection",
     "SequenceSource",
     "VideoIndex",
     "VideoSink",
     "VideoSource",
+    "chosen_frames",
     "is_address",
     "is_image",
     "is_sequence",
-    "list_cameras",
-    "open_live",
+    "open_source",
     "read_index",
     "sequence_files",
     "sequence_name",

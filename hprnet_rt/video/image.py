@@ -15,7 +15,7 @@ import numpy.typing as npt
 from hprnet_rt.environment import LIMIT_VARIABLE, MOST_PIXELS
 from hprnet_rt.errors import MediaError, OutputError
 from hprnet_rt.files import PartialFile, reason
-from hprnet_rt.types import Estimated, Frame
+from hprnet_rt.types import Frame, FramePoses
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.opening import require_file
 from hprnet_rt.video.remote import open_remote
@@ -133,7 +133,7 @@ class ImageSink:
         self.path = path
         self.partial_path = self._file.partial
 
-    def write(self, item: Estimated) -> None:
+    def write(self, item: FramePoses) -> None:
         """Encode and write.
 
         Raises:
@@ -148,7 +148,7 @@ class ImageSink:
         except OSError as error:
             raise OutputError(f"cannot write {self._file.path}: {reason(error)}") from error
 
-    def close(self) -> None:
+    def close(self, *, all_audio: bool = False) -> None:
         """Nothing is held open."""
 
     def frames_kept(self) -> int:

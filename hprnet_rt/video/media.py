@@ -13,6 +13,7 @@ from hprnet_rt.video.remote import is_remote, remote_bytes, remote_name
 __all__ = [
     "IMAGE_SUFFIXES",
     "LEAST_RATE",
+    "OUTPUT_VIDEO_SUFFIXES",
     "VIDEO_SUFFIXES",
     "MediaInfo",
     "as_fraction",
@@ -32,6 +33,9 @@ VIDEO_SUFFIXES: Final = frozenset(
     }
 )
 """Suffixes looked for in folders; a file named by the user is tried whatever its suffix."""
+
+OUTPUT_VIDEO_SUFFIXES: Final = frozenset({".m4v", ".mkv", ".mov", ".mp4"})
+"""Suffixes of videos that are written."""
 
 LEAST_RATE: Final = Fraction(1, 1000)
 """Frames a second that every container and encoder takes."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from hprnet_rt.errors import MediaError, OutputError
 from hprnet_rt.files import PartialFile, reason
-from hprnet_rt.types import Estimated
+from hprnet_rt.types import FramePoses
 from hprnet_rt.video.audio import AudioCopy
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER, require_crf, require_encoder
 from hprnet_rt.video.media import LEAST_RATE, MediaInfo, is_sequence
@@ -128,7 +128,7 @@ class VideoSink:
                 self.partial_path.unlink(missing_ok=True)
                 raise OutputError(f"cannot copy the audio of {audio_from} to {path}: {error}") from error
 
-    def write(self, item: Estimated) -> None:
+    def write(self, item: FramePoses) -> None:
         """Encode one frame at its own time.
 
         Raises:

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from hprnet_rt.backends.engine_file import sha256_of
+from hprnet_rt.backends.model_file import sha256_of
 from hprnet_rt.errors import ModelError, UsageError
 from hprnet_rt.zoo import cache
+from hprnet_rt.zoo.fetch import Progress, SourceError, fetch_url
 from hprnet_rt.zoo.networks import ZooEntry
-from hprnet_rt.zoo.transfer import Progress, SourceError, transfer
 
 __all__ = ["MIRROR_VARIABLE", "Checkpoint", "checkpoint_flaw", "pull", "stored_checkpoint"]
 
@@ -179,7 +179,7 @@ def _fetch(url: str, entry: ZooEntry, record: dict[str, Any], progress: Progress
     whole = path.with_name(f"{path.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}")
     try:
         whole.unlink(missing_ok=True)
-        transfer(url, whole, progress)
+        fetch_url(url, whole, progress)
         sha256 = sha256_of(whole)
         known = entry.sha256 or record.get("sha256")
         flaw = (None if sha256 == known else checkpoint_flaw(whole)) or _mismatch(sha256, entry, record)

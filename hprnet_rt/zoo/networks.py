@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hprnet_rt.errors import UsageError
-from hprnet_rt.heads import SPECS, ModelSpec
+from hprnet_rt.spec import SPECS, ModelSpec
 
 __all__ = ["ZOO", "ZooEntry", "zoo_entry"]
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from hprnet_rt.backends.engine_file import EngineFile, sha256_of, shipped_models
+from hprnet_rt.backends.model_file import ModelFile, sha256_of, shipped_models
 from hprnet_rt.environment import CACHE_VARIABLE
 from hprnet_rt.errors import BackendError, ModelError, OutputError, UsageError
 from hprnet_rt.zoo import cache
@@ -24,9 +24,9 @@ from hprnet_rt.zoo.networks import ZOO, zoo_entry
 __all__ = [
     "DEFAULT_K",
     "WEIGHTS_STATES",
-    "engine_for",
     "import_checkpoint",
     "imported_engine",
+    "model_file_for",
     "weights_state",
 ]
 
@@ -41,7 +41,7 @@ WEIGHTS_STATES: Final = ("shipped", "imported", "pulled", "not here", "none publ
 _CONVERTER: Final = "hprnet_rt.model.convert"
 
 
-def engine_for(model: str | Path, weights: str | Path | None = None, *, k: int = DEFAULT_K) -> EngineFile:
+def model_file_for(model: str | Path, weights: str | Path | None = None, *, k: int = DEFAULT_K) -> ModelFile:
     """The engine that runs a model, converted now if need be.
 
     Args:
@@ -60,7 +60,7 @@ def engine_for(model: str | Path, weights: str | Path | None = None, *, k: int =
     if name.endswith(".onnx"):
         if weights is not None:
             raise UsageError(f"{name} has its weights inside; give --model a name or leave --weights out")
-        return EngineFile.find(model)
+        return ModelFile.find(model)
     if name not in ZOO:
         raise UsageError(
             f"there is no model {name!r}; use one of: {', '.join(ZOO)}, or the path of an .onnx file"
@@ -68,13 +68,13 @@ def engine_for(model: str | Path, weights: str | Path | None = None, *, k: int =
     if weights is not None:
         return _given(name, Path(weights), k)
     if name in shipped_models():
-        return EngineFile.find(name)
+        return ModelFile.find(name)
     return imported_engine(name, k=k) or _fetched(name, k)
 
 
 def import_checkpoint(
     name: str, path: Path, *, k: int = DEFAULT_K, overwrite: bool = False, url: str | None = None
-) -> EngineFile:
+) -> ModelFile:
     """Convert a checkpoint and let the network's name stand for it from now on.
 
     Args:
@@ -109,7 +109,7 @@ def import_checkpoint(
     return engine
 
 
-def imported_engine(name: str, *, k: int = DEFAULT_K) -> EngineFile | None:
+def imported_engine(name: str, *, k: int = DEFAULT_K) -> ModelFile | None:
     """The engine that was imported last for a network, None when there is none.
 
     Raises:
@@ -144,16 +144,16 @@ def weights_state(name: str) -> str:
     return "not here" if zoo_entry(name).released else "none published"
 
 
-def _given(name: str, path: Path, k: int) -> EngineFile:
+def _given(name: str, path: Path, k: int) -> ModelFile:
     if path.suffix != ".onnx":
         return _converted(name, path, _checkpoint_sha256(path), k)
-    engine = EngineFile.find(path)
+    engine = ModelFile.find(path)
     if engine.spec.name != name:
         raise UsageError(f"{path} holds {engine.spec.name}, not {name}; use --model {engine.spec.name}")
     return engine
 
 
-def _fetched(name: str, k: int) -> EngineFile:
+def _fetched(name: str, k: int) -> ModelFile:
     """The engine of the checkpoint that `pull` has left, which becomes what the name stands for."""
     found = stored_checkpoint(zoo_entry(name))
     choice = cache.read_record(cache.choice_path(name))
@@ -183,10 +183,10 @@ def _checkpoint_sha256(path: Path) -> str:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _open(name: str, path: Path) -> tuple[str, EngineFile | None]:
+def _open(name: str, path: Path) -> tuple[str, ModelFile | None]:
     """An engine of the cache, or why it cannot be used."""
     try:
-        engine = EngineFile.find(path)
+        engine = ModelFile.find(path)
     except (ModelError, UsageError) as error:
         return str(error), None
     if engine.spec != zoo_entry(name).spec:
@@ -194,11 +194,11 @@ def _open(name: str, path: Path) -> tuple[str, EngineFile | None]:
     return "", engine
 
 
-def _converted(name: str, checkpoint: Path, sha256: str, k: int, *, overwrite: bool = False) -> EngineFile:
+def _converted(name: str, checkpoint: Path, sha256: str, k: int, *, overwrite: bool = False) -> ModelFile:
     """The engine of a checkpoint from the cache, made now unless it is there and sound."""
     path = cache.engine_path(name, sha256, k)
 
-    def find() -> EngineFile | None:
+    def find() -> ModelFile | None:
         if overwrite or not path.with_suffix(".json").is_file():
             return None
         flaw, engine = _open(name, path)
@@ -219,14 +219,14 @@ def _converted(name: str, checkpoint: Path, sha256: str, k: int, *, overwrite: b
         with cache.workshop(path) as made:
             try:
                 convert(name, checkpoint, made / path.name, k=k)
-                EngineFile.describe(made / path.name, zoo_entry(name).spec, k, source, licence)
+                ModelFile.describe(made / path.name, zoo_entry(name).spec, k, source, licence)
             except OutputError as error:
                 raise OutputError(f"{error}; {CACHE_VARIABLE} sets another cache folder") from error
             cache.publish(made, path)
-    return _made_of(EngineFile.find(path), checkpoint, sha256)
+    return _made_of(ModelFile.find(path), checkpoint, sha256)
 
 
-def _made_of(engine: EngineFile, checkpoint: Path, sha256: str) -> EngineFile:
+def _made_of(engine: ModelFile, checkpoint: Path, sha256: str) -> ModelFile:
     return dataclasses.replace(engine, checkpoint=checkpoint, checkpoint_sha256=sha256)
 
 

@@ -13,7 +13,7 @@ from hprnet_rt.backends.built_engine import (
     write_sidecar,
 )
 from hprnet_rt.errors import ModelError
-from hprnet_rt.heads import HPRNET_DLA34, HPRNET_MOBILE
+from hprnet_rt.spec import HPRNET_DLA34, HPRNET_MOBILE
 
 RECIPE = EngineRecipe(
     backend="tensorrt-rtx",

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import hprnet_rt
-from hprnet_rt.backends import CPU_BACKENDS, EngineFile, create_backend
+from hprnet_rt.backends import CPU_BACKENDS, ModelFile, create_backend
 from hprnet_rt.backends import openvino as openvino_backend
 from hprnet_rt.errors import BackendError, ModelError, UsageError
-from hprnet_rt.heads import HPRNET_MOBILE, PeakLayout
+from hprnet_rt.spec import HPRNET_MOBILE, PeakLayout
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "movenet.npz"
 LAYOUT = PeakLayout.of(HPRNET_MOBILE)
@@ -21,7 +21,7 @@ LAYOUT = PeakLayout.of(HPRNET_MOBILE)
 
 @pytest.fixture(scope="module")
 def engine():
-    return EngineFile.find("hprnet-mobile")
+    return ModelFile.find("hprnet-mobile")
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_an_input_that_memory_cannot_hold_is_a_sentence(engine, monkeypatch):
 
 def test_an_unknown_model_is_refused_with_the_known_ones():
     with pytest.raises(UsageError, match="hprnet-mobile"):
-        EngineFile.find("resnet")
+        ModelFile.find("resnet")
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def copied(engine, tmp_path):
 
 
 def test_a_copied_engine_opens(copied):
-    assert EngineFile.find(copied).spec == HPRNET_MOBILE
+    assert ModelFile.find(copied).spec == HPRNET_MOBILE
 
 
 def test_a_damaged_engine_is_refused(copied):
@@ -158,20 +158,20 @@ def test_a_damaged_engine_is_refused(copied):
     data[len(data) // 2] ^= 1
     copied.write_bytes(data)
     with pytest.raises(ModelError, match="SHA-256"):
-        EngineFile.find(copied)
+        ModelFile.find(copied)
 
 
 def test_an_engine_without_its_json_is_refused(copied):
     copied.with_suffix(".json").unlink()
     with pytest.raises(ModelError, match="beside it"):
-        EngineFile.find(copied)
+        ModelFile.find(copied)
 
 
 @pytest.mark.parametrize("text", ["not json", "[]", '{"format": "other/1"}'])
 def test_a_json_that_describes_no_engine_is_refused(copied, text):
     copied.with_suffix(".json").write_text(text)
     with pytest.raises(ModelError):
-        EngineFile.find(copied)
+        ModelFile.find(copied)
 
 
 def test_a_json_that_lacks_a_field_is_refused(copied):
@@ -180,13 +180,13 @@ def test_a_json_that_lacks_a_field_is_refused(copied):
     del data["sha256"]
     sidecar.write_text(json.dumps(data))
     with pytest.raises(ModelError, match="sha256"):
-        EngineFile.find(copied)
+        ModelFile.find(copied)
 
 
 def test_an_onnx_file_of_another_network_is_refused_when_it_is_loaded(tmp_path):
     path = tmp_path / "other.onnx"
     path.write_bytes(b"no onnx at all")
-    EngineFile.describe(path, HPRNET_MOBILE, 32, "test", "none")
+    ModelFile.describe(path, HPRNET_MOBILE, 32, "test", "none")
     for name in filter(here, CPU_BACKENDS):
         with pytest.raises(BackendError, match="cannot load"):
-            create_backend(EngineFile.find(path), (64, 64), backend=name)
+            create_backend(ModelFile.find(path), (64, 64), backend=name)

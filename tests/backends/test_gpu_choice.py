@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 import hprnet_rt
-from hprnet_rt.backends import EngineFile, create, create_backend
+from hprnet_rt.backends import ModelFile, create, create_backend
 from hprnet_rt.backends.built_engine import BuiltEngine
 from hprnet_rt.backends.trt import backend as trt_backend
 from hprnet_rt.backends.trt import library
@@ -17,7 +17,7 @@ from tests.backends.test_built_engine import RECIPE
 from tests.backends.trt.gpu import FakeDevice, FakeLibrary
 from tests.clips import SAMPLE
 
-ENGINE = EngineFile.find("hprnet-mobile")
+ENGINE = ModelFile.find("hprnet-mobile")
 WITH_GPU = Nvidia("570.1", (Gpu("NVIDIA H200", "9.0", 140 << 30),))
 WITHOUT = Nvidia(None, (), "no NVIDIA driver")
 
@@ -121,11 +121,11 @@ def test_auto_chooses_once_and_may_build_for_every_size(machine, monkeypatch, tm
 
     monkeypatch.setattr(trt_backend, "load_library", load_library)
     monkeypatch.setattr(trt_backend, "open_device", lambda _: libraries[-1].device)
-    monkeypatch.setattr("hprnet_rt.estimator.find_built", found)
+    monkeypatch.setattr("hprnet_rt.inference.model.find_built", found)
     with hprnet_rt.load(input_px=128) as model:
         assert model.overlaps
         assert model.description.startswith("TensorRT")
         monkeypatch.setattr(create, "auto_backends", lambda: 1 / 0)
-        model.engine_for((128, 128))
+        model.backend_for((128, 128))
     assert asked == [("tensorrt", (96, 128), True), ("tensorrt", (128, 128), True)]
     assert [each.device.counts["close"] for each in libraries] == [1, 1]

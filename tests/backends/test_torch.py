@@ -6,11 +6,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
 import hprnet_rt  # noqa: E402
-from hprnet_rt.backends import EngineFile  # noqa: E402
+from hprnet_rt.backends import ModelFile  # noqa: E402
 from hprnet_rt.errors import UsageError  # noqa: E402
 from hprnet_rt.grouping import Grouper, average_flipped, pack_peaks  # noqa: E402
-from hprnet_rt.heads import PeakLayout  # noqa: E402
 from hprnet_rt.model import HprnetMobile, load_weights  # noqa: E402
+from hprnet_rt.spec import PeakLayout  # noqa: E402
 from hprnet_rt.types import Maps, Peaks  # noqa: E402
 from hprnet_rt.video import VideoSource  # noqa: E402
 from tests.clips import SAMPLE  # noqa: E402
@@ -44,7 +44,7 @@ def test_the_flip_test_averages_with_the_mirror_image(picture):
         assert "flip test" in model.description
         found = model(picture)
         batch, letterbox = model.prepare(picture)
-    engine = EngineFile.find("hprnet-mobile")
+    engine = ModelFile.find("hprnet-mobile")
     network = load_weights(HprnetMobile(), engine.path)
 
     def dense(images):

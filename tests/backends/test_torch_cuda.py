@@ -8,18 +8,18 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
 import hprnet_rt  # noqa: E402
-from hprnet_rt.backends import EngineFile, Overlapping, create_backend  # noqa: E402
+from hprnet_rt.backends import AsyncBackend, ModelFile, create_backend  # noqa: E402
 from hprnet_rt.backends.torch_cuda import _TorchCudaBackend  # noqa: E402
 from hprnet_rt.errors import BackendError  # noqa: E402
 from hprnet_rt.geometry import Letterbox  # noqa: E402
 from hprnet_rt.grouping import Grouper, GroupingOptions  # noqa: E402
-from hprnet_rt.heads import PeakLayout  # noqa: E402
 from hprnet_rt.machine import Nvidia  # noqa: E402
+from hprnet_rt.spec import PeakLayout  # noqa: E402
 from hprnet_rt.types import Peaks  # noqa: E402
 from hprnet_rt.video import VideoSource  # noqa: E402
 from tests.clips import SAMPLE  # noqa: E402
 
-ENGINE = EngineFile.find("hprnet-mobile")
+ENGINE = ModelFile.find("hprnet-mobile")
 HW = (64, 96)
 CPU = torch.device("cpu")
 
@@ -71,7 +71,7 @@ def test_a_batch_and_a_part_of_one_give_what_the_reference_gives(backend):
 
 
 def test_two_batches_are_on_their_way_and_results_belong_to_the_caller(backend):
-    assert isinstance(backend, Overlapping)
+    assert isinstance(backend, AsyncBackend)
     batches = [images(2, seed=seed) for seed in range(2)]
     wanted = [backend.run(batch) for batch in batches]
     first, second = [backend.submit([batch[:1], batch[1:]]) for batch in batches]

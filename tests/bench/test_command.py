@@ -133,7 +133,7 @@ def test_what_cannot_be_compared_is_refused_before_it_is_measured(
     ],
 )
 def test_people_whom_no_scene_has_are_refused_at_once(monkeypatch, capsys, arguments, words):
-    monkeypatch.setattr(subject, "engine_for", lambda *_: pytest.fail("a network was looked for"))
+    monkeypatch.setattr(subject, "model_file_for", lambda *_: pytest.fail("a network was looked for"))
     assert main(["bench", *arguments]) == 2
     assert words in capsys.readouterr().err
 

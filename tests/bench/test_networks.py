@@ -9,7 +9,7 @@ from hprnet_rt.bench import hrnet, tensor_decode, zoomnet  # noqa: E402
 from hprnet_rt.bench.scenes import planted_heads  # noqa: E402
 from hprnet_rt.geometry import Letterbox  # noqa: E402
 from hprnet_rt.grouping import GroupingOptions, decode_dense  # noqa: E402
-from hprnet_rt.heads import HPRNET_DLA34, HPRNET_MOBILE  # noqa: E402
+from hprnet_rt.spec import HPRNET_DLA34, HPRNET_MOBILE  # noqa: E402
 
 PUBLISHED_M = {"W32": 28.54, "W18": 9.66, "Faster R-CNN": 41.76}
 """Millions of parameters: HRNet's and HRNetV2's with 17 and 98 points, torchvision's detector."""

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
-from hprnet_rt.backends import EngineFile, create_backend  # noqa: E402
+from hprnet_rt.backends import ModelFile, create_backend  # noqa: E402
 from hprnet_rt.bench.hrnet import Bottleneck  # noqa: E402
 from hprnet_rt.bench.same_engine import describe, same_engine  # noqa: E402
 
@@ -20,7 +20,7 @@ def module():
 
 @pytest.mark.parametrize(("backend", "words"), [("openvino", "OpenVINO fp32"), ("torch", "PyTorch fp32")])
 def test_a_module_gives_the_same_everywhere(module, backend, words):
-    engine = create_backend(EngineFile.find("hprnet-mobile"), (64, 64), backend=backend, precision="fp32")
+    engine = create_backend(ModelFile.find("hprnet-mobile"), (64, 64), backend=backend, precision="fp32")
     with torch.no_grad():
         expected = module(torch.from_numpy(IMAGES)).numpy()
     run = same_engine(module, engine, threads=1)

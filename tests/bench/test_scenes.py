@@ -7,7 +7,7 @@ from hprnet_rt.bench.scenes import picture, places, planted_heads, planted_peaks
 from hprnet_rt.errors import UsageError
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import Grouper, pack_peaks
-from hprnet_rt.heads import HPRNET_DLA34, HPRNET_DLA34_HM1, HPRNET_MOBILE
+from hprnet_rt.spec import HPRNET_DLA34, HPRNET_DLA34_HM1, HPRNET_MOBILE
 
 WIDE = Letterbox.fit((720, 1280), (224, 384))
 

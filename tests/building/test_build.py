@@ -8,15 +8,15 @@ import pytest
 pytest.importorskip("hprnet_rt.graph", reason="the extra build is not installed")
 
 import hprnet_rt
-from hprnet_rt.backends import EngineFile
+from hprnet_rt.backends import ModelFile
 from hprnet_rt.backends.trt import InputRange, build_engine, library, load_library
 from hprnet_rt.building import BuildPlan, build
 from hprnet_rt.cli import main
 from hprnet_rt.errors import BackendError, UsageError
-from hprnet_rt.heads import HPRNET_HOURGLASS104, HPRNET_MOBILE
 from hprnet_rt.machine import Nvidia
+from hprnet_rt.spec import HPRNET_HOURGLASS104, HPRNET_MOBILE
 
-SHIPPED = EngineFile.find("hprnet-mobile")
+SHIPPED = ModelFile.find("hprnet-mobile")
 NO_RTX = "tensorrt-rtx has no wheels for this platform"
 
 

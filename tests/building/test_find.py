@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from hprnet_rt.backends import EngineFile
+from hprnet_rt.backends import ModelFile
 from hprnet_rt.backends.built_engine import sidecar_path, write_sidecar
 from hprnet_rt.backends.trt import library
 from hprnet_rt.building import find, make
@@ -16,7 +16,7 @@ from hprnet_rt.building.plan import BuildPlan
 from hprnet_rt.errors import BackendError, ModelError
 from hprnet_rt.machine import Gpu, Nvidia
 
-ENGINE = EngineFile.find("hprnet-mobile")
+ENGINE = ModelFile.find("hprnet-mobile")
 HW = (256, 384)
 H200 = Gpu("NVIDIA H200", "9.0", 140 << 30)
 

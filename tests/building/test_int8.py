@@ -8,17 +8,17 @@ import openvino
 import pytest
 
 import hprnet_rt
-from hprnet_rt.backends import EngineFile, create_backend
+from hprnet_rt.backends import ModelFile, create_backend
 from hprnet_rt.backends import openvino as openvino_backend
 from hprnet_rt.building import BuildPlan, build, find_int8, int8
 from hprnet_rt.building.calibration import calibration_inputs
 from hprnet_rt.cli import main
 from hprnet_rt.errors import BackendError, MediaError, ModelError, UsageError
 from hprnet_rt.evaluation import Movement
-from hprnet_rt.heads import HPRNET_MOBILE
+from hprnet_rt.spec import HPRNET_MOBILE
 from tests.clips import SAMPLE
 
-SHIPPED = EngineFile.find("hprnet-mobile")
+SHIPPED = ModelFile.find("hprnet-mobile")
 PLAN = BuildPlan.parse(HPRNET_MOBILE, backend="openvino", precision="int8")
 FRAMES = 125  # of the sample
 

@@ -8,7 +8,7 @@ import numpy as np
 from hprnet_rt.evaluation import to_results
 from hprnet_rt.evaluation.parts import FIELDS
 from hprnet_rt.grouping import GroupingOptions, decode_dense
-from hprnet_rt.heads import HPRNET_DLA34
+from hprnet_rt.spec import HPRNET_DLA34
 from tests.oracles.golden import SCENES, dense_heads, golden
 
 EXAMPLE_GT = Path(__file__).parents[1] / "golden" / "example_gt.json"

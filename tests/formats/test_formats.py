@@ -26,7 +26,7 @@ READABLE = [name for name, form in FORMATS.items() if form.read is not None]
 
 
 @pytest.fixture
-def hub(tmp_path):
+def master(tmp_path):
     """A JSONL file."""
     write_keypoints(tmp_path / "clip.jsonl", HEADER, frames())
     return tmp_path / "clip.jsonl"
@@ -37,11 +37,11 @@ def needs(name):
         pytest.importorskip("pyarrow")
 
 
-def through(hub, name):
+def through(master, name):
     """A file made of the hub, in the format of this name."""
     needs(name)
-    path = hub.with_name(f"made{FORMATS[name].suffix}")
-    recording = read_keypoints(hub)
+    path = master.with_name(f"made{FORMATS[name].suffix}")
+    recording = read_keypoints(master)
     write_keypoints(path, recording.header, recording.frames)
     return path
 
@@ -55,33 +55,37 @@ def back(path):
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_what_goes_through_a_whole_format_comes_back_byte_by_byte(hub, name):
-    path = through(hub, name)
-    assert back(path) == hub.read_bytes()
-    assert sorted(file.name for file in hub.parent.iterdir()) == sorted({"again.jsonl", hub.name, path.name})
+def test_what_goes_through_a_whole_format_comes_back_byte_by_byte(master, name):
+    path = through(master, name)
+    assert back(path) == master.read_bytes()
+    assert sorted(file.name for file in master.parent.iterdir()) == sorted(
+        {"again.jsonl", master.name, path.name}
+    )
 
 
-def test_csv_loses_only_the_header(hub):
-    path = through(hub, "csv")
-    assert back(path).splitlines()[1:] == hub.read_bytes().splitlines()[1:]
+def test_csv_loses_only_the_header(master):
+    path = through(master, "csv")
+    assert back(path).splitlines()[1:] == master.read_bytes().splitlines()[1:]
     assert read_keypoints(path).header == {}
 
 
-def test_coco_loses_header_times_and_frames_without_anyone(hub):
-    path = through(hub, "coco")
+def test_coco_loses_header_times_and_frames_without_anyone(master):
+    path = through(master, "coco")
     expected = [
-        {**json.loads(line), "pts_s": None} for line in hub.read_text().splitlines()[1:] if '"score"' in line
+        {**json.loads(line), "pts_s": None}
+        for line in master.read_text().splitlines()[1:]
+        if '"score"' in line
     ]
     assert [json.loads(line) for line in back(path).splitlines()[1:]] == expected
     assert read_results(path) is not None  # the evaluation takes it
 
 
-def test_openpose_loses_header_times_people_s_scores_and_boxes(hub):
-    path = through(hub, "openpose")
+def test_openpose_loses_header_times_people_s_scores_and_boxes(master):
+    path = through(master, "openpose")
     names = sorted(file.name for file in path.iterdir())
     assert names[0] == "çığ clip_000000000000_keypoints.json"
     assert len(names) == 9
-    for before, after in zip(read_keypoints(hub).frames, read_keypoints(path).frames, strict=True):
+    for before, after in zip(read_keypoints(master).frames, read_keypoints(path).frames, strict=True):
         assert (after.number, after.pts_s) == (before.number, None)
         np.testing.assert_array_equal(after.poses.xy, before.poses.xy)
         np.testing.assert_array_equal(after.poses.score, before.poses.score)
@@ -123,8 +127,8 @@ def test_numbers_of_frames_may_have_gaps_and_files_may_hold_no_frame(tmp_path, n
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_damaged_file_is_one_sentence(hub, name):
-    path = through(hub, name)
+def test_damaged_file_is_one_sentence(master, name):
+    path = through(master, name)
     if name == "openpose":
         path = sorted(path.iterdir())[5]
     data = path.read_bytes()
@@ -145,9 +149,9 @@ def test_file_of_something_else_is_one_sentence(tmp_path, name):
             list(read_keypoints(path).frames)
 
 
-def test_line_that_a_crash_cut_off_is_left_out(hub, caplog):
-    hub.write_bytes(hub.read_bytes()[:-10])
-    assert len(list(read_keypoints(hub).frames)) == 8
+def test_line_that_a_crash_cut_off_is_left_out(master, caplog):
+    master.write_bytes(master.read_bytes()[:-10])
+    assert len(list(read_keypoints(master).frames)) == 8
     assert "line 10" in caplog.text
 
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import hprnet_rt
-from hprnet_rt.backends import EngineFile, create_backend
+from hprnet_rt.backends import ModelFile, create_backend
 from hprnet_rt.backends.trt import LIBRARIES
 from hprnet_rt.backends.trt import device as devices
 from hprnet_rt.backends.trt.library import library_installed
 from hprnet_rt.building import BuildPlan, build, find_built
-from hprnet_rt.heads import HPRNET_MOBILE
 from hprnet_rt.machine import nvidia
+from hprnet_rt.spec import HPRNET_MOBILE
 from hprnet_rt.video import VideoSource
 from tests.clips import SAMPLE
 
@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-ENGINE = EngineFile.find("hprnet-mobile")
+ENGINE = ModelFile.find("hprnet-mobile")
 HW = (224, 384)
 NEAR_PX = {"fp32": 0.1, "fp16": 1.0, "bf16": 6.0}  # of the source, of 99% of the points that are sure
 FRAMES = 100

@@ -8,18 +8,21 @@ from onnxruntime import GraphOptimizationLevel, InferenceSession, SessionOptions
 
 graph = pytest.importorskip("hprnet_rt.graph", reason="the extra build is not installed")
 
-from hprnet_rt.backends import EngineFile, create_backend  # noqa: E402
+from hprnet_rt.backends import ModelFile, create_backend  # noqa: E402
 from hprnet_rt.errors import ModelError  # noqa: E402
 from hprnet_rt.evaluation import movement  # noqa: E402
 from hprnet_rt.geometry import Letterbox, input_hw_for  # noqa: E402
 from hprnet_rt.graph.rounding import EXACT_SUFFIX  # noqa: E402
 from hprnet_rt.grouping import Grouper, GroupingOptions  # noqa: E402
-from hprnet_rt.heads import HPRNET_MOBILE, PeakLayout  # noqa: E402
+from hprnet_rt.spec import (  # noqa: E402
+    HPRNET_MOBILE,
+    PeakLayout,
+)
 from hprnet_rt.types import Peaks  # noqa: E402
 from hprnet_rt.video import VideoSource  # noqa: E402
 from tests.clips import SAMPLE  # noqa: E402
 
-SHIPPED = EngineFile.find("hprnet-mobile")
+SHIPPED = ModelFile.find("hprnet-mobile")
 NEAR_PX = {"fp16": 0.5, "bf16": 4.0}  # of the input
 NEAR_SHARE = {"fp16": 0.99, "bf16": 0.98}  # of the sure points that are as near as this
 MEDIAN_PX = {"fp16": 0.02, "bf16": 0.2}

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from hprnet_rt.heads import HPRNET_MOBILE, SPECS, ModelSpec, PeakLayout
 from hprnet_rt.skeleton import PARTS
+from hprnet_rt.spec import HPRNET_MOBILE, SPECS, ModelSpec, PeakLayout
 
 K = 32
 CELLS = 96

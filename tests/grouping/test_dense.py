@@ -7,8 +7,8 @@ from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import GroupingOptions, decode_dense, pack_peaks
 from hprnet_rt.grouping.dense import top_peaks
-from hprnet_rt.heads import HPRNET_DLA34, HPRNET_MOBILE, SPECS, PeakLayout
 from hprnet_rt.skeleton import PARTS
+from hprnet_rt.spec import HPRNET_DLA34, HPRNET_MOBILE, SPECS, PeakLayout
 from tests.grouping.scenes import WHOLE_BODY_SPECS
 from tests.oracles import grouping as grouping_oracle
 from tests.oracles.decode import peaks_from_dense, sigmoid

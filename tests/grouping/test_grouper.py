@@ -5,8 +5,8 @@ from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import Grouper, GroupingOptions
 from hprnet_rt.grouping.assignment import assign
-from hprnet_rt.heads import PeakLayout
 from hprnet_rt.skeleton import PARTS
+from hprnet_rt.spec import PeakLayout
 from hprnet_rt.types import Peaks
 from tests.grouping.scenes import ALL_TRAINED, BODY_ONLY, CELLS, WHOLE_BODY_SPECS, K, random_peaks
 from tests.oracles import grouping as oracle

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hprnet_rt.backends import EngineFile
+from hprnet_rt.backends import ModelFile
 from hprnet_rt.errors import ModelError, ShapeError
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import Grouper, GroupingOptions
 from hprnet_rt.grouping.refine import PartRefiner
-from hprnet_rt.heads import HPRNET_MOBILE, PeakLayout
 from hprnet_rt.skeleton import PARTS
+from hprnet_rt.spec import HPRNET_MOBILE, PeakLayout
 from hprnet_rt.types import Maps, Peaks
 from tests.oracles import refine as oracle
 
@@ -26,7 +26,7 @@ BOUND = 1e-4  # cells
 
 @pytest.fixture(scope="module")
 def weights():
-    return EngineFile.find("hprnet-mobile").refiner_weights()
+    return ModelFile.find("hprnet-mobile").refiner_weights()
 
 
 @pytest.fixture(scope="module")

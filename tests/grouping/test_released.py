@@ -5,8 +5,8 @@ import pytest
 
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import Grouper, GroupingOptions, decode_dense
-from hprnet_rt.heads import HPRNET_DLA34, PeakLayout
 from hprnet_rt.skeleton import PARTS
+from hprnet_rt.spec import HPRNET_DLA34, PeakLayout
 from hprnet_rt.types import Peaks
 from tests.grouping.scenes import BODY_ONLY, CELLS, WHOLE_BODY_SPECS, K, random_peaks
 from tests.oracles.golden import SCENES, dense_heads, golden

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from hprnet_rt.types import Frame
 from hprnet_rt.video import MediaInfo, VideoSource
-from hprnet_rt.video.live import LIVE_TIME_BASE
+from hprnet_rt.video.capture.source import LIVE_TIME_BASE
 from tests.clips import SAMPLE
 
 DEADLINE_S = 30.0  # generous: a busy machine must not fail a test

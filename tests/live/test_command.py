@@ -13,7 +13,7 @@ import pytest
 
 import hprnet_rt
 from hprnet_rt import cli
-from hprnet_rt.commands import choice
+from hprnet_rt.commands import options as model_options
 from tests import clips
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -29,7 +29,7 @@ def model():
 @pytest.fixture
 def run(model, monkeypatch, capfd):
     """The command line in this process, with a borrowed model: (exit code, stdout, stderr)."""
-    monkeypatch.setattr(choice, "load", lambda *_, **__: model)
+    monkeypatch.setattr(model_options, "load", lambda *_, **__: model)
     monkeypatch.setattr(model, "close", lambda: None)
 
     def run(*arguments):

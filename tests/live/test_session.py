@@ -6,10 +6,11 @@ import pytest
 
 import hprnet_rt
 from hprnet_rt import MediaError, OutputError, UsageError
+from hprnet_rt.formats import KeypointsSink
+from hprnet_rt.jobs.outputs import Outputs
 from hprnet_rt.live.session import Session, SessionOptions
-from hprnet_rt.outputs import Outputs
 from hprnet_rt.pipeline import ChannelClosed
-from hprnet_rt.video import KeypointsSink, VideoSink, VideoSource
+from hprnet_rt.video import VideoSink, VideoSource
 from tests.clips import times
 from tests.live.driving import Clip, own_threads, sample_pictures
 

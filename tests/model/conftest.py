@@ -2,7 +2,7 @@
 
 import pytest
 
-from hprnet_rt.heads import SPECS
+from hprnet_rt.spec import SPECS
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def export_once(shared_folder):
 @pytest.fixture(scope="session", params=[name for name, spec in SPECS.items() if spec.refinement is None])
 def exported(request, tmp_path_factory, export_once):
     """A network and its engine's folder. The hourglass is a thin one: the real one takes 0.8 GB a file."""
-    from hprnet_rt.backends import EngineFile
+    from hprnet_rt.backends import ModelFile
     from hprnet_rt.model import hourglass
     from tests.model.recipe import EXPORTED_K, recipe_network
     from tests.model.test_networks import THIN
@@ -27,7 +27,7 @@ def exported(request, tmp_path_factory, export_once):
         patch.setattr(hourglass, "_CHANNELS", THIN)
         network = recipe_network(request.param)
     export_once(network, folder / "peaks.onnx", k=EXPORTED_K)
-    EngineFile.describe(folder / "peaks.onnx", network.spec, EXPORTED_K, "recipe", "none")
+    ModelFile.describe(folder / "peaks.onnx", network.spec, EXPORTED_K, "recipe", "none")
     yield network, folder
     for path in folder.glob("*.onnx"):
         path.unlink()

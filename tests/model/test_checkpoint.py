@@ -8,8 +8,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
 from hprnet_rt.errors import ModelError  # noqa: E402
-from hprnet_rt.heads import SPECS  # noqa: E402
 from hprnet_rt.model import create_model, load_checkpoint, save_checkpoint  # noqa: E402
+from hprnet_rt.spec import SPECS  # noqa: E402
 
 NAME = "hprnet-dla34"
 

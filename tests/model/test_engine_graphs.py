@@ -8,9 +8,12 @@ from onnxruntime import InferenceSession, SessionOptions
 pytest.importorskip("torch", reason="the extra train is not installed")
 graph = pytest.importorskip("hprnet_rt.graph", reason="the extra build is not installed")
 
-from hprnet_rt.backends import EngineFile  # noqa: E402
+from hprnet_rt.backends import ModelFile  # noqa: E402
 from hprnet_rt.building import BuildPlan, build  # noqa: E402
-from hprnet_rt.heads import HPRNET_DLA34, PeakLayout  # noqa: E402
+from hprnet_rt.spec import (  # noqa: E402
+    HPRNET_DLA34,
+    PeakLayout,
+)
 from tests.model.recipe import images  # noqa: E402
 
 ATOL = 1e-3  # the same graph in another form
@@ -73,7 +76,7 @@ def test_a_batch_gives_what_its_images_give_one_by_one(exported):
 
 def test_the_shipped_model_becomes_a_graph_of_standard_operations():
     for precision in graph.GRAPH_PRECISIONS:
-        assert_standard(graph.engine_graph(EngineFile.find("hprnet-mobile").path, precision))
+        assert_standard(graph.engine_graph(ModelFile.find("hprnet-mobile").path, precision))
 
 
 @pytest.mark.timeout(600)
@@ -100,7 +103,7 @@ def test_dla34_is_built_by_tensorrt_rtx_without_a_gpu(exported, tmp_path, batch)
     network, folder = exported
     if network.spec is not HPRNET_DLA34:
         return  # the largest of what can be built in a few seconds
-    engine = EngineFile.find(folder / "peaks.onnx")
+    engine = ModelFile.find(folder / "peaks.onnx")
     plan = BuildPlan.parse(engine.spec, backend="tensorrt-rtx", precision="fp16", size="512", batch=batch)
     built = build(engine, plan, tmp_path)
     assert built.path.stat().st_size > 40e6  # 20.6 million weights in fp16

@@ -6,14 +6,17 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
-from hprnet_rt.backends import CPU_BACKENDS, EngineFile, create_backend  # noqa: E402
+from hprnet_rt.backends import CPU_BACKENDS, ModelFile, create_backend  # noqa: E402
 from hprnet_rt.errors import ModelError  # noqa: E402
-from hprnet_rt.heads import HPRNET_MOBILE, PeakLayout  # noqa: E402
 from hprnet_rt.model import HprnetMobile, load_weights  # noqa: E402
+from hprnet_rt.spec import (  # noqa: E402
+    HPRNET_MOBILE,
+    PeakLayout,
+)
 from tests.model.recipe import unrefined_peaks  # noqa: E402
 from tests.oracles.decode import peaks_from_dense  # noqa: E402
 
-SHIPPED = EngineFile.find("hprnet-mobile")
+SHIPPED = ModelFile.find("hprnet-mobile")
 LAYOUT = PeakLayout.of(HPRNET_MOBILE)
 K = SHIPPED.k
 # every head is alive in this network, at sizes with people at the borders too
@@ -30,7 +33,7 @@ def exported(network, tmp_path_factory, export_once):
     folder = tmp_path_factory.mktemp("engines")
     export_once(network, folder / "sparse.onnx", k=K)
     export_once(network, folder / "dense.onnx", dense=True)
-    EngineFile.describe(folder / "sparse.onnx", HPRNET_MOBILE, K, "test", "none")
+    ModelFile.describe(folder / "sparse.onnx", HPRNET_MOBILE, K, "test", "none")
     return folder
 
 
@@ -84,9 +87,7 @@ def test_sparse_equals_dense_in_both_backends(exported, backend, size):
     names = [output.name for output in dense.get_outputs()]
     assert names == [head.name for head in HPRNET_MOBILE.heads]
     oracle = peaks_from_dense({n: m[0] for n, m in zip(names, maps, strict=True)}, HPRNET_MOBILE, K)
-    engine = create_backend(
-        EngineFile.find(exported / "sparse.onnx"), size, backend=backend, precision="fp32"
-    )
+    engine = create_backend(ModelFile.find(exported / "sparse.onnx"), size, backend=backend, precision="fp32")
     ours = engine.run(batch)[0]
     engine.close()
     assert_same_peaks(ours, oracle)

@@ -10,16 +10,20 @@ torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
 import onnx  # noqa: E402
 
-from hprnet_rt.backends import EngineFile, create_backend  # noqa: E402
+from hprnet_rt.backends import ModelFile, create_backend  # noqa: E402
 from hprnet_rt.backends.openvino import reader  # noqa: E402
 from hprnet_rt.geometry import Letterbox  # noqa: E402
 from hprnet_rt.grouping import Grouper, GroupingOptions  # noqa: E402
-from hprnet_rt.heads import HPRNET_DLA34, PeakLayout, refined  # noqa: E402
 from hprnet_rt.model import HprnetMobile, hourglass, load_weights  # noqa: E402
 from hprnet_rt.model.deform import DeformConv  # noqa: E402
 from hprnet_rt.model.heads import ConvHead  # noqa: E402
 from hprnet_rt.model.network import Network  # noqa: E402
 from hprnet_rt.model.peaks import PeakNetwork  # noqa: E402
+from hprnet_rt.spec import (  # noqa: E402
+    HPRNET_DLA34,
+    PeakLayout,
+    refined,
+)
 from hprnet_rt.types import Peaks  # noqa: E402
 from tests.model.recipe import EXPORTED_K as K  # noqa: E402
 from tests.model.recipe import images, recipe_network, unrefined_peaks  # noqa: E402
@@ -99,7 +103,7 @@ def test_peaks_of_every_network_equal_pytorch(exported, backend):
     batch = images((128, 256))
     expected = unrefined_peaks(network, K, batch)[0]
     engine = create_backend(
-        EngineFile.find(folder / "peaks.onnx"), (128, 256), backend=backend, precision="fp32"
+        ModelFile.find(folder / "peaks.onnx"), (128, 256), backend=backend, precision="fp32"
     )
     found = engine.run(batch)[0]
     engine.close()
@@ -127,7 +131,7 @@ def test_a_network_of_the_paper_with_the_refinement_finds_the_same_people_everyw
     spec = refined(HPRNET_DLA34, 8)
     network, hw = TinyNetwork(spec).eval(), (128, 192)
     export_once(network, tmp_path / "tiny.onnx", k=K)
-    engine = EngineFile.describe(tmp_path / "tiny.onnx", spec, K, "test", "none")
+    engine = ModelFile.describe(tmp_path / "tiny.onnx", spec, K, "test", "none")
     letterbox, batch = Letterbox.fit(hw, hw), images(hw)
     everyone = GroupingOptions(person_threshold=0.0, part_threshold=0.0)
     group = Grouper(spec, everyone, engine.refiner_weights())
@@ -181,7 +185,7 @@ def test_people_of_the_golden_image_equal_pytorch(exported, backend, matching):
         lambda batch: unrefined_peaks(network, K, batch), *(network.spec, letterbox, image, options)
     )
     engine = create_backend(
-        EngineFile.find(folder / "peaks.onnx"), letterbox.input_hw, backend=backend, precision="fp32"
+        ModelFile.find(folder / "peaks.onnx"), letterbox.input_hw, backend=backend, precision="fp32"
     )
     found = poses(engine.run, network.spec, letterbox, image, options)
     engine.close()
@@ -191,7 +195,7 @@ def test_people_of_the_golden_image_equal_pytorch(exported, backend, matching):
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_people_of_real_photographs_equal_pytorch_with_the_shipped_model(backend):
-    engine_file = EngineFile.find("hprnet-mobile")
+    engine_file = ModelFile.find("hprnet-mobile")
     network = load_weights(HprnetMobile(), engine_file.path)
     with np.load(GOLDEN / "movenet.npz") as file:
         photographs = [file[name][..., ::-1].copy() for name in file.files if name.startswith("image_")]

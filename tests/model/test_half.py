@@ -9,14 +9,17 @@ torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
 from torch import nn  # noqa: E402
 
-from hprnet_rt.backends import EngineFile  # noqa: E402
+from hprnet_rt.backends import ModelFile  # noqa: E402
 from hprnet_rt.geometry import Letterbox, input_hw_for  # noqa: E402
 from hprnet_rt.grouping import Grouper, GroupingOptions  # noqa: E402
-from hprnet_rt.heads import HPRNET_MOBILE, PeakLayout  # noqa: E402
 from hprnet_rt.model import hourglass, load_weights  # noqa: E402
 from hprnet_rt.model.create import create_model  # noqa: E402
 from hprnet_rt.model.half import fold_batch_norms, use_half  # noqa: E402
 from hprnet_rt.model.peaks import PeakNetwork  # noqa: E402
+from hprnet_rt.spec import (  # noqa: E402
+    HPRNET_MOBILE,
+    PeakLayout,
+)
 from hprnet_rt.types import Peaks  # noqa: E402
 from hprnet_rt.video import VideoSource  # noqa: E402
 from tests.clips import SAMPLE  # noqa: E402
@@ -81,7 +84,7 @@ def test_the_shipped_model_finds_the_same_people_and_points(precision):
     source.close()
     letterbox = Letterbox.fit(image.shape[:2], input_hw_for(image.shape[:2], 384, 32))
     group, layout = Grouper(HPRNET_MOBILE, GroupingOptions()), PeakLayout.of(HPRNET_MOBILE, refined=True)
-    network = load_weights(create_model("hprnet-mobile"), EngineFile.find("hprnet-mobile").path)
+    network = load_weights(create_model("hprnet-mobile"), ModelFile.find("hprnet-mobile").path)
     half = copy.deepcopy(network)
     use_half(half, HALVES[precision])
 

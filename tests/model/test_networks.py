@@ -12,10 +12,14 @@ from hprnet_rt.errors import UsageError  # noqa: E402
 from hprnet_rt.geometry import Letterbox  # noqa: E402
 from hprnet_rt.grouping import GroupingOptions, decode_dense  # noqa: E402
 from hprnet_rt.grouping.flip import average_flipped  # noqa: E402
-from hprnet_rt.heads import HPRNET_DLA34, SPECS, PeakLayout  # noqa: E402
 from hprnet_rt.model import create_model, hourglass  # noqa: E402
 from hprnet_rt.model.deform import DeformConv  # noqa: E402
 from hprnet_rt.skeleton import PARTS  # noqa: E402
+from hprnet_rt.spec import (  # noqa: E402
+    HPRNET_DLA34,
+    SPECS,
+    PeakLayout,
+)
 from tests.model.recipe import images, recipe_network, unrefined_peaks  # noqa: E402
 from tests.oracles.decode import peaks_from_dense  # noqa: E402
 from tests.oracles.deform import deform_conv  # noqa: E402

@@ -7,12 +7,18 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
-from hprnet_rt.backends import EngineFile  # noqa: E402
+from hprnet_rt.backends import ModelFile  # noqa: E402
 from hprnet_rt.errors import ModelError  # noqa: E402
-from hprnet_rt.heads import HPRNET_DLA34, HPRNET_DLA34_BASELINE, HPRNET_MOBILE, PeakLayout, refined  # noqa: E402
 from hprnet_rt.model import HprnetMobile, create_model, load_weights  # noqa: E402
 from hprnet_rt.model.peaks import PeakNetwork  # noqa: E402
 from hprnet_rt.model.refine import Refiner  # noqa: E402
+from hprnet_rt.spec import (  # noqa: E402
+    HPRNET_DLA34,
+    HPRNET_DLA34_BASELINE,
+    HPRNET_MOBILE,
+    PeakLayout,
+    refined,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "refiner.npz"
 REFINEMENT = HPRNET_MOBILE.refinement
@@ -22,7 +28,7 @@ BOUND = 1e-4  # cells
 
 @pytest.fixture(scope="module")
 def network():
-    return load_weights(HprnetMobile(), EngineFile.find("hprnet-mobile").path)
+    return load_weights(HprnetMobile(), ModelFile.find("hprnet-mobile").path)
 
 
 @pytest.fixture(scope="module")

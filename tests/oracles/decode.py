@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hprnet_rt.heads import ModelSpec, PeakLayout
+from hprnet_rt.spec import ModelSpec, PeakLayout
 
 
 def sigmoid(x):

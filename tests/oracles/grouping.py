@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from hprnet_rt.heads import ModelSpec, PeakLayout
+from hprnet_rt.spec import ModelSpec, PeakLayout
 
 
 def admitted(xy, box):

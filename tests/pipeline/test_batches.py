@@ -85,8 +85,8 @@ def test_a_frame_that_has_no_follower_is_not_held_back():
 
     with Pipeline(Slow(2), stages(Worker(), 1, overlaps=True)) as pipeline:
         seen = []
-        for parcel in pipeline:
-            seen.append(parcel.payload)
+        for packet in pipeline:
+            seen.append(packet.payload)
             more.set()
     assert seen == [0, 10]
 
@@ -98,8 +98,8 @@ def test_what_was_done_before_a_batch_failed_arrives_and_then_its_error(overlaps
         pytest.raises(BackendError, match="broke at 9"),
         Pipeline(Numbers(1000), stages(worker, 4, overlaps=overlaps)) as pipeline,
     ):
-        for parcel in pipeline:
-            seen.append(parcel.payload)
+        for packet in pipeline:
+            seen.append(packet.payload)
     assert seen == [10 * n for n in range(8)]
 
 
@@ -110,8 +110,8 @@ def test_what_a_stage_before_gave_reaches_the_network_though_it_failed_in_the_mi
         pytest.raises(RuntimeError, match="broke at 6"),
         Pipeline(Numbers(100), [Stage("number", number), before, stages(worker, 4)[1]]) as pipeline,
     ):
-        for parcel in pipeline:
-            seen.append(parcel.payload)
+        for packet in pipeline:
+            seen.append(packet.payload)
     assert seen == [10 * n for n in range(6)]
     assert worker.sizes == [4, 2]
 
@@ -120,8 +120,8 @@ def test_what_a_stage_before_gave_reaches_the_network_though_it_failed_in_the_mi
 def test_whoever_leaves_early_leaves_no_batch_at_work(overlaps):
     worker = Worker()
     with Pipeline(Numbers(1000), stages(worker, 4, overlaps=overlaps)) as pipeline:
-        for parcel in pipeline:
-            if parcel.payload == 50:
+        for packet in pipeline:
+            if packet.payload == 50:
                 break
     begun = [first for what, first in worker.events if what == "begin"]
     assert sorted(begun) == sorted(first for what, first in worker.events if what == "collect")

@@ -184,9 +184,9 @@ def test_the_age_stays_bounded_when_engine_and_display_are_slower_than_the_sourc
     profiler = Profiler()
     display_s, ages_s = 0.03, []
     with Pipeline(Clocked(200, 200), [Stage("engine", engine)], profiler=profiler, in_flight=2) as pipeline:
-        for parcel in pipeline:
+        for packet in pipeline:
             time.sleep(display_s)
-            ages_s.append(profiler.shown(parcel.sequence, parcel.payload.captured_s))
+            ages_s.append(profiler.shown(packet.sequence, packet.payload.captured_s))
     assert 15 <= len(ages_s) < 50  # the display's rate for a second, on a busy machine too
     assert pipeline.dropped > 100
     # Two frames in flight: at worst one capture period, the engine, the frame before on the display, its own.

@@ -55,8 +55,8 @@ def no_thread_left():
 def collect(pipeline):
     seen = []
     with pipeline:
-        for parcel in pipeline:
-            seen.append(parcel.payload)
+        for packet in pipeline:
+            seen.append(packet.payload)
     return seen
 
 
@@ -80,8 +80,8 @@ def test_what_was_done_before_a_stage_failed_arrives_and_then_its_error(position
         pytest.raises(RuntimeError, match="broke at 100"),
         Pipeline(source, [Stage("number", number), *stages]) as pipeline,
     ):
-        for parcel in pipeline:
-            seen.append(parcel.payload)
+        for packet in pipeline:
+            seen.append(packet.payload)
     assert seen == list(range(100))
     assert source.closed.is_set()
     assert source.given < 200
@@ -93,24 +93,24 @@ def test_what_was_read_before_the_source_failed_arrives_and_then_its_error():
         pytest.raises(OSError, match="source broke at 40"),
         Pipeline(Numbers(100, fails_at=40), [Stage("number", number)]) as pipeline,
     ):
-        for parcel in pipeline:
-            seen.append(parcel.payload)
+        for packet in pipeline:
+            seen.append(packet.payload)
     assert seen == list(range(40))
 
 
 def test_an_error_of_the_caller_leaves_no_thread():
     source = Numbers(10_000)
     with pytest.raises(ZeroDivisionError), Pipeline(source, [Stage("number", number)]) as pipeline:
-        for parcel in pipeline:
-            1 / (5 - parcel.payload)
+        for packet in pipeline:
+            1 / (5 - packet.payload)
     assert source.closed.wait(5)
 
 
 def test_leaving_early_stops_the_source():
     source = Numbers(1_000_000)
     with Pipeline(source, [Stage("number", number)]) as pipeline:
-        for parcel in pipeline:
-            if parcel.payload == 10:
+        for packet in pipeline:
+            if packet.payload == 10:
                 break
     assert source.closed.is_set()
     assert source.given < 1000
@@ -131,9 +131,9 @@ def test_cancelling_ends_a_pipeline_whose_stage_is_slow():
 def test_a_slow_consumer_holds_the_source_back():
     source = Numbers(1000)
     with Pipeline(source, [Stage("number", number)], capacity=2) as pipeline:
-        for parcel in pipeline:
-            assert source.given <= parcel.payload + 2 * 2 + 3  # two channels and those in hand
-            if parcel.payload == 50:
+        for packet in pipeline:
+            assert source.given <= packet.payload + 2 * 2 + 3  # two channels and those in hand
+            if packet.payload == 50:
                 break
 
 

@@ -116,8 +116,8 @@ def test_a_run_without_spans_gives_a_file_without_spans(tmp_path, name):
 def test_a_real_run_can_be_traced(tmp_path):
     profiler = Profiler(spans=1000)
     with Pipeline(Numbers(50), [Stage("number", lambda frame: frame)], profiler=profiler) as pipeline:
-        for parcel in pipeline:
-            profiler.shown(parcel.sequence, parcel.payload.captured_s)
+        for packet in pipeline:
+            profiler.shown(packet.sequence, packet.payload.captured_s)
     path = tmp_path / "trace.json"
     write_trace(path, profiler)
     assert len(events(path, "X")) == 100

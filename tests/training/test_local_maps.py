@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from hprnet_rt.heads import HPRNET_DLA34, SPECS
 from hprnet_rt.skeleton import LEFT_HAND, RIGHT_HAND
+from hprnet_rt.spec import HPRNET_DLA34, SPECS
 from hprnet_rt.training.local_maps import local_targets
 from hprnet_rt.training.targets import make_targets
 from tests.training.test_targets import sample_of, wild

@@ -18,19 +18,19 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
 from hprnet_rt import cli  # noqa: E402
-from hprnet_rt.backends import EngineFile  # noqa: E402
+from hprnet_rt.backends import ModelFile  # noqa: E402
 from hprnet_rt.errors import ModelError, OutputError, UsageError  # noqa: E402
-from hprnet_rt.heads import SPECS  # noqa: E402
 from hprnet_rt.model import create_model, load_checkpoint, save_checkpoint  # noqa: E402
 from hprnet_rt.model.checkpoint import save_whole  # noqa: E402
 from hprnet_rt.onnx_file import read_weights  # noqa: E402
+from hprnet_rt.spec import SPECS  # noqa: E402
 from hprnet_rt.training import report  # noqa: E402
 from hprnet_rt.training.config import read_config  # noqa: E402
 from hprnet_rt.training.images import ImageFiles  # noqa: E402
-from hprnet_rt.training.loop import LAST, Trainer, Workers  # noqa: E402
+from hprnet_rt.training.loop import LAST, ProcessGroup, Trainer  # noqa: E402
 from hprnet_rt.training.state import load_state  # noqa: E402
 
-ALONE = Workers(0, 1, torch.device("cpu"))
+ALONE = ProcessGroup(0, 1, torch.device("cpu"))
 NEVER = threading.Event()
 IMAGES = 8
 
@@ -185,7 +185,7 @@ def test_relative_steps_are_resumed_bit_for_bit(data, tmp_path):
 
 
 def test_training_goes_on_from_an_exported_engine(data, tmp_path):
-    weights = EngineFile.find("hprnet-mobile").path
+    weights = ModelFile.find("hprnet-mobile").path
     (tmp_path / "run").mkdir()
     trainer = Trainer(read_config(data / "run.toml", [f"weights={weights}"]), tmp_path / "run", ALONE)
     refined = read_weights(weights.read_bytes(), "refiner")

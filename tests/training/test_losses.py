@@ -11,9 +11,9 @@ torch = pytest.importorskip("torch", reason="the extra train is not installed")
 from torch.utils.data import default_collate  # noqa: E402
 
 from hprnet_rt.errors import UsageError  # noqa: E402
-from hprnet_rt.heads import HPRNET_DLA34, HPRNET_DLA34_HM1, SPECS  # noqa: E402
 from hprnet_rt.model import create_model, hourglass  # noqa: E402
 from hprnet_rt.skeleton import SIGMAS  # noqa: E402
+from hprnet_rt.spec import HPRNET_DLA34, HPRNET_DLA34_HM1, SPECS  # noqa: E402
 from hprnet_rt.training.losses import HprLoss, focal_loss, masked_mean, wing  # noqa: E402
 from hprnet_rt.training.targets import make_targets  # noqa: E402
 from tests.model.recipe import images, recipe_network  # noqa: E402

@@ -10,9 +10,10 @@ torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
 from torch.utils.data import default_collate  # noqa: E402
 
-from hprnet_rt.heads import HPRNET_DLA34_HM1, RefinedPart, Refinement  # noqa: E402
 from hprnet_rt.model import create_model  # noqa: E402
 from hprnet_rt.model.refine import Refiner  # noqa: E402
+from hprnet_rt.refinement import RefinedPart, Refinement  # noqa: E402
+from hprnet_rt.spec import HPRNET_DLA34_HM1  # noqa: E402
 from hprnet_rt.training.losses import HprLoss  # noqa: E402
 from hprnet_rt.training.refinement import (  # noqa: E402
     confidence_loss,

@@ -8,8 +8,8 @@ import pytest
 
 from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.grouping import GroupingOptions, decode_dense
-from hprnet_rt.heads import HPRNET_DLA34, HPRNET_DLA34_BASELINE, HPRNET_DLA34_HM1, SPECS
 from hprnet_rt.skeleton import FACE, FEET, FLIP_INDEX, KEYPOINT_NAMES, LEFT_FOOT, LEFT_HAND, PARTS, RIGHT_HAND
+from hprnet_rt.spec import HPRNET_DLA34, HPRNET_DLA34_BASELINE, HPRNET_DLA34_HM1, SPECS
 from hprnet_rt.training.displacement import displaced, displaced_parts
 from hprnet_rt.training.sample import Sample
 from hprnet_rt.training.targets import gaussian_radius, make_targets

@@ -8,7 +8,7 @@ import pytest
 
 from hprnet_rt import cli
 from hprnet_rt.errors import BackendError, UsageError
-from hprnet_rt.types import Estimated, Frame, Poses
+from hprnet_rt.types import Frame, FramePoses, Poses
 from hprnet_rt.video import MediaInfo, VideoSink, encoders
 from hprnet_rt.video.encoders import ENCODERS, choose_encoder
 from tests import clips
@@ -120,7 +120,7 @@ def write(path, encoder, crf=21, draw=clips.picture):
         with_sound = clips.make(path.with_name("audio.mp4"), frames=3, audio="aac")
     sink = VideoSink(path, info, with_sound, threads=1, crf=crf, encoder=encoder)
     for number, pts in enumerate(times):
-        sink.write(Estimated(Frame(number, draw(number, 161, 97), 0.0, pts, base), Poses.empty()))
+        sink.write(FramePoses(Frame(number, draw(number, 161, 97), 0.0, pts, base), Poses.empty()))
     sink.close(all_audio=True)
     sink.commit()
     return [pts * base for pts in times]

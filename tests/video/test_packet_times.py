@@ -7,8 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from hprnet_rt.finding import Done, chosen_frames
-from hprnet_rt.video import Selection, VideoSource
+from hprnet_rt.video import Done, Selection, VideoSource, chosen_frames
 from hprnet_rt.video.index import read_index
 from tests import clips
 

@@ -19,11 +19,11 @@ import pytest
 pytest.importorskip("torch", reason="the extra train is not installed")  # conversions, after each pull
 
 from hprnet_rt import cli
-from hprnet_rt.backends import EngineFile
+from hprnet_rt.backends import ModelFile
 from hprnet_rt.errors import ModelError
-from hprnet_rt.heads import SPECS
 from hprnet_rt.onnx_file import only_outputs
-from hprnet_rt.zoo import cache, transfer
+from hprnet_rt.spec import SPECS
+from hprnet_rt.zoo import cache, fetch
 from hprnet_rt.zoo.networks import ZOO
 from tests.zoo import web
 
@@ -46,7 +46,7 @@ def server(monkeypatch):
     with web.serving() as made:
         made.pages[FILE] = web.Page(CHECKPOINT)
         monkeypatch.setenv("HPRNET_RT_MIRROR", made.url + "/")
-        monkeypatch.setattr(transfer, "_RETRIES", 0)
+        monkeypatch.setattr(fetch, "_RETRIES", 0)
         yield made
 
 
@@ -60,7 +60,7 @@ def converted(monkeypatch):
         calls.append(checkpoint.read_bytes())
         if not calls[-1]:
             raise ModelError("empty")
-        onnx_path.write_bytes(only_outputs(EngineFile.find("hprnet-mobile").path.read_bytes(), ("peaks",)))
+        onnx_path.write_bytes(only_outputs(ModelFile.find("hprnet-mobile").path.read_bytes(), ("peaks",)))
 
     module.convert_checkpoint = convert_checkpoint
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -146,7 +146,7 @@ def test_info_tells_everything_of_a_network(run, name):
 def test_info_of_the_shipped_network_names_its_card(run):
     out = run("models", "info", "hprnet-mobile")[1]
     assert "hprnet-mobile.md" in out
-    assert EngineFile.find("hprnet-mobile").sha256 in out
+    assert ModelFile.find("hprnet-mobile").sha256 in out
 
 
 def test_info_names_the_recorded_hash_and_the_files(run, pull, server):
@@ -233,7 +233,7 @@ def test_transfer_that_breaks_is_continued_by_the_next_pull(pull, server, own_ca
 
 
 def test_transfer_that_breaks_often_is_continued_in_the_same_pull(pull, server, monkeypatch):
-    monkeypatch.setattr(transfer, "_RETRIES", 2)
+    monkeypatch.setattr(fetch, "_RETRIES", 2)
     monkeypatch.setattr(random, "uniform", lambda _low, _high: 0.0)  # no wait between attempts
     server.pages[FILE].breaks = [HALF, web.MB]
     assert pull()[0] == DONE
@@ -404,7 +404,7 @@ def test_offline_mode_is_content_with_what_is_here(pull, server, monkeypatch):
 
 
 def test_machine_without_a_network_gets_clear_words(pull, monkeypatch):
-    monkeypatch.setattr(transfer, "_RETRIES", 0)
+    monkeypatch.setattr(fetch, "_RETRIES", 0)
     code, _, err = pull()
     assert code == FAILED
     assert is_one_sentence(
@@ -422,7 +422,7 @@ def test_port_where_nobody_listens_gets_clear_words(pull, server):
 
 
 def test_server_that_falls_silent_gets_clear_words(pull, server, monkeypatch):
-    monkeypatch.setattr(transfer, "_TIMEOUT_S", (1.0, 0.1))
+    monkeypatch.setattr(fetch, "_TIMEOUT_S", (1.0, 0.1))
     release = threading.Event()
     server.pages[FILE] = web.Page(CHECKPOINT, breaks=[HALF], hold=release)
     code, _, err = pull("--url", server.url + FILE)

@@ -3,7 +3,7 @@
 import pytest
 
 from hprnet_rt.errors import UsageError
-from hprnet_rt.heads import SPECS
+from hprnet_rt.spec import SPECS
 from hprnet_rt.zoo.networks import ZOO, zoo_entry
 
 

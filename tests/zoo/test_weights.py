@@ -6,12 +6,12 @@ import types
 
 import pytest
 
-from hprnet_rt.backends import EngineFile
+from hprnet_rt.backends import ModelFile
 from hprnet_rt.errors import BackendError, ModelError, OutputError, UsageError
-from hprnet_rt.heads import SPECS
+from hprnet_rt.spec import SPECS
 from hprnet_rt.zoo import cache
 from hprnet_rt.zoo.networks import ZOO
-from hprnet_rt.zoo.weights import engine_for, import_checkpoint, weights_state
+from hprnet_rt.zoo.weights import import_checkpoint, model_file_for, weights_state
 from tests.zoo import web
 
 DLA34 = "hprnet-dla34"
@@ -47,44 +47,44 @@ def names(folder):
 
 
 def test_name_of_the_shipped_network_is_its_shipped_engine(own_cache):
-    assert engine_for("hprnet-mobile") == EngineFile.find("hprnet-mobile")
+    assert model_file_for("hprnet-mobile") == ModelFile.find("hprnet-mobile")
     assert weights_state("hprnet-mobile") == "shipped"
     assert not own_cache.exists()
 
 
 def test_network_without_weights_says_how_to_get_them():
     with pytest.raises(UsageError, match=r"hprnet-rt models pull hprnet-dla34, or .*--weights FILE"):
-        engine_for(DLA34)
+        model_file_for(DLA34)
     with pytest.raises(UsageError, match="none are published; give a checkpoint with --weights FILE"):
-        engine_for("hprnet-dla34-hm1")
+        model_file_for("hprnet-dla34-hm1")
     assert [weights_state(name) for name in ZOO] == ["shipped", *["not here"] * 2, *["none published"] * 3]
 
 
 def test_checkpoint_is_converted_once(converter, checkpoint, own_cache, caplog):
     caplog.set_level("INFO")
-    first = engine_for(DLA34, checkpoint)
-    assert engine_for(DLA34, str(checkpoint)) == first
+    first = model_file_for(DLA34, checkpoint)
+    assert model_file_for(DLA34, str(checkpoint)) == first
     assert converter.calls == [(DLA34, checkpoint, 32)]
     assert first.spec == SPECS[DLA34]
     assert first.path.parent == own_cache / "engines"
     assert caplog.text.count("this happens once") == 1
     checkpoint.write_bytes(web.checkpoint(seed=1, size=1000))
-    assert engine_for(DLA34, checkpoint).sha256 != first.sha256
+    assert model_file_for(DLA34, checkpoint).sha256 != first.sha256
     assert len(converter.calls) == 2
 
 
 def test_weights_of_one_run_do_not_change_what_the_name_stands_for(converter, checkpoint):
-    engine_for(DLA34, checkpoint)
+    model_file_for(DLA34, checkpoint)
     assert weights_state(DLA34) == "not here"
     with pytest.raises(UsageError):
-        engine_for(DLA34)
+        model_file_for(DLA34)
 
 
 def test_imported_engine_is_what_the_name_stands_for(converter, checkpoint):
     imported = import_checkpoint(DLA34, checkpoint)
     assert weights_state(DLA34) == "imported"
     checkpoint.unlink()
-    assert engine_for(DLA34) == imported
+    assert model_file_for(DLA34) == imported
     assert len(converter.calls) == 1
     assert weights_state("hprnet-dla34-hm1") == "none published"
 
@@ -93,9 +93,9 @@ def test_last_import_wins(converter, checkpoint, tmp_path):
     other = tmp_path / "other.pth"
     other.write_bytes(web.checkpoint(seed=1, size=1000))
     first, second = import_checkpoint(DLA34, checkpoint), import_checkpoint(DLA34, other)
-    assert engine_for(DLA34) == second != first
+    assert model_file_for(DLA34) == second != first
     import_checkpoint(DLA34, checkpoint)
-    assert engine_for(DLA34) == first
+    assert model_file_for(DLA34) == first
     assert len(converter.calls) == 2
 
 
@@ -105,24 +105,24 @@ def test_imported_engine_that_is_gone_is_not_replaced_by_another(converter, chec
     fetched.write_bytes(web.checkpoint(seed=1, size=1000))
     import_checkpoint(DLA34, checkpoint).path.unlink()
     with pytest.raises(ModelError, match=f"import it again: .* {checkpoint}"):
-        engine_for(DLA34)
+        model_file_for(DLA34)
 
 
 def test_engine_of_the_cache_that_is_damaged_is_made_again(converter, checkpoint):
-    engine = engine_for(DLA34, checkpoint)
+    engine = model_file_for(DLA34, checkpoint)
     engine.path.write_bytes(b"rubbish")
-    assert engine_for(DLA34, checkpoint) == engine
+    assert model_file_for(DLA34, checkpoint) == engine
     assert engine.path.read_bytes() == checkpoint.read_bytes()
     import_checkpoint(DLA34, checkpoint)
     engine.path.write_bytes(b"rubbish")
     with pytest.raises(ModelError, match="import it again"):
-        engine_for(DLA34)
+        model_file_for(DLA34)
 
 
 def test_engine_of_another_version_is_made_again(converter, checkpoint, caplog):
-    engine = engine_for(DLA34, checkpoint)
-    EngineFile.describe(engine.path, SPECS["hprnet-dla34-hm1"], 32, "", "")
-    assert engine_for(DLA34, checkpoint) == engine
+    engine = model_file_for(DLA34, checkpoint)
+    ModelFile.describe(engine.path, SPECS["hprnet-dla34-hm1"], 32, "", "")
+    assert model_file_for(DLA34, checkpoint) == engine
     assert "another version" in caplog.text
 
 
@@ -133,7 +133,7 @@ def test_overwrite_converts_again(converter, checkpoint):
 
 
 def test_other_number_of_people_is_another_engine(converter, checkpoint):
-    engines = {engine_for(DLA34, checkpoint, k=k).path for k in (16, 32)}
+    engines = {model_file_for(DLA34, checkpoint, k=k).path for k in (16, 32)}
     assert len(engines) == 2
     assert [call[2] for call in converter.calls] == [16, 32]
 
@@ -151,7 +151,7 @@ def test_conversion_that_fails_leaves_nothing(converter, checkpoint, own_cache, 
 def test_conversion_into_a_full_disk_names_the_variable(converter, checkpoint):
     converter.fail = OutputError("cannot write x: No space left on device")
     with pytest.raises(OutputError, match=r"No space left.*HPRNET_RT_CACHE"):
-        engine_for(DLA34, checkpoint)
+        model_file_for(DLA34, checkpoint)
 
 
 def test_two_conversions_at_once_make_one_engine(converter, checkpoint):
@@ -159,7 +159,7 @@ def test_two_conversions_at_once_make_one_engine(converter, checkpoint):
 
     def run():
         started.wait(10)
-        made.append(engine_for(DLA34, checkpoint))
+        made.append(model_file_for(DLA34, checkpoint))
 
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:
@@ -173,17 +173,17 @@ def test_two_conversions_at_once_make_one_engine(converter, checkpoint):
 def test_conversion_without_torch_says_what_to_install(monkeypatch, checkpoint):
     monkeypatch.setitem(sys.modules, "hprnet_rt.model.convert", None)
     with pytest.raises(BackendError, match=r'pip install "hprnet-rt\[train\]"'):
-        engine_for(DLA34, checkpoint)
+        model_file_for(DLA34, checkpoint)
 
 
 def test_engine_of_another_network_is_refused(tmp_path):
-    shipped = EngineFile.find("hprnet-mobile")
+    shipped = ModelFile.find("hprnet-mobile")
     with pytest.raises(UsageError, match="holds hprnet-mobile, not hprnet-dla34"):
-        engine_for(DLA34, shipped.path)
-    assert engine_for("hprnet-mobile", shipped.path) == shipped
-    assert engine_for(shipped.path) == shipped
+        model_file_for(DLA34, shipped.path)
+    assert model_file_for("hprnet-mobile", shipped.path) == shipped
+    assert model_file_for(shipped.path) == shipped
     with pytest.raises(UsageError, match="weights inside"):
-        engine_for(shipped.path, tmp_path / "mine.pth")
+        model_file_for(shipped.path, tmp_path / "mine.pth")
 
 
 @pytest.mark.parametrize(
@@ -201,12 +201,12 @@ def test_file_that_is_no_checkpoint_is_refused_before_torch_is_loaded(tmp_path, 
     path = tmp_path / "mine.pth"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=words):
-        engine_for(DLA34, path)
+        model_file_for(DLA34, path)
 
 
 def test_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"no such\.pth does not exist"):
-        engine_for(DLA34, tmp_path / "no such.pth")
+        model_file_for(DLA34, tmp_path / "no such.pth")
 
 
 def test_shipped_network_is_not_imported_over(checkpoint):

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.backends.built_engine import BuiltEngine
-from hprnet_rt.backends.engine_file import EngineFile
+from hprnet_rt.backends.model_file import ModelFile
 from hprnet_rt.backends.protocol import refined_where
 from hprnet_rt.backends.slots import Slots
 from hprnet_rt.backends.trt.device import open_device
 from hprnet_rt.backends.trt.library import load_library
-from hprnet_rt.backends.trt.session import Session
+from hprnet_rt.backends.trt.session import TrtSession
 from hprnet_rt.errors import BackendError
 
 __all__ = ["create"]
@@ -30,7 +30,7 @@ _RUNTIME_CACHE = {"tensorrt-rtx": ".kernels"}  # suffix beside the engine
 
 class _TensorRtBackend:
     def __init__(
-        self, engine: EngineFile, built: BuiltEngine, input_hw: tuple[int, int], batch: int, library: Any
+        self, engine: ModelFile, built: BuiltEngine, input_hw: tuple[int, int], batch: int, library: Any
     ) -> None:
         recipe = built.recipe
         self.name = recipe.backend
@@ -40,7 +40,7 @@ class _TensorRtBackend:
         self.max_batch = batch
         self._shape = (batch, *input_hw, 3)
         self._owner = ThreadPoolExecutor(1, thread_name_prefix="hprnet-gpu")
-        self._session: Session | None = None
+        self._session: TrtSession | None = None
         self._slots = Slots()
         try:
             self.description = self._owner.submit(self._open, built, library).result()
@@ -54,7 +54,7 @@ class _TensorRtBackend:
         device = open_device(recipe.backend)
         suffix = _RUNTIME_CACHE.get(recipe.backend)
         cache = built.path.with_suffix(suffix) if suffix else None
-        self._session = Session(library, device, built.path, self._shape, cache)
+        self._session = TrtSession(library, device, built.path, self._shape, cache)
         graph = "CUDA graph" if self._session.has_graph else "no CUDA graph"
         name = {"tensorrt": "TensorRT", "tensorrt-rtx": "TensorRT-RTX"}[recipe.backend]
         batch = f", {self.max_batch} images at a time" if self.max_batch > 1 else ""
@@ -71,7 +71,7 @@ class _TensorRtBackend:
             finish=lambda slot, count: self._on_owner(lambda session: session.finish(slot, count)),
         )
 
-    def _on_owner(self, work: Callable[[Session], T]) -> T:
+    def _on_owner(self, work: Callable[[TrtSession], T]) -> T:
         def task() -> T:
             if self._session is None:
                 raise BackendError(f"the {self.name} engine is closed")
@@ -95,7 +95,7 @@ class _TensorRtBackend:
 
 
 def create(
-    engine: EngineFile, built: BuiltEngine, input_hw: tuple[int, int], batch: int | None
+    engine: ModelFile, built: BuiltEngine, input_hw: tuple[int, int], batch: int | None
 ) -> _TensorRtBackend:
     """Load a built engine.
 

@@ -21,7 +21,7 @@ from hprnet_rt.backends.trt.device import Device
 from hprnet_rt.backends.trt.library import error_log, named
 from hprnet_rt.errors import BackendError
 
-__all__ = ["Session"]
+__all__ = ["TrtSession"]
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class _Slot:
         self.peaks_at = device.memory(self.peaks.nbytes)
 
 
-class Session:
+class TrtSession:
     """An engine that takes batches of one size. One thread opens, uses and closes it.
 
     Args:

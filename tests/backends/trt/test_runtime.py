@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from hprnet_rt.backends import EngineFile, Overlapping
+from hprnet_rt.backends import AsyncBackend, ModelFile
 from hprnet_rt.backends.built_engine import BuiltEngine
 from hprnet_rt.backends.slots import SLOTS
 from hprnet_rt.backends.trt import backend as trt_backend
@@ -16,7 +16,7 @@ from tests.backends.trt.gpu import FakeDevice, FakeLibrary, peaks_of
 
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 
-ENGINE = EngineFile.find("hprnet-mobile")
+ENGINE = ModelFile.find("hprnet-mobile")
 HW = (32, 64)
 
 
@@ -68,7 +68,7 @@ def test_a_result_belongs_to_the_caller(machine):
 
 def test_two_batches_are_on_their_way_and_inputs_are_free_at_once(machine):
     backend = machine.open(batch=2)
-    assert isinstance(backend, Overlapping)
+    assert isinstance(backend, AsyncBackend)
     for turn in range(3):
         batches = [images(2, seed=10 * turn + i) for i in range(SLOTS)]
         wanted = [expected(batch) for batch in batches]

@@ -1,0 +1,145 @@
+"""Which model, how it runs, and how videos are written: the options that commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from hprnet_rt.backends import BACKENDS
+from hprnet_rt.backends.create import PRECISIONS
+from hprnet_rt.commands.console import tell
+from hprnet_rt.geometry import KEEP
+from hprnet_rt.grouping import MATCHINGS, GroupingOptions
+from hprnet_rt.inference.model import DEFAULT_MODEL, PoseModel, load
+from hprnet_rt.render import OverlayStyle
+from hprnet_rt.spec import SPECS
+from hprnet_rt.video.encoders import AUTO, DEFAULT_CRF, DEFAULT_ENCODER, ENCODERS
+
+__all__ = [
+    "add_drawing_option",
+    "add_model_options",
+    "add_video_options",
+    "load_model",
+    "model_choice",
+    "size",
+]
+
+
+def size(text: str) -> int | str:
+    """An input size of the command line: pixels, or "keep"."""
+    return text if text == KEEP else int(text)
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add --model and all that says how it runs."""
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=GroupingOptions().person_threshold,
+        help="least score of a person, 0 to 1 (default %(default)s)",
+    )
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        help="a name that `hprnet-rt models` lists, or the path of an .onnx file (default %(default)s)",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="a checkpoint (.pth) of --model, converted at the first use (default: those on this machine)",
+    )
+    parser.add_argument(
+        "--backend",
+        default="auto",
+        help=f"auto, {', '.join(BACKENDS)} (default %(default)s, which says what it chose; those named "
+        "tensorrt or cuda need an NVIDIA GPU)",
+    )
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        help=f"{', '.join(PRECISIONS)} (default %(default)s, never int8, which needs --backend "
+        "openvino and an engine of `hprnet-rt build`)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        help="CPU threads of the engine (default: all cores, or half of them beside an encoder)",
+    )
+    parser.add_argument(
+        "--size",
+        type=size,
+        metavar="PX",
+        help="longer side of the network's input, a multiple of 32 (128 for hprnet-hourglass104); larger "
+        f'finds smaller people and takes longer; "{KEEP}" takes images at their own size (default: the '
+        f"network's own, {SPECS[DEFAULT_MODEL].input_px} for {DEFAULT_MODEL}, 512 for the others)",
+    )
+
+
+def add_drawing_option(parser: argparse._ActionsContainer) -> None:
+    """Add --point-threshold."""
+    usual = OverlayStyle()
+    parser.add_argument(
+        "--point-threshold",
+        type=float,
+        metavar="SCORE",
+        help="least score of a point that is drawn, 0 to 1; keypoints files have all points (default "
+        f"{usual.point_threshold}, and {usual.hand_threshold} for those of hands)",
+    )
+
+
+def add_video_options(parser: argparse.ArgumentParser) -> None:
+    """Add --crf and --encoder."""
+    parser.add_argument(
+        "--crf",
+        type=int,
+        default=DEFAULT_CRF,
+        metavar="N",
+        help="compression of videos, 0 (as it is) to 51 (small) (default %(default)s)",
+    )
+    parser.add_argument(
+        "--encoder",
+        default=DEFAULT_ENCODER,
+        choices=(AUTO, *ENCODERS),
+        metavar="NAME",
+        help=f"of videos: {', '.join(ENCODERS)}; {AUTO} takes the first of a GPU that works here, and says "
+        "which (default %(default)s)",
+    )
+
+
+def load_model(
+    options: argparse.Namespace,
+    *,
+    threads: int | None = None,
+    batch: int | None = 1,
+    flip: bool = False,
+    matching: str = MATCHINGS[0],
+) -> PoseModel:
+    """The model that the options ask for.
+
+    Args:
+        options: with those of `add_model_options`.
+        threads: of the engine when the options do not say.
+        batch, flip, matching: see `load`.
+    """
+    if not options.quiet:
+        tell("hprnet_rt.zoo.weights")  # a conversion takes a while
+    choice = model_choice(options, threads=threads, batch=batch)
+    return load(choice.pop("model"), **choice, flip=flip, matching=matching)
+
+
+def model_choice(
+    options: argparse.Namespace, *, threads: int | None = None, batch: int | None = 1
+) -> dict[str, Any]:
+    """What the options say, as arguments of `load`; see `load_model`."""
+    return {
+        "model": options.model,
+        "weights": options.weights,
+        "backend": options.backend,
+        "precision": options.precision,
+        "threads": threads if options.threads is None else options.threads,
+        "input_px": options.size,
+        "batch": batch,
+        "threshold": options.threshold,
+    }

@@ -1,0 +1,308 @@
+"""PoseModel: image in, poses out. The stages of the pipeline are its methods."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from hprnet_rt.backends import AsyncBackend, Backend, GivesMaps, ModelFile, create_backend
+from hprnet_rt.building import find_built, find_int8
+from hprnet_rt.errors import BackendError, UsageError
+from hprnet_rt.geometry import KEEP, Letterbox, input_hw_for, require_image
+from hprnet_rt.grouping import MATCHINGS, Grouper, GroupingOptions
+from hprnet_rt.spec import PeakLayout
+from hprnet_rt.types import Maps, Peaks, Poses
+from hprnet_rt.zoo.weights import model_file_for
+
+__all__ = ["DEFAULT_MODEL", "KEEP", "ModelFacts", "PoseModel", "load"]
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_MODEL: Final = "hprnet-mobile"
+_USUAL_HW = (720, 1280)
+_OPEN_BACKENDS = 6  # compiled input sizes kept; a folder of photographs has a few aspect ratios
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What keypoints say of the model that has made them.
+
+    Attributes:
+        name: of the network.
+        sha256: of its file.
+        input_px: longer side of the input, or "keep".
+        threshold: least score of a person.
+        peak_threshold: least score of a joint's peak.
+        refined: points of faces and hands have been corrected, and have a confidence of their own.
+        description: library, device, precision.
+    """
+
+    name: str
+    sha256: str
+    input_px: int | str
+    threshold: float
+    peak_threshold: float
+    refined: bool
+    description: str
+
+
+class PoseModel:
+    """A network on a backend, with its preprocessing and grouping.
+
+    A backend is compiled for one input size; a new aspect ratio compiles another, and the least recently
+    used are closed. Several threads may call it.
+
+    Args:
+        model_file: the network.
+        backend, precision, threads: see `create_backend`.
+        input_px: longer side of the input, a multiple of the network's `multiple_px`; its own when None.
+            "keep" takes every image at its own size, as the paper does for its tests.
+        flip: average with the mirrored image (the flip test; the backend torch only).
+        batch: images that `begin` gives to the backend at once; the backend's best when None.
+        grouping: thresholds.
+    """
+
+    def __init__(
+        self,
+        model_file: ModelFile,
+        *,
+        backend: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+        input_px: int | str | None = None,
+        flip: bool = False,
+        batch: int | None = 1,
+        grouping: GroupingOptions | None = None,
+    ) -> None:
+        input_px = model_file.spec.input_px if input_px is None else input_px
+        self.model_file = model_file
+        self.input_px = input_px
+        self._backend, self._may_build = backend, backend == "auto"
+        self._choice = (precision, threads, flip)
+        self._batch = batch
+        self._backends: OrderedDict[tuple[int, int], Backend] = OrderedDict()
+        self._lock = threading.Lock()
+        self._closed = False
+        first = self.backend_for(self.letterbox(_USUAL_HW).input_hw)
+        self._backend = first.name  # "auto" chooses once, for all sizes
+        self.description = first.description
+        self.batch = first.max_batch
+        self.overlaps = isinstance(first, AsyncBackend)
+        weights = model_file.refiner_weights() if isinstance(first, GivesMaps) and first.gives_maps else None
+        self.group = Grouper(model_file.spec, grouping, weights)
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.model_file.spec.name
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What keypoints say of it."""
+        options = self.group.options
+        return ModelFacts(
+            *(self.name, self.model_file.sha256, self.input_px),
+            *(options.person_threshold, options.peak_threshold),
+            *(self.model_file.spec.refinement is not None, self.description),
+        )
+
+    def letterbox(self, image_hw: tuple[int, int]) -> Letterbox:
+        """How images of this size are placed in the input.
+
+        Raises:
+            UsageError: the input size is neither "keep" nor a multiple of the network's `multiple_px`.
+        """
+        multiple_px = self.model_file.spec.multiple_px
+        if isinstance(self.input_px, int):
+            return Letterbox.fit(image_hw, input_hw_for(image_hw, self.input_px, multiple_px))
+        if self.input_px != KEEP:
+            raise UsageError(f"the input size is a number of pixels or {KEEP!r}, got {self.input_px!r}")
+        return Letterbox.keep(image_hw, multiple_px)
+
+    def backend_for(self, input_hw: tuple[int, int]) -> Backend:
+        """Return the backend for inputs of this size, compiled at the first use."""
+        precision, threads, flip = self._choice
+        with self._lock:
+            if self._closed:
+                raise BackendError("the model is closed")
+            found = self._backends.pop(input_hw, None)
+            made = found or create_backend(
+                *(self.model_file, input_hw),
+                backend=self._backend,
+                precision=precision,
+                threads=threads,
+                flip=flip,
+                batch=self._batch,
+                find_built=find_built,
+                may_build=self._may_build,
+                find_int8=find_int8,
+            )
+            self._backends[input_hw] = made  # the last one is the most recently used
+            while len(self._backends) > _OPEN_BACKENDS:
+                _, oldest = self._backends.popitem(last=False)
+                oldest.close()
+            return made
+
+    def prepare(self, image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], Letterbox]:
+        """Scale an image (H, W, 3) BGR to the network's input (1, h, w, 3).
+
+        Raises:
+            ShapeError: `image` is no such array.
+        """
+        require_image(image)
+        letterbox = self.letterbox(image.shape[:2])
+        return letterbox.apply(image), letterbox
+
+    def infer(self, batch: npt.NDArray[np.uint8], letterbox: Letterbox) -> Peaks:
+        """Run the network on a prepared image.
+
+        Raises:
+            BackendError: the library failed, or the model is closed.
+        """
+        return self._run(self.backend_for(letterbox.input_hw), batch, [letterbox])[0]
+
+    def _run(
+        self, backend: Backend, batch: npt.NDArray[np.uint8], letterboxes: Sequence[Letterbox]
+    ) -> list[Peaks]:
+        """What a backend finds in a batch."""
+        if not isinstance(backend, GivesMaps):
+            return self._peaks(backend.run(batch), letterboxes)
+        found, maps = backend.run_with_maps(batch)
+        return self._peaks(found, letterboxes, maps)
+
+    def _peaks(
+        self,
+        found: npt.NDArray[np.float32],
+        letterboxes: Sequence[Letterbox],
+        maps: Sequence[Maps | None] | None = None,
+    ) -> list[Peaks]:
+        layout = PeakLayout.matching(self.model_file.spec, found.shape[2])
+        each = maps or [None] * len(found)
+        return [Peaks(*one) for one in zip(found, [layout] * len(found), letterboxes, each, strict=True)]
+
+    def begin(self, inputs: Sequence[tuple[npt.NDArray[np.uint8], Letterbox]]) -> Callable[[], list[Peaks]]:
+        """Give prepared images to the network, `batch` at a time where they are of one size.
+
+        Args:
+            inputs: what `prepare` has returned, any number.
+
+        Returns:
+            What waits for their peaks, in the same order; it must be called, once. Where `overlaps` is true
+            the network may still be working, and the next images can be given to it meanwhile.
+
+        Raises:
+            BackendError: the library failed, or the model is closed.
+        """
+        done: list[Peaks] = []
+        last: Callable[[], list[Peaks]] = list
+        for group in _runs_of_one_size(inputs, self.batch):
+            done += last()
+            last = self._begin_batch(group)
+        return lambda: done + last()
+
+    def _begin_batch(
+        self, group: Sequence[tuple[npt.NDArray[np.uint8], Letterbox]]
+    ) -> Callable[[], list[Peaks]]:
+        """The same for images of one size, no more than the backend takes."""
+        backend = self.backend_for(group[0][1].input_hw)
+        images, letterboxes = [image for image, _ in group], [letterbox for _, letterbox in group]
+        if isinstance(backend, AsyncBackend):
+            collect = backend.submit(images)
+            return lambda: self._peaks(collect(), letterboxes)
+        found = self._run(backend, np.concatenate(images), letterboxes)
+        return lambda: found
+
+    def __call__(self, image: npt.NDArray[np.uint8]) -> Poses:
+        """Everyone in an image (H, W, 3) uint8 BGR, in its pixels.
+
+        Raises:
+            ShapeError: `image` is no such array.
+            BackendError: the library failed, or the model is closed.
+        """
+        return self.group(self.infer(*self.prepare(image)))
+
+    def close(self) -> None:
+        """Free the backends; further calls do nothing."""
+        with self._lock:
+            self._closed = True
+            while self._backends:
+                self._backends.popitem()[1].close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _runs_of_one_size(
+    inputs: Sequence[tuple[npt.NDArray[np.uint8], Letterbox]], most: int
+) -> Iterator[Sequence[tuple[npt.NDArray[np.uint8], Letterbox]]]:
+    """Neighbours with one input size, at most `most` together, in their order."""
+    for _, same in itertools.groupby(inputs, lambda pair: pair[1].input_hw):
+        together = list(same)
+        yield from (together[first : first + most] for first in range(0, len(together), most))
+
+
+def load(
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    weights: str | Path | None = None,
+    backend: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    input_px: int | str | None = None,
+    flip: bool = False,
+    batch: int | None = 1,
+    threshold: float | None = None,
+    matching: str = MATCHINGS[0],
+) -> PoseModel:
+    """Open a model, ready to be called.
+
+    Args:
+        model: a network's name, or an .onnx file with its JSON beside it.
+        weights: a checkpoint of the network, converted at the first use; None takes what is on this machine.
+        backend: "auto" (says in the log what it chose), "tensorrt", "tensorrt-rtx" or "torch-cuda" on a GPU,
+            "openvino", "onnxruntime" or "torch" on the CPU. None of them takes another's place.
+        precision: "auto", "fp32", "fp16", "bf16", or "int8" for an engine that `hprnet-rt build` made for
+            OpenVINO.
+        threads: CPU threads of the engine; all cores when None.
+        input_px: longer side of the network's input, its own when None; larger finds smaller people and
+            takes longer. "keep" takes every image at its own size.
+        flip: average with the mirrored image (the flip test; the backend torch only).
+        batch: images that files give to the network at once; the backend's best when None. Live sources
+            and single images are best off with 1.
+        threshold: least person score; `GroupingOptions`' default when None.
+        matching: "one-to-one", or "released" to repeat the released code; see `GroupingOptions`.
+
+    Raises:
+        UsageError: an unknown model, backend or setting, or no weights on this machine.
+        ModelError: the model file is damaged.
+        BackendError: the backend cannot load it, or a package or the GPU is missing.
+        OutputError: a converted checkpoint cannot be written to the cache.
+    """
+    grouping = GroupingOptions(matching=matching)
+    if threshold is not None:
+        grouping = replace(grouping, person_threshold=threshold)
+    return PoseModel(
+        model_file_for(model, weights),
+        backend=backend,
+        precision=precision,
+        threads=threads,
+        input_px=input_px,
+        flip=flip,
+        batch=batch,
+        grouping=grouping,
+    )

@@ -1,0 +1,215 @@
+"""The stages of a pose pipeline, and `stream`, the pipeline as an iterator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, cast
+
+from hprnet_rt.errors import MediaError, UsageError
+from hprnet_rt.formats import KeypointsFrame
+from hprnet_rt.inference.model import PoseModel, load
+from hprnet_rt.inference.regions import Corners, Region, merged
+from hprnet_rt.pipeline import BatchStage, Pipeline, Stage
+from hprnet_rt.pipeline.runner import Source
+from hprnet_rt.render import Overlay
+from hprnet_rt.tracking import Tracker
+from hprnet_rt.types import Frame, FramePoses, Inferred, Poses, Prepared
+from hprnet_rt.video import ImageSource, open_source
+from hprnet_rt.video.capture import LiveOptions, LiveSource, open_live
+
+__all__ = [
+    "AnyStage",
+    "OverTime",
+    "finding_stages",
+    "following_stages",
+    "pose_stages",
+    "replay_stages",
+    "stream",
+]
+
+AnyStage = Stage | BatchStage
+"""What a pipeline takes."""
+
+OverTime = Callable[[Poses, float], Poses]
+"""What looks at one frame after the other, at their times in seconds: a `Tracker`, a `OneEuro`."""
+
+
+_IN_FLIGHT: Final = 2
+
+
+def pose_stages(
+    model: PoseModel,
+    overlay: Overlay | None = None,
+    over_time: Sequence[OverTime] = (),
+    *,
+    batch: int = 1,
+    regions: Sequence[Region] = (),
+) -> list[AnyStage]:
+    """Frame -> FramePoses, in stages.
+
+    Args:
+        model: the network.
+        overlay: draws skeletons onto the frame's own image.
+        over_time: applied to everyone's poses in this order. They get every frame, in order, at its media
+            time, or at its capture where the source has no clock.
+        batch: frames that wait for each other before the network, so that it sees them together. Not for
+            live sources.
+        regions: what the network looks at, one after the other; the whole picture when empty.
+
+    Raises in its stage, as a stage does:
+        UsageError: a region is not in the picture.
+    """
+    return [*finding_stages(model, batch, regions), *following_stages(over_time, overlay)]
+
+
+def finding_stages(model: PoseModel, batch: int = 1, regions: Sequence[Region] = ()) -> list[AnyStage]:
+    """Frame -> FramePoses, of each frame by itself; see `pose_stages`."""
+
+    def corners_in(frame: Frame) -> list[Corners]:
+        height, width = frame.image.shape[:2]
+        return [region.corners(width, height) for region in regions]
+
+    def prepare(frame: Frame) -> list[Prepared]:
+        if not regions:
+            return [Prepared(frame, *model.prepare(frame.image))]
+        parts = [frame.image[top:bottom, left:right] for left, top, right, bottom in corners_in(frame)]
+        return [Prepared(frame, *model.prepare(part)) for part in parts]
+
+    def infer(items: list[Prepared]) -> list[Inferred]:
+        return [Inferred(item.frame, model.infer(item.batch, item.letterbox)) for item in items]
+
+    def begin(frames: list[list[Prepared]]) -> Callable[[], list[list[Inferred]]]:
+        collect = model.begin([(item.batch, item.letterbox) for items in frames for item in items])
+
+        def collected() -> list[list[Inferred]]:
+            peaks = iter(collect())
+            return [[Inferred(item.frame, next(peaks)) for item in items] for items in frames]
+
+        return collected
+
+    def group(items: list[Inferred]) -> FramePoses:
+        frame = items[0].frame
+        found = [model.group(item.peaks) for item in items]
+        if not regions:
+            return FramePoses(frame, found[0])
+        height, width = frame.image.shape[:2]
+        return FramePoses(frame, merged(found, corners_in(frame), width, height))
+
+    engine: AnyStage = Stage("engine", infer)
+    if batch > 1 or model.overlaps:
+        engine = BatchStage("engine", begin, batch, overlaps=model.overlaps)
+    return [Stage("preprocess", prepare), engine, Stage("grouping", group)]
+
+
+def following_stages(over_time: Sequence[OverTime] = (), overlay: Overlay | None = None) -> list[AnyStage]:
+    """FramePoses -> FramePoses, one frame after the other; see `pose_stages`."""
+    stages: list[AnyStage] = []
+    if over_time:
+        stages.append(Stage("tracking", lambda item: _follow(over_time, item)))
+    if overlay is not None:
+        stages.append(_render_stage(overlay))
+    return stages
+
+
+def replay_stages(
+    known: Iterator[KeypointsFrame], overlay: Overlay | None = None, *, all_known: bool = True
+) -> list[AnyStage]:
+    """Frame -> FramePoses for a source whose poses are known.
+
+    Args:
+        known: in the source's order.
+        overlay: draws skeletons onto the frame's own image.
+        all_known: every frame is among them; otherwise there is nobody in the others.
+
+    Raises in its stage, as a stage does:
+        MediaError: a frame is not among them: the file has changed.
+    """
+    waiting = next(known, None)
+
+    def look_up(frame: Frame) -> FramePoses:
+        nonlocal waiting
+        while waiting is not None and waiting.number < frame.sequence:
+            waiting = next(known, None)
+        if waiting is not None and waiting.number == frame.sequence:
+            return FramePoses(frame, waiting.poses)
+        if all_known:
+            raise MediaError("the file is not as it was when its keypoints were found")
+        return FramePoses(frame, Poses.empty())
+
+    stages: list[AnyStage] = [Stage("keypoints", look_up)]
+    if overlay is not None:
+        stages.append(_render_stage(overlay))
+    return stages
+
+
+def _follow(over_time: Sequence[OverTime], item: FramePoses) -> FramePoses:
+    frame, poses = item.frame, item.poses
+    time_s = frame.captured_s if frame.pts_s is None else frame.pts_s
+    for step in over_time:
+        poses = step(poses, time_s)
+    return replace(item, poses=poses)
+
+
+def _render_stage(overlay: Overlay) -> Stage:
+    def render(item: FramePoses) -> FramePoses:
+        overlay.draw(item.frame.image, item.poses)
+        return item
+
+    return Stage("render", render)
+
+
+def _require_source(source: object, live: bool) -> None:
+    """See that something can be given to `stream`.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    needed = ("__iter__", "close", *(("interrupt",) if live else ()))
+    if not isinstance(source, str | Path) and not all(hasattr(source, name) for name in needed):
+        raise UsageError(
+            f"a source is a file, with live=True also a camera's number or an address, or an object with "
+            f"{', '.join(needed)}; got {source!r:.80}"
+        )
+
+
+def stream(
+    source: str | int | Path | Source | LiveSource, model: PoseModel | None = None, *, live: bool = False
+) -> Iterator[tuple[Frame, Poses]]:
+    """Yield the frames of a video with everyone in them, in order; decoding runs ahead on threads.
+
+    People keep their `track_id` from frame to frame, see `Tracker`; in an image file they have none.
+
+    Args:
+        source: a video or image file, or any iterable of `Frame` with a `close` method.
+        model: from `load`; the default model, closed at the end, when None.
+        live: the source is a camera ("0" or 0), an address or a file played by its own clock, as `open_live`
+            takes it, or a `LiveSource`. Frames for which there is no time are passed over; otherwise none is.
+
+    Raises:
+        UsageError: there is no such file or camera, or it is nothing that can be a source.
+        MediaError: it cannot be read.
+    """
+    if live and isinstance(source, int):
+        source = str(source)
+    _require_source(source, live)
+    limits: dict[str, Any] = {}
+    opened: Source
+    if live:
+        named = isinstance(source, str | Path)
+        camera = open_live(str(source), LiveOptions()) if named else cast(LiveSource, source)
+        opened = camera
+        limits = {"in_flight": _IN_FLIGHT, "interrupt": camera.interrupt}
+    else:
+        opened = open_source(Path(source)) if isinstance(source, str | Path) else cast(Source, source)
+    own = model or load()
+    over_time = () if isinstance(opened, ImageSource) else (Tracker(),)
+    try:
+        stages = pose_stages(own, over_time=over_time, batch=1 if live else own.batch)
+        with Pipeline[FramePoses](opened, stages, **limits) as pipeline:
+            for packet in pipeline:
+                yield packet.payload.frame, packet.payload.poses
+    finally:
+        if model is None:
+            own.close()

@@ -1,0 +1,109 @@
+"""A video file as a live source: its frames come when they are due."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from hprnet_rt.types import Frame
+from hprnet_rt.video.capture.source import LiveOptions
+from hprnet_rt.video.media import MediaInfo
+from hprnet_rt.video.reader import VideoSource
+
+__all__ = ["Playback"]
+
+_FALLBACK_FPS = 25.0
+
+
+class Playback:
+    """Plays a video file by its own clock, which can be paused.
+
+    A frame that is decoded too late is given at once, and the clock goes on: what comes behind can drop it,
+    and the picture stays where the clock is. `captured_s` is the time at which a frame was due, or at which
+    it was there when that is more than a frame later.
+
+    Args:
+        path: the file.
+        options: with `realtime` off, frames are given as fast as they are taken.
+
+    Attributes:
+        info: size, rate and labels of the file.
+        status: always "".
+
+    Raises:
+        MediaError: the file cannot be opened, or has not one decodable frame.
+    """
+
+    info: MediaInfo
+    status: str
+
+    def __init__(self, path: Path, options: LiveOptions) -> None:
+        self._video = VideoSource(path)
+        self.info = self._video.info
+        self.status = ""
+        self._realtime = options.realtime
+        self._late_s = 1 / float(self.info.rate or _FALLBACK_FPS)
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._paused_s: float | None = None  # since when
+        self._start_s = 0.0  # when the first frame was due; moved by pauses
+
+    @property
+    def damage(self) -> str | None:
+        """After iteration, what could not be read, None when all was well."""
+        return self._video.damage
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield every frame of the file once, in order of presentation."""
+        first_s: float | None = None
+        for frame in self._video:
+            media_s = frame.pts_s or 0.0
+            if first_s is None:
+                first_s = media_s
+                with self._changed:
+                    self._start_s = time.perf_counter()
+                    if self._paused_s is not None:
+                        self._paused_s = self._start_s
+            due_s = self._wait(media_s - first_s)
+            if due_s is None:
+                return
+            yield replace(frame, captured_s=due_s) if self._realtime else frame
+
+    def _wait(self, offset_s: float) -> float | None:
+        """Until the clock stands at `offset_s`; then `captured_s`. None when interrupted."""
+        with self._changed:
+            while not self._stopped:
+                if self._paused_s is not None:
+                    self._changed.wait()
+                    continue
+                now_s = time.perf_counter()
+                due_s = self._start_s + offset_s
+                if not self._realtime or now_s > due_s + self._late_s:
+                    return now_s
+                if now_s >= due_s:
+                    return due_s
+                self._changed.wait(due_s - now_s)
+        return None
+
+    def interrupt(self) -> None:
+        """From any thread: the iteration ends at the next frame, and does not wait for it."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def pause(self, paused: bool) -> None:
+        """From any thread: the clock stands still, or goes on where it stood."""
+        with self._changed:
+            if paused and self._paused_s is None:
+                self._paused_s = time.perf_counter()
+            elif not paused and self._paused_s is not None:
+                self._start_s += time.perf_counter() - self._paused_s
+                self._paused_s = None
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Close the file; further calls do nothing."""
+        self._video.close()
