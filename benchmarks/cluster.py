@@ -1,11 +1,11 @@
-"""What workers on a local Ray cluster cost and gain against one process, on this machine.
+"""The time of workers on a local Ray cluster against one process, on this machine.
 
     python benchmarks/cluster.py [VIDEO] [--frames 600] [--threads 1]
     python benchmarks/cluster.py --kill           # kill a worker in the middle, compare the bytes
 
-All runs look at the same frames with so many threads for each engine, and write keypoints only. Their
-keypoints must be the same, byte for byte. The video is the sample, played to and fro with a key frame a
-second, unless one is named.
+All runs process the same frames, with the same number of threads for each worker, and write keypoints only.
+Their keypoints must be equal byte for byte. The default VIDEO is the sample, played forwards and backwards,
+with a key frame a second.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _GOP = 25
 
 
 def to_and_fro(path: Path, frames: int) -> None:
-    """The sample forwards and backwards until there are so many frames."""
+    """Write a video that plays the sample forwards and backwards until it has this number of frames."""
     with av.open(str(sample_video())) as file:
         images = [frame.to_ndarray(format="bgr24") for frame in file.decode(video=0)]
     height, width = images[0].shape[:2]
@@ -53,7 +53,7 @@ def to_and_fro(path: Path, frames: int) -> None:
 
 
 def timed(finder: PoseModel | Cluster, video: Path, out: Path, kill: Any = None) -> tuple[float, int, bytes]:
-    """Seconds, frames and keypoints of a run; `kill` is called when a third is done."""
+    """Annotate, and return seconds, frames and keypoints; `kill` is called when a third is done."""
     options = AnnotateOptions(video=False, overwrite=True)
     (job,) = plan([str(video)], out, options)
     with av.open(str(video)) as file:
@@ -71,7 +71,7 @@ def timed(finder: PoseModel | Cluster, video: Path, out: Path, kill: Any = None)
 
 
 class Watch:
-    """Seconds that each call of a worker's `look` takes, seen from here."""
+    """Measures the seconds that each call of a worker's `look` takes, from this process."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.seconds: list[float] = []
@@ -91,7 +91,7 @@ class Watch:
 
 
 def kill(pid: int) -> None:
-    """End a worker as a loss of its machine would."""
+    """Kill a worker, as if its machine were lost."""
     os.kill(pid, signal.SIGKILL)
     print(f"killed worker {pid}")
 
@@ -123,11 +123,11 @@ def main() -> int:
 
 
 def measure(video: Path, out: Path, options: argparse.Namespace) -> list[dict[str, Any]] | None:
-    """The runs, None when keypoints differ."""
+    """Measure all runs, and return their figures; None if keypoints differ."""
     begin_s = time.perf_counter()
     with hprnet_rt.load(threads=options.threads) as model:
         start_s = time.perf_counter() - begin_s
-        timed(model, video, out)  # once before, for the file's pages
+        timed(model, video, out)  # once before, so that the file is in the page cache
         alone_s, frames, keypoints = timed(model, video, out)
     rate = frames / alone_s
     print(f"one process: {alone_s:.2f} s for {frames} frames ({rate:.1f} a second); start {start_s:.1f} s")

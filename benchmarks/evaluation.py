@@ -1,11 +1,11 @@
-"""Evaluating many people: our OKS with faster-coco-eval's matching, and the libraries by themselves.
+"""The time to evaluate many people: our OKS with faster-coco-eval's matching, and the libraries alone.
 
 python benchmarks/evaluation.py [--images 5000] [--people 20] [--reference-images 100] [--save]
 
-The set is random people and noisy guesses of them, written to a temporary folder as annotations and results
-in COCO-WholeBody's JSON, all 133 points of everyone. Our run is a process of its own, files included. The
-libraries run on the first images only, from memory, their own OKS included; their time for all images is
-that times the ratio, without reading.
+The set is random people and noisy guesses of them, with all 133 points, written to a temporary folder as
+annotations and results in COCO-WholeBody's JSON. Our run is a separate process, and includes reading the
+files. The libraries run on the first images only, from memory and with their own OKS; their time for all
+images is extrapolated, without reading.
 """
 
 import argparse
@@ -32,7 +32,7 @@ LIBRARIES = ("faster-coco-eval", "pycocotools")
 
 
 def people(image_id: int, count: int, first: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """True people of an image and a guess of each."""
+    """Yield the true people of an image, each with a noisy guess."""
     rng = np.random.default_rng(image_id)
     for number in range(first, first + count):
         size = rng.uniform(20, 300, 2)
@@ -61,7 +61,7 @@ def people(image_id: int, count: int, first: int) -> Iterator[tuple[dict[str, An
 
 
 def write_set(folder: Path, images: int, count: int) -> None:
-    """annotations.json and results.json."""
+    """Write annotations.json and results.json to the folder."""
     with (folder / "annotations.json").open("w") as truth, (folder / "results.json").open("w") as results:
         truth.write(
             json.dumps({"images": [{"id": i} for i in range(1, images + 1)]})[:-1] + ', "annotations": ['
@@ -78,29 +78,30 @@ def write_set(folder: Path, images: int, count: int) -> None:
 
 
 def ours(folder: Path) -> dict[str, Any]:
-    """Seconds of each step and the greatest memory of this process."""
-    marks = [time.perf_counter()]
+    """Evaluate the set, and return the seconds of each step and the largest memory of this process."""
+    times_s = [time.perf_counter()]
     truth = read_annotations(folder / "annotations.json")
-    marks.append(time.perf_counter())
+    times_s.append(time.perf_counter())
     results = read_results(folder / "results.json")
-    marks.append(time.perf_counter())
+    times_s.append(time.perf_counter())
     by_part = {}
     for part in PART_TYPES:
         start = time.perf_counter()
         evaluate(truth, results, [part])
         by_part[part] = round(time.perf_counter() - start, 2)
-    marks.append(time.perf_counter())
-    steps = dict(zip(("annotations", "results", "evaluation"), np.diff(marks).round(2).tolist(), strict=True))
+    times_s.append(time.perf_counter())
+    spent_s = np.diff(times_s).round(2).tolist()
+    steps = dict(zip(("annotations", "results", "evaluation"), spent_s, strict=True))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # kiB on Linux
     return {
-        "seconds": {**steps, "all": round(marks[-1] - marks[0], 2)},
+        "seconds": {**steps, "all": round(times_s[-1] - times_s[0], 2)},
         "seconds_by_part": by_part,
         "peak_gib": round(peak, 2),
     }
 
 
 def library(name: str) -> tuple[Callable[[], Any], Callable[..., Any]]:
-    """The data set and the evaluator of a library."""
+    """Return the classes of a library's data set and evaluator."""
     if name == "pycocotools":
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
@@ -111,7 +112,11 @@ def library(name: str) -> tuple[Callable[[], Any], Callable[..., Any]]:
 
 
 def reference(name: str, images: int, count: int) -> tuple[float, float]:
-    """Seconds of a library for all parts of a few images, and how far its numbers are from ours."""
+    """Evaluate all parts of a few images with a library.
+
+    Returns:
+        seconds, and the largest difference of its metrics from ours.
+    """
     pairs = [pair for i in range(1, images + 1) for pair in people(i, count, (i - 1) * count + 1)]
     listed = [{"id": i} for i in range(1, images + 1)]
     expected = evaluate(

@@ -1,20 +1,20 @@
-"""Everything that is to be known of a GPU, in one go. It has not run on a GPU yet.
+"""All measurements that need a GPU, in one run. It has not run on a GPU yet.
 
     python benchmarks/gpu.py [--model hprnet-dla34] [--size 512] [--batch 16] [--seconds 20] [--save NAME]
-    python benchmarks/gpu.py --dry     # every path on the CPU, small: are they all in order?
+    python benchmarks/gpu.py --dry     # a small run of every path on the CPU, to test the script
 
-1. PyTorch, a network with random weights, fp16, as CUDA graphs. "ours": sparse heads, decode on the GPU,
-   K peaks to the host, grouping. "dense": all heads everywhere, on the GPU alone. "released": the dense maps
-   to the host, decoded and matched there as tensors, people put together in Python. They take turns. What
-   follows the network is timed on 20 planted people, as the weights are random. Latency with one image, and
-   seconds a frame with a batch; "ours" with two batches on their way too.
-2. No allocation per frame: PyTorch's counters, over as many frames.
-3. PyCUDA and cuda-python: buffers, streams, events and graphs, with what comes back compared.
-4. TensorRT and TensorRT-RTX: does an engine that is built here run here, are its peaks those of PyTorch in
-   float32, how long does it take, and is the GPU's free memory the same after many frames?
+1. PyTorch, a network with random weights, fp16, as CUDA graphs. "ours": sparse heads, decoding on the GPU,
+   K peaks copied to the host, grouping. "dense": all heads on the whole map, on the GPU alone. "released":
+   dense maps copied to the host, decoded and matched there as tensors, people assembled in Python. They take
+   turns. The stages after the network run on 20 planted people, because the weights are random. Latency with
+   one image, and seconds a frame with a batch; "ours" also with two batches in flight.
+2. No allocation per frame, by PyTorch's counters.
+3. PyCUDA and cuda-python: buffers, streams, events and graphs; the data that come back are compared.
+4. TensorRT and TensorRT-RTX: whether an engine that is built here runs here, whether its peaks are those of
+   PyTorch in float32, and its time.
 
-What cannot be done here is said in a sentence, and the rest is done. Exit code 1 when something that could be
-done came out wrong.
+If a measurement is not possible here, a sentence says why, and the others are done. The exit code is 1 if a
+measurement was done and its result is wrong.
 """
 
 import argparse
@@ -32,15 +32,16 @@ import numpy as np
 import torch
 from machine import heading, machine, percentiles_ms, save
 
-from hprnet_rt.backends import Backend, ModelFile
+from hprnet_rt.backends import Backend, BackendRequest, ModelFile
+from hprnet_rt.backends.registry import backend_specs
 from hprnet_rt.backends.torch_cuda import Replayed, for_inference
-from hprnet_rt.backends.trt import LIBRARIES, load_library
 from hprnet_rt.backends.trt import device as devices
+from hprnet_rt.backends.trt import load_library
 from hprnet_rt.backends.trt.backend import create
 from hprnet_rt.bench import networks, tensor_decode
-from hprnet_rt.bench.measure import Limits, lapped, take_turns
+from hprnet_rt.bench.measure import Limits, take_turns, time_steps
 from hprnet_rt.bench.scenes import planted_heads, planted_peaks
-from hprnet_rt.building import BuildPlan, build, find_built
+from hprnet_rt.building import BuildPlan, build, find_engine
 from hprnet_rt.environment import CACHE_VARIABLE
 from hprnet_rt.errors import HprnetError
 from hprnet_rt.geometry import Letterbox
@@ -53,9 +54,9 @@ from hprnet_rt.spec import PeakLayout
 K, PEOPLE = 32, 20
 THRESHOLD = GroupingOptions().person_threshold
 WHOLE = "end to end"
-COUNTED = 100  # frames for which allocations are counted
+COUNTED = 100  # frames over which allocations are counted
 GOAL_MS = {"latency": 1.0, "a frame of a batch": 0.3}
-NEAR_SCORE = 0.02  # of the strongest person in fp16, to that in float32
+NEAR_SCORE = 0.02  # largest difference of the strongest person's score in fp16 from that in float32
 
 Outcome = dict[str, Any]
 
@@ -66,7 +67,7 @@ def images_of(batch: int, side: int) -> np.ndarray:
 
 
 def turns(tasks: dict[str, Callable[[], dict[str, float]]], seconds: float) -> Outcome:
-    """Percentiles of every task and stage."""
+    """Let the tasks take turns, and return the percentiles of every task and stage."""
     limits = Limits(seconds=seconds, least_rounds=1, warm_up=2 if seconds >= 1 else 0)
     measured = take_turns(tasks, limits, watched=(WHOLE,))
     return {
@@ -76,13 +77,13 @@ def turns(tasks: dict[str, Callable[[], dict[str, float]]], seconds: float) -> O
 
 
 def whole(times: dict[str, float], share: int = 1) -> dict[str, float]:
-    """Stages a frame, and their sum."""
-    each = {stage: seconds / share for stage, seconds in times.items()}
-    return {**each, WHOLE: sum(each.values())}
+    """Return the seconds of each stage per frame of a batch of `share`, and their sum."""
+    per_frame = {stage: seconds / share for stage, seconds in times.items()}
+    return {**per_frame, WHOLE: sum(per_frame.values())}
 
 
 class After:
-    """What follows the network for one image, on planted people: ours, and as released."""
+    """The stages after the network for one image with planted people: ours, and the released code's."""
 
     def __init__(self, network: Network, side: int) -> None:
         self.spec = network.spec
@@ -120,7 +121,7 @@ def by_torch(network: Network, device: torch.device, options: argparse.Namespace
 def paths(
     sparse: list[Replayed], dense: Replayed, after: After, images: list[np.ndarray], batch: int
 ) -> dict[str, Callable[[], dict[str, float]]]:
-    """The three ways from images to people."""
+    """Return the ways from images to people, by name."""
 
     def run(network: Replayed, to_host: bool) -> None:
         network.start(images, to_host=to_host)
@@ -128,7 +129,7 @@ def paths(
 
     def ours() -> dict[str, float]:
         steps = ("network and decode", lambda: run(sparse[0], True)), ("grouping", lambda: after.ours(batch))
-        return whole(lapped(*steps), batch)
+        return whole(time_steps(*steps), batch)
 
     def overlapped() -> dict[str, float]:
         begin_s = time.perf_counter()
@@ -143,20 +144,20 @@ def paths(
         return {WHOLE: (time.perf_counter() - begin_s) / (rounds * batch)}
 
     def dense_only() -> dict[str, float]:
-        return whole(lapped(("network, all heads everywhere", lambda: run(dense, False))), batch)
+        return whole(time_steps(("network, all heads everywhere", lambda: run(dense, False))), batch)
 
     def released() -> dict[str, float]:
         steps = (
             ("network, dense maps to the host", lambda: run(dense, True)),
             ("decode, match and group", lambda: after.released(batch)),
         )
-        return whole(lapped(*steps), batch)
+        return whole(time_steps(*steps), batch)
 
     return {"ours": ours, "ours, two on their way": overlapped, "dense": dense_only, "released": released}
 
 
 def allocations(networks_: list[Replayed], images: list[np.ndarray]) -> int:
-    """How often PyTorch asked its allocator for GPU memory in 100 frames."""
+    """Return how often PyTorch asked its allocator for GPU memory in 100 frames."""
 
     def count() -> int:
         return int(torch.cuda.memory_stats()["allocation.all.allocated"])
@@ -169,7 +170,7 @@ def allocations(networks_: list[Replayed], images: list[np.ndarray]) -> int:
 
 
 def by_driver(package: str) -> str:
-    """Buffers, a stream, events and a graph by a package, on a thread of their own."""
+    """Use buffers, a stream, events and a graph of a package, in a thread of their own."""
     with ThreadPoolExecutor(1) as owner:
         return owner.submit(lambda: _round_trips(package)).result()
 
@@ -202,7 +203,7 @@ def _round_trips(package: str) -> str:
 
 
 def strongest(packed: np.ndarray, layout: PeakLayout) -> tuple[np.ndarray, np.ndarray]:
-    """Score (N,) and cell (N, 2) of the strongest person of each image."""
+    """Return the score (N,) and cell (N, 2) of the strongest person of each image."""
     columns = layout.columns
     return packed[:, 0, columns["person_score"]][:, 0], packed[:, 0, columns["person_cell"]]
 
@@ -210,25 +211,25 @@ def strongest(packed: np.ndarray, layout: PeakLayout) -> tuple[np.ndarray, np.nd
 def by_tensorrt(
     backend: str, export: Callable[[], ModelFile], network: Network, options: argparse.Namespace
 ) -> Outcome:
-    """Build an engine here, run it here."""
+    """Build an engine on this machine, and run it."""
     load_library(backend)
     found: Outcome = {}
-    engine = export()
+    model_file = export()
     layout, hw = PeakLayout.of(network.spec), (options.size, options.size)
     for batch in dict.fromkeys((1, options.batch)):
         plan = BuildPlan.parse(
             network.spec, backend=backend, precision="fp16", size=str(options.size), batch=str(batch)
         )
         start_s = time.perf_counter()
-        built = build(engine, plan)
+        built = build(model_file, plan)
         found[f"{batch} images, build"] = f"{time.perf_counter() - start_s:.1f} s, {built.path.name}"
-        ready = find_built(*(engine, backend), precision="fp16", input_hw=hw, batch=batch, may_build=False)
-        running = create(engine, ready, hw, batch)
+        engine = find_engine(model_file, backend, precision="fp16", input_hw=hw, batch=batch, may_build=False)
+        running = create(BackendRequest(model_file=model_file, input_hw=hw, batch=batch, engine=engine))
         try:
             images = images_of(batch, options.size)
             with torch.inference_mode():
-                wanted = PeakNetwork(network, K)(torch.from_numpy(images)).numpy()
-            ours, full = (strongest(each, layout) for each in (running.run(images), wanted))
+                expected = PeakNetwork(network, K)(torch.from_numpy(images)).numpy()
+            ours, full = (strongest(packed, layout) for packed in (running.run(images), expected))
             if np.abs(ours[0] - full[0]).max() > NEAR_SCORE:
                 raise AssertionError(f"{backend}: the strongest score is {ours[0]}, not {full[0]}")
             times = [_seconds_of(running, images) for _ in range(COUNTED)]
@@ -248,8 +249,11 @@ def _seconds_of(running: Backend, images: np.ndarray) -> float:
     return time.perf_counter() - start_s
 
 
-def told(work: Callable[[], Any], wrong: list[str]) -> Any:
-    """The result, or the sentence that says why there is none."""
+def result_or_reason(work: Callable[[], Any], wrong: list[str]) -> Any:
+    """Return the result of `work`, or a sentence that says why there is none.
+
+    A wrong result is added to `wrong`.
+    """
     try:
         return work()
     except HprnetError as error:
@@ -262,8 +266,8 @@ def told(work: Callable[[], Any], wrong: list[str]) -> Any:
 def show(name: str, value: Any, indent: int = 0) -> None:
     if isinstance(value, dict) and not set(value) <= {"p50", "p95", "p99"}:
         print(f"{'  ' * indent}{name}")
-        for inner, each in value.items():
-            show(inner, each, indent + 1)
+        for inner_name, inner_value in value.items():
+            show(inner_name, inner_value, indent + 1)
     elif isinstance(value, dict):
         shown = "  ".join(f"{key} {ms:.3f} ms" for key, ms in value.items())
         print(f"{'  ' * indent}{name:44} {shown}")
@@ -272,7 +276,7 @@ def show(name: str, value: Any, indent: int = 0) -> None:
 
 
 def judge(result: Outcome, batch: int) -> Outcome:
-    """The goals against what was measured."""
+    """Compare the measured times with the goals."""
     one = result["torch"]["1 images"]["ours"][WHOLE]["p50"]
     many = result["torch"][f"{batch} images"]["ours, two on their way"][WHOLE]["p50"]
     measured = dict(zip(GOAL_MS, (one, many), strict=True))
@@ -312,19 +316,19 @@ def main() -> int:
     print(f"GPU: {info['gpu']}, driver {info['driver']}, PyTorch for CUDA {torch.version.cuda}")
     wrong: list[str] = []
     network = networks.random_network(options.model)
-    result: Outcome = {"torch": told(lambda: by_torch(network, device, options), wrong)}
+    result: Outcome = {"torch": result_or_reason(lambda: by_torch(network, device, options), wrong)}
     show("torch", result["torch"])
     for batch, figures in result["torch"].items() if isinstance(result["torch"], dict) else ():
         if figures.get("allocations in 100 frames"):
             wrong.append(f"{batch}: GPU memory was allocated while frames ran")
     for package in devices.BINDINGS:
-        result[package] = told(lambda package=package: by_driver(package), wrong)
+        result[package] = result_or_reason(lambda package=package: by_driver(package), wrong)
         show(package, result[package])
     with tempfile.TemporaryDirectory(prefix="hprnet-rt-bench-") as folder:
-        os.environ[CACHE_VARIABLE] = folder  # engines of random weights are of no further use
-        export = functools.cache(lambda: networks.export_engine(network, Path(folder), k=K))
-        for backend in LIBRARIES:
-            result[backend] = told(
+        os.environ[CACHE_VARIABLE] = folder  # engines of random weights need not be kept
+        export = functools.cache(lambda: networks.export_model_file(network, Path(folder), k=K))
+        for backend in (spec.name for spec in backend_specs("gpu") if spec.needs_engine("auto")):
+            result[backend] = result_or_reason(
                 lambda backend=backend: by_tensorrt(backend, export, network, options), wrong
             )
             show(backend, result[backend])

@@ -1,4 +1,4 @@
-"""Kill annotate at random moments and continue it: its keypoints must be those of an uninterrupted run.
+"""Kill `annotate` at random moments and continue it: the keypoints must be those of an uninterrupted run.
 
 python benchmarks/kill.py [VIDEO] [--kills 25] [--limit FRAMES] [--smooth one-euro] [--seed 0]
 """
@@ -15,23 +15,16 @@ SAMPLE = Path(__file__).parents[1] / "demos" / "sample.mp4"
 
 
 def command(options: argparse.Namespace, out: Path) -> list[str]:
-    """Of one run."""
-    arguments = [
-        "annotate",
-        str(options.video),
-        "-o",
-        str(out),
-        "--smooth",
-        options.smooth,
-        "--format",
-        "jsonl",
-    ]
-    arguments += ["--format", "npz", *(("--limit", str(options.limit)) if options.limit else ())]
+    """Return the command of one run."""
+    arguments = ["annotate", str(options.video), "-o", str(out)]
+    arguments += ["--smooth", options.smooth, "--format", "jsonl", "--format", "npz"]
+    if options.limit:
+        arguments += ["--limit", str(options.limit)]
     return [sys.executable, "-m", "hprnet_rt", *arguments]
 
 
 def run(arguments: list[str], out: Path) -> tuple[float, float]:
-    """A run that is left alone: seconds to its first output, and to its end."""
+    """Run to the end, and return the seconds until the first output and until the end."""
     begin_s = time.perf_counter()
     first_s = 0.0
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL) as process:  # noqa: S603
@@ -45,7 +38,7 @@ def run(arguments: list[str], out: Path) -> tuple[float, float]:
 
 
 def kill(arguments: list[str], after_s: float) -> bool:
-    """Start, and kill after some time; False when it was done before."""
+    """Start a run and kill it after some time; return False if it had ended before."""
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(arguments, **quiet) as process:  # noqa: S603
         try:
@@ -88,7 +81,7 @@ def main() -> int:
 
 
 def compare(whole: Path, broken: Path) -> bool:
-    """Whether both folders have the same files, and the same keypoints in them."""
+    """Return whether both folders have the same files with the same keypoints."""
     names = sorted(path.name for path in whole.iterdir())
     if sorted(path.name for path in broken.iterdir()) != names:
         print(f"there are {sorted(path.name for path in broken.iterdir())} instead of {names}")

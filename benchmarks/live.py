@@ -1,13 +1,13 @@
-"""How old a live frame is when it is shown, and whether that grows.
+"""The age of live frames when they are shown, and whether it grows.
 
     python benchmarks/live.py lag [--seconds 600] [--camera 60] [--engine 25] [--display 20]
     python benchmarks/live.py run [VIDEO] [--seconds 10] [--precision P]
 
 Both take --save NAME.
 
-"lag" runs the live pipeline with stages that only wait: a camera, an engine and a display of these rates.
-What the limit allows is in_flight / (the rate at which frames are shown) + 1 / (the camera's rate). "run"
-plays a video by its own clock through the default model, as `hprnet-rt live --no-window` does.
+"lag" runs the live pipeline with stages that only wait: a camera, a network (the stage "engine") and a
+display with these rates. The age may be at most in_flight / (rate of shown frames) + 1 / (rate of the
+camera). "run" plays a video at its own speed through the default model, as `hprnet-rt live --no-window` does.
 """
 
 import argparse
@@ -32,7 +32,7 @@ PART_S = 10.0
 
 
 class Camera:
-    """Pictures at a steady rate, until it is interrupted."""
+    """A source of frames at a steady rate, until it is interrupted."""
 
     def __init__(self, rate_hz: float) -> None:
         self._period_s = 1 / rate_hz
@@ -67,10 +67,10 @@ def lag(options: argparse.Namespace) -> dict[str, Any]:
         in_flight=options.in_flight,
         interrupt=camera.close,
     ) as pipeline:
-        for parcel in pipeline:
+        for packet in pipeline:
             time.sleep(1 / options.display)
             now_s = time.perf_counter() - start_s
-            ages.append((now_s, 1e3 * profiler.shown(parcel.sequence, parcel.payload.captured_s)))
+            ages.append((now_s, 1e3 * profiler.shown(packet.sequence, packet.payload.captured_s)))
             if len(samples) < now_s / PART_S:
                 samples.append((rss_mib(), threading.active_count()))
             if now_s >= options.seconds:
@@ -121,8 +121,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             "age_p95_ms": round(age.service_p95_ms or 0.0, 1),
             "age_p99_ms": round(age.service_p99_ms or 0.0, 1),
             "stages_p50_ms": {
-                each.name: [round(each.wait_p50_ms or 0.0, 2), round(each.service_p50_ms or 0.0, 2)]
-                for each in profiler.summary()
+                stage.name: [round(stage.wait_p50_ms or 0.0, 2), round(stage.service_p50_ms or 0.0, 2)]
+                for stage in profiler.summary()
             },
         }
 

@@ -1,4 +1,4 @@
-"""How the scripts of this folder say what they ran on, and write down what they measured."""
+"""Helpers of the scripts in this folder: they print the machine and save the results."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def heading(title: str, info: dict[str, Any]) -> None:
-    """Print the title and the machine."""
+    """Print a title and the machine."""
     print(title)
     print(facts.heading(info))
 
 
 def save(name: str, data: dict[str, Any]) -> None:
-    """Write results/NAME.json."""
+    """Write the data to results/NAME.json."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(data, indent=1) + "\n")

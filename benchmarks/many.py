@@ -1,6 +1,6 @@
-"""Annotate hundreds of clips of every kind, some damaged, in a run that is killed and continued.
+"""Annotate hundreds of clips of every kind, some of them damaged, in a run that is killed and continued.
 
-It checks that the report is right, that every frame that decodes was annotated, and none twice.
+Check that the report is right, and that every frame that decodes was annotated exactly once.
 
 python benchmarks/many.py [--clips 180] [--damaged 20] [--real FOLDER_OF_VIDEOS] [--kills 3] [--size 128]
 """
@@ -47,23 +47,23 @@ KINDS: list[tuple[str, dict[str, Any]]] = [
     (".mov", {"codec": "png", "pix_fmt": "rgb24"}),
     (".wmv", {"codec": "wmv2"}),
 ]
-"""Suffixes and settings of `clips.make`, beside odd, uneven, turned and trimmed."""
+"""Suffixes, and arguments of `clips.make`; odd, uneven, turned and trimmed are settings of `make_clip`."""
 
 GOOD, DAMAGED, FAILED = "good", "damaged", "failed"
 STATUSES = {GOOD: {"done", "skipped"}, DAMAGED: {"damaged", "done", "skipped"}, FAILED: {"failed"}}
-"""What the report may say. Damage that costs no whole frame cannot always be seen."""
+"""Allowed states in the report. Damage that destroys no whole frame cannot always be detected."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What is to become of a clip: `frames` is how many a plain loop decodes."""
+    """The expected result of a clip; `frames` is the number that a plain loop decodes."""
 
     kind: str
     frames: int
 
 
 def real_pictures(path: Path, moments: random.Random, count: int, longest_px: int) -> list[np.ndarray]:
-    """Successive pictures from somewhere in a video."""
+    """Return `count` successive pictures from a random place in a video."""
     with av.open(str(path)) as file:
         stream = file.streams.video[0]
         if file.duration:
@@ -79,7 +79,7 @@ def real_pictures(path: Path, moments: random.Random, count: int, longest_px: in
 
 
 def make_clip(path: Path, settings: dict[str, Any], pictures: list[np.ndarray]) -> None:
-    """Write these pictures as one of `KINDS`."""
+    """Write pictures as a clip with settings of `KINDS`."""
     settings = dict(settings)
     odd, uneven = settings.pop("odd", False), settings.pop("uneven", False)
     turned, trimmed = settings.pop("turned", False), settings.pop("trimmed", False)
@@ -104,7 +104,7 @@ def make_clip(path: Path, settings: dict[str, Any], pictures: list[np.ndarray]) 
 
 
 def make_all(folder: Path, options: argparse.Namespace) -> dict[str, Expected]:
-    """All clips, by their paths."""
+    """Write all clips, and return what is expected of each, by path."""
     moments = random.Random(options.seed)  # noqa: S311
     videos = sorted(options.real.iterdir()) if options.real else []
     expected = {}
@@ -137,12 +137,12 @@ def make_all(folder: Path, options: argparse.Namespace) -> dict[str, Expected]:
 
 
 def finished(out: Path) -> int:
-    """How many clips have all of their outputs."""
+    """Return the number of clips with complete outputs."""
     return sum(".partial" not in path.name for path in out.rglob("*.jsonl"))
 
 
 def run_and_kill(command: list[str], out: Path, after: int, wait_s: float) -> bool:
-    """Start, and kill some time after so many clips are finished; False when it ended before."""
+    """Start a run, and kill it `wait_s` after `after` clips are finished; return False if it ended before."""
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, **quiet) as process:  # noqa: S603
         while finished(out) < after:
@@ -155,28 +155,28 @@ def run_and_kill(command: list[str], out: Path, after: int, wait_s: float) -> bo
 
 
 def mistakes(report: dict[str, Any], expected: dict[str, Expected], out: Path) -> list[str]:
-    """What is wrong, a line each."""
+    """Return a line for each fault of the report or the outputs."""
     wrong = [f"{path} is left over" for path in out.rglob("*.partial*")]
-    reported = Counter(each["source"] for each in report["files"])
+    reported = Counter(entry["source"] for entry in report["files"])
     missing, too_many = Counter([*expected]) - reported, reported - Counter([*expected])
     wrong += [f"{path} is not in the report" for path in missing]
     wrong += [f"{path} is in the report too often" for path in too_many]
-    for each in report["files"]:
-        want = expected[each["source"]]
-        if each["status"] not in STATUSES[want.kind]:
-            wrong.append(f"{each['source']} is {want.kind}, and the report says {each['status']}")
-        if want.kind == FAILED:
+    for entry in report["files"]:
+        clip = expected[entry["source"]]
+        if entry["status"] not in STATUSES[clip.kind]:
+            wrong.append(f"{entry['source']} is {clip.kind}, and the report says {entry['status']}")
+        if clip.kind == FAILED:
             continue
-        if not each.get("outputs"):
-            wrong.append(f"{each['source']} has no outputs: {each.get('reason')}")
+        if not entry.get("outputs"):
+            wrong.append(f"{entry['source']} has no outputs: {entry.get('reason')}")
             continue
-        (keypoints,) = (path for path in each["outputs"] if path.endswith(".jsonl"))
-        (video,) = (path for path in each["outputs"] if not path.endswith(".jsonl"))
+        (keypoints,) = (path for path in entry["outputs"] if path.endswith(".jsonl"))
+        (video,) = (path for path in entry["outputs"] if not path.endswith(".jsonl"))
         numbers = [frame["frame"] for frame in clips.read_keypoints(Path(keypoints))[1]]
-        if numbers != list(range(want.frames)):
-            wrong.append(f"{keypoints} has the frames {numbers}, and {want.frames} decode")
-        if len(clips.times(video)) != want.frames:
-            wrong.append(f"{video} has {len(clips.times(video))} frames, and {want.frames} decode")
+        if numbers != list(range(clip.frames)):
+            wrong.append(f"{keypoints} has the frames {numbers}, and {clip.frames} decode")
+        if len(clips.times(video)) != clip.frames:
+            wrong.append(f"{video} has {len(clips.times(video))} frames, and {clip.frames} decode")
     return wrong
 
 
@@ -195,26 +195,19 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="hprnet-rt-many-") as name:
         folder = Path(name)
         expected = make_all(folder / "in", options)
-        kinds = Counter(each.kind for each in expected.values())
-        frames = sum(each.frames for each in expected.values())
+        kinds = Counter(clip.kind for clip in expected.values())
+        frames = sum(clip.frames for clip in expected.values())
         print(f"{len(expected)} clips ({dict(kinds)}), {frames} frames that decode", flush=True)
-        command = [
-            sys.executable,
-            "-m",
-            "hprnet_rt",
-            "annotate",
-            str(folder / "in"),
-            "-o",
-            str(folder / "out"),
-        ]
+        command = [sys.executable, "-m", "hprnet_rt", "annotate", str(folder / "in"), "-o"]
+        command += [str(folder / "out")]
         command += ["--size", options.size, "--jobs", options.jobs, "--report", str(folder / "report.json")]
         begin_s = time.perf_counter()
         for kill in range(options.kills):
             after = round((kill + 1) / (options.kills + 1) * kinds[GOOD])
             killed = run_and_kill(command, folder / "out", after, moments.uniform(0, 0.3))
             left = sum(1 for _ in (folder / "out").rglob("*.partial.jsonl"))
-            said = "killed" if killed else "ended"
-            print(f"{said} with {finished(folder / 'out')} clips finished, {left} in the middle", flush=True)
+            end = "killed" if killed else "ended"
+            print(f"{end} with {finished(folder / 'out')} clips finished, {left} in the middle", flush=True)
         last = subprocess.run(command, capture_output=True, text=True)  # noqa: S603
         took_s = time.perf_counter() - begin_s
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))

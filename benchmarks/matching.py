@@ -1,8 +1,8 @@
-"""What the released code's mistaken faces and hands cost: the same heads, matched both ways, and scored.
+"""The cost of the released code's wrong matches of faces and hands: the same heads, matched in both ways.
 
     python benchmarks/matching.py
 
-Five synthetic scenes with twelve people (tests/golden/decode.npz), whose heads are nearly perfect.
+The input is five synthetic scenes with twelve people (tests/golden/decode.npz), with nearly perfect heads.
 """
 
 import sys

@@ -1,15 +1,15 @@
-"""Can a network learn at all? Two images, over and over: every loss must vanish, every point come back.
+"""Check that a network can learn: on two images every loss must vanish, and every point must be found.
 
 python benchmarks/overfit.py MODEL ANNOTATIONS IMAGES [--input-px 128] [--steps 500] [--rate 0.001] [--save]
 
-Takes the first two images with one person whose face and hands (and feet, where they are a part of the
-network) are labelled. Prints each loss before and after, over the least that it can be; and how far decoded
-points lie from their labels, in output cells, over what joints in one cell that share an offset must be off.
-Batch norms use the statistics of the batch, as in training.
+It takes the first two images with one person whose face and hands (and feet, if the network has such a part)
+are labelled. It prints each loss before and after, above its least possible value. It also prints how far
+decoded points are from their labels, in output cells, above the error that joints in one cell must have if
+they share an offset. Batch norms use the statistics of the batch, as in training.
 
-The larger a person, the wider the Gaussians, and the less the loss minds a peak in a neighbouring cell: by
-(1 - 0.92)^4 for someone of 30 cells. hprnet-dla34-baseline, with 133 joints, has peaks there after 2,000
-steps at 128 px, and none after 1,200 at 64 px.
+The larger a person, the wider the Gaussians, and the smaller the loss of a peak in a neighbouring cell: its
+weight is (1 - 0.92)^4 for a person of 30 cells. hprnet-dla34-baseline, with 133 joints, has peaks there after
+2,000 steps at 128 px, and none after 1,200 at 64 px.
 """
 
 import argparse
@@ -35,11 +35,11 @@ from hprnet_rt.training.targets import make_targets
 DROPS = (0.7, 0.9)  # shares of the steps after which the rate is divided by 5
 FOUND = GroupingOptions(person_threshold=0.1, peak_threshold=0.1)
 FALL, REACH = 20.0, 0.5
-UNBOUND = ("_confidence", "local")  # the least that these can be is above 0, and not known
+UNBOUND = ("_confidence", "local")  # their least possible values are above 0, and not known
 
 
 def of_cells(target: Mapping[str, np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The labelled joints of each cell: which they are, and their offsets (n, 2) in it."""
+    """Yield the labelled joints of each cell, as their numbers and their offsets (n, 2) in it."""
     joints = np.argwhere(target["joint_mask"])
     cells, offsets = (target[name][tuple(joints.T)] for name in ("joint_cell", "hp_offset"))
     for cell in np.unique(cells):
@@ -47,7 +47,7 @@ def of_cells(target: Mapping[str, np.ndarray]) -> Iterator[tuple[np.ndarray, np.
 
 
 def least_offset_loss(targets: Sequence[Mapping[str, np.ndarray]], spec: ModelSpec) -> float:
-    """The least that hp_offset's loss can be: in most networks the joints of one cell share one offset."""
+    """Return the least possible loss of hp_offset: in most networks the joints of a cell share one offset."""
     if spec.offset_per_joint:
         return 0.0
     offsets = [own for target in targets for _, own in of_cells(target)]
@@ -56,7 +56,10 @@ def least_offset_loss(targets: Sequence[Mapping[str, np.ndarray]], spec: ModelSp
 
 
 def shared_reach(target: Mapping[str, np.ndarray], spec: ModelSpec) -> np.ndarray:
-    """(133,) cells from each label to the farthest label in its cell: what sharing an offset may cost."""
+    """Return the distance (133,) in cells of each label to the farthest label in the same cell.
+
+    It bounds the error that a shared offset causes.
+    """
     reach = np.zeros(len(KEYPOINT_NAMES))
     if not spec.offset_per_joint:
         keypoint = np.array(spec.keypoint_of_joint)

@@ -1,11 +1,11 @@
-"""How precisely body, feet, faces and hands are found, on people large enough to tell.
+"""The precision of bodies, feet, faces and hands, for people who are large enough.
 
 python benchmarks/parts.py ANNOTATIONS RESULTS [--score 0.3] [--save NAME]
 
-RESULTS are those that `hprnet-rt eval --annotations ANNOTATIONS --images DIR --out FOLDER` writes. Who was
-found: detections with at least --score, matched one to one by the body's OKS, where it is above 0.1.
-Parts are those of people who were found; a hand or foot that is missing there counts as wrong, a face does
-not count in the NME. "own": lies nearest to the person's own label, among all labels of the image.
+RESULTS is a file that `hprnet-rt eval --annotations ANNOTATIONS --images DIR --out FOLDER` writes. A person
+is found if a detection with at least --score is matched one to one by the body's OKS, with more than 0.1.
+Parts count for people who were found: a missing hand or foot counts as wrong, a missing face does not count
+in the NME. "own" counts parts that are nearer to the person's own label than to all others of the image.
 """
 
 import argparse
@@ -34,19 +34,21 @@ def main() -> None:
     used = np.flatnonzero(found.scores["score"] >= options.score)
     partner = partners(true, found, used, least=LEAST_OKS)
     rows = np.flatnonzero((partner >= 0) & ~true.crowd)
-    mine = partner[rows]
-    xy = np.where(found.visible[mine][..., None], found.xy[mine], np.nan)
+    detections = partner[rows]
+    xy = np.where(found.visible[detections][..., None], found.xy[detections], np.nan)
     side = true.box_xywh[rows, 2:].max(axis=1)
     figures: dict[str, float | int] = {
         "people": int((~true.crowd).sum()),
         "found": len(rows),
-        "body_oks": float(np.mean([_body_oks(true, found, n, d) for n, d in zip(rows, mine, strict=True)])),
+        "body_oks": float(
+            np.mean([_body_oks(true, found, n, d) for n, d in zip(rows, detections, strict=True)])
+        ),
     }
 
     face = PART_TYPES["face"].points
     there = true.labelled[rows, face].all(axis=1)
     large = there & (true.face_box_xywh[rows, 2:].max(axis=1) > FACE_PX)
-    seen = found.visible[mine, face].all(axis=1)
+    seen = found.visible[detections, face].all(axis=1)
     eyes = inter_ocular(true.xy[rows, face], true.labelled[rows, face])
     error = nme(xy[:, face], true.xy[rows, face], true.labelled[rows, face], eyes)
     figures |= {
@@ -63,7 +65,7 @@ def main() -> None:
         share = pck(xy[:, points], true.xy[rows, points], labelled, size, HAND_ALPHA)
         figures |= {
             f"{name}s": int(large.sum()),
-            f"{name}s_found": int((large & found.visible[mine, points].all(axis=1)).sum()),
+            f"{name}s_found": int((large & found.visible[detections, points].all(axis=1)).sum()),
             f"{name}_pck20": float(share[large].mean()),
         }
     feet = PART_TYPES["foot"].points
@@ -75,8 +77,8 @@ def main() -> None:
         "foot_pck10": float((np.nan_to_num(share) * weight).sum() / weight.sum()),
     }
     for name in ("face", "left_hand", "right_hand"):
-        asked, right = _own(true, found, rows, mine, name)
-        figures |= {f"{name}s_in_groups": asked, f"{name}s_in_groups_own": right}
+        counted, right = _own(true, found, rows, detections, name)
+        figures |= {f"{name}s_in_groups": counted, f"{name}s_in_groups_own": right}
     for key, value in figures.items():
         print(f"{key:24} {value if isinstance(value, int) else round(value, 4)}")
     if options.save:
@@ -85,29 +87,31 @@ def main() -> None:
 
 def _body_oks(true, found, person: int, detection: int) -> float:  # type: ignore[no-untyped-def]
     body = PART_TYPES["body"]
-    who, what = [person], [detection]
-    return float(
-        oks(
-            *(found.xy[what, body.points], true.xy[who, body.points], true.labelled[who, body.points]),
-            *(true.area[who], true.box_xywh[who], body.sigmas),
-        )[0, 0]
+    agreement = oks(
+        found.xy[[detection], body.points],
+        true.xy[[person], body.points],
+        true.labelled[[person], body.points],
+        true.area[[person]],
+        true.box_xywh[[person]],
+        body.sigmas,
     )
+    return float(agreement[0, 0])
 
 
-def _own(true, found, rows, mine, part: str) -> tuple[int, int]:  # type: ignore[no-untyped-def]
-    """Found parts of people who are not alone in their image, and how many lie nearest to their own label."""
+def _own(true, found, rows, detections, part: str) -> tuple[int, int]:  # type: ignore[no-untyped-def]
+    """Count found parts of people who are not alone in the image, and those nearest to their own label."""
     points = PART_TYPES[part].points
     has = true.labelled[:, points].all(axis=1) & ~true.crowd
     middle = np.where(has[:, None], true.xy[:, points].mean(axis=1), np.inf)
-    asked = right = 0
-    for person, detection in zip(rows, mine, strict=True):
+    counted = right = 0
+    for person, detection in zip(rows, detections, strict=True):
         others = np.flatnonzero(has & (true.image == true.image[person]))
         if not has[person] or len(others) < 2 or not found.visible[detection, points].all():
             continue
         here = found.xy[detection, points].mean(axis=0)
         nearest = others[np.hypot(*(middle[others] - here).T).argmin()]
-        asked, right = asked + 1, right + int(nearest == person)
-    return asked, right
+        counted, right = counted + 1, right + int(nearest == person)
+    return counted, right
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""What each precision costs in accuracy and gains in time.
+"""The accuracy and the time of each precision.
 
 python benchmarks/precision.py ANNOTATIONS IMAGES --calibrate FILES [--model NAME] [--save]
 
-A network with weights on this machine: average precision against the annotations (OpenVINO's fp32, bf16 and
-int8, and the fp16 and bf16 graphs that `hprnet-rt build` gives to GPUs, rounded as these do, in ONNX Runtime,
-whose time says nothing), and how far people and points move from fp32, in pixels of the network's input.
-A network without, or with --untrained: how its peaks move, on a few images. (Fresh weights give flat maps,
-where rounding chooses among equal peaks.) Images are placed in a square. Int8 is calibrated with a video or
-folder of images that are not among IMAGES.
+If the network has weights on this machine: average precision against the annotations, and how far people and
+points move from those in fp32, in pixels of the network's input. The precisions are OpenVINO's fp32, bf16 and
+int8, and the fp16 and bf16 graphs that `hprnet-rt build` makes for GPUs. The latter run in ONNX Runtime,
+rounded as on a GPU; their times are not measured. If it has no weights, or with --untrained: how its peaks
+move, on a few images. (Fresh weights give flat maps, in which rounding chooses among equal peaks.) Images are
+placed in a square. Int8 is calibrated with a video or folder of images that are not among IMAGES.
 """
 
 from __future__ import annotations
@@ -28,35 +28,42 @@ from onnxruntime import GraphOptimizationLevel, InferenceSession, SessionOptions
 
 from hprnet_rt import graph
 from hprnet_rt.backends import ModelFile, create_backend
+from hprnet_rt.backends.built_engine import BuiltEngine
 from hprnet_rt.bench.measure import Limits, take_turns
-from hprnet_rt.bench.subject import subject
+from hprnet_rt.bench.subject import open_subject
+from hprnet_rt.building import BuildPlan
 from hprnet_rt.building.calibration import calibration_inputs
 from hprnet_rt.building.int8 import INT8_BOUND, quantise
+from hprnet_rt.building.make import recipe_of
 from hprnet_rt.evaluation import Annotations, evaluate, movement, read_annotations, to_results
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import Grouper, GroupingOptions
 from hprnet_rt.spec import PeakLayout
 from hprnet_rt.types import Peaks, Poses
 
-LEAST_SCORE = 0.05  # of people, as average precision wants it
+LEAST_SCORE = 0.05  # of people; low, because average precision counts weak detections too
 PARTS = ("body", "foot", "face", "hand", "whole_body")
-FEW = 8  # images where weights are not trained
-STRONG = 10  # of a joint's peaks, those that should not change places
+FEW = 8  # number of images if weights are not trained
+STRONG = 10  # number of a joint's strongest peaks that are compared
 
 Run = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
 
-def openvino_runs(engine: ModelFile, int8: Path, side: int, threads: int | None) -> dict[str, Run]:
-    """The network on OpenVINO; "int8, fp32" is what a CPU without bf16 computes."""
-    sure = {"bf16": dataclasses.replace(engine, bf16=True), "fp32": dataclasses.replace(engine, bf16=False)}
+def openvino_runs(model_file: ModelFile, int8: BuiltEngine, side: int, threads: int | None) -> dict[str, Run]:
+    """Return the network on OpenVINO in each precision; "int8, fp32" is what a CPU without bf16 computes."""
+    sure = {
+        "bf16": dataclasses.replace(model_file, bf16=True),
+        "fp32": dataclasses.replace(model_file, bf16=False),
+    }
 
     def made(precision: str, rest: str) -> Run:
         return create_backend(
-            *(sure[rest], (side, side)),
+            sure[rest],
+            (side, side),
             backend="openvino",
             precision=precision,
             threads=threads,
-            find_int8=lambda _: int8,
+            find_engine=lambda *_, **__: int8,
         ).run
 
     return {
@@ -68,7 +75,10 @@ def openvino_runs(engine: ModelFile, int8: Path, side: int, threads: int | None)
 
 
 def timing(run: Run, images: npt.NDArray[np.uint8]) -> Callable[[], dict[str, float]]:
-    """Seconds that pass, and seconds of all cores together, which say more on a shared machine."""
+    """Return a task that measures the wall time of a run, and the processor time of all cores.
+
+    On a shared machine the processor time is the more reliable one.
+    """
 
     def task() -> dict[str, float]:
         wall, cores = time.perf_counter(), time.process_time()
@@ -78,18 +88,18 @@ def timing(run: Run, images: npt.NDArray[np.uint8]) -> Callable[[], dict[str, fl
     return task
 
 
-def rounded_run(engine: ModelFile, precision: str) -> Run:
-    """The graph for GPUs, rounded as they do."""
+def rounded_run(model_file: ModelFile, precision: str) -> Run:
+    """Return a run of the graph for GPUs, with rounding as on a GPU."""
     options = SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_BASIC
-    model = graph.rounded(graph.engine_graph(engine.path, precision)).SerializeToString()
+    model = graph.rounded(graph.engine_graph(model_file.path, precision)).SerializeToString()
     session = InferenceSession(model, options, providers=["CPUExecutionProvider"])
     return lambda images: session.run(None, {"images": images})[0]
 
 
 def accuracy(truth: Annotations, people: list[Poses]) -> dict[str, float]:
-    """Average precision of each part, in percent."""
+    """Return the average precision of each part, in percent."""
     results = [
         found
         for image, poses in zip(truth.image_ids, people, strict=True)
@@ -102,7 +112,7 @@ def accuracy(truth: Annotations, people: list[Poses]) -> dict[str, float]:
 def peaks_moved(
     expected: list[npt.NDArray[np.float32]], found: list[npt.NDArray[np.float32]], layout: PeakLayout
 ) -> dict[str, float]:
-    """How the strongest peaks of each joint differ, and what is read at people whose cell is the same."""
+    """Return how many of the strongest peaks are the same, and how far the regressed joints move."""
     columns = layout.columns
     same_joint, same_person, away = [], [], []
     for first, second in zip(expected, found, strict=True):
@@ -145,19 +155,22 @@ def main() -> None:
     options = parser.parse_args()
     info = machine()
     heading(f"precisions of {options.model}", info)
-    with subject(options.model, options.weights) as network, tempfile.TemporaryDirectory() as folder:
-        engine, untrained = network.engine, network.random or options.untrained
-        side = options.size or engine.spec.input_px
-        made = quantise(engine, calibration_inputs(options.calibrate, side, options.frames))
+    with open_subject(options.model, options.weights) as network, tempfile.TemporaryDirectory() as folder:
+        model_file, untrained = network.model_file, network.random or options.untrained
+        side = options.size or model_file.spec.input_px
+        made = quantise(model_file, calibration_inputs(options.calibrate, side, options.frames))
         int8 = Path(folder) / "int8.xml"
         import openvino  # after hprnet_rt
 
         openvino.save_model(made.model, int8, compress_to_fp16=False)
         print(f"int8: {made.int8} of {made.layers} convolutions before the decode", flush=True)
-        timed = openvino_runs(engine, int8, side, options.threads)
+        plan = BuildPlan.parse(model_file.spec, backend="openvino", precision="int8")
+        timed = openvino_runs(
+            model_file, BuiltEngine(int8, recipe_of(model_file, plan, None)), side, options.threads
+        )
         runs = dict(timed)
         if not options.no_graphs:
-            runs |= {f"graph {each}": rounded_run(engine, each) for each in ("fp16", "bf16")}
+            runs |= {f"graph {each}": rounded_run(model_file, each) for each in ("fp16", "bf16")}
         truth = read_annotations(options.annotations)
         names = truth.file_names[:FEW] if untrained else truth.file_names
         letterboxes, inputs = [], []
@@ -170,7 +183,7 @@ def main() -> None:
         )
         data: dict[str, Any] = {
             "machine": info,
-            "model": engine.spec.name,
+            "model": model_file.spec.name,
             "untrained": untrained,
             "size": side,
             "images": len(inputs),
@@ -178,8 +191,8 @@ def main() -> None:
             "bound": dataclasses.asdict(INT8_BOUND),
             "precisions": {},
         }
-        layout = PeakLayout.of(engine.spec)
-        group = Grouper(engine.spec, GroupingOptions(person_threshold=LEAST_SCORE))
+        layout = PeakLayout.of(model_file.spec)
+        group = Grouper(model_file.spec, GroupingOptions(person_threshold=LEAST_SCORE))
         reference: list[Any] = []
         for name, run in runs.items():
             row: dict[str, Any] = {}
@@ -202,7 +215,7 @@ def main() -> None:
             data["precisions"][name] = row
             print(name, row, flush=True)
     if options.save:
-        save(f"precision-{engine.spec.name}", data)
+        save(f"precision-{model_file.spec.name}", data)
 
 
 if __name__ == "__main__":

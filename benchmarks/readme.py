@@ -2,7 +2,7 @@
 
     python benchmarks/readme.py
 
-What `hprnet-rt bench ... --out` wrote and was put there shows up as a table of its own.
+Each report of `hprnet-rt bench ... --out` that is put there becomes a table of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hprnet_rt.bench.people import ALL, FOUND
-from hprnet_rt.bench.report import Report, read_report
+from hprnet_rt.bench.report import BenchReport, read_report
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
@@ -27,7 +27,7 @@ _LIBRARIES = {"openvino fp32": "OpenVINO fp32", "onnxruntime": "ONNX Runtime fp3
 
 
 def networks(results: Path) -> str:
-    """The paper's networks, ours against all heads everywhere and GridSample."""
+    """Return the table of the paper's networks: ours, with dense heads, and with GridSample."""
     head = ["network"]
     for name in _LIBRARIES.values():
         head += [name, "dense", "with GridSample"]
@@ -42,7 +42,7 @@ def networks(results: Path) -> str:
 
 
 def reports(results: Path) -> str:
-    """A table for every report of `hprnet-rt bench`, in the order of their names."""
+    """Return a table for every report of `hprnet-rt bench`, in the order of their file names."""
     tables = [
         _table(path.name, read_report(path))
         for path in sorted(results.glob("*.json"))
@@ -51,7 +51,7 @@ def reports(results: Path) -> str:
     return "\n\n".join(tables)
 
 
-def _table(name: str, report: Report) -> str:
+def _table(name: str, report: BenchReport) -> str:
     facts, settings = report.machine, report.settings
     title = f"`{name}`: `hprnet-rt bench {report.kind}`, {settings.get('model', 'all networks')}, "
     if report.kind == "people":
@@ -62,13 +62,17 @@ def _table(name: str, report: Report) -> str:
         return "\n".join([title, "", *_people(report)])
     lines = [title, "", _row(["what", "p50", "p95", "p99"]), _row(["---"] * 4)]
     lines += [
-        _row([each.name, *(f"{ms:.3f} ms" for ms in each.percentiles.values())]) for each in report.series
+        _row([series.name, *(f"{ms:.3f} ms" for ms in series.percentiles.values())])
+        for series in report.series
     ]
     return "\n".join(lines)
 
 
-def _people(report: Report) -> list[str]:
-    """A row for each number of people: medians of the stages, and of the whole p95 too."""
+def _people(report: BenchReport) -> list[str]:
+    """Return the lines of a table with a row for each number of people, and a sentence.
+
+    A row has the medians of the stages, and median and p95 of the whole frame.
+    """
     summary = report.summary
     lines = [_row(["people", "found", *_OF_PEOPLE, "whole frame", "p95"]), _row(["---"] * 7)]
     for people, found in zip(summary["placed"], summary["found"], strict=True):
@@ -79,13 +83,15 @@ def _people(report: Report) -> list[str]:
         lines.append(_row([str(people), str(found), *(f"{ms:.2f} ms" for ms in times)]))
     most = max(summary["placed"])
     ratios, one = summary["ratio"], summary["most_against"]
-    said = f"{most} people take {ratios[ALL]:.3f} times as long as {one}"
+    sentence = f"{most} people take {ratios[ALL]:.3f} times as long as {one}"
     if max(summary["found"]):
-        said += f", and those that are found of them {ratios[FOUND]:.3f} times"
+        sentence += f", and those that are found of them {ratios[FOUND]:.3f} times"
     for name, line in summary["peers"].items():
-        fixed, each = max(0.0, line["fixed_ms"]), line["ms_per_person"]
-        said += f"; {name} ({line['engine']}) takes {fixed:.0f} ms, and {each:.0f} ms for each person"
-    return [*lines, "", f"{said}."]
+        fixed_ms, person_ms = max(0.0, line["fixed_ms"]), line["ms_per_person"]
+        sentence += (
+            f"; {name} ({line['engine']}) takes {fixed_ms:.0f} ms, and {person_ms:.0f} ms for each person"
+        )
+    return [*lines, "", f"{sentence}."]
 
 
 def _row(cells: list[str]) -> str:
@@ -96,7 +102,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {"networks": networks, "reports": rep
 
 
 def rewritten(text: str, results: Path = RESULTS) -> str:
-    """The README with what lies between each pair of markers made anew."""
+    """Return the README with the text between each pair of markers replaced by the new tables."""
     for name, make in BLOCKS.items():
         first, last = f"<!-- figures: {name} -->", f"<!-- end of figures: {name} -->"
         before, found, rest = text.partition(first)

@@ -1,9 +1,9 @@
-"""Whether `hprnet-rt bench ... --against` sees what it should, on this machine.
+"""Check that `hprnet-rt bench ... --against` finds a change of 10%, and no other, on this machine.
 
     python benchmarks/slowdown.py [SECONDS]
 
-`bench stages` is measured twice, which should name no change, and then with drawing that takes 10% longer,
-which should be named. On a machine that others use, either may fail: the intervals are those of these runs.
+`bench stages` is measured twice, where no change should be found, and then with drawing that takes 10%
+longer, which should be found. On a shared machine either may fail: the intervals follow from these runs.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from multiprocessing import get_context
 from hprnet_rt.bench import stages
 from hprnet_rt.bench.against import compare_reports
 from hprnet_rt.bench.measure import Limits
-from hprnet_rt.bench.report import Report
+from hprnet_rt.bench.report import BenchReport
 from hprnet_rt.bench.scenes import sample_video
-from hprnet_rt.bench.subject import Running, subject
+from hprnet_rt.bench.subject import ModelOptions, open_subject
 from hprnet_rt.inference.model import DEFAULT_MODEL
 from hprnet_rt.render import Overlay
 
@@ -25,7 +25,7 @@ _SLOWER = 0.1
 
 
 class SlowOverlay(Overlay):
-    """Drawing that waits, busily, for a tenth of the time that it took."""
+    """An overlay that waits, busily, for a tenth of the time that it needed to draw."""
 
     def draw(self, image, poses):
         start_s = time.perf_counter()
@@ -35,16 +35,16 @@ class SlowOverlay(Overlay):
             pass
 
 
-def measured(seconds: float, slower: bool) -> Report:
+def measured(seconds: float, slower: bool) -> BenchReport:
     if slower:
         stages.Overlay = SlowOverlay
-    with subject(DEFAULT_MODEL) as network:
-        return stages.measure_stages(network, Running(), sample_video(), Limits(seconds))
+    with open_subject(DEFAULT_MODEL) as network:
+        return stages.measure_stages(network, ModelOptions(), sample_video(), Limits(seconds))
 
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 30.0
-    # a process for each: what a first run leaves behind makes a second one slower
+    # a new process for each, because a second run in the same process is slower
     with get_context("spawn").Pool(1, maxtasksperchild=1) as processes:
         runs = ((seconds, False), (seconds, False), (seconds, True))
         first, second, slow = processes.starmap(measured, runs, chunksize=1)

@@ -1,11 +1,10 @@
-"""The first seconds: how long commands take to begin, each as a process of its own.
+"""The time that short commands take, each in a new process.
 
     python benchmarks/start.py                              # this checkout, with this Python
-    python benchmarks/start.py --against OTHER/.venv/bin/python --save     # beside another one, in turn
+    python benchmarks/start.py --against OTHER/.venv/bin/python --save     # in turns with another one
 
-What is measured: `--help`, `doctor`, and `annotate` of one image, whose kernels are compiled already; with
---first, also the first `annotate` of all, with nothing in any cache. `make demo` is timed by hand: it fetches
-packages.
+The commands are `--help`, `doctor`, and `annotate` of one image with compiled kernels; with --first also the
+first run of each, with empty caches. `make demo` is timed by hand, because it fetches packages.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ PERCENTILES = (50, 95, 99)
 
 
 def commands(folder: Path) -> dict[str, list[str]]:
-    """What is timed, by its name in the results; outputs are made anew each time."""
+    """Return the arguments of each command, by its name in the results; outputs are overwritten."""
     out = str(folder / "out")
     return {
         "--help": ["--help"],
@@ -41,12 +40,12 @@ def commands(folder: Path) -> dict[str, list[str]]:
 
 
 def seconds(python: str, arguments: list[str], cache: Path) -> float:
-    """How long a command takes, from the start of its process to the end.
+    """Return the seconds from the start of a command's process to its end.
 
     Args:
-        python: whose command.
+        python: the interpreter of the environment.
         arguments: of the command.
-        cache: the cache folder, NUMBA_CACHE_DIR too for versions that know no other.
+        cache: the cache folder; also set as NUMBA_CACHE_DIR, for versions that have no other.
     """
     variables = {**os.environ, "HPRNET_RT_CACHE": str(cache), "NUMBA_CACHE_DIR": str(cache / "kernels")}
     began = time.perf_counter()

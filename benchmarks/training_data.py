@@ -1,4 +1,4 @@
-"""How fast training samples come: read, decode, augment; in one process and with loader workers.
+"""The rate of training samples (read, decode, augment), in one process and with loader workers.
 
     python benchmarks/training_data.py ANNOTATIONS IMAGES [--input 512] [--workers 1 2] [--seconds 5] [--save]
 
@@ -27,7 +27,7 @@ def unchanged(sample, rng, draw=None):  # noqa: ARG001
 
 
 def images_per_s(samples: Iterator[Sample], seconds: float) -> float:
-    """Of an endless iterator, the best of some runs; the first sample is not timed."""
+    """Return the rate of an endless iterator, the best of some runs; the first sample is not timed."""
     next(samples)
     best = 0.0
     for _ in range(RUNS):

@@ -1,4 +1,4 @@
-"""Turn the keypoints that `hprnet-rt annotate` writes into a table: a row a point that was found.
+"""Turn the keypoints that `hprnet-rt annotate` writes into a table with one row per point that was found.
 
 python demos/keypoints_to_csv.py KEYPOINTS.jsonl TABLE.csv
 """

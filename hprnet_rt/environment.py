@@ -62,7 +62,9 @@ def settle() -> None:
 
 
 def sends_nothing() -> bool:
-    """Whether the libraries' reports of their use are off: unless the user, or a library before us, has
+    """Return whether the libraries' reports of their use are off.
+
+    They are unless the user, or a library that was loaded before us, has
     switched them on.
     """
     return sys.modules.get(_TELEMETRY) is None and os.environ.get(_ONNX_RUNTIME) == "1"
@@ -83,13 +85,13 @@ def cache_folder() -> Path:
 
 
 def cache_is_temporary() -> bool:
-    """Whether the cache folder is one that the system may empty, since no home can be written."""
+    """Return whether the cache folder is a temporary one, since no home can be written."""
     return not os.environ.get(CACHE_VARIABLE) and cache_folder().parent.name == _private_name()
 
 
 @functools.cache
 def library_cache(name: str) -> Path | None:
-    """A folder that exists and has room, for what a library keeps from one run to the next.
+    """Return a folder that exists and has room, for what a library keeps from one run to the next.
 
     Args:
         name: of the folder, below our cache folder, or else below a temporary one of this user alone.
@@ -111,7 +113,7 @@ def library_cache(name: str) -> Path | None:
 
 
 def _usual_folder() -> Path:
-    """The platform's cache folder for us; one that cannot be made where this user has no home at all."""
+    """Return the platform's cache folder for us, which cannot be made where this user has no home."""
     import platformdirs
 
     try:
@@ -122,12 +124,12 @@ def _usual_folder() -> Path:
 
 
 def _usual_caches() -> Path:
-    """Where Linux's programs keep their caches; relative where this user has no home at all."""
+    """Return the folder of caches of Linux's programs; relative where this user has no home."""
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111
 
 
 def _can_be_made(folder: Path) -> bool:
-    """Whether a folder can be written, or made and then written."""
+    """Return whether a folder can be written, or created and then written."""
     if not folder.is_absolute():
         return False
     try:
@@ -143,7 +145,7 @@ def _meant_for_temporary_files() -> tuple[str | None, ...]:
 
 @functools.cache
 def _private_temporary() -> Path | None:
-    """A folder for temporary files that nobody else can write or read: code is kept in caches.
+    """Create a temporary folder that nobody else can write or read, since caches hold code.
 
     It is the same one for every process of this user. None where it cannot be made, or is another user's.
     """

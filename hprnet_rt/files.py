@@ -1,4 +1,4 @@
-"""Files that appear under their final name only when they are complete, and the system's errors as ours."""
+"""Files that get their final name only when they are complete, and the system's errors as our own."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ __all__ = [
 ]
 
 PARTIAL: Final = ".partial"
-"""The end of an unfinished output's stem."""
+"""The end of the stem of an unfinished output's name."""
 
-_BEGINNING: Final = 1 << 16  # bytes
+_BEGINNING_BYTES: Final = 1 << 16
 
 
 def reason(error: Exception) -> str:
-    """Return the system's words for an error, without file names and numbers."""
+    """Return the system's message of an error, without file names and numbers."""
     return getattr(error, "strerror", None) or str(error)
 
 
 @contextmanager
 def output_errors(path: Path) -> Iterator[None]:
-    """Turn errors of the system into an `OutputError` that names the file.
+    """Turn an error of the system into an `OutputError` that names the file.
 
     Args:
         path: the file that is being written.
 
     Raises:
-        OutputError: the system refused.
+        OutputError: the file cannot be written.
     """
     try:
         yield
@@ -50,10 +50,14 @@ def output_errors(path: Path) -> Iterator[None]:
 
 
 class PartialFile:
-    """`clip.mp4` is written as `clip.partial.mp4` and renamed by `commit`.
+    """A file that is written as `clip.partial.mp4`, and renamed to `clip.mp4` by `commit`.
 
     Args:
-        path: the final name; its folder exists.
+        path: the final name, in a folder that exists.
+
+    Attributes:
+        path: the final name.
+        partial: the name until `commit`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,26 +65,26 @@ class PartialFile:
         self.partial = path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
 
     def create(self) -> None:
-        """Make the partial file, and see that there is room for its beginning.
+        """Create the partial file, and check that the disk has room for its beginning.
 
         Raises:
-            OutputError: the system refuses.
+            OutputError: the file cannot be written.
         """
         try:
-            with self.partial.open("wb") as file:
-                file.write(bytes(_BEGINNING))
-        except OSError as error:
+            with output_errors(self.path), self.partial.open("wb") as file:
+                file.write(bytes(_BEGINNING_BYTES))
+        except OutputError:
             self.partial.unlink(missing_ok=True)
-            raise OutputError(f"cannot write {self.path}: {reason(error)}") from error
+            raise
 
     def commit(self, *, durable: bool = False) -> None:
         """Give the file its final name.
 
         Args:
-            durable: see first that it survives a loss of power.
+            durable: bring the file to the disk first, so that it survives a loss of power.
 
         Raises:
-            OutputError: the system refuses.
+            OutputError: the file cannot be renamed.
         """
         try:
             if durable:
@@ -95,7 +99,7 @@ def make_folder_of(path: Path) -> None:
     """Create the folder of an output.
 
     Raises:
-        OutputError: the system refuses.
+        OutputError: the folder cannot be created.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,10 +108,10 @@ def make_folder_of(path: Path) -> None:
 
 
 def require_writable(path: Path) -> None:
-    """Check that a file can be written, before the work that leads to it; its folder is created.
+    """Create the folder of an output, and check that the file can be written, before any work.
 
     Raises:
-        OutputError: it cannot.
+        OutputError: the file cannot be written.
     """
     make_folder_of(path)
     file = PartialFile(path)
@@ -120,10 +124,10 @@ def exclusive(path: Path) -> Iterator[None]:
     """Keep other processes from writing the same output.
 
     Args:
-        path: its final name.
+        path: the final name of the output.
 
     Raises:
-        OutputError: another process is writing it, or the system refuses the lock.
+        OutputError: another process is writing it, or it cannot be locked.
     """
     from filelock import FileLock, Timeout  # only runs that write outputs pay for it
 

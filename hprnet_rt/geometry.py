@@ -1,4 +1,4 @@
-"""Image, network input and heat-map: the only coordinate maths.
+"""The mapping between image, network input and heat-map.
 
 All positions are continuous: a pixel (or cell) i covers [i, i + 1), so the image spans [0, width] and
 resizing is a pure scale. x runs right, y runs down.
@@ -19,10 +19,10 @@ from hprnet_rt.errors import ShapeError, UsageError
 __all__ = ["KEEP", "LARGEST_INPUT_PX", "Letterbox", "input_hw_for", "require_image"]
 
 KEEP: Final = "keep"
-"""An input size: every image at its own, as the paper tests."""
+"""The input size with which every image keeps its own size, as in the paper's tests."""
 
 LARGEST_INPUT_PX: Final = 16384
-"""Larger inputs fit into no memory."""
+"""The longest side of an input: larger ones do not fit into memory."""
 
 FloatArray = npt.NDArray[np.float32]
 ImageArray = npt.NDArray[np.uint8]
@@ -31,14 +31,14 @@ ImageArray = npt.NDArray[np.uint8]
 def require_image(image: npt.NDArray[np.uint8]) -> None:
     """Raise ShapeError unless `image` is a non-empty (H, W, 3) uint8 array."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3:
-        got = f"{type(image).__name__} {getattr(image, 'shape', '')} {getattr(image, 'dtype', '')}"
-        raise ShapeError(f"an image is a (height, width, 3) uint8 BGR array, got {got}")
+        actual = f"{type(image).__name__} {getattr(image, 'shape', '')} {getattr(image, 'dtype', '')}"
+        raise ShapeError(f"an image is a (height, width, 3) uint8 BGR array, got {actual}")
     if image.shape[2] != 3 or 0 in image.shape:
         raise ShapeError(f"an image is a (height, width, 3) uint8 BGR array, got shape {image.shape}")
 
 
 def input_hw_for(image_hw: tuple[int, int], longer_px: int, multiple_px: int) -> tuple[int, int]:
-    """Smallest input (height, width) in multiples of `multiple_px` that holds the scaled image.
+    """Return the smallest input (height, width) in multiples of `multiple_px` that holds the scaled image.
 
     The image is scaled so that its longer side is `longer_px`; the shorter side is rounded up.
 
@@ -60,10 +60,10 @@ def input_hw_for(image_hw: tuple[int, int], longer_px: int, multiple_px: int) ->
 
 
 def _resize(image: ImageArray, size_wh: tuple[int, int]) -> ImageArray:
-    """Resize without aliasing: whole-number area averaging as far as it goes, then bilinear.
+    """Resize without aliasing: average whole numbers of pixels where possible, then interpolate.
 
-    OpenCV's area interpolation is fast for whole-number factors only: 1280 x 720 to 384 x 216 takes a
-    quarter of the time of one area resize this way.
+    OpenCV's area interpolation is fast for whole-number factors only. In two steps, 1280 x 720 to 384 x 216
+    takes a quarter of the time of a single area resize.
     """
     height, width = image.shape[:2]
     shrink = min(width / size_wh[0], height / size_wh[1])
@@ -84,7 +84,7 @@ class Letterbox:
 
     Attributes:
         image_hw, input_hw: height and width in pixels.
-        inner_hw: the scaled image inside the input.
+        inner_hw: height and width of the scaled image inside the input.
         pad_yx: input pixels above and left of it.
     """
 
@@ -95,7 +95,7 @@ class Letterbox:
 
     @classmethod
     def fit(cls, image_hw: tuple[int, int], input_hw: tuple[int, int]) -> Letterbox:
-        """The largest centred placement of the image in the input."""
+        """Return the largest centred placement of an image in an input."""
         scale = min(input_hw[0] / image_hw[0], input_hw[1] / image_hw[1])
         inner_hw = (max(1, round(image_hw[0] * scale)), max(1, round(image_hw[1] * scale)))
         pad_yx = ((input_hw[0] - inner_hw[0]) // 2, (input_hw[1] - inner_hw[1]) // 2)
@@ -103,10 +103,11 @@ class Letterbox:
 
     @classmethod
     def keep(cls, image_hw: tuple[int, int], multiple_px: int) -> Letterbox:
-        """The image at its own size, in the next larger input; a side that fits gets a multiple more.
+        """Return the placement of an image at its own size in the next larger input.
 
-        This is the released code's `keep_res`: sides of `(side | multiple - 1) + 1` and the image's
-        middle pixel `side // 2` on the input's.
+        A side that is a multiple of `multiple_px` becomes one multiple longer. This is the released code's
+        `keep_res`: sides of `(side | multiple - 1) + 1`, and the image's middle pixel `side // 2` on the
+        input's.
         """
         input_hw = tuple((side // multiple_px + 1) * multiple_px for side in image_hw)
         pad_yx = tuple(outer // 2 - inner // 2 for outer, inner in zip(input_hw, image_hw, strict=True))
@@ -121,7 +122,7 @@ class Letterbox:
         return out
 
     def cells_to_image(self, stride_px: int) -> tuple[FloatArray, FloatArray]:
-        """Scale (2,) and shift (2,) that take (x, y) in output cells to image pixels: xy * scale + shift."""
+        """Return scale (2,) and shift (2,) from output cells to image pixels: xy * scale + shift."""
         scale_x = self.image_hw[1] / self.inner_hw[1]
         scale_y = self.image_hw[0] / self.inner_hw[0]
         scale = np.array([stride_px * scale_x, stride_px * scale_y], np.float32)

@@ -1,4 +1,4 @@
-"""What this machine is: its CPU and its NVIDIA GPUs, asked of the system and not of an inference library."""
+"""The CPU and the NVIDIA GPUs of this machine, as the system reports them, without an inference library."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Cpu:
     """The processor.
 
     Attributes:
-        name: as the system calls it.
-        cores: that this process may use.
-        features: those that engines profit from, as Linux calls them; None where the system does not say.
+        name: as the system reports it.
+        cores: the number that this process may use.
+        features: those that inference profits from, by Linux's names; None where the system has no list.
     """
 
     name: str
@@ -39,9 +39,9 @@ class Gpu:
     """An NVIDIA GPU.
 
     Attributes:
-        name: as its driver calls it.
+        name: as its driver reports it.
         compute_capability: "8.9", for example.
-        memory_bytes: all of it.
+        memory_bytes: its total memory.
     """
 
     name: str
@@ -55,8 +55,8 @@ class Nvidia:
 
     Attributes:
         driver: its version, None where there is none.
-        gpus: that it drives.
-        why: why there are no GPUs, in a few words; empty where there are.
+        gpus: the GPUs that this process may use.
+        why: the reason for there being no GPUs, in a few words; empty where there are some.
     """
 
     driver: str | None
@@ -65,10 +65,10 @@ class Nvidia:
 
 
 def cpu(info: Path = _CPU_INFO) -> Cpu:
-    """The processor of this machine.
+    """Return the processor of this machine.
 
     Args:
-        info: Linux's description of it.
+        info: the file in which Linux describes it.
     """
     try:
         lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -78,8 +78,8 @@ def cpu(info: Path = _CPU_INFO) -> Cpu:
     flags = facts.get("flags", facts.get("Features"))
     features = None if flags is None else tuple(name for name in _FEATURES if name in flags.split())
     name = facts.get("model name") or platform.processor() or platform.machine()
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Cpu(name, usable or 1, features)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Cpu(name, cores or 1, features)
 
 
 class _Memory(ctypes.Structure):
@@ -93,10 +93,10 @@ class _Memory(ctypes.Structure):
 
 
 def nvidia(library: Any = None) -> Nvidia:
-    """The driver and its GPUs, by NVML, the management library that comes with every driver.
+    """Return the driver and its GPUs, through NVML, the management library that comes with every driver.
 
     Args:
-        library: NVML, loaded; None looks for it.
+        library: NVML, loaded; it is searched for when None.
     """
     nvml = library or _nvml()
     if nvml is None:
@@ -107,8 +107,8 @@ def nvidia(library: Any = None) -> Nvidia:
         return Nvidia(None, (), f"the NVIDIA driver does not answer (NVML status {status})")
     try:
         text = ctypes.create_string_buffer(_NAME_BYTES)
-        answered = nvml.nvmlSystemGetDriverVersion(text, _NAME_BYTES) == _OK
-        driver = text.value.decode(errors="replace") if answered else None
+        has_version = nvml.nvmlSystemGetDriverVersion(text, _NAME_BYTES) == _OK
+        driver = text.value.decode(errors="replace") if has_version else None
         count = ctypes.c_uint(0)
         if nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)) != _OK:
             return Nvidia(driver, (), "the NVIDIA driver does not list its GPUs")
@@ -128,16 +128,16 @@ def _nvml() -> Any:
 
 
 def _gpu(nvml: Any, index: int) -> Gpu | None:
-    """GPU number `index`, None where the driver refuses to tell of it."""
+    """Return the GPU of a number, None where the driver does not describe it."""
     handle = ctypes.c_void_p()
     name = ctypes.create_string_buffer(_NAME_BYTES)
     major, minor, memory = ctypes.c_int(), ctypes.c_int(), _Memory()
-    asked = (
+    statuses = (
         nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle)),
         nvml.nvmlDeviceGetName(handle, name, _NAME_BYTES),
         nvml.nvmlDeviceGetCudaComputeCapability(handle, ctypes.byref(major), ctypes.byref(minor)),
         nvml.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)),
     )
-    if any(status != _OK for status in asked):
+    if any(status != _OK for status in statuses):
         return None
     return Gpu(name.value.decode(errors="replace"), f"{major.value}.{minor.value}", int(memory.total))

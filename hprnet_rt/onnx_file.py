@@ -1,4 +1,4 @@
-"""An exported network as a file: its names, and what a backend needs of it, read without the package onnx.
+"""Exported ONNX files: the names in them, and reading of parts of them without the package onnx.
 
 Sources: ONNX's onnx.proto (field numbers), Protocol Buffers' encoding.
 """
@@ -26,15 +26,15 @@ __all__ = [
 FloatArray = npt.NDArray[np.float32]
 
 WEIGHTS: Final = "network."
-"""A weight is called so, and then as in the network's state dict."""
+"""The prefix of every weight; its name in the network's state dict follows."""
 HALF_SUFFIX: Final = ".fp16"
-"""A weight `name + HALF_SUFFIX` is cast to float32 as `name`."""
+"""The suffix of a weight stored as fp16; a Cast gives it to the graph as float32, without the suffix."""
 FOR_GROUPING: Final = ("peaks", "features", "local_maps")
-"""What grouping wants of a network that refines: its peaks, and the maps that points are refined on."""
+"""The outputs of a network that refines which grouping needs: peaks, and the maps for the refinement."""
 REFINED_PEAKS: Final = "refined_peaks"
-"""The peaks of the same network, refined in the engine."""
+"""The output with peaks that the network itself has refined."""
 OUTPUTS: Final = (*FOR_GROUPING, REFINED_PEAKS)
-"""Outputs of a network that refines; others have the peaks alone."""
+"""All outputs of a network that refines; others have the peaks alone."""
 
 _GRAPH: Final = 7  # of a model
 _NODE, _INITIALIZER, _OUTPUT = 1, 5, 12  # of a graph
@@ -46,7 +46,7 @@ _TYPES: Final[dict[int, np.dtype[Any]]] = {1: np.dtype("<f4"), 10: np.dtype("<f2
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    """The number there, and where it ends."""
+    """Return the number at a position, and the position after it."""
     value = shift = 0
     while True:
         byte = data[at]
@@ -58,7 +58,7 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
-    """Each field of a message: its number, its content, and all its bytes."""
+    """Yield each field of a message: its number, its content, and all its bytes."""
     at = 0
     while at < len(data):
         start = at
@@ -79,7 +79,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A field of bytes, as a message holds it."""
+    """Return a field of bytes, encoded for a message."""
     out = bytearray()
     for value in (number << 3 | _SIZED, len(content)):
         while value > 0x7F:
@@ -90,72 +90,74 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def _text(message: memoryview, number: int) -> list[str]:
+    """Return the strings in the fields of a number."""
     return [bytes(content).decode() for found, content, _ in _fields(message) if found == number]
 
 
-def only_outputs(model: bytes, wanted: Collection[str]) -> bytes:
-    """The model with some of its outputs, and only with what these need.
+def only_outputs(model: bytes, names: Collection[str]) -> bytes:
+    """Return the model with some of its outputs, without nodes and weights that these do not need.
 
     Args:
-        model: of an ONNX file, its nodes in order and without graphs within them.
-        wanted: names of outputs; those that the model lacks are passed over.
+        model: the bytes of an ONNX file whose nodes are in topological order, without subgraphs.
+        names: of outputs; those that the model lacks are ignored.
 
     Raises:
-        ModelError: it cannot be read.
+        ModelError: the model cannot be read.
     """
     try:
         return b"".join(
-            _field(_GRAPH, _only_outputs(content, wanted)) if number == _GRAPH else bytes(whole)
+            _field(_GRAPH, _only_outputs(content, names)) if number == _GRAPH else bytes(whole)
             for number, content, whole in _fields(memoryview(model))
         )
     except (IndexError, ValueError) as error:
         raise ModelError(f"the network cannot be read as ONNX: {error}") from error
 
 
-def _only_outputs(graph: memoryview, wanted: Collection[str]) -> bytes:
+def _only_outputs(graph: memoryview, names: Collection[str]) -> bytes:
     fields = list(_fields(graph))
-    needed = set(wanted)
+    needed = set(names)
     kept = [True] * len(fields)
-    for i in range(len(fields) - 1, -1, -1):  # readers before makers
+    for i in range(len(fields) - 1, -1, -1):  # consumers before producers
         number, content, _ = fields[i]
         if number == _NODE:
             kept[i] = not needed.isdisjoint(_text(content, _OUTPUTS))
             if kept[i]:
-                needed.update(filter(None, _text(content, _INPUTS)))  # an input left out has no name
+                needed.update(filter(None, _text(content, _INPUTS)))  # an omitted input has an empty name
     for i, (number, content, _) in enumerate(fields):
         if number == _OUTPUT:
-            kept[i] = _text(content, _VALUE_NAME)[0] in wanted
+            kept[i] = _text(content, _VALUE_NAME)[0] in names
         elif number == _INITIALIZER:
             kept[i] = _text(content, _NAME)[0] in needed
     return b"".join(bytes(whole) for keep, (_, _, whole) in zip(kept, fields, strict=True) if keep)
 
 
-def read_weights(model: bytes, module: str) -> dict[str, FloatArray]:
-    """The weights of a module of the network, as in the module's own state dict; empty where there are none.
+def read_weights(model: bytes, module: str = "") -> dict[str, FloatArray]:
+    """Return the weights of the network, or of one module of it, by their names in its state dict.
 
     Args:
-        model: of an ONNX file.
-        module: such as "refiner".
+        model: the bytes of an ONNX file.
+        module: such as "refiner", whose weights are named as in its own state dict; the whole network when
+            empty. The result is empty where there is no such module.
 
     Raises:
-        ModelError: it cannot be read.
+        ModelError: the model cannot be read.
     """
-    found: dict[str, FloatArray] = {}
-    prefix = f"{WEIGHTS}{module}."
+    weights: dict[str, FloatArray] = {}
+    prefix = f"{WEIGHTS}{module}." if module else WEIGHTS
     try:
         for number, graph, _ in _fields(memoryview(model)):
             for inner, tensor, _ in _fields(graph) if number == _GRAPH else ():
                 if inner == _INITIALIZER:
                     (name,) = _text(tensor, _NAME)
                     if name.startswith(prefix):
-                        found[name.removeprefix(prefix).removesuffix(HALF_SUFFIX)] = _values(tensor)
+                        weights[name.removeprefix(prefix).removesuffix(HALF_SUFFIX)] = _values(tensor)
     except (IndexError, ValueError, KeyError) as error:
         raise ModelError(f"the network cannot be read as ONNX: {error}") from error
-    return found
+    return weights
 
 
 def _values(tensor: memoryview) -> FloatArray:
-    """What a tensor of floats holds."""
+    """Return the values of a tensor of floats."""
     dims: list[int] = []
     raw, kind = memoryview(b""), 0
     for number, content, _ in _fields(tensor):

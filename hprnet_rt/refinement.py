@@ -1,4 +1,8 @@
-"""What of a network is refined: parts whose points are read a second time where they are, and how."""
+"""The description of a refinement: parts whose points are read again where they are, and corrected.
+
+The constants are those of the arithmetic itself, which `hprnet_rt.model.refine` does in torch and
+`hprnet_rt.grouping.refine` without.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,29 @@ from typing import Any, Final
 from hprnet_rt import skeleton
 from hprnet_rt.errors import ModelError
 
-__all__ = ["EVIDENCE", "RefinedPart", "Refinement"]
+__all__ = [
+    "EVIDENCE",
+    "EVIDENCE_SIDE",
+    "LEAST_REACH",
+    "LEAST_SIZE",
+    "SHIFT_SCALE",
+    "STRENGTH_SCALE",
+    "RefinedPart",
+    "Refinement",
+]
 
+LEAST_SIZE: Final = 2.0
+"""Least size of a part in cells: a smaller one is taken to be of this size."""
+LEAST_REACH: Final = 1.5
+"""Least distance in cells to which a local map is read around a point."""
 EVIDENCE: Final = 3
-"""What local maps say of a point: how far it should move in x and y, and how sure they are."""
+"""Numbers that a local map gives for a point: how far to move it in x and in y, and the strongest logit."""
+EVIDENCE_SIDE: Final = 7
+"""Samples along each side of the square in which a local map is read around a point."""
+SHIFT_SCALE: Final = 4.0
+"""Factor of the distance that a local map gives: it brings the number to the scale of the other inputs."""
+STRENGTH_SCALE: Final = 0.25
+"""Factor of the strongest logit, for the same reason."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +69,17 @@ class RefinedPart:
 class Refinement:
     """Points corrected where they are, the points of a part together, with a confidence for each.
 
-    One step samples the feature map at the points of a part, and from what it reads there and from the
-    shape that they have, moves them. Local maps, one for each point of a hand, say in addition where around
-    it the point should be.
+    One step samples the feature map at the points of a part, and moves them according to what it reads there
+    and to the shape that they have. A point of a hand has a local map of its own besides, which tells where
+    around the point it should be.
 
     Attributes:
-        parts: those that are refined.
+        parts: the parts that are refined.
         features: channels of the feature map.
-        local: which of them the local maps read, from the first to before the last.
+        local: the channels of the feature map that the local maps are made from: the first one, and the one
+            after the last.
         local_hidden: channels between the local maps' two pointwise convolutions.
-        hidden: of each step.
+        hidden: hidden units of each step.
 
     Source: after Xiong and De la Torre, "Supervised Descent Method" (2013).
     """
@@ -75,11 +99,11 @@ class Refinement:
 
     @property
     def local_maps(self) -> int:
-        """How many there are."""
+        """Number of local maps."""
         return max((part.num_keypoints for part in self.parts if part.reach), default=0)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Refinement:
-        """Read back what `dataclasses.asdict` wrote."""
+        """Read back what `dataclasses.asdict` returned."""
         parts = tuple(RefinedPart(**{**part, "reach": tuple(part["reach"])}) for part in data["parts"])
         return cls(**{**data, "parts": parts, "local": tuple(data["local"])})

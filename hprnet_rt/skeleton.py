@@ -1,4 +1,4 @@
-"""The 133 points of COCO-WholeBody: names, part slices, flips, limbs, sigmas, colours.
+"""The 133 points of COCO-WholeBody: names, parts, mirror partners, limbs, OKS constants, colours.
 
 Order (Jin et al., "Whole-Body Human Pose Estimation in the Wild", 2020): body 0-16, feet 17-22,
 face 23-90, left hand 91-111, right hand 112-132. Left and right are the person's own.
@@ -47,19 +47,33 @@ PARTS: Final[dict[str, slice]] = {
 LEFT_FOOT: Final = slice(17, 20)
 RIGHT_FOOT: Final = slice(20, 23)
 REGIONS: Final[dict[str, slice]] = {**PARTS, "left_foot": LEFT_FOOT, "right_foot": RIGHT_FOOT}
-"""The parts, and the two feet apart."""
+"""The parts, and each foot by itself."""
 
 
 def num_points(region: str) -> int:
-    """Return how many points a region has, a key of `REGIONS`."""
+    """Return the number of points of a region, a key of `REGIONS`."""
     points = REGIONS[region]
     return int(points.stop) - int(points.start)
 
 
 _BODY_NAMES = (
-    *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder"),
-    *("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip"),
-    *("left_knee", "right_knee", "left_ankle", "right_ankle"),
+    "nose",
+    "left_eye",
+    "right_eye",
+    "left_ear",
+    "right_ear",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
 )
 _FOOT_NAMES = tuple(
     f"{side}_{point}" for side in ("left", "right") for point in ("big_toe", "small_toe", "heel")
@@ -68,7 +82,7 @@ _FINGERS = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger
 
 
 def _hand_names(side: str) -> tuple[str, ...]:
-    """Root of the hand, then four points a finger from the palm to the tip, thumb first."""
+    """Return the root of the hand, then four points a finger from the palm to the tip, thumb first."""
     tips = (f"{side}_{finger}_{joint}" for finger in _FINGERS for joint in range(1, 5))
     return (f"{side}_hand_root", *tips)
 
@@ -84,12 +98,11 @@ NUM_KEYPOINTS: Final = len(KEYPOINT_NAMES)
 
 
 def _face_flip(i: int) -> int:
-    """Mirror partner of point i of the 68-point face mark-up (iBUG 300-W)."""
-    eyes_and_mouth = (
-        *((36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46)),
-        *((48, 54), (49, 53), (50, 52), (55, 59), (56, 58), (60, 64), (61, 63), (65, 67)),
-    )
-    pairs = dict(eyes_and_mouth) | {b: a for a, b in eyes_and_mouth}
+    """Return the mirror partner of point i of the 68-point face mark-up (iBUG 300-W)."""
+    eyes = {36: 45, 37: 44, 38: 43, 39: 42, 40: 47, 41: 46}
+    mouth = {48: 54, 49: 53, 50: 52, 55: 59, 56: 58, 60: 64, 61: 63, 65: 67}
+    pairs = eyes | mouth
+    pairs |= {right: left for left, right in pairs.items()}
     if i < 17:  # jaw
         return 16 - i
     if i < 27:  # brows
@@ -100,7 +113,7 @@ def _face_flip(i: int) -> int:
 
 
 def _flip_index() -> tuple[int, ...]:
-    """For each keypoint the index of its mirror partner (itself on the middle line)."""
+    """Return for each keypoint the index of its mirror partner (itself on the middle line)."""
     partner = []
     for index, name in enumerate(KEYPOINT_NAMES):
         if FACE.start <= index < FACE.stop:
@@ -131,7 +144,7 @@ SIGMAS: Final[tuple[float, ...]] = (
     .008, .008, .007, .010, .008, .009, .009, .009, .007, .007, .008, .011, .008, .008, .008, .010, .008,
     *_HAND_SIGMAS, *_HAND_SIGMAS,
 )
-"""Per-point constants of OKS, those of the COCO-WholeBody evaluation code."""
+"""OKS constant of each point, from the COCO-WholeBody evaluation code."""
 # fmt: on
 
 _LEFT: Final = (0, 255, 0)
@@ -162,7 +175,7 @@ def _body_limbs() -> list[tuple[str, str]]:
 
 
 def _face_limbs() -> list[tuple[int, int]]:
-    """Contours of the 68-point face: open lines, then the closed eyes and lips."""
+    """Return the contours of the 68-point face: open lines, then the closed eyes and lips."""
     limbs = []
     for first, last in ((0, 16), (17, 21), (22, 26), (27, 30), (31, 35)):
         limbs += [(i, i + 1) for i in range(first, last)]

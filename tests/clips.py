@@ -1,4 +1,4 @@
-"""Small clips, made as they are needed, and what a plain PyAV loop reads back from a file."""
+"""Functions that make small clips, and plain PyAV loops that read them back."""
 
 import json
 import struct
@@ -18,7 +18,7 @@ MATRICES = {
     270: (0, -1, 1, 0),
     "mirror": (-1, 0, 0, 1),
 }
-"""How a player turns the stored picture, in degrees clockwise: a, b, c, d of x' = ax + cy, y' = bx + dy."""
+"""Display matrices by rotation in degrees clockwise: a, b, c, d of x' = ax + cy, y' = bx + dy."""
 
 _FAST = {
     "libx264": {"preset": "ultrafast"},
@@ -27,7 +27,7 @@ _FAST = {
 
 
 def picture(index, width, height):
-    """A gradient with a bright column that moves: no two frames are alike, and nobody is in it."""
+    """Draw a gradient with a bright column that moves: all frames differ, and show no people."""
     image = np.zeros((height, width, 3), np.uint8)
     image[..., 0] = np.linspace(0, 200, width).astype(np.uint8)
     image[..., 1] = index * 5 % 200
@@ -36,12 +36,12 @@ def picture(index, width, height):
 
 
 def noise(index, width, height):
-    """What does not compress."""
+    """Draw noise, which does not compress."""
     return np.random.default_rng(index).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def corner(_index, width, height):
-    """A white square in the upper left corner of a black picture."""
+    """Draw a white square in the upper left corner of a black picture."""
     image = np.zeros((height, width, 3), np.uint8)
     image[: height // 4, : height // 4] = 255
     return image
@@ -66,14 +66,19 @@ def make(
     """Write a clip to `path` and return `path`.
 
     Args:
-        frames: pictures; 0 leaves a file with a header only.
+        path: of the clip; the suffix selects the container.
+        frames: number of pictures; with 0 the file has a header only.
+        size: width and height in px.
+        codec: of the video.
+        pix_fmt: of the video.
+        rate: frames a second.
         time_base: of `pts`; 1 / rate when None.
-        pts: of each frame; 0, 1, 2... when None.
-        audio: codec of a tone that lasts as long as the pictures, or None.
-        layout: of its channels.
-        draw: makes the image of (index, width, height).
-        options: of the encoder, beside the fast ones.
-        container: options of the container, movflags for example.
+        pts: time of each frame; 0, 1, 2... when None.
+        audio: codec of a tone as long as the video; None for no audio.
+        layout: of the audio's channels.
+        draw: function of (index, width, height) that returns an image.
+        options: of the encoder, in addition to those for speed.
+        container: options of the container, such as movflags.
     """
     width, height = size
     time_base = time_base or Fraction(1, rate)
@@ -97,7 +102,7 @@ def make(
 
 
 def make_audio(path, *, codec="aac", seconds=0.5):
-    """Write a file with sound and without pictures."""
+    """Write a file with audio only."""
     with av.open(str(path), "w") as file:
         _tone(file, file.add_stream(codec, rate=48000, layout="mono"), seconds)
     return path
@@ -109,7 +114,9 @@ def _tone(file, stream, seconds):
     frame = av.AudioFrame.from_ndarray(wave.astype(np.int16)[None], format="s16", layout="mono")
     frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
     resampler = av.AudioResampler(
-        *(stream.codec_context.format.name, stream.codec_context.layout, rate),
+        stream.codec_context.format.name,
+        stream.codec_context.layout,
+        rate,
         stream.codec_context.frame_size or 1024,
     )
     for piece in (*resampler.resample(frame), *resampler.resample(None)):
@@ -118,7 +125,7 @@ def _tone(file, stream, seconds):
 
 
 def set_matrix(path, turn):
-    """Store a display matrix in the track header of an mp4 with one track, as phones do."""
+    """Store a display matrix in the track header of an MP4 with one track, as phones do."""
     data = bytearray(path.read_bytes())
     matrix = data.index(b"tkhd") + 44  # version 0: 40 bytes of times, numbers and layers after the name
     a, b, c, d = (value << 16 for value in MATRICES[turn])
@@ -128,7 +135,7 @@ def set_matrix(path, turn):
 
 
 def play_half(path):
-    """Store an edit list that shows the first half only, as trimming without encoding does."""
+    """Store an edit list that plays the first half only, as trimming without re-encoding does."""
     data = bytearray(path.read_bytes())
     duration = data.index(b"elst") + 12  # after the name, version, flags and the number of entries
     (whole,) = struct.unpack_from(">I", data, duration)
@@ -149,14 +156,14 @@ def drop_packets(source, path, dropped):
 
 
 def cut(path, part):
-    """Keep the first `part` of a file's bytes."""
+    """Cut a file after the share `part` of its bytes."""
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * part)])
     return path
 
 
 def make_jpeg_on_its_side(path, size=(160, 96)):
-    """Write `corner` as a JPEG whose EXIF says to turn it by 90 degrees clockwise."""
+    """Write `corner` as a JPEG with an EXIF orientation of 90 degrees clockwise."""
     done, data = cv2.imencode(".jpg", corner(0, *size))
     assert done
     orientation = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
@@ -168,7 +175,7 @@ def make_jpeg_on_its_side(path, size=(160, 96)):
 
 
 def make_huge_png(path, side=20_000):
-    """Write a small file of a picture that is black and huge."""
+    """Write a PNG that is a small file of a huge black picture."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -183,7 +190,7 @@ def make_huge_png(path, side=20_000):
 
 
 def _decode(path):
-    """Every frame that decodes; what fails is skipped."""
+    """Yield every frame that decodes; errors are skipped."""
     with av.open(str(path)) as file:
         packets = file.demux(video=0)
         while True:
@@ -203,23 +210,23 @@ def _seconds(frame):
 
 
 def decodable(path):
-    """All frames that decode, as (seconds or None, BGR image)."""
+    """Return all frames that decode, as (seconds or None, BGR image)."""
     return [(_seconds(frame), frame.to_ndarray(format="bgr24")) for frame in _decode(path)]
 
 
 def times(path):
-    """When each frame that decodes is shown, as fractions of seconds."""
+    """Return the time of each frame that decodes, as a fraction in seconds."""
     return [_seconds(frame) for frame in _decode(path)]
 
 
 def audio_packets(path):
-    """(bytes, seconds) of each packet of the first audio stream."""
+    """Return (bytes, seconds) of each packet of the first audio stream."""
     with av.open(str(path)) as file:
         return [(bytes(p), p.pts * p.time_base) for p in file.demux(audio=0) if p.size]
 
 
 def read_keypoints(path):
-    """The header and the frames of a JSONL file, every line of which must be whole."""
+    """Return the header and the frames of a JSONL file; every line must be complete."""
     text = path.read_text(encoding="utf-8")
     assert text.endswith("\n")
     header, *frames = map(json.loads, text.splitlines())
@@ -227,7 +234,7 @@ def read_keypoints(path):
 
 
 def corners(image):
-    """Which corners of a picture made by `corner` are bright."""
+    """Return the names of the bright corners of a picture made by `corner`."""
     height, width = image.shape[:2]
     spots = {
         "upper left": image[8, 8],

@@ -26,7 +26,7 @@ _LONGEST_FIRST = (
     *(
         "model/test_export_networks.py",
         "cluster/test_cluster.py",
-        "jobs/test_bad_input.py",
+        "jobs/failures/test_stopped.py",
         "jobs/test_resume.py",
     ),
     *(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hprnet_rt.backends import ModelFile
-from hprnet_rt.backends import model_file as engine_file
+from hprnet_rt.backends import ModelFile, registry
+from hprnet_rt.backends import model_file as model_files
 from hprnet_rt.cli import main
 from hprnet_rt.commands import doctor
 from hprnet_rt.errors import BackendError
@@ -19,7 +19,8 @@ from hprnet_rt.machine import Gpu, Nvidia, cpu, nvidia
 @pytest.fixture
 def quick(monkeypatch):
     """Backends that need no second each."""
-    monkeypatch.setattr(doctor, "BACKENDS", ("tensorrt", "openvino"))
+    specs = tuple(spec for spec in registry.BACKEND_SPECS if spec.name in ("tensorrt", "openvino"))
+    monkeypatch.setattr(registry, "BACKEND_SPECS", specs)
 
 
 def rows_of(printed):
@@ -67,9 +68,9 @@ def test_a_default_backend_that_cannot_run_is_exit_code_1(quick, monkeypatch, ca
 
     monkeypatch.setattr(doctor, "load", refuse)
     assert main(["doctor"]) == 1
-    said = capsys.readouterr()
-    assert "cannot run: openvino cannot load it: no memory" in said.out
-    assert "the default cannot run" in said.err
+    printed = capsys.readouterr()
+    assert "cannot run: openvino cannot load it: no memory" in printed.out
+    assert "the default cannot run" in printed.err
 
 
 def test_a_damaged_model_is_exit_code_1(quick, monkeypatch, tmp_path, capsys):
@@ -78,7 +79,7 @@ def test_a_damaged_model_is_exit_code_1(quick, monkeypatch, tmp_path, capsys):
         shutil.copy(path, tmp_path / path.name)
     with (tmp_path / shipped.name).open("ab") as file:
         file.write(b"more")
-    monkeypatch.setattr(engine_file, "_shipped_folder", lambda: tmp_path)
+    monkeypatch.setattr(model_files, "_shipped_folder", lambda: tmp_path)
     assert main(["doctor"]) == 1
     assert "SHA-256" in capsys.readouterr().out
 

@@ -1,17 +1,21 @@
 """Inference backends behind one small Protocol. Heavy imports happen inside the chosen backend."""
 
-from hprnet_rt.backends.create import BACKENDS, CPU_BACKENDS, GPU_BACKENDS, create_backend
+from hprnet_rt.backends.create import create_backend
 from hprnet_rt.backends.model_file import ModelFile, shipped_models
-from hprnet_rt.backends.protocol import AsyncBackend, Backend, GivesMaps
+from hprnet_rt.backends.protocol import AsyncBackend, Backend, BackendRequest, GivesMaps
+from hprnet_rt.backends.registry import BACKENDS, CPU_BACKENDS, GPU_BACKENDS, PRECISIONS, runs_on_gpu
 
 __all__ = [
     "BACKENDS",
     "CPU_BACKENDS",
     "GPU_BACKENDS",
+    "PRECISIONS",
     "AsyncBackend",
     "Backend",
+    "BackendRequest",
     "GivesMaps",
     "ModelFile",
     "create_backend",
+    "runs_on_gpu",
     "shipped_models",
 ]

@@ -1,4 +1,4 @@
-"""What a built engine is, in a JSON beside it: one that is not what is asked for is never loaded."""
+"""Built engines, each described by a JSON beside it: an engine that does not match is never loaded."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from hprnet_rt.backends.model_file import ModelFile, sha256_of
+from hprnet_rt.backends.registry import INT8
 from hprnet_rt.errors import ModelError
 from hprnet_rt.spec import ModelSpec
 
 __all__ = [
     "BUILT_FORMAT",
-    "INT8",
     "BuiltEngine",
     "EngineRecipe",
-    "FindBuilt",
+    "FindEngine",
     "check_sidecar",
     "sidecar_path",
     "spec_sha256",
@@ -27,24 +27,22 @@ __all__ = [
 ]
 
 BUILT_FORMAT: Final = "hprnet-rt-built/1"
-INT8: Final = "int8"
-"""The precision that needs frames to calibrate with, and takes every size."""
 _DIGITS: Final = 12  # of a hash in a file name or a message
 _TENSORS: Final = {
     "images": {"type": "uint8", "shape": ["batch", "height", "width", 3], "order": "BGR"},
     "peaks": {"type": "float32", "shape": ["batch", "k", "layout"]},
 }
-"""Input and output of every engine, by name."""
+"""The input and the output of every engine, by name."""
 
 
 def spec_sha256(spec: ModelSpec) -> str:
-    """The SHA-256 of a network's description: names, widths, normalisation."""
+    """Return the SHA-256 of a network's description: names, widths, normalisation."""
     return hashlib.sha256(json.dumps(spec.to_dict(), sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class EngineRecipe:
-    """All that decides what a built engine is; two with equal recipes do the same.
+    """Everything that determines a built engine: two engines with equal recipes are interchangeable.
 
     Attributes:
         backend: "tensorrt", "tensorrt-rtx" or "openvino".
@@ -55,7 +53,7 @@ class EngineRecipe:
         precision: of the network; the decode is float32.
         batch, height, width: the least and the largest size.
         gpus: kinds of GPU ("sm89"), or the GPU that it was built on; empty for the library's default.
-        library, library_version: what built it.
+        library, library_version: the library that built it.
     """
 
     backend: str
@@ -73,7 +71,7 @@ class EngineRecipe:
 
     @property
     def stem(self) -> str:
-        """The name of its files without suffix: what a person asks for, and a digest of the whole."""
+        """The name of its files without suffix: what a person chooses, and a digest of the whole recipe."""
         plain = json.dumps(dataclasses.asdict(self), sort_keys=True)
         digest = hashlib.sha256(plain.encode()).hexdigest()[:_DIGITS]
         batch, width, height = (_span(axis) for axis in (self.batch, self.width, self.height))
@@ -81,7 +79,7 @@ class EngineRecipe:
 
     @property
     def command(self) -> str:
-        """What builds it."""
+        """The command that builds it."""
         if self.precision == INT8:
             return (
                 f"hprnet-rt build {self.model} --backend {self.backend} --precision {INT8} --calibrate VIDEO"
@@ -98,23 +96,23 @@ class EngineRecipe:
 
 @dataclass(frozen=True)
 class BuiltEngine:
-    """An engine on disk that is what its JSON says.
+    """An engine on disk that matches its JSON.
 
     Attributes:
         path: its file.
-        recipe: what it is.
+        recipe: its description.
     """
 
     path: Path
     recipe: EngineRecipe
 
 
-class FindBuilt(Protocol):
-    """Gives the engine that a backend is to run."""
+class FindEngine(Protocol):
+    """Finds the built engine that a backend is to run."""
 
     def __call__(
         self,
-        engine: ModelFile,
+        model_file: ModelFile,
         backend: str,
         *,
         precision: str,
@@ -122,19 +120,19 @@ class FindBuilt(Protocol):
         batch: int | None,
         may_build: bool,
     ) -> BuiltEngine:
-        """An engine for this input, this GPU and this library.
+        """Return an engine for this input, this machine and this version of the library.
 
         Args:
-            engine: the network.
-            backend: "tensorrt" or "tensorrt-rtx".
-            precision: of the network, "auto" for fp16.
+            model_file: the network.
+            backend: name of a backend that needs an engine in this precision.
+            precision: of the network; "auto" is the first of `BUILD_PRECISIONS`.
             input_hw: height and width.
-            batch: images at a time; any when None.
-            may_build: build what is not there, or not fit.
+            batch: images at a time; any number when None.
+            may_build: build one where none fits; int8 engines, which need frames, are never built here.
 
         Raises:
             BackendError: the library or a GPU is missing, there is no such engine, or a build fails.
-            ModelError: an engine is there, but is not what is needed; the sentence says what builds it.
+            ModelError: there is an engine, but it does not fit; the message has the command that builds it.
         """
         ...
 
@@ -145,12 +143,12 @@ def _span(axis: tuple[int, int]) -> str:
 
 
 def sidecar_path(engine: Path) -> Path:
-    """The JSON of an engine."""
+    """Return the path of the JSON beside an engine."""
     return engine.with_suffix(".json")
 
 
 def _engine_sha256(engine: Path) -> str:
-    """The SHA-256 of an engine; of both hashes where the weights are in a file of their own (OpenVINO)."""
+    """Return the SHA-256 of an engine; with weights in a second file (OpenVINO) the hash of both hashes."""
     files = [engine, engine.with_suffix(".bin")] if engine.suffix == ".xml" else [engine]
     hashes = [sha256_of(file) for file in files]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
@@ -164,14 +162,14 @@ def write_sidecar(
     build_seconds: float,
     measured: Mapping[str, Any] | None = None,
 ) -> None:
-    """Describe an engine.
+    """Write the JSON that describes an engine.
 
     Args:
         engine: its file, under its final name; the JSON is written beside it.
-        recipe: what it was built from.
+        recipe: its description.
         spec: the network.
-        build_seconds: how long it took.
-        measured: what was found out about it while it was built, for people.
+        build_seconds: the duration of the build.
+        measured: what was measured during the build, for people to read.
 
     Raises:
         OSError: the engine cannot be read, or the JSON cannot be written.
@@ -188,13 +186,14 @@ def write_sidecar(
     sidecar_path(engine).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 
-def check_sidecar(engine: Path, wanted: EngineRecipe) -> None:
-    """Refuse an engine that is not what is wanted, or not what its JSON says.
+def check_sidecar(engine: Path, expected: EngineRecipe) -> None:
+    """Refuse an engine that differs from the expected recipe or from its own JSON.
 
     Raises:
-        ModelError: one sentence with the field, what was found, what is expected, and what builds it again.
+        ModelError: one sentence with the field, the value found, the value expected, and the command that
+            builds it again.
     """
-    again = f"build it again: {wanted.command}"
+    again = f"build it again: {expected.command}"
     sidecar = sidecar_path(engine)
     try:
         data: Any = json.loads(sidecar.read_text(encoding="utf-8"))
@@ -204,8 +203,8 @@ def check_sidecar(engine: Path, wanted: EngineRecipe) -> None:
         raise ModelError(f"{sidecar} cannot be read ({error}); {again}") from error
     if not isinstance(data, dict) or data.get("format") != BUILT_FORMAT:
         raise ModelError(f"{sidecar} does not describe a built engine of format {BUILT_FORMAT}; {again}")
-    expected = {**dataclasses.asdict(wanted), "tensors": _TENSORS}
-    for name, value in expected.items():
+    fields = {**dataclasses.asdict(expected), "tensors": _TENSORS}
+    for name, value in fields.items():
         plain = list(value) if isinstance(value, tuple) else value
         found = data.get(name)
         if found != plain:
@@ -225,6 +224,7 @@ def check_sidecar(engine: Path, wanted: EngineRecipe) -> None:
 
 
 def _short(value: Any) -> str:
+    """Return a value as text for a message, a hash by its first digits."""
     text = json.dumps(value) if not isinstance(value, str) else value
     is_hash = len(text) == hashlib.sha256().digest_size * 2
     return f"{text[:_DIGITS]}..." if is_hash else text

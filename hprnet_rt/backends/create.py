@@ -1,47 +1,27 @@
-"""Choice of a backend. What is asked for runs or is refused; only "auto" chooses, and says what."""
+"""Choice of a backend: one that is named runs or is refused; only "auto" chooses, and logs its choice."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import logging
 import math
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Final
+import os
+from typing import cast
 
-from hprnet_rt.backends.built_engine import INT8, FindBuilt
+from hprnet_rt.backends.built_engine import FindEngine
 from hprnet_rt.backends.model_file import ModelFile
-from hprnet_rt.backends.protocol import Backend
-from hprnet_rt.backends.trt.library import LIBRARIES
+from hprnet_rt.backends.protocol import Backend, BackendModule, BackendRequest
+from hprnet_rt.backends.registry import INT8, PRECISIONS, BackendSpec, backend_spec, backend_specs
 from hprnet_rt.errors import BackendError, HprnetError, UsageError
 from hprnet_rt.machine import nvidia
 
-__all__ = ["BACKENDS", "CPU_BACKENDS", "GPU_BACKENDS", "PRECISIONS", "auto_backends", "create_backend"]
+__all__ = ["auto_backends", "create_backend"]
 
 _log = logging.getLogger(__name__)
 
-GPU_BACKENDS: Final = ("tensorrt", "tensorrt-rtx", "torch-cuda")
-"""Backends on an NVIDIA GPU, in the order in which "auto" tries them."""
-CPU_BACKENDS: Final = ("openvino", "onnxruntime", "torch")
-"""Backends on the CPU, in the order in which "auto" tries them, after those on a GPU."""
-BACKENDS: Final = (*GPU_BACKENDS, *CPU_BACKENDS)
-"""All backends."""
-PRECISIONS: Final = ("auto", "fp32", "fp16", "bf16", INT8)
-
-_MODULES: Final = {"tensorrt": "trt.backend", "tensorrt-rtx": "trt.backend", "torch-cuda": "torch_cuda"}
-_PACKAGES: Final = {
-    "torch": '"hprnet-rt[train]"',
-    "tensorrt": '"hprnet-rt[tensorrt]"',
-    "tensorrt_rtx": '"hprnet-rt[rtx]"',
-}
-_FLIPPING: Final = "torch"
-_ONE_AT_A_TIME: Final = ("openvino",)
-_INT8_BACKEND: Final = "openvino"
-
 
 def create_backend(
-    engine: ModelFile,
+    model_file: ModelFile,
     input_hw: tuple[int, int],
     *,
     backend: str = "auto",
@@ -49,118 +29,144 @@ def create_backend(
     threads: int | None = None,
     flip: bool = False,
     batch: int | None = 1,
-    find_built: FindBuilt | None = None,
+    find_engine: FindEngine | None = None,
     may_build: bool = False,
-    find_int8: Callable[[ModelFile], Path] | None = None,
 ) -> Backend:
-    """Make `engine` ready to run for one input size.
+    """Compile a network for one input size.
 
     Args:
-        engine: the network.
-        input_hw: height and width, multiples of `engine.spec.multiple_px`.
-        backend: "auto" or one of `BACKENDS`.
-        precision: "auto" (the fastest that keeps accuracy) or another of `PRECISIONS`; int8 is
-            OpenVINO's only.
+        model_file: the network.
+        input_hw: height and width, multiples of the network's `multiple_px`.
+        backend: "auto" or the name of a registered backend.
+        precision: "auto" (the fastest that keeps accuracy) or another of `PRECISIONS`; not every backend has
+            all of them, and "auto" is never int8.
         threads: CPU threads; all cores when None.
         flip: average with the mirrored image (the backend torch only).
         batch: images at a time; the backend's best when None.
-        find_built: gives TensorRT's engines; without it these backends cannot run.
-        may_build: it may build one that is missing; "auto" may in any case.
-        find_int8: gives the int8 engine of a network; without it there is none.
+        find_engine: finds built engines; without it, backends and precisions that need one cannot run.
+        may_build: let `find_engine` build one that is missing. With backend "auto" it may in any case.
 
     Raises:
-        UsageError: an unknown or impossible choice.
+        UsageError: a choice is unknown or impossible.
         BackendError: the library or the GPU is missing, or cannot run the network.
-        ModelError: the engine that was built is not what is needed.
+        ModelError: a built engine does not fit the network or this machine.
     """
-    if backend not in ("auto", *BACKENDS):
-        raise UsageError(f"there is no backend {backend!r}; use one of: auto, {', '.join(BACKENDS)}")
+    if backend != "auto":
+        backend_spec(backend)
+    _check_numbers(model_file, input_hw, precision, threads=threads, batch=batch)
+    flipping = [spec.name for spec in backend_specs() if spec.flip]
+    if flip and backend not in flipping:
+        raise UsageError(f"the flip test needs --backend {' or '.join(flipping)}")
+    with_int8 = [spec.name for spec in backend_specs() if INT8 in spec.precisions]
+    if precision == INT8 and (backend not in with_int8 or find_engine is None):
+        raise UsageError(
+            f"--precision {INT8} needs --backend {' or '.join(with_int8)}, and an engine that was built"
+        )
+    request = BackendRequest(
+        model_file=model_file,
+        input_hw=input_hw,
+        precision=precision,
+        threads=threads or os.cpu_count() or 1,
+        batch=batch,
+        flip=flip,
+    )
+    if backend != "auto":
+        return _create(backend_spec(backend), request, find_engine, may_build=may_build)
+    for spec in auto_backends():
+        if batch is not None and batch > 1 and not spec.batches:
+            continue
+        try:
+            made = _create(spec, request, find_engine, may_build=spec.auto_builds)
+        except HprnetError as error:
+            if spec.auto == "use":
+                raise
+            _log.warning("backend auto: %s cannot run: %s", spec.name, error)
+            continue
+        _log.info("backend auto: chose %s", spec.name)
+        return made
+    names = ", ".join(spec.name for spec in backend_specs("cpu"))
+    raise BackendError(f"no inference library is installed; install one of: {names}")
+
+
+def auto_backends() -> list[BackendSpec]:
+    """Return the backends that "auto" considers on this machine, in order.
+
+    They are those whose library is installed; of those on a GPU none where there is no GPU.
+    """
+    found = [spec for spec in backend_specs() if spec.auto != "skip" and spec.installed]
+    if any(spec.device == "gpu" for spec in found) and not nvidia().gpus:
+        return [spec for spec in found if spec.device == "cpu"]
+    return found
+
+
+def _check_numbers(
+    model_file: ModelFile,
+    input_hw: tuple[int, int],
+    precision: str,
+    *,
+    threads: int | None,
+    batch: int | None,
+) -> None:
+    """Refuse numbers that no backend takes."""
     if precision not in PRECISIONS:
         raise UsageError(f"there is no precision {precision!r}; use one of: {', '.join(PRECISIONS)}")
     for name, value in (("threads", threads), ("batch", batch)):
         if value is not None and (type(value) is not int or value < 1):
             raise UsageError(f"{name} is a whole number of at least 1, or None; got {value!r}")
-    multiple = engine.spec.multiple_px
-    if any(side <= 0 or side % multiple for side in input_hw):
-        raise UsageError(f"{engine.spec.name} takes sides that are multiples of {multiple}, got {input_hw}")
-    cells = math.prod(side // engine.spec.stride_px for side in input_hw)
-    if engine.k > cells:
+    spec = model_file.spec
+    if any(side <= 0 or side % spec.multiple_px for side in input_hw):
+        raise UsageError(f"{spec.name} takes sides that are multiples of {spec.multiple_px}, got {input_hw}")
+    cells = math.prod(side // spec.stride_px for side in input_hw)
+    if model_file.k > cells:
         raise UsageError(
-            f"{engine.path.name} returns {engine.k} people, more than the {cells} cells of its output for "
-            f"inputs of {input_hw[1]} x {input_hw[0]}; take a larger --size"
+            f"{model_file.path.name} returns {model_file.k} people, more than the {cells} cells of its "
+            f"output for inputs of {input_hw[1]} x {input_hw[0]}; take a larger --size"
         )
-    if flip and backend != _FLIPPING:
-        raise UsageError(f"the flip test needs --backend {_FLIPPING}")
-    if precision == INT8 and (backend != _INT8_BACKEND or find_int8 is None):
-        raise UsageError(f"--precision {INT8} needs --backend {_INT8_BACKEND}, and an engine that was built")
-
-    def make(name: str, *, build: bool) -> Backend:
-        _require(name, precision, batch)
-        module: Any = importlib.import_module(f"hprnet_rt.backends.{_MODULES.get(name, name)}")
-        made: Backend
-        if name in LIBRARIES:
-            if find_built is None:
-                raise BackendError(f"{name} needs a built engine; load the model with hprnet_rt.load")
-            built = find_built(
-                *(engine, name), precision=precision, input_hw=input_hw, batch=batch, may_build=build
-            )
-            made = module.create(engine, built, input_hw, batch)
-        elif name in GPU_BACKENDS:
-            made = module.create(engine, input_hw, precision, batch)
-        else:
-            more: dict[str, Any] = {"flip": True} if flip else {}
-            if name not in _ONE_AT_A_TIME:
-                more["batch"] = batch or 1
-            if precision == INT8 and find_int8 is not None:
-                more["built"] = find_int8(engine)
-            made = module.create(engine, input_hw, precision, threads, **more)
-        _log.info("engine %s at %dx%d: %s", engine.spec.name, *reversed(input_hw), made.description)
-        return made
-
-    if backend != "auto":
-        return make(backend, build=may_build)
-    names = [name for name in auto_backends() if not (batch and batch > 1 and name in _ONE_AT_A_TIME)]
-    for name in names:
-        try:
-            made = make(name, build=True)
-        except HprnetError as error:
-            if name not in GPU_BACKENDS:
-                raise
-            _log.warning("backend auto: %s cannot run: %s", name, error)
-            continue
-        _log.info("backend auto: chose %s", name)
-        return made
-    raise BackendError(f"no inference library is installed; install one of: {', '.join(CPU_BACKENDS)}")
 
 
-def auto_backends() -> list[str]:
-    """The backends that "auto" tries on this machine, in order: those with their library, and their GPU."""
-    on_gpu = [name for name in GPU_BACKENDS if _installed(name)]
-    if on_gpu and not nvidia().gpus:
-        on_gpu = []
-    return [*on_gpu, *(name for name in CPU_BACKENDS if _installed(name))]
+def _create(
+    spec: BackendSpec, request: BackendRequest, find_engine: FindEngine | None, *, may_build: bool
+) -> Backend:
+    """Check a request against a backend's description, find its engine if it needs one, and create it."""
+    _check_request(spec, request)
+    if spec.needs_engine(request.precision):
+        if find_engine is None:
+            raise BackendError(f"{spec.name} needs a built engine; load the model with hprnet_rt.load")
+        engine = find_engine(
+            request.model_file,
+            spec.name,
+            precision=request.precision,
+            input_hw=request.input_hw,
+            batch=request.batch,
+            may_build=may_build,
+        )
+        request = request.with_engine(engine)
+    made = cast(BackendModule, importlib.import_module(spec.module)).create(request)
+    height, width = request.input_hw
+    _log.info("%s at %dx%d: %s", request.model_file.spec.name, width, height, made.description)
+    return made
 
 
-def _library(backend: str) -> str:
-    return LIBRARIES.get(backend, backend.partition("-")[0])
-
-
-def _installed(backend: str) -> bool:
-    return importlib.util.find_spec(_library(backend)) is not None
-
-
-def _require(backend: str, precision: str, batch: int | None) -> None:
-    """Refuse what a backend cannot do, before it is imported."""
-    library = _library(backend)
-    if not _installed(backend):
-        package = _PACKAGES.get(library, library)
+def _check_request(spec: BackendSpec, request: BackendRequest) -> None:
+    """Refuse a request that a backend cannot fulfil, before the backend is imported."""
+    if not spec.installed:
+        requirement = spec.requirement if spec.extra is None else f'"{spec.requirement}"'
         raise BackendError(
-            f"the backend {backend} needs the package {library.replace('_', '-')}: pip install {package}"
+            f"the backend {spec.name} needs the package {spec.package}: pip install {requirement}"
         )
-    if precision == "fp16" and backend in CPU_BACKENDS:
+    precision = request.precision
+    if precision not in ("auto", *spec.precisions):
+        if precision == "fp16":
+            names = ", ".join(other.name for other in backend_specs("gpu"))
+            raise UsageError(
+                f"{spec.name} does not compute in fp16; use --precision fp32 or auto, or a backend on a GPU: "
+                f"{names}"
+            )
+        others = [other.name for other in backend_specs(spec.device) if precision in other.precisions]
         raise UsageError(
-            f"{backend} does not compute in fp16; use --precision fp32 or auto, or a backend on a GPU: "
-            f"{', '.join(GPU_BACKENDS)}"
+            f"{spec.name} runs this network in {' or '.join(spec.precisions)} only, not {precision}"
+            + (f"; use --backend {others[0]}" if others else "")
         )
-    if batch is not None and batch > 1 and backend in _ONE_AT_A_TIME:
-        raise UsageError(f"{backend} takes one image at a time; leave --batch out, or use onnxruntime")
+    if request.batch is not None and request.batch > 1 and not spec.batches:
+        name = next(other.name for other in backend_specs(spec.device) if other.batches)
+        raise UsageError(f"{spec.name} takes one image at a time; leave --batch out, or use {name}")

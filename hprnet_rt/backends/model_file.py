@@ -1,4 +1,4 @@
-"""An engine on disk: the ONNX file, and beside it a JSON that says what it is and what it hashes to."""
+"""Model files: an ONNX file, and beside it a JSON with its description and its hash."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _FORMAT = "hprnet-rt-engine/1"
 
 
 def _shipped_folder() -> Path:
-    """`engines/` in an installed package, or at the top of a checkout."""
+    """Return `engines/` in an installed package, or at the top of a checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "engines"
     return installed if installed.is_dir() else package.parent / "engines"
 
 
 def shipped_models() -> tuple[str, ...]:
-    """Names of the models that came with the package."""
+    """Return the names of the models that came with the package."""
     return tuple(sorted(path.stem for path in _shipped_folder().glob("*.onnx")))
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
+    """Return the SHA-256 of a file, in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -51,10 +51,10 @@ class ModelFile:
         spec: the network.
         k: people per image, and peaks per joint.
         sha256: of the ONNX file.
-        source, licence: where the weights come from and on what terms.
+        source, licence: the origin of the weights and their terms.
         bf16: running the network in bf16 was measured to cost no accuracy, so that "auto" may do it.
-        checkpoint, checkpoint_sha256: the PyTorch file that it was made of, where that is on this machine
-            (not in the JSON); the torch backend reads it.
+        checkpoint, checkpoint_sha256: the PyTorch checkpoint that it was converted from, where that is on
+            this machine (not in the JSON); the torch backend reads it.
     """
 
     path: Path
@@ -73,7 +73,7 @@ class ModelFile:
 
         Raises:
             UsageError: there is no such model.
-            ModelError: the file is damaged or not what its JSON says.
+            ModelError: the file is damaged, or differs from its JSON.
         """
         text = str(model)
         if text.endswith(".onnx"):
@@ -88,8 +88,10 @@ class ModelFile:
         return cls._open(path)
 
     def for_grouping(self) -> str | bytes:
-        """What a backend loads that leaves refinement to grouping: the file's path, or the network without
-        what refines in an engine.
+        """Return the network for a backend that leaves refinement to grouping.
+
+        It is the file's path, or, where the network refines, its bytes without the layers that compute
+        refined peaks.
 
         Raises:
             ModelError: the file cannot be read.
@@ -99,7 +101,7 @@ class ModelFile:
         return only_outputs(self._read(), FOR_GROUPING)
 
     def refiner_weights(self) -> dict[str, npt.NDArray[np.float32]] | None:
-        """The weights with which grouping refines points; None where the network does not refine.
+        """Return the weights with which grouping refines points; None where the network has no refinement.
 
         Raises:
             ModelError: the file cannot be read.
@@ -124,29 +126,44 @@ class ModelFile:
         except (OSError, ValueError) as error:
             raise ModelError(f"{sidecar} cannot be read: {error}") from error
         if not isinstance(data, dict) or data.get("format") != _FORMAT:
-            raise ModelError(f"{sidecar} does not describe an engine of format {_FORMAT}")
+            raise ModelError(f"{sidecar} does not describe a model file of format {_FORMAT}")
         try:
             spec = ModelSpec.from_dict(data["spec"])
-            known = (data["sha256"], data["source"], data["licence"], bool(data["bf16"]))
-            engine = cls(path, spec, int(data["k"]), *known)
+            model_file = cls(
+                path=path,
+                spec=spec,
+                k=int(data["k"]),
+                sha256=data["sha256"],
+                source=data["source"],
+                licence=data["licence"],
+                bf16=bool(data["bf16"]),
+            )
         except KeyError as error:
             raise ModelError(f"{sidecar} lacks {error}") from error
         found = sha256_of(path)
-        if found != engine.sha256:
+        if found != model_file.sha256:
             raise ModelError(
                 f"{path} is damaged or was replaced: its SHA-256 is {found[:12]}..., but {sidecar.name} says "
-                f"{engine.sha256[:12]}...; install the package again or copy both files together"
+                f"{model_file.sha256[:12]}...; install the package again or copy both files together"
             )
-        return engine
+        return model_file
 
     @classmethod
     def describe(
         cls, path: Path, spec: ModelSpec, k: int, source: str, licence: str, *, bf16: bool = False
     ) -> ModelFile:
-        """Write the sidecar of a freshly exported ONNX file."""
-        engine = cls(path, spec, k, sha256_of(path), source, licence, bf16)
-        data: dict[str, Any] = {"format": _FORMAT, **dataclasses.asdict(engine), "spec": spec.to_dict()}
+        """Write the JSON of a freshly exported ONNX file, and return the model file."""
+        model_file = cls(
+            path=path,
+            spec=spec,
+            k=k,
+            sha256=sha256_of(path),
+            source=source,
+            licence=licence,
+            bf16=bf16,
+        )
+        data: dict[str, Any] = {"format": _FORMAT, **dataclasses.asdict(model_file), "spec": spec.to_dict()}
         for own in ("path", "checkpoint", "checkpoint_sha256"):
             del data[own]
         path.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-        return engine
+        return model_file

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from hprnet_rt.backends.model_file import ModelFile
-from hprnet_rt.backends.protocol import refined_where
-from hprnet_rt.errors import BackendError, UsageError
+from hprnet_rt.backends.protocol import BackendRequest, refinement_text
+from hprnet_rt.errors import BackendError
 from hprnet_rt.types import Maps
 
 __all__ = ["create"]
@@ -22,24 +19,27 @@ class _OnnxRuntimeBackend:
     name = "onnxruntime"
     precision = "fp32"
 
-    def __init__(self, engine: ModelFile, input_hw: tuple[int, int], threads: int, batch: int) -> None:
-        self.spec = engine.spec
-        self.input_hw = input_hw
-        self.max_batch = batch
+    def __init__(self, request: BackendRequest) -> None:
+        model_file = request.model_file
+        self.spec = model_file.spec
+        self.input_hw = request.input_hw
+        self.max_batch = request.batch or 1
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = request.threads
         options.log_severity_level = _ERRORS_ONLY
-        # a thread that spins while it waits takes the core that decoding and drawing need
+        # a spinning thread would take the core that decoding and drawing need
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session: onnxruntime.InferenceSession | None = onnxruntime.InferenceSession(
-                engine.for_grouping(), options, providers=["CPUExecutionProvider"]
+                model_file.for_grouping(), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # the library raises bare RuntimeErrors of its own making
-            raise BackendError(f"onnxruntime cannot load {engine.path}: {error}") from error
+            raise BackendError(f"onnxruntime cannot load {model_file.path}: {error}") from error
         self.gives_maps = len(self._session.get_outputs()) > 1
-        refined = refined_where(self.spec, self.gives_maps)
-        self.description = f"ONNX Runtime {onnxruntime.__version__}, CPU, fp32, {threads} threads{refined}"
+        refined = refinement_text(self.spec, after_grouping=self.gives_maps)
+        self.description = (
+            f"ONNX Runtime {onnxruntime.__version__}, CPU, fp32, {request.threads} threads{refined}"
+        )
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return self.run_with_maps(images)[0]
@@ -48,7 +48,7 @@ class _OnnxRuntimeBackend:
         self, images: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.float32], list[Maps | None]]:
         if self._session is None:
-            raise BackendError("the onnxruntime engine is closed")
+            raise BackendError("the onnxruntime backend is closed")
         try:
             peaks, *rest = self._session.run(None, {"images": images})
         except Exception as error:
@@ -62,12 +62,6 @@ class _OnnxRuntimeBackend:
         self._session = None
 
 
-def create(
-    engine: ModelFile, input_hw: tuple[int, int], precision: str, threads: int | None, batch: int = 1
-) -> _OnnxRuntimeBackend:
-    """See `create_backend`."""
-    if precision not in ("auto", "fp32"):
-        raise UsageError(
-            f"onnxruntime runs this network in fp32 only, not {precision}; use --backend openvino"
-        )
-    return _OnnxRuntimeBackend(engine, input_hw, threads or os.cpu_count() or 1, batch)
+def create(request: BackendRequest) -> _OnnxRuntimeBackend:
+    """Compile the network; see `BackendModule`."""
+    return _OnnxRuntimeBackend(request)

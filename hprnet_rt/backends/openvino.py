@@ -1,16 +1,14 @@
 """OpenVINO on the CPU: the network in bf16 or fp32, the decode always in fp32.
 
-bf16 has 8 bits: a whole graph in bf16 rounds positions to half a cell and gathers from wrong cells. So the
-graph is cut at the feature map and the heat-maps, and the two halves are compiled apart; they share
-memory.
+bf16 has 8 bits of precision: a whole graph in bf16 rounds positions to half a cell and gathers from wrong
+cells. So the graph is cut at the feature map and the heat-maps, and its two parts are compiled separately;
+they share memory.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +18,8 @@ from openvino import opset8, opset13
 from openvino.frontend import NodeContext
 from openvino.frontend.onnx import ConversionExtension
 
-from hprnet_rt.backends.built_engine import INT8
-from hprnet_rt.backends.model_file import ModelFile
-from hprnet_rt.backends.protocol import refined_where
+from hprnet_rt.backends.protocol import BackendRequest, refinement_text
+from hprnet_rt.backends.registry import INT8
 from hprnet_rt.errors import BackendError, UsageError
 from hprnet_rt.types import Maps
 
@@ -36,11 +33,17 @@ _LOCAL_MAPS = "local_maps"
 
 
 def _deform_conv(node: NodeContext) -> list[openvino.Output]:
-    """ONNX's DeformConv of one group, which OpenVINO's importer does not know, as OpenVINO's own."""
+    """Convert ONNX's DeformConv of one group, which OpenVINO's importer lacks, to OpenVINO's own."""
     image, weight, offset, bias, mask = (node.get_input(i) for i in range(5))
     strides, pads = node.get_attribute("strides", [1, 1]), node.get_attribute("pads", [0, 0, 0, 0])
     sums = opset8.deformable_convolution(
-        *(image, offset, weight, strides, pads[:2], pads[2:], [1, 1]),
+        image,
+        offset,
+        weight,
+        strides,
+        pads[:2],
+        pads[2:],
+        [1, 1],
         mask=mask,
         bilinear_interpolation_pad=True,
     )
@@ -52,14 +55,18 @@ def _deform_conv(node: NodeContext) -> list[openvino.Output]:
 
 
 def reader() -> openvino.Core:
-    """OpenVINO, able to read every network of this project."""
+    """Return an OpenVINO core that can read every network of this project."""
     core = openvino.Core()
     core.add_extension(ConversionExtension("DeformConv", _deform_conv))
     return core
 
 
 def maps_of(model: openvino.Model, names: Sequence[str] = _CUT) -> dict[str, openvino.Output]:
-    """The tensors between network and decode, by name."""
+    """Return the tensors between network and decode, by name.
+
+    Raises:
+        BackendError: the model lacks one of them.
+    """
     found = {}
     for node in model.get_ops():
         for output in node.outputs():
@@ -72,12 +79,17 @@ def maps_of(model: openvino.Model, names: Sequence[str] = _CUT) -> dict[str, ope
 
 
 def _cut(model: openvino.Model, refines: bool) -> tuple[openvino.Model, openvino.Model]:
-    """Split into (images -> maps) and (maps -> peaks); one that refines gives the local maps too, last."""
+    """Split a model into (images -> maps) and (maps -> peaks).
+
+    The first part of a network that refines returns the local maps too, last.
+    """
     names = _CUT_REFINING if refines else _CUT
     decode = model.clone()
     folding = openvino.passes.Manager()
     folding.register_pass(openvino.passes.ConstantFolding())
-    folding.run_passes(decode)  # else it would ask the image for its shape; int8 weights must not be folded
+    folding.run_passes(
+        decode
+    )  # else the decode would need the image for its shape; int8 weights must not be folded
     parameters = []
     outputs = maps_of(decode, names)
     for name in names:
@@ -98,10 +110,11 @@ class _OpenVinoBackend:
     name = "openvino"
     max_batch = 1
 
-    def __init__(
-        self, engine: ModelFile, path: Path, input_hw: tuple[int, int], precision: str, threads: int
-    ) -> None:
-        self.spec = engine.spec
+    def __init__(self, request: BackendRequest, precision: str) -> None:
+        """Compile a request with its float layers in `precision`, "bf16" or "f32"."""
+        model_file, input_hw, threads = request.model_file, request.input_hw, request.threads
+        path = model_file.path if request.engine is None else request.engine.path
+        self.spec = model_file.spec
         self.input_hw = input_hw
         core = reader()
         options = {
@@ -110,7 +123,7 @@ class _OpenVinoBackend:
             "ENABLE_CPU_PINNING": False,  # decoding and drawing need the cores too
         }
         try:
-            model = core.read_model(engine.for_grouping() if path == engine.path else path)
+            model = core.read_model(model_file.for_grouping() if request.engine is None else path)
             model.reshape({0: [1, *input_hw, 3]})
             self.gives_maps = len(model.outputs) > 1
             maps, decode = _cut(model, self.gives_maps)
@@ -129,16 +142,16 @@ class _OpenVinoBackend:
         for i in range(len(_CUT)):
             self._decoder.set_input_tensor(i, self._network.get_output_tensor(i))
         shown = "bf16" if precision == "bf16" else "fp32"
-        if path != engine.path:
+        if request.engine is not None:
             shown = f"{INT8} and {shown}"
         version = openvino.__version__.split("-")[0]
         self.precision = shown
-        refined = refined_where(self.spec, self.gives_maps)
+        refined = refinement_text(self.spec, after_grouping=self.gives_maps)
         self.description = f"OpenVINO {version}, CPU, {shown}, {threads} threads{refined}"
 
         self._lock = threading.Lock()
-        # The first frame pays for lazy set-up; and the binding's first conversion of an array, if two
-        # threads came to it at once, would deadlock.
+        # The first run sets things up lazily; and two threads that convert their first array at the same time
+        # would deadlock in the binding.
         self.run(np.zeros((1, *input_hw, 3), np.uint8))
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -149,7 +162,7 @@ class _OpenVinoBackend:
     ) -> tuple[npt.NDArray[np.float32], list[Maps | None]]:
         with self._lock:
             if self._network is None or self._decoder is None:
-                raise BackendError("the openvino engine is closed")
+                raise BackendError("the openvino backend is closed")
             try:
                 maps = self._own_maps(self._network, self._decoder) if self.gives_maps else None
                 self._network.infer({0: images}, share_inputs=True)
@@ -160,7 +173,7 @@ class _OpenVinoBackend:
             return result, [maps]
 
     def _own_maps(self, network: openvino.InferRequest, decoder: openvino.InferRequest) -> Maps:
-        """Memory of the caller's into which the library writes the maps, for no copy of them is made."""
+        """Return new maps for the caller to own; the library writes into them, so that nothing is copied."""
         features, local = (np.empty(shape, np.float32) for shape in self._shapes)
         shared = openvino.Tensor(features, shared_memory=True)
         network.set_output_tensor(0, shared)
@@ -173,21 +186,17 @@ class _OpenVinoBackend:
             self._network = self._decoder = None
 
 
-def create(
-    engine: ModelFile,
-    input_hw: tuple[int, int],
-    precision: str,
-    threads: int | None,
-    built: Path | None = None,
-) -> _OpenVinoBackend:
-    """See `create_backend`; `built` is the engine that runs with precision "int8".
+def create(request: BackendRequest) -> _OpenVinoBackend:
+    """Compile the network, or a built int8 engine; see `BackendModule`.
 
-    "auto" is bf16 where CPU and weights are known to bear it, else fp32; so are the layers of an int8
-    engine that are not int8.
+    "auto" is bf16 where it is known to cost no accuracy and the CPU has it, else fp32; so are those layers
+    of an int8 engine that are not int8.
+
+    Raises:
+        UsageError: bf16 is asked for, and the CPU does not have it.
     """
     has_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    if precision == "bf16" and not has_bf16:
+    if request.precision == "bf16" and not has_bf16:
         raise UsageError("this CPU does not compute in bf16; use --precision fp32 or auto")
-    may_bf16 = precision in ("auto", INT8) and has_bf16 and engine.bf16
-    native = "bf16" if precision == "bf16" or may_bf16 else "f32"
-    return _OpenVinoBackend(engine, built or engine.path, input_hw, native, threads or os.cpu_count() or 1)
+    may_bf16 = request.precision in ("auto", INT8) and has_bf16 and request.model_file.bf16
+    return _OpenVinoBackend(request, "bf16" if request.precision == "bf16" or may_bf16 else "f32")

@@ -1,4 +1,4 @@
-"""The places of batches that are on their way."""
+"""Slots for batches in progress: one is copied while the network works on another."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ImageArray = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
 
 SLOTS: Final = 2
-"""Batches on their way at the same time: one is copied while the network works on the other."""
+"""The number of batches in progress at the same time."""
 
 
 class Slots:
-    """Numbers 0 to `SLOTS` - 1, each given to one batch at a time; any thread may ask."""
+    """Gives the numbers 0 to `SLOTS` - 1 to one batch each; any thread may call it."""
 
     def __init__(self) -> None:
         self._free = deque(range(SLOTS))
@@ -35,23 +35,22 @@ class Slots:
         start: Callable[[int], None],
         finish: Callable[[int, int], FloatArray],
     ) -> Callable[[], FloatArray]:
-        """Begin a batch in a free slot, which is free again when its end has been waited for.
+        """Begin a batch in a free slot, and return the function that waits for its results.
+
+        The slot is free again when that function has been called.
 
         Args:
             images: (n, H, W, 3) each.
-            most: images in all.
+            most: the largest number of images in all.
             start: begins the work in a slot.
-            finish: waits for a slot's work; told how many images there were.
-
-        Returns:
-            What waits for the results.
+            finish: waits for the work in a slot; gets the slot and the number of images.
 
         Raises:
-            BackendError: there are none, or too many images.
+            BackendError: there are no images, or too many.
         """
         count = sum(len(part) for part in images)
         if not 0 < count <= most:
-            raise BackendError(f"this engine takes 1 to {most} images at a time, got {count}")
+            raise BackendError(f"this backend takes 1 to {most} images at a time, got {count}")
         slot = self.take()
         try:
             start(slot)
@@ -68,14 +67,14 @@ class Slots:
         return wait
 
     def take(self) -> int:
-        """A free number; waits until there is one."""
+        """Return a free slot; waits until there is one."""
         with self._changed:
             while not self._free:
                 self._changed.wait()
             return self._free.popleft()
 
     def give_back(self, slot: int) -> None:
-        """Let another batch have it."""
+        """Free a slot for another batch."""
         with self._changed:
             self._free.append(slot)
             self._changed.notify()

@@ -1,12 +1,10 @@
 """PyTorch on the CPU, float32: the reference of the other backends, and the only one with the flip test.
 
-Weights come from the checkpoint that an engine was made of, or for the shipped model from the engine itself
-(extra: train).
+Weights come from the checkpoint that a model file was converted from, or for the shipped model from the model
+file itself (extra: train).
 """
 
 from __future__ import annotations
-
-import os
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +12,8 @@ import torch
 from torch import Tensor
 
 from hprnet_rt.backends.model_file import ModelFile, sha256_of
-from hprnet_rt.backends.protocol import refined_where
-from hprnet_rt.errors import BackendError, ModelError, UsageError
+from hprnet_rt.backends.protocol import BackendRequest, refinement_text
+from hprnet_rt.errors import BackendError, ModelError
 from hprnet_rt.grouping import average_flipped, pack_peaks
 from hprnet_rt.model import create_model, load_checkpoint, load_weights
 from hprnet_rt.model.network import Network
@@ -25,22 +23,22 @@ from hprnet_rt.types import Maps
 __all__ = ["create", "network_of"]
 
 
-def network_of(engine: ModelFile) -> Network:
-    """The network of an engine, with its weights.
+def network_of(model_file: ModelFile) -> Network:
+    """Return the network of a model file, with its weights.
 
     Raises:
         BackendError: they are not on this machine.
     """
-    network = create_model(engine.spec)
+    network = create_model(model_file.spec)
     try:
-        if engine.checkpoint is None:
-            return load_weights(network, engine.path)
-        if sha256_of(engine.checkpoint) != engine.checkpoint_sha256:
-            raise ModelError(f"{engine.checkpoint} is no longer the file that the engine was made of")
-        return load_checkpoint(network, engine.checkpoint)
+        if model_file.checkpoint is None:
+            return load_weights(network, model_file.path)
+        if sha256_of(model_file.checkpoint) != model_file.checkpoint_sha256:
+            raise ModelError(f"{model_file.checkpoint} is no longer the file that the model file was made of")
+        return load_checkpoint(network, model_file.checkpoint)
     except (ModelError, OSError) as error:
         raise BackendError(
-            f"torch cannot load {engine.spec.name}: {error}; give its checkpoint with --weights FILE"
+            f"torch cannot load {model_file.spec.name}: {error}; give its checkpoint with --weights FILE"
         ) from error
 
 
@@ -48,20 +46,21 @@ class _TorchBackend:
     name = "torch"
     precision = "fp32"
 
-    def __init__(
-        self, engine: ModelFile, input_hw: tuple[int, int], threads: int, flip: bool, batch: int
-    ) -> None:
-        self.spec = engine.spec
-        self.input_hw = input_hw
-        self.max_batch = batch
-        self._k = engine.k
-        self._flip = flip
-        self._network: PeakNetwork | None = PeakNetwork(network_of(engine), engine.k, refine="after")
-        torch.set_num_threads(threads)
-        flipped = ", flip test" if flip else ""
-        self.gives_maps = engine.spec.refinement is not None
-        refined = refined_where(engine.spec, self.gives_maps)
-        self.description = f"PyTorch {torch.__version__}, CPU, fp32{flipped}, {threads} threads{refined}"
+    def __init__(self, request: BackendRequest) -> None:
+        model_file = request.model_file
+        self.spec = model_file.spec
+        self.input_hw = request.input_hw
+        self.max_batch = request.batch or 1
+        self._k = model_file.k
+        self._flip = request.flip
+        self._network: PeakNetwork | None = PeakNetwork(network_of(model_file), model_file.k, refine="after")
+        torch.set_num_threads(request.threads)
+        flipped = ", flip test" if request.flip else ""
+        self.gives_maps = model_file.spec.refinement is not None
+        refined = refinement_text(model_file.spec, after_grouping=self.gives_maps)
+        self.description = (
+            f"PyTorch {torch.__version__}, CPU, fp32{flipped}, {request.threads} threads{refined}"
+        )
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return self.run_with_maps(images)[0]
@@ -70,7 +69,7 @@ class _TorchBackend:
         self, images: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.float32], list[Maps | None]]:
         if self._network is None:
-            raise BackendError("the torch engine is closed")
+            raise BackendError("the torch backend is closed")
         try:
             with torch.inference_mode():
                 if self._flip:
@@ -79,14 +78,14 @@ class _TorchBackend:
                 if isinstance(outputs, Tensor):
                     return outputs.numpy(), [None] * len(images)
                 peaks, *maps = (output.contiguous().numpy() for output in outputs)
-                return peaks, [Maps(*each) for each in zip(*maps, strict=True)]
+                return peaks, [Maps(features, local) for features, local in zip(*maps, strict=True)]
         except RuntimeError as error:
             raise BackendError(f"torch failed on a frame: {error}") from error
 
     def _averaged(
         self, peaks: PeakNetwork, images: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.float32], list[Maps | None]]:
-        """Points are refined on the maps of the image as it is."""
+        """Average the heads of images and of their mirrored ones; the maps are those of the plain images."""
         network = peaks.network
         both = np.concatenate((images, images[:, :, ::-1]))
         feature = network.feature(torch.from_numpy(both))
@@ -101,22 +100,12 @@ class _TorchBackend:
         last = (
             maps.permute(0, 2, 3, 1).contiguous().numpy() for maps in (own, network.refiner.local_maps(own))
         )
-        return packed, [Maps(*each) for each in zip(*last, strict=True)]
+        return packed, [Maps(features, local) for features, local in zip(*last, strict=True)]
 
     def close(self) -> None:
         self._network = None
 
 
-def create(
-    engine: ModelFile,
-    input_hw: tuple[int, int],
-    precision: str,
-    threads: int | None,
-    *,
-    flip: bool = False,
-    batch: int = 1,
-) -> _TorchBackend:
-    """See `create_backend`."""
-    if precision not in ("auto", "fp32"):
-        raise UsageError(f"torch runs on the CPU in fp32 only, not {precision}; use --backend openvino")
-    return _TorchBackend(engine, input_hw, threads or os.cpu_count() or 1, flip, batch)
+def create(request: BackendRequest) -> _TorchBackend:
+    """Load the network; see `BackendModule`."""
+    return _TorchBackend(request)

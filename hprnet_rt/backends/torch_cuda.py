@@ -1,6 +1,6 @@
 """PyTorch on an NVIDIA GPU: the network in fp16 unless asked otherwise, the decode in fp32, as a CUDA graph.
 
-The engine where TensorRT is not installed (extra: train, with a PyTorch built for CUDA).
+It is for machines without TensorRT (extra: train, with a PyTorch built for CUDA).
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from hprnet_rt.backends.model_file import ModelFile
-from hprnet_rt.backends.protocol import refined_where
+from hprnet_rt.backends.protocol import BackendRequest, refinement_text
 from hprnet_rt.backends.slots import SLOTS, Slots
 from hprnet_rt.backends.torch import network_of
 from hprnet_rt.backends.trt.device import too_little_memory
@@ -38,7 +37,7 @@ _WARM_UP: Final = 3  # runs before a capture, in which libraries choose their ke
 
 
 def for_inference(network: Network, precision: str, device: torch.device) -> Network:
-    """A copy of a network on a device: norms folded, channels last, in "fp32", "fp16" or "bf16"."""
+    """Return a copy of a network on a device: norms folded, channels last, in "fp32", "fp16" or "bf16"."""
     made = copy.deepcopy(network).eval().requires_grad_(False)
     fold_batch_norms(made)
     if precision in _HALVES:
@@ -51,7 +50,7 @@ def for_inference(network: Network, precision: str, device: torch.device) -> Net
 
 
 class Replayed:
-    """A module for one shape of images: captured once as a CUDA graph and replayed; as it is on a CPU.
+    """A module for one shape of images: captured once as a CUDA graph and replayed; run directly on a CPU.
 
     Args:
         module: (N, H, W, 3) uint8 -> one tensor or several.
@@ -72,7 +71,7 @@ class Replayed:
         else:
             self._outputs = self._run()
         self._results = [
-            torch.zeros(each.shape, dtype=each.dtype, pin_memory=self._on_gpu) for each in self._outputs
+            torch.zeros(output.shape, dtype=output.dtype, pin_memory=self._on_gpu) for output in self._outputs
         ]
 
     def _run(self) -> tuple[Tensor, ...]:
@@ -92,11 +91,11 @@ class Replayed:
                 self._outputs = self._run()
 
     def start(self, images: Sequence[ImageArray], *, to_host: bool = True) -> None:
-        """Give images to the device and return at once.
+        """Begin to process images on the device, and return at once.
 
         Args:
-            images: (n, H, W, 3) each, N in all at most; free again when this returns.
-            to_host: have the outputs copied back too.
+            images: (n, H, W, 3) each, at most N images in all; the caller may reuse their memory afterwards.
+            to_host: copy the outputs back too.
         """
         first = 0
         for part in images:
@@ -119,7 +118,7 @@ class Replayed:
                 result.copy_(output, non_blocking=True)
 
     def finish(self) -> list[npt.NDArray[Any]]:
-        """Wait; the outputs, in memory that the next start writes over."""
+        """Wait for the outputs and return them, in memory that the next `start` overwrites."""
         if self._on_gpu:
             self._done.synchronize()
         return [result.numpy() for result in self._results]
@@ -128,15 +127,16 @@ class Replayed:
 class _TorchCudaBackend:
     name = "torch-cuda"
 
-    def __init__(
-        self, engine: ModelFile, input_hw: tuple[int, int], precision: str, batch: int, device: torch.device
-    ) -> None:
-        self.spec = engine.spec
+    def __init__(self, request: BackendRequest, device: torch.device) -> None:
+        model_file, input_hw = request.model_file, request.input_hw
+        precision = _USUAL if request.precision == "auto" else request.precision
+        batch = request.batch or _USUAL_BATCH
+        self.spec = model_file.spec
         self.precision = precision
         self.input_hw = input_hw
         self.max_batch = batch
         self._slots = Slots()
-        module = PeakNetwork(for_inference(network_of(engine), precision, device), engine.k)
+        module = PeakNetwork(for_inference(network_of(model_file), precision, device), model_file.k)
         try:
             self._networks: list[Replayed] | None = [
                 Replayed(module, (batch, *input_hw, 3), device) for _ in range(SLOTS)
@@ -145,11 +145,11 @@ class _TorchCudaBackend:
             needed = torch.cuda.max_memory_allocated(device) - torch.cuda.memory_allocated(device)
             raise too_little_memory(needed, torch.cuda.mem_get_info(device)) from error
         except RuntimeError as error:
-            raise BackendError(f"torch-cuda cannot load {engine.spec.name}: {error}") from error
+            raise BackendError(f"torch-cuda cannot load {model_file.spec.name}: {error}") from error
         where = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
         graph = ", CUDA graph" if device.type == "cuda" else ""
         together = f", {batch} images at a time" if batch > 1 else ""
-        refined = refined_where(engine.spec, after_grouping=False)
+        refined = refinement_text(model_file.spec, after_grouping=False)
         self.description = f"PyTorch {torch.__version__}, {where}, {precision}{graph}{together}{refined}"
 
     def run(self, images: ImageArray) -> FloatArray:
@@ -158,10 +158,10 @@ class _TorchCudaBackend:
     def submit(self, images: Sequence[ImageArray]) -> Callable[[], FloatArray]:
         def start(slot: int) -> None:
             network = self._network(slot)
-            self._asked(lambda: network.start(images))
+            self._checked(lambda: network.start(images))
 
         def finish(slot: int, count: int) -> FloatArray:
-            (peaks,) = self._asked(self._network(slot).finish)
+            (peaks,) = self._checked(self._network(slot).finish)
             result: FloatArray = peaks[:count].copy()
             return result
 
@@ -170,10 +170,10 @@ class _TorchCudaBackend:
     def _network(self, slot: int) -> Replayed:
         networks = self._networks
         if networks is None:
-            raise BackendError("the torch-cuda engine is closed")
+            raise BackendError("the torch-cuda backend is closed")
         return networks[slot]
 
-    def _asked(self, work: Callable[[], Any]) -> Any:
+    def _checked(self, work: Callable[[], Any]) -> Any:
         try:
             return work()
         except RuntimeError as error:
@@ -183,10 +183,8 @@ class _TorchCudaBackend:
         self._networks = None
 
 
-def create(
-    engine: ModelFile, input_hw: tuple[int, int], precision: str, batch: int | None
-) -> _TorchCudaBackend:
-    """See `create_backend`. "auto" is fp16.
+def create(request: BackendRequest) -> _TorchCudaBackend:
+    """Load the network on the current GPU; see `BackendModule`. "auto" is fp16.
 
     Raises:
         BackendError: there is no GPU that PyTorch can use, or it has too little memory.
@@ -197,6 +195,4 @@ def create(
             "it was built without CUDA" if built is None else f"it was built for CUDA {built}"
         )
         raise BackendError(f"torch-cuda needs an NVIDIA GPU that PyTorch {torch.__version__} can use: {why}")
-    chosen = _USUAL if precision == "auto" else precision
-    device = torch.device("cuda", torch.cuda.current_device())
-    return _TorchCudaBackend(engine, input_hw, chosen, batch or _USUAL_BATCH, device)
+    return _TorchCudaBackend(request, torch.device("cuda", torch.cuda.current_device()))

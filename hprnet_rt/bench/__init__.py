@@ -1,6 +1,6 @@
-"""How long things take, measured so that anyone can check it: `hprnet-rt bench`.
+"""Benchmarks that anyone can repeat: `hprnet-rt bench`.
 
-Everything that is compared takes turns in one run, because machines drift; figures of two runs are compared
-with the noise of both in sight (`against`). Torch is needed for comparators and random networks only, whose
-modules are loaded when they are asked for.
+Whatever is compared takes turns in one run, because the speed of a machine drifts. Figures of two runs are
+compared with regard to the noise of both (`against`). Only comparators and random networks need torch; their
+modules are imported on demand.
 """

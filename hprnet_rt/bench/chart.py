@@ -1,4 +1,4 @@
-"""A line chart as SVG, written by hand, and as PNG, drawn by OpenCV, from the same shapes."""
+"""Line charts as SVG (written as text) and as PNG (drawn by OpenCV), from the same shapes."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ _AREA: Final = (90, 110, 670, 530)  # left, top, right, bottom of the axes
 _INK: Final = "#222222"
 _PALE: Final = "#dddddd"
 _FONT_PX: Final = 14
-_LOG_FROM: Final = (
-    20.0  # times between the smallest and the largest value, above which the scale is logarithmic
-)
+_LOG_FROM: Final = 20.0  # above this ratio of the largest to the smallest value the scale is logarithmic
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,8 @@ class Curve:
     Attributes:
         name: for the legend.
         points: (x, y) in order of x.
-        published: numbers of a paper: dashed, without dots.
-        fitted: laid through other points: without dots.
+        published: the points are numbers of a paper; the line is dashed, without dots.
+        fitted: the line is fitted to other points; it has no dots.
     """
 
     name: str
@@ -49,7 +47,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Chart:
-    """What the picture shows; `notes` stand below the title."""
+    """The content of a chart; `notes` are lines below the title."""
 
     title: str
     x_label: str
@@ -86,7 +84,7 @@ _Shape = _Line | _Dot | _Text
 
 @dataclass(frozen=True)
 class _Scale:
-    """Values to pixels along an axis."""
+    """The map from values to pixels along an axis."""
 
     low: float
     high: float
@@ -97,11 +95,11 @@ class _Scale:
     def __call__(self, value: float) -> float:
         low, high = self.low, self.high
         if self.logarithmic:
-            value, low, high = (math.log10(max(each, 1e-9)) for each in (value, low, high))
+            value, low, high = (math.log10(max(number, 1e-9)) for number in (value, low, high))
         return self.from_px + (value - low) / (high - low) * (self.to_px - self.from_px)
 
     def ticks(self) -> list[float]:
-        """Round values along it."""
+        """Return round values along the axis."""
         if self.logarithmic:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             values = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
@@ -126,7 +124,7 @@ def _scales(chart: Chart) -> tuple[_Scale, _Scale]:
 
 
 def _shapes(chart: Chart) -> list[_Shape]:
-    """Everything in the picture, from back to front."""
+    """Return everything in the chart, from back to front."""
     across, up = _scales(chart)
     left, top, right, bottom = _AREA
     shapes: list[_Shape] = [_Text((left, 28), chart.title, size_px=19)]
@@ -215,10 +213,10 @@ def _dashes(line: _Line) -> list[tuple[Point, Point]]:
 
 
 def write_chart(chart: Chart, path: Path) -> list[Path]:
-    """Write `path` with the suffixes .svg and .png, and return both.
+    """Write a chart to `path` with the suffixes .svg and .png, and return both paths.
 
     Raises:
-        OutputError: they cannot be written.
+        OutputError: a file cannot be written.
     """
     shapes = _shapes(chart)
     written = []

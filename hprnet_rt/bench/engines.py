@@ -1,9 +1,10 @@
-"""Every network on every library: dense heads against sparse ones, and the forms of deformable convolution.
+"""`bench engines`: every network on every library, with sparse and with dense heads.
 
-Weights are random, offsets of deformable convolutions about a cell. "sparse" is what this project runs: two
-heat-maps everywhere, all other heads at the peaks, decode in the graph. "dense" is what the released code
-runs: every head everywhere, maps to the host, no decode counted. All variants of a network, library and batch
-take turns in one run, so that the ratio stands where the machine drifts.
+Weights are random, and the offsets of deformable convolutions are about a cell. "sparse" is what this project
+runs: two heat-maps on the whole map, all other heads at the peaks, decoding in the graph. "dense" is what the
+released code runs: every head on the whole map, maps copied to the host; decoding is not counted. "sparse,
+grid_sample" has deformable convolutions made of GridSample. All variants of a network, library and batch take
+turns in one run, so that drifts of the machine do not change their ratios.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from hprnet_rt.bench.measure import Limits, lapped, take_turns
-from hprnet_rt.bench.raw_engine import Run, onnxruntime_run, openvino_run
-from hprnet_rt.bench.report import Report, series_of
+from hprnet_rt.bench.measure import Limits, take_turns, time_steps
+from hprnet_rt.bench.raw_onnx import Run, onnxruntime_run, openvino_run
+from hprnet_rt.bench.report import BenchReport, series_of
 from hprnet_rt.bench.subject import on_demand
 from hprnet_rt.errors import UsageError
 from hprnet_rt.spec import SPECS
@@ -27,20 +28,20 @@ __all__ = ["LIBRARIES", "EnginesOptions", "engines_settings", "measure_engines"]
 
 _K: Final = 32
 LIBRARIES: Final = ("onnxruntime fp32", "openvino fp32", "openvino bf16")
-"""What networks run on here."""
+"""Libraries with a precision, on which networks run."""
 
 
 @dataclass(frozen=True)
 class EnginesOptions:
-    """What is measured: networks x libraries x sizes x batches.
+    """What `measure_engines` measures: every combination of networks, libraries, sizes and batches.
 
     Attributes:
         models: names of networks.
         libraries: of `LIBRARIES`.
         sizes: sides of the square inputs; None for each network's own.
-        batches: images at once.
+        batches: numbers of images at once.
         threads: of the libraries; all cores when None.
-        limits: for each network, library, size and batch.
+        limits: of the measurement of each combination.
     """
 
     models: Sequence[str] = tuple(SPECS)
@@ -51,8 +52,8 @@ class EnginesOptions:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        for wanted, known in ((self.models, tuple(SPECS)), (self.libraries, LIBRARIES)):
-            for name in wanted:
+        for names, known in ((self.models, tuple(SPECS)), (self.libraries, LIBRARIES)):
+            for name in names:
                 if name not in known:
                     raise UsageError(f"there is no {name!r}; use one of: {', '.join(known)}")
         if min(self.batches, default=0) < 1:
@@ -65,7 +66,7 @@ class EnginesOptions:
                     )
 
 
-def _loaded(library: str, path: Path, batch: int, side: int, threads: int | None) -> Run:
+def _load(library: str, path: Path, batch: int, side: int, threads: int | None) -> Run:
     name, precision = library.split()
     if name == "onnxruntime":
         return onnxruntime_run(path, threads)
@@ -73,7 +74,7 @@ def _loaded(library: str, path: Path, batch: int, side: int, threads: int | None
 
 
 def engines_settings(options: EnginesOptions) -> dict[str, Any]:
-    """What must be equal for figures of `measure_engines` to be compared."""
+    """Return the settings that must be equal for figures of `measure_engines` to be compared."""
     return {
         "models": list(options.models),
         "libraries": list(options.libraries),
@@ -85,11 +86,15 @@ def engines_settings(options: EnginesOptions) -> dict[str, Any]:
 
 def measure_engines(
     options: EnginesOptions, *, progress: Callable[[int, float], None] | None = None
-) -> Report:
+) -> BenchReport:
     """Measure every combination.
 
+    Args:
+        options: what is measured.
+        progress: see `take_turns`.
+
     Raises:
-        BackendError: torch, which makes the networks, is missing.
+        BackendError: torch, which makes the networks, is not installed.
     """
     networks = on_demand("networks")
     measured: dict[str, dict[str, list[float]]] = {}
@@ -98,11 +103,11 @@ def measure_engines(
         with tempfile.TemporaryDirectory(prefix="hprnet-rt-bench-") as folder:
             network = networks.random_network(name)
             files = {
-                "sparse": networks.export_engine(network, Path(folder), k=_K).path,
+                "sparse": networks.export_model_file(network, Path(folder), k=_K).path,
                 "dense": networks.export_dense(network, Path(folder)),
             }
             if networks.has_deform_conv(network):
-                sampled = networks.export_engine(network, Path(folder), k=_K, deform="grid_sample")
+                sampled = networks.export_model_file(network, Path(folder), k=_K, deform="grid_sample")
                 files["sparse, grid_sample"] = sampled.path
             for side in options.sizes or (SPECS[name].input_px,):
                 costs[f"{name} at {side}"] = {
@@ -112,12 +117,12 @@ def measure_engines(
                 for batch in options.batches:
                     for library in options.libraries:
                         case = f"{name} at {side}, {library}" + (f", {batch} images" if batch > 1 else "")
-                        measured[case] = _one(files, library, batch, side, options, progress)
+                        measured[case] = _measure_case(files, library, batch, side, options, progress)
     settings = engines_settings(options)
-    return Report("engines", settings, series_of(measured), {"gmac": costs, "random_weights": True})
+    return BenchReport("engines", settings, series_of(measured), {"gmac": costs, "random_weights": True})
 
 
-def _one(
+def _measure_case(
     files: dict[str, Path],
     library: str,
     batch: int,
@@ -125,12 +130,12 @@ def _one(
     options: EnginesOptions,
     progress: Callable[[int, float], None] | None,
 ) -> dict[str, list[float]]:
-    """Seconds of every variant of a network on one library."""
+    """Measure every variant of a network on one library, and return the seconds of all rounds by variant."""
     images = np.random.default_rng(0).integers(0, 256, (batch, side, side, 3), np.uint8)
-    runs = {kind: _loaded(library, path, batch, side, options.threads) for kind, path in files.items()}
+    runs = {kind: _load(library, path, batch, side, options.threads) for kind, path in files.items()}
 
     def task(kind: str) -> Callable[[], dict[str, float]]:
-        return lambda: lapped((kind, lambda: runs[kind](images)))
+        return lambda: time_steps((kind, lambda: runs[kind](images)))
 
     turns = take_turns({kind: task(kind) for kind in runs}, options.limits, progress=progress)
     return {kind: turns[kind][kind] for kind in runs}

@@ -1,4 +1,4 @@
-"""HRNet: branches of several resolutions side by side that keep exchanging what they see (torch).
+"""HRNet: parallel branches of several resolutions that repeatedly exchange their features (torch).
 
 Source: Sun et al., "Deep High-Resolution Representation Learning for Human Pose Estimation" (2019), and Wang
 et al., "Deep High-Resolution Representation Learning for Visual Recognition" (2020) for the V2 head.
@@ -22,13 +22,18 @@ _MODULES: Final = (1, 4, 3)  # of the stages with two, three and four branches
 def conv_bn(
     inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, relu: bool = True
 ) -> nn.Sequential:
-    """Convolution, batch norm and, unless told otherwise, ReLU."""
-    layers = [nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)]
-    return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if relu else []))
+    """Return a convolution and a batch norm, and with `relu` a ReLU."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+    ]
+    if relu:
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 with a shortcut (He et al., 2016)."""
+    """A bottleneck block: 1x1, 3x3, 1x1 with a shortcut (He et al., 2016)."""
 
     def __init__(self, inputs: int, width: int, stride: int = 1) -> None:
         super().__init__()
@@ -42,12 +47,12 @@ class Bottleneck(nn.Module):
         self.shortcut = nn.Identity() if same else conv_bn(inputs, outputs, 1, stride, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, 4 * width, H / stride, W / stride)."""
+        """Map (N, inputs, H, W) to (N, 4 * width, H / stride, W / stride)."""
         return F.relu(self.body(x) + self.shortcut(x))
 
 
 class _Basic(nn.Module):
-    """3x3, 3x3 with a shortcut."""
+    """A basic block: 3x3, 3x3 with a shortcut."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -58,7 +63,7 @@ class _Basic(nn.Module):
 
 
 class _Exchange(nn.Module):
-    """One module: every branch computes, then each resolution gets the sum of all."""
+    """One exchange module: all branches run, then each resolution gets the sum of all branches."""
 
     def __init__(self, widths: tuple[int, ...], outputs: int) -> None:
         super().__init__()
@@ -85,7 +90,7 @@ class _Exchange(nn.Module):
 
 
 def _path(widths: tuple[int, ...], source: int, target: int) -> nn.Module:
-    """From one resolution to another: strided convolutions down, a 1x1 before the enlargement up."""
+    """Return the layers from one resolution to another: strided ones to go down, a 1x1 before upsampling."""
     if source == target:
         return nn.Identity()
     if source > target:
@@ -98,10 +103,10 @@ class HRNet(nn.Module):
     """The four stages after the stem, and a head.
 
     Args:
-        width: channels of the highest resolution: 32 for HRNet-W32.
-        inputs: channels of the input, at the highest resolution.
-        outputs: heat-maps.
-        every: the head reads all resolutions (HRNetV2) in place of the highest one.
+        width: channels of the highest resolution; 32 for HRNet-W32.
+        inputs: channels of the input, which has the highest resolution.
+        outputs: number of heat-maps.
+        every: the head reads all resolutions (HRNetV2) instead of the highest one only.
     """
 
     def __init__(self, width: int, inputs: int, outputs: int, *, every: bool = False) -> None:
@@ -122,7 +127,7 @@ class HRNet(nn.Module):
         self.head = nn.Sequential(*hidden, nn.Conv2d(read, outputs, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, H, W)."""
+        """Map (N, inputs, H, W) to (N, outputs, H, W)."""
         x = self.first(x)
         maps = [enter(x) for enter in self.enter]
         for n, stage in enumerate(self.stages):
@@ -132,6 +137,6 @@ class HRNet(nn.Module):
             for module in stage:
                 maps = module(maps)
         size = maps[0].shape[2:]
-        larger = [F.interpolate(each, size=size, mode="bilinear") for each in maps[1:]]
+        larger = [F.interpolate(smaller, size=size, mode="bilinear") for smaller in maps[1:]]
         result: Tensor = self.head(torch.cat([maps[0], *larger], dim=1))
         return result

@@ -1,4 +1,4 @@
-"""What figures were measured on."""
+"""The machine on which figures are measured."""
 
 from __future__ import annotations
 
@@ -16,14 +16,20 @@ from hprnet_rt.machine import cpu
 __all__ = ["heading", "identity", "machine", "percentiles_ms", "rss_mib"]
 
 _LIBRARIES: Final = (
-    *("hprnet-rt", "openvino", "onnxruntime", "numpy", "numba", "opencv-python-headless", "av"),
+    "hprnet-rt",
+    "openvino",
+    "onnxruntime",
+    "numpy",
+    "numba",
+    "opencv-python-headless",
+    "av",
     "torch",
 )
 _SAME: Final = ("processor", "cores", "system")
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, its clock now (None where the system does not say), system and library versions."""
+    """Return processor, number of cores, current clock (None if unknown), system, and library versions."""
     clocks = []
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -47,24 +53,24 @@ def _version(name: str) -> str | None:
 
 
 def identity(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Of what `machine` said, what makes it another machine when it differs: not clocks and versions."""
+    """Return those facts of `machine` that identify a machine: clocks and versions do not."""
     return {name: facts.get(name) for name in _SAME}
 
 
 def heading(facts: Mapping[str, Any]) -> str:
-    """The machine in two lines."""
+    """Describe the machine in two lines of text."""
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     return f"{facts['processor']}, {facts['cores']} cores, Python {facts['python']}\n{versions}"
 
 
 def percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:
-    """p50, p95 and p99 in milliseconds."""
+    """Return p50, p95 and p99 in milliseconds."""
     values = np.percentile(np.asarray(seconds) * 1e3, [50, 95, 99])
     return {name: round(float(v), 4) for name, v in zip(("p50", "p95", "p99"), values, strict=True)}
 
 
 def rss_mib() -> float | None:
-    """Memory of this process now, None where the system does not say."""
+    """Return the memory that this process uses now, in MiB; None if unknown."""
     statm = Path("/proc/self/statm")
     if not statm.exists():
         return None

@@ -1,4 +1,4 @@
-"""Times of things that take turns, until they are known well enough or the time is up."""
+"""Timing of tasks that take turns, until the times are known precisely enough or the time is up."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import numpy as np
 
 from hprnet_rt.errors import UsageError
 
-__all__ = ["Limits", "Measured", "half_width", "lapped", "take_turns", "theil_sen"]
+__all__ = ["Limits", "Measured", "half_width", "take_turns", "theil_sen", "time_steps"]
 
 Seconds = Mapping[str, float]
-"""What one run of a task took, by stage."""
+"""Seconds of one run of a task, by stage."""
 
 Measured = dict[str, dict[str, list[float]]]
 """Task -> stage -> seconds of every round, in order."""
@@ -27,15 +27,15 @@ _NORMAL_95: Final = 1.96
 
 @dataclass(frozen=True)
 class Limits:
-    """When there has been enough.
+    """When a measurement ends.
 
     Attributes:
         seconds: no round begins after this time.
-        narrow: enough when the 95% interval of every watched median reaches at most this part of it to
-            either side.
-        least_rounds: in any case.
-        most_rounds: never more.
-        warm_up: rounds before, which are not counted.
+        narrow: the measurement ends when half of the 95% interval of every watched median is at most this
+            share of the median.
+        least_rounds: least number of rounds, in any case.
+        most_rounds: largest number of rounds.
+        warm_up: rounds before the others, which do not count.
     """
 
     seconds: float = 60.0
@@ -58,7 +58,7 @@ class Limits:
 
 
 def half_width(values: Sequence[float]) -> float:
-    """Half of the 95% interval of the median, in units of the median; infinite for fewer than 6 values.
+    """Return half of the 95% interval of the median, in units of the median; infinite below 6 values.
 
     The interval lies between two order statistics, whatever the distribution.
     """
@@ -79,13 +79,13 @@ def take_turns(
     watched: Sequence[str] = (),
     progress: Callable[[int, float], None] | None = None,
 ) -> Measured:
-    """Run every task once a round, in another order each round, so that a drift hits all alike.
+    """Run every task once per round, in a new order each round, so that a drift affects all tasks alike.
 
     Args:
-        tasks: each call returns the seconds of its stages.
+        tasks: by name, functions that return the seconds of their stages.
         limits: when to stop.
-        watched: stages whose medians must be narrow; all of them when empty.
-        progress: called after each round with the rounds so far and the widest interval of those watched.
+        watched: stages whose medians must be known precisely, see `Limits.narrow`; all if empty.
+        progress: called after each round with the number of rounds and the widest watched interval.
     """
     order, turns = list(tasks), random.Random(0)  # noqa: S311 - the same order in every run
     for _ in range(limits.warm_up):
@@ -113,8 +113,8 @@ def take_turns(
     return measured
 
 
-def lapped(*steps: tuple[str, Callable[[], object]]) -> dict[str, float]:
-    """Seconds of each of some steps that are done one after the other."""
+def time_steps(*steps: tuple[str, Callable[[], object]]) -> dict[str, float]:
+    """Run named steps one after the other, and return the seconds of each."""
     seconds = {}
     before = time.perf_counter()
     for name, step in steps:
@@ -126,10 +126,10 @@ def lapped(*steps: tuple[str, Callable[[], object]]) -> dict[str, float]:
 
 
 def theil_sen(x: Sequence[float], y: Sequence[float]) -> float:
-    """The median of the slopes between all pairs of points with different x: a few bad points do no harm.
+    """Return the median slope between all pairs of points with different x; it is robust to outliers.
 
     Raises:
-        UsageError: there are no two different x.
+        UsageError: all x are equal.
 
     Source: Sen, "Estimates of the Regression Coefficient Based on Kendall's Tau" (1968).
     """

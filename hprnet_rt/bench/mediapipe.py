@@ -1,9 +1,9 @@
-"""MediaPipe's Holistic, once for each person: a peer whose weights know people, and whose line is its own.
+"""MediaPipe's Holistic, run once for each person: a peer with trained weights.
 
-Holistic finds one person in a picture (33 points of the body, 468 of the face, 21 of each hand), so everyone
-gets an instance of it, which sees their crop of the scene and follows them from frame to frame, as it does in
-videos: it looks for nobody again. Who is where is given, in its favour. It runs on the CPU only, in its own
-library (TensorFlow Lite), and leaves out the hands that it does not see.
+Holistic finds one person in a picture (33 points of the body, 468 of the face, 21 of each hand). So each
+person has an instance of it, which sees a crop of the scene and tracks the person from frame to frame, as in
+videos; it does not detect anew. The positions of the people are given, in its favour. It runs on the CPU
+only, in its own library (TensorFlow Lite), and skips hands that it does not see.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ _TRIED = "0.10.14"
 
 
 def require_mediapipe() -> None:
-    """See that it is installed.
+    """Check that MediaPipe is installed.
 
     Raises:
-        BackendError: it is not.
+        BackendError: it is not installed.
     """
     if importlib.util.find_spec("mediapipe") is None:
         raise BackendError(f"this measurement needs MediaPipe: pip install mediapipe=={_TRIED}")
 
 
 class MediaPipePipeline:
-    """Crops, and Holistic for each of them.
+    """Crops of the people, with Holistic on each of them.
 
     Args:
-        _backend: of HPRNet; it makes no difference here.
+        _backend: of HPRNet; not used.
 
     Attributes:
         description, note: see `Peer`.
 
     Raises:
-        BackendError: the installed MediaPipe has no Holistic; its newer wheels carry no models.
+        BackendError: the installed MediaPipe has no Holistic; newer wheels do not include its models.
     """
 
     note = "one person at a time, told where everyone is"
@@ -64,7 +64,7 @@ class MediaPipePipeline:
         self._people: dict[int, list[Any]] = {}
 
     def __call__(self, image: npt.NDArray[np.uint8], people: int) -> dict[str, float]:
-        """Seconds by stage for an image (H, W, 3) with so many people, standing where `places` says."""
+        """Return the seconds by stage for an image (H, W, 3) with this number of people at their `places`."""
         if people not in self._people:
             self._people[people] = [self._make() for _ in range(people)]
         start = time.perf_counter()

@@ -1,6 +1,6 @@
-"""Networks as engines in a folder: with random weights, or those of an engine (extra: train).
+"""Networks exported to model files in a folder, with random weights or those of a model file (extra: train).
 
-Nothing imports this module but by name, when it is needed.
+This module is only imported on demand, by `subject.on_demand`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hprnet_rt.model.peaks import DenseNetwork, PeakNetwork
 __all__ = [
     "dense_torch",
     "export_dense",
-    "export_engine",
+    "export_model_file",
     "gmac",
     "has_deform_conv",
     "network_of",
@@ -34,13 +34,17 @@ __all__ = [
 
 
 def use_threads(threads: int | None) -> None:
-    """Let torch compute with so many CPU threads; as it is when None."""
+    """Set the number of torch's CPU threads; None leaves it."""
     if threads is not None:
         torch.set_num_threads(threads)
 
 
 def random_network(name: str) -> Network:
-    """Random weights; a fresh network's offsets are all 0, which no trained one's are."""
+    """Make a network with random weights.
+
+    The offsets of its deformable convolutions are random too: in a fresh network they are all 0, in a trained
+    one they are not.
+    """
     torch.manual_seed(0)
     network = create_model(name).eval()
     for module in network.modules():
@@ -49,39 +53,39 @@ def random_network(name: str) -> Network:
     return network
 
 
-def network_of(engine: ModelFile) -> Network:
-    """The network of an engine with its weights.
+def network_of(model_file: ModelFile) -> Network:
+    """Make the network of a model file, with its weights.
 
     Raises:
-        ModelError: they cannot be read.
+        ModelError: the weights cannot be read.
     """
-    network = create_model(engine.spec.name).eval()
-    if engine.checkpoint is None:
-        return load_weights(network, engine.path)
-    return load_checkpoint(network, engine.checkpoint)
+    network = create_model(model_file.spec.name).eval()
+    if model_file.checkpoint is None:
+        return load_weights(network, model_file.path)
+    return load_checkpoint(network, model_file.checkpoint)
 
 
-def export_engine(
+def export_model_file(
     network: Network, folder: Path, *, k: int, bf16: bool = False, deform: DeformForm = "deform_conv"
 ) -> ModelFile:
-    """An engine of `network` in `folder`, with a checkpoint beside it for the backend torch."""
+    """Write a model file of `network` to `folder`, and a checkpoint beside it for the backend torch."""
     path = folder / f"{network.spec.name}-{k}-{deform}.onnx"
     export_onnx(network, path, k=k, deform=deform)
     checkpoint = path.with_suffix(".pth")
     save_checkpoint(network, checkpoint)
-    engine = ModelFile.describe(path, network.spec, k, "made for a benchmark", "-", bf16=bf16)
-    return replace(engine, checkpoint=checkpoint, checkpoint_sha256=sha256_of(checkpoint))
+    model_file = ModelFile.describe(path, network.spec, k, "made for a benchmark", "-", bf16=bf16)
+    return replace(model_file, checkpoint=checkpoint, checkpoint_sha256=sha256_of(checkpoint))
 
 
 def export_dense(network: Network, folder: Path) -> Path:
-    """An ONNX file of `network` in `folder` whose outputs are all heads everywhere."""
+    """Write an ONNX file of `network` to `folder` whose outputs are the dense maps of all heads."""
     path = folder / f"{network.spec.name}-dense.onnx"
     export_onnx(network, path, dense=True)
     return path
 
 
 def gmac(name: str, side_px: int, *, dense: bool) -> float:
-    """1e9 multiply-accumulates of a network for a square input."""
+    """Return the multiply-accumulates of a network for a square input, in units of 1e9."""
     with torch.device("meta"):
         shadow = create_model(name).eval()
     module = DenseNetwork(shadow) if dense else PeakNetwork(shadow)
@@ -91,7 +95,7 @@ def gmac(name: str, side_px: int, *, dense: bool) -> float:
 
 
 def dense_torch(network: Network, names: Sequence[str]) -> Callable[[Any], Any]:
-    """All heads of `network` everywhere by PyTorch: (1, H, W, 3) uint8 -> an array for each name."""
+    """Return a function that runs all heads of `network` densely: (1, H, W, 3) uint8 -> an array per name."""
 
     def run(images: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""What the paper says of its running times.
+"""The running times that the paper reports.
 
 Source: Samet and Akbas, "HPRNet: Hierarchical Point Regression for Whole-Body Human Pose Estimation" (2021),
 Table 3 and Figure 5, measured on a GTX 1080 Ti machine.
@@ -15,7 +15,7 @@ PAPER_MS: Final = {
     "HPRNet, Hourglass-104": 101.0,
     "ZoomNet": 174.7,
 }
-"""Milliseconds an image of COCO val; the first two do not depend on people, ZoomNet's grows linearly."""
+"""Milliseconds per image of COCO val. HPRNet's do not depend on the number of people, ZoomNet's grow."""
 
 PAPER_GROUPING_MS: Final = 11.0
-"""Of HPRNet's, what follows the network."""
+"""The part of HPRNet's time after the network."""

@@ -1,8 +1,8 @@
-"""Runtime against people: the paper's Figure 5.
+"""Running time against the number of people: the paper's Figure 5.
 
-Each scene is a picture with so many people in it. The network runs on the picture, and what follows it runs
-twice: on what the network found, and on planted peaks of everyone, because an engine returns at most `k`
-people and small ones are missed. So "everyone" is what the time would be if all were found.
+Each scene is a picture with a known number of people. The network runs on the picture. The stages after it
+run twice: on the peaks that the network found, and on planted peaks of everyone, because a model file returns
+at most `k` people and small people are missed. So "everyone" is the time if all people were found.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 
 from hprnet_rt.backends import Backend
 from hprnet_rt.bench.chart import Chart, Curve
-from hprnet_rt.bench.measure import Limits, lapped, take_turns, theil_sen
+from hprnet_rt.bench.measure import Limits, take_turns, theil_sen, time_steps
 from hprnet_rt.bench.paper import PAPER_MS
-from hprnet_rt.bench.report import Report, series_of
+from hprnet_rt.bench.report import BenchReport, series_of
 from hprnet_rt.bench.scenes import COUNTS, picture, planted_peaks, require_people
-from hprnet_rt.bench.subject import Running, Subject
+from hprnet_rt.bench.subject import ModelOptions, Subject
 from hprnet_rt.errors import UsageError
 from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.render import Overlay
@@ -44,15 +44,15 @@ _NETWORK: Final = ("preprocess", "network and decode")
 _AFTER: Final = ("grouping", "tracking", "drawing")
 _EVERYONE: Final = "everyone: "
 _FRAME_S: Final = 1 / 30
-_QUICK: Final = 5  # repeats of what takes microseconds, of which the median counts
+_QUICK: Final = 5  # repeats of stages that take microseconds; their median counts
 _MOST_PLANTED: Final = 100
 
 
 class Peer(Protocol):
-    """Another pipeline for whole-body poses, which does more for more people.
+    """Another pipeline for whole-body poses, whose time depends on the number of people.
 
     Attributes:
-        description: what it runs on, and with which weights.
+        description: the library and device on which it runs, and its weights.
         note: what else a reader of its figures must know.
     """
 
@@ -60,20 +60,21 @@ class Peer(Protocol):
     note: str
 
     def __call__(self, image: Any, people: int, /) -> dict[str, float]:
-        """Seconds by stage, for a picture with so many people."""
+        """Return the seconds by stage, for a picture with this number of people."""
         ...
 
 
 @dataclass(frozen=True)
 class PeopleOptions:
-    """What is measured.
+    """What `measure_people` measures.
 
     Attributes:
-        counts: people in the pictures.
-        planted: so many more people for what follows the network alone; None for none.
-        image_wh: size of the pictures.
-        limits: when there has been enough.
-        peer_counts: people for whom peers run; a line is laid through a peer's times.
+        counts: numbers of people in the pictures.
+        planted: number of people in one more scene, in which only the stages after the network run; None for
+            no such scene.
+        image_wh: width and height of the pictures in px.
+        limits: when the measurement ends.
+        peer_counts: numbers of people for which peers run; a line is fitted to a peer's times.
     """
 
     counts: Sequence[int] = COUNTS
@@ -91,7 +92,7 @@ class PeopleOptions:
 
 
 class _Scene:
-    """One picture, and the state of what follows the network."""
+    """One picture, and the state of the stages after the network."""
 
     def __init__(
         self, model: PoseModel, people: int, image_wh: tuple[int, int], *, look: bool = True
@@ -111,7 +112,7 @@ class _Scene:
         self.everyone = len(self._where_planted)
 
     def __call__(self) -> dict[str, float]:
-        """Seconds of every stage of one frame."""
+        """Run one frame, and return the seconds of every stage."""
         image, model = self._image.copy(), self._model
         self._frames += 1
         times: dict[str, float] = {}
@@ -124,7 +125,7 @@ class _Scene:
             def infer() -> None:
                 kept["peaks"] = model.infer(*kept["input"])
 
-            times = lapped((_NETWORK[0], prepare), (_NETWORK[1], infer))
+            times = time_steps((_NETWORK[0], prepare), (_NETWORK[1], infer))
             shared = sum(times.values())
             times |= self._after(kept["peaks"], image, FOUND)
             times[FOUND] = shared + sum(times[name] for name in _AFTER)
@@ -135,7 +136,7 @@ class _Scene:
         return times
 
     def _after(self, peaks: Any, image: Any, which: str) -> dict[str, float]:
-        """Seconds of grouping, tracking and drawing; of the first two the median of a few."""
+        """Run grouping, tracking and drawing, and return their seconds; of the first two a median."""
         model, tracker, laps = self._model, self._trackers[which], []
         poses = Poses.empty()
         now_s = _FRAME_S * self._frames
@@ -143,7 +144,7 @@ class _Scene:
             start = time.perf_counter()
             poses = model.group(peaks)
             grouped = time.perf_counter()
-            poses = self._where_planted if which == ALL else poses  # not where noise has moved their points
+            poses = self._where_planted if which == ALL else poses  # noise has moved the points of `poses`
             tracked = tracker(poses, now_s + n * _FRAME_S / _QUICK)
             laps.append((grouped - start, time.perf_counter() - grouped))
         start = time.perf_counter()
@@ -158,11 +159,17 @@ def _case(people: int) -> str:
 
 
 def people_settings(
-    subject: Subject, running: Running, options: PeopleOptions, peers: Sequence[str]
+    subject: Subject, model_options: ModelOptions, options: PeopleOptions, peers: Sequence[str]
 ) -> dict[str, Any]:
-    """What must be equal for figures of `measure_people` to be compared; `peers` by name."""
+    """Return the settings that must be equal for figures of `measure_people` to be compared.
+
+    Args:
+        subject, model_options: the network, and how it runs.
+        options: what is measured.
+        peers: names of the peers.
+    """
     return {
-        **running.settings(subject.model_file),
+        **model_options.settings(subject.model_file),
         "counts": list(options.counts),
         "planted": options.planted,
         "picture": list(options.image_wh),
@@ -172,41 +179,41 @@ def people_settings(
 
 def measure_people(
     subject: Subject,
-    running: Running,
+    model_options: ModelOptions,
     options: PeopleOptions,
     *,
     peers: Mapping[str, Callable[[Backend], Peer]] | None = None,
     progress: Callable[[int, float], None] | None = None,
-) -> Report:
+) -> BenchReport:
     """Measure every scene, in turns.
 
     Args:
-        subject, running: the network, and how it runs.
+        subject, model_options: the network, and how it runs.
         options: what is measured.
-        peers: by name, what makes a pipeline, told what the network runs on.
+        peers: by name, functions that make a peer, given the network's backend.
         progress: see `take_turns`.
 
     Raises:
         UsageError: a setting is impossible.
-        BackendError: the engine or a peer cannot run.
+        BackendError: the network or a peer cannot run.
     """
-    beside: dict[str, Peer] = {}
+    made: dict[str, Peer] = {}
     tasks: dict[str, Callable[[], dict[str, float]]] = {}
-    with running.open(subject.model_file) as model:
+    with model_options.open(subject.model_file) as model:
         scenes = {people: _Scene(model, people, options.image_wh) for people in options.counts}
         if options.planted is not None and options.planted not in scenes:
             scenes[options.planted] = _Scene(model, options.planted, options.image_wh, look=False)
         tasks = {_case(people): scene for people, scene in scenes.items()}
         measured = take_turns(tasks, options.limits, watched=(FOUND, ALL), progress=progress)
-        engine = model.backend_for(model.letterbox(options.image_wh[::-1]).input_hw)
+        backend = model.backend_for(model.letterbox(options.image_wh[::-1]).input_hw)
         few = Limits(seconds=options.limits.seconds, least_rounds=3, most_rounds=7, warm_up=1)
         for name, make in (peers or {}).items():
-            beside[name] = make(engine)
-            measured |= _beside(name, beside[name], options, few, progress)
+            made[name] = make(backend)
+            measured |= _measure_peer(name, made[name], options, few, progress)
         description = model.description
-    report = Report(
+    report = BenchReport(
         "people",
-        people_settings(subject, running, options, list(beside)),
+        people_settings(subject, model_options, options, list(made)),
         series_of(measured, (FOUND, ALL)),
     )
     summary = {
@@ -217,12 +224,12 @@ def measure_people(
         "everyone": {str(people): scene.everyone for people, scene in scenes.items()},
         "k": subject.model_file.k,
         **_slopes(report, options),
-        "peers": {name: _line(report, options, name, peer) for name, peer in beside.items()},
+        "peers": {name: _peer_summary(report, options, name, peer) for name, peer in made.items()},
     }
-    return Report(report.kind, report.settings, report.series, summary, report.machine)
+    return BenchReport(report.kind, report.settings, report.series, summary, report.machine)
 
 
-def _beside(
+def _measure_peer(
     name: str,
     peer: Peer,
     options: PeopleOptions,
@@ -238,8 +245,8 @@ def _beside(
     return take_turns(tasks, limits, watched=("end to end",), progress=progress)
 
 
-def _slopes(report: Report, options: PeopleOptions) -> dict[str, Any]:
-    """Microseconds for each person more, by stage, and the largest count against one person."""
+def _slopes(report: BenchReport, options: PeopleOptions) -> dict[str, Any]:
+    """Return the microseconds per additional person, by stage, and the ratio of most people to one."""
     counts = list(options.counts)
     stages = [*_NETWORK, *_AFTER, FOUND, *(f"{_EVERYONE}{name}" for name in _AFTER), ALL]
     slopes = {
@@ -254,8 +261,8 @@ def _slopes(report: Report, options: PeopleOptions) -> dict[str, Any]:
     return {"us_per_person": slopes, "most_against": base, "ratio": ratios}
 
 
-def _line(report: Report, options: PeopleOptions, name: str, peer: Peer) -> dict[str, Any]:
-    """What is known of a peer: its constant part and its time for each person, in ms, among others."""
+def _peer_summary(report: BenchReport, options: PeopleOptions, name: str, peer: Peer) -> dict[str, Any]:
+    """Summarise a peer: description, constant time, time per person (in ms), and the crossover."""
     counts = list(options.peer_counts)
     medians = [report.find(f"{name}, {_case(n)}", "end to end").p50_ms for n in counts]
     slope = theil_sen(counts, medians)
@@ -269,8 +276,15 @@ def _line(report: Report, options: PeopleOptions, name: str, peer: Peer) -> dict
     }
 
 
-def crossover(report: Report, options: PeopleOptions, fixed_ms: float, ms_per_person: float) -> int | None:
-    """From how many people on HPRNet is faster than a peer's line; None if it is not."""
+def crossover(
+    report: BenchReport, options: PeopleOptions, fixed_ms: float, ms_per_person: float
+) -> int | None:
+    """Return the number of people from which on HPRNet is faster than a peer; None if it is not.
+
+    Args:
+        report, options: of HPRNet's times.
+        fixed_ms, ms_per_person: the line fitted to the peer's times.
+    """
     counts = list(options.counts)
     ours = np.interp(range(max(counts) + 1), counts, [report.find(_case(n), ALL).p50_ms for n in counts])
     theirs = fixed_ms + ms_per_person * np.arange(len(ours))
@@ -280,8 +294,8 @@ def crossover(report: Report, options: PeopleOptions, fixed_ms: float, ms_per_pe
     return int(slower[-1]) + 1 if slower[-1] + 1 < len(ours) else None
 
 
-def people_chart(report: Report) -> Chart:
-    """The picture: milliseconds against people, with the paper's numbers as marks."""
+def people_chart(report: BenchReport) -> Chart:
+    """Make the chart of milliseconds against people, with the paper's numbers beside the measured ones."""
     summary, settings = report.summary, report.settings
     counts: list[int] = list(settings["counts"])
     most = max(counts)
@@ -293,9 +307,9 @@ def people_chart(report: Report) -> Chart:
     curves.append(Curve("its network alone", network))
     notes = [f"{report.machine['processor']}, {report.machine['cores']} cores; {summary['engine']}"]
     for peer, line in summary["peers"].items():
-        fixed, each = line["fixed_ms"], line["ms_per_person"]
-        # many points: a line is bent on a logarithmic axis
-        points = [(float(n), fixed + each * n) for n in range(1, most + 1)]
+        fixed_ms, person_ms = line["fixed_ms"], line["ms_per_person"]
+        # many points, because a line is curved on a logarithmic axis
+        points = [(float(n), fixed_ms + person_ms * n) for n in range(1, most + 1)]
         curves.append(Curve(peer, points, fitted=True))
         notes.append(f"{peer}: {line['engine']}; {line['note']}; a line through measured times")
     curves += [

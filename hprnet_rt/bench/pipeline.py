@@ -1,8 +1,8 @@
-"""The whole annotate against its slowest stage alone, and its memory over the length of a video.
+"""`annotate` as a whole against its slowest stage alone, and its memory over the length of a video.
 
-Each round runs the whole, and every stage alone over the same frames: the pairs share the machine's mood.
-"alone" is the mean time of a frame when nothing else runs; "cores" is the processor time that all stages
-together take for a frame, divided by the cores: no pipeline on this machine can be much faster.
+Each round runs the whole, and then every stage alone over the same frames, so that both see the same speed of
+the machine. "alone" is the mean time of a frame while nothing else runs. "cores" is the processor time of all
+stages for a frame, divided by the number of cores: no pipeline on this machine can be much faster.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from hprnet_rt.bench.machine import rss_mib
 from hprnet_rt.bench.measure import Limits, take_turns
-from hprnet_rt.bench.report import Report, series_of
-from hprnet_rt.bench.subject import Running, Subject
+from hprnet_rt.bench.report import BenchReport, series_of
+from hprnet_rt.bench.subject import ModelOptions, Subject
 from hprnet_rt.formats import KeypointsSink
 from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.jobs.annotate import annotate, shared_threads
@@ -38,14 +38,14 @@ _SAMPLED: Final = 100  # frames between two looks at the memory
 
 
 class _Alone:
-    """Adds up wall and processor time of each stage."""
+    """Adds up the wall time of each stage, and the processor time of all."""
 
     def __init__(self) -> None:
         self.wall: dict[str, float] = {}
         self.cpu_s = 0.0
 
     def run(self, name: str, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """Run one stage over some frames."""
+        """Run one stage over some frames, and return its results."""
         wall, cpu = time.perf_counter(), time.process_time()
         results = [function(item) for item in items]
         self.wall[name] = self.wall.get(name, 0.0) + time.perf_counter() - wall
@@ -54,24 +54,24 @@ class _Alone:
 
 
 def _stages_alone(video: Path, model: PoseModel, options: AnnotateOptions) -> dict[str, float]:
-    """Mean seconds of a frame in every stage over the whole video, in batches, one stage at a time."""
+    """Run a video in batches, one stage at a time, and return the mean seconds per frame and stage."""
     alone, overlay, tracker, count = _Alone(), Overlay(), Tracker(), 0
     with tempfile.TemporaryDirectory(prefix="hprnet-rt-bench-") as folder:
         source = VideoSource(video)
         sinks: list[KeypointsSink | VideoSink] = [KeypointsSink(Path(folder) / "k.jsonl", {})]
         if options.video:
             sinks.append(VideoSink(Path(folder) / "v.mp4", source.info, threads=shared_threads()))
-        frames_of = iter(source)
+        all_frames = iter(source)
 
         def follow(pair: tuple[Frame, Poses]) -> Poses:
             return tracker(pair[1], pair[0].pts_s or 0.0)
 
         def sink(item: FramePoses) -> None:
-            for each in sinks:
-                each.write(item)
+            for one in sinks:
+                one.write(item)
 
         while True:
-            frames = alone.run("capture", lambda _: next(frames_of, None), range(_BATCH))
+            frames = alone.run("capture", lambda _: next(all_frames, None), range(_BATCH))
             frames = [frame for frame in frames if frame is not None]
             if not frames:
                 break
@@ -84,20 +84,20 @@ def _stages_alone(video: Path, model: PoseModel, options: AnnotateOptions) -> di
             if options.video:
                 alone.run("render", lambda item: overlay.draw(item.frame.image, item.poses), items)
             alone.run("sink", sink, items)
-        alone.run("sink", lambda each: each.close(), sinks)
+        alone.run("sink", lambda one: one.close(), sinks)
         source.close()
     means = {name: seconds / count for name, seconds in alone.wall.items()}
     return {**means, _CORES: alone.cpu_s / count / (os.cpu_count() or 1)}
 
 
 def _whole(video: Path, model: PoseModel, options: AnnotateOptions, memory: list[list[float]]) -> float:
-    """Seconds a frame of the whole annotate; appends [frame, MiB] along the way when `memory` is empty."""
-    seen, wanted = 0, not memory
+    """Run `annotate`, and return its seconds per frame; fill `memory` with [frame, MiB] if it is empty."""
+    seen, sampled = 0, not memory
 
     def sample(_: FramePoses) -> None:
         nonlocal seen
         seen += 1
-        if wanted and seen % _SAMPLED == 0:
+        if sampled and seen % _SAMPLED == 0:
             memory.append([seen, round(rss_mib() or 0.0, 1)])
 
     with tempfile.TemporaryDirectory(prefix="hprnet-rt-bench-") as folder:
@@ -106,36 +106,38 @@ def _whole(video: Path, model: PoseModel, options: AnnotateOptions, memory: list
     return report.seconds / report.frames
 
 
-def pipeline_settings(subject: Subject, running: Running, video: Path, *, picture: bool) -> dict[str, Any]:
-    """What must be equal for figures of `measure_pipeline` to be compared."""
-    return {**running.settings(subject.model_file), "video": video.name, "picture": picture}
+def pipeline_settings(
+    subject: Subject, model_options: ModelOptions, video: Path, *, picture: bool
+) -> dict[str, Any]:
+    """Return the settings that must be equal for figures of `measure_pipeline` to be compared."""
+    return {**model_options.settings(subject.model_file), "video": video.name, "picture": picture}
 
 
 def measure_pipeline(
     subject: Subject,
-    running: Running,
+    model_options: ModelOptions,
     video: Path,
     limits: Limits,
     *,
     picture: bool = True,
     progress: Callable[[int, float], None] | None = None,
-) -> Report:
+) -> BenchReport:
     """Measure the whole and its stages alone, in turns.
 
     Args:
-        subject, running: the network.
+        subject, model_options: the network, and how it runs.
         video: the file that is annotated.
-        limits: when there has been enough; a round is two passes over the video.
-        picture: write an annotated video too, not keypoints alone.
+        limits: when the measurement ends; a round is two passes over the video.
+        picture: write an annotated video, not only keypoints.
         progress: see `take_turns`.
 
     Raises:
         MediaError: the video cannot be read.
-        BackendError: the engine cannot run.
+        BackendError: the network cannot run.
     """
     options = AnnotateOptions(video=picture)
     memory: list[list[float]] = []
-    with running.open(subject.model_file) as model:
+    with model_options.open(subject.model_file) as model:
         tasks: dict[str, Callable[[], dict[str, float]]] = {
             WHOLE: lambda: {"a frame": _whole(video, model, options, memory)},
             "alone": lambda: _stages_alone(video, model, options),
@@ -157,8 +159,8 @@ def measure_pipeline(
         "rss_mib": memory,
         "rss_spread_mib": round(max(second_half) - min(second_half), 1) if second_half else None,
     }
-    settings = pipeline_settings(subject, running, video, picture=picture)
-    return Report("pipeline", settings, series_of(measured), summary)
+    settings = pipeline_settings(subject, model_options, video, picture=picture)
+    return BenchReport("pipeline", settings, series_of(measured), summary)
 
 
 def _ratio(part: list[float], whole: list[float]) -> float:

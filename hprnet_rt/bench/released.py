@@ -1,4 +1,4 @@
-"""Ours against the released path, on the same weights, in one run.
+"""This package's path against the released one, on the same weights, in one run.
 
 The released path computes every head everywhere, brings all maps to the host, decodes and matches them as
 tensors and puts people together in Python. It runs twice: with its network on the backend that ours has, and
@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from hprnet_rt.bench.measure import Limits, lapped, take_turns
-from hprnet_rt.bench.raw_engine import dense_engine
-from hprnet_rt.bench.report import Report, series_of
+from hprnet_rt.bench.measure import Limits, take_turns, time_steps
+from hprnet_rt.bench.raw_onnx import dense_run
+from hprnet_rt.bench.report import BenchReport, series_of
 from hprnet_rt.bench.scenes import picture, planted_heads, planted_peaks, require_people
-from hprnet_rt.bench.subject import Running, Subject, on_demand
+from hprnet_rt.bench.subject import ModelOptions, Subject, on_demand
 
 __all__ = ["ReleasedOptions", "measure_released", "released_settings"]
 
@@ -29,12 +29,12 @@ _AFTER: Final = "after the network"
 
 @dataclass(frozen=True)
 class ReleasedOptions:
-    """What is measured.
+    """Options of `measure_released`.
 
     Attributes:
         people: in the scene.
         image_wh: size of the picture.
-        limits: when there has been enough.
+        limits: when to stop measuring.
         in_torch: run the released path in PyTorch too.
     """
 
@@ -48,6 +48,7 @@ class ReleasedOptions:
 
 
 def _median_of(repeats: int, run: Callable[[], object]) -> float:
+    """Return the median duration of `run` in seconds."""
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -56,10 +57,12 @@ def _median_of(repeats: int, run: Callable[[], object]) -> float:
     return float(np.median(seconds))
 
 
-def released_settings(subject: Subject, running: Running, options: ReleasedOptions) -> dict[str, Any]:
-    """What must be equal for figures of `measure_released` to be compared."""
+def released_settings(
+    subject: Subject, model_options: ModelOptions, options: ReleasedOptions
+) -> dict[str, Any]:
+    """Return the settings that must be equal for figures of `measure_released` to be compared."""
     return {
-        **running.settings(subject.model_file),
+        **model_options.settings(subject.model_file),
         "people": options.people,
         "picture": list(options.image_wh),
         "in_torch": options.in_torch,
@@ -68,18 +71,18 @@ def released_settings(subject: Subject, running: Running, options: ReleasedOptio
 
 def measure_released(
     subject: Subject,
-    running: Running,
+    model_options: ModelOptions,
     options: ReleasedOptions,
     *,
     progress: Callable[[int, float], None] | None = None,
-) -> Report:
-    """Measure both paths, taking turns: the network on a picture, what follows on the same planted maps.
+) -> BenchReport:
+    """Measure both paths in turns: the network on a picture, the steps after it on the same planted maps.
 
     Raises:
         BackendError: torch is missing, or an engine cannot run.
     """
     networks, tensors = on_demand("networks"), on_demand("tensor_decode")
-    networks.use_threads(running.threads)
+    networks.use_threads(model_options.threads)
     spec, k = subject.model_file.spec, subject.model_file.k
     network = (
         networks.random_network(spec.name) if subject.random else networks.network_of(subject.model_file)
@@ -87,27 +90,27 @@ def measure_released(
     dense_path = networks.export_dense(network, subject.folder)
     image = picture(options.people, options.image_wh)
     names = [head.name for head in spec.heads]
-    with running.open(subject.model_file) as model:
+    with model_options.open(subject.model_file) as model:
         batch, letterbox = model.prepare(image)
         backend = model.backend_for(letterbox.input_hw)
-        room = max(k, options.people)
-        peaks = planted_peaks(spec, options.people, letterbox, room)
+        ranks = max(k, options.people)
+        peaks = planted_peaks(spec, options.people, letterbox, ranks)
         maps = planted_heads(spec, options.people, letterbox.input_hw)
         threshold = model.group.options.person_threshold
-        dense = dense_engine(dense_path, backend, letterbox.input_hw, running.threads)
+        dense = dense_run(dense_path, backend, letterbox.input_hw, model_options.threads)
 
         def after() -> object:
-            rows = tensors.decode(maps, spec, room)
+            rows = tensors.decode(maps, spec, ranks)
             return tensors.group(rows, spec, letterbox, threshold)
 
         def ours() -> dict[str, float]:
-            times = lapped(("network and decode", lambda: model.infer(batch, letterbox)))
+            times = time_steps(("network and decode", lambda: model.infer(batch, letterbox)))
             times["grouping"] = _median_of(_REPEATS, lambda: model.group(peaks))
             return {**times, _WHOLE: sum(times.values())}
 
         def released(run: Callable[[Any], Any]) -> Callable[[], dict[str, float]]:
             def task() -> dict[str, float]:
-                times = lapped(("network, dense maps", lambda: run(batch)), (_AFTER, after))
+                times = time_steps(("network, dense maps", lambda: run(batch)), (_AFTER, after))
                 return {**times, _WHOLE: sum(times.values())}
 
             return task
@@ -117,20 +120,22 @@ def measure_released(
             tasks["released, PyTorch"] = released(networks.dense_torch(network, names))
         measured = take_turns(tasks, options.limits, watched=(_WHOLE,), progress=progress)
         description = model.description
-    settings = released_settings(subject, running, options)
+    settings = released_settings(subject, model_options, options)
     series = series_of(measured, (_WHOLE,))
-    report = Report("released", settings, series)
+    report = BenchReport("released", settings, series)
     summary: dict[str, Any] = {
         "engine": description,
         "random_weights": subject.random,
-        "map_mb": round(sum(each.nbytes for each in maps.values()) / 1e6, 2),
+        "map_mb": round(sum(values.nbytes for values in maps.values()) / 1e6, 2),
         "peaks_mb": round(peaks.packed.nbytes / 1e6, 3),
     }
     for name in list(tasks)[1:]:
         pairs = zip(measured[name][_WHOLE], measured["ours"][_WHOLE], strict=True)
-        summary[f"{name}: times as long"] = round(float(np.median([a / b for a, b in pairs])), 2)
+        summary[f"{name}: times as long"] = round(
+            float(np.median([theirs / own for theirs, own in pairs])), 2
+        )
     after_ms = report.find("released, same backend", _AFTER).p50_ms
     summary["decode, match and group against grouping"] = round(
         after_ms / report.find("ours", "grouping").p50_ms, 1
     )
-    return Report(report.kind, settings, series, summary, report.machine)
+    return BenchReport(report.kind, settings, series, summary, report.machine)

@@ -1,4 +1,4 @@
-"""What a benchmark measured, as a file that a later run can be compared with."""
+"""The report of a benchmark: a file with which a later run can be compared."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from hprnet_rt.bench.machine import machine, percentiles_ms
 from hprnet_rt.bench.measure import Measured, half_width
 from hprnet_rt.errors import DataError, OutputError
 
-__all__ = ["Report", "Series", "make_folder", "read_report", "series_of", "table", "write_report"]
+__all__ = ["BenchReport", "Series", "make_folder", "read_report", "series_of", "table", "write_report"]
 
 _FORMAT: Final = "hprnet-rt-bench/1"
 _NAMES: Final = {str: "text", dict: "an object", list: "a list", bool: "true or false"}
-_KEPT: Final = 400  # rounds in the file; of more, runs of rounds become their medians
+_KEPT: Final = 400  # most rounds in a file; if there are more, medians of consecutive rounds are kept
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Series:
-    """One stage of one case.
+    """The times of one stage of one case.
 
     Attributes:
         case: what was measured, such as "50 people".
-        stage: which part of it.
-        rounds_ms: of every round, in order.
-        whole: it is the sum of other stages of the case.
+        stage: the part of it.
+        rounds_ms: milliseconds of every round, in order.
+        whole: the stage is the sum of other stages of the case.
     """
 
     case: str
@@ -49,24 +49,24 @@ class Series:
 
     @property
     def percentiles(self) -> dict[str, float]:
-        """p50, p95 and p99 in ms."""
+        """The p50, p95 and p99 in ms."""
         return percentiles_ms([value / 1e3 for value in self.rounds_ms])
 
     @property
     def p50_ms(self) -> float:
-        """The median."""
+        """The median in ms."""
         return float(np.median(self.rounds_ms))
 
 
 @dataclass(frozen=True)
-class Report:
-    """A benchmark's figures.
+class BenchReport:
+    """The figures of a benchmark.
 
     Attributes:
         kind: the command: "people", "released", ...
-        settings: of the run; two reports are comparable when these are equal.
+        settings: of the run; two reports are comparable if their settings are equal.
         series: in the order of the tables.
-        summary: what follows from the series.
+        summary: results derived from the series.
         machine: from `machine()`.
     """
 
@@ -77,22 +77,26 @@ class Report:
     machine: Mapping[str, Any] = field(default_factory=machine)
 
     def find(self, case: str, stage: str) -> Series:
-        """One of the series; KeyError when there is none."""
-        return {(each.case, each.stage): each for each in self.series}[case, stage]
+        """Return the series of a case and stage.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return {(series.case, series.stage): series for series in self.series}[case, stage]
 
     def to_json(self) -> str:
-        """As text; `read_report` reads it."""
+        """Return the report as JSON, for `read_report`."""
         rows = [
             {
-                "case": each.case,
-                "stage": each.stage,
-                "whole": each.whole,
-                **each.percentiles,
-                "rounds": len(each.rounds_ms),
-                "half_width": _finite(half_width(each.rounds_ms)),
-                "rounds_ms": [round(value, 5) for value in _condensed(each.rounds_ms)],
+                "case": series.case,
+                "stage": series.stage,
+                "whole": series.whole,
+                **series.percentiles,
+                "rounds": len(series.rounds_ms),
+                "half_width": _finite(half_width(series.rounds_ms)),
+                "rounds_ms": [round(value, 5) for value in _condense(series.rounds_ms)],
             }
-            for each in self.series
+            for series in self.series
         ]
         data = {
             "format": _FORMAT,
@@ -105,12 +109,12 @@ class Report:
         return json.dumps(data, indent=1) + "\n"
 
     def to_csv(self) -> str:
-        """A line for each series, in milliseconds."""
+        """Return the report as CSV, one line per series, in milliseconds."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["case", "stage", "p50_ms", "p95_ms", "p99_ms", "rounds"])
-        for each in self.series:
-            writer.writerow([each.case, each.stage, *each.percentiles.values(), len(each.rounds_ms)])
+        for series in self.series:
+            writer.writerow([series.case, series.stage, *series.percentiles.values(), len(series.rounds_ms)])
         return text.getvalue()
 
 
@@ -118,15 +122,15 @@ def _finite(value: float) -> float | None:
     return round(value, 5) if np.isfinite(value) else None
 
 
-def _condensed(rounds_ms: Sequence[float]) -> list[float]:
-    """At most `_KEPT` values in order: the medians of consecutive runs."""
+def _condense(rounds_ms: Sequence[float]) -> list[float]:
+    """Reduce the rounds to at most `_KEPT` values, in order: medians of consecutive rounds."""
     if len(rounds_ms) <= _KEPT:
         return list(rounds_ms)
     return [float(np.median(run)) for run in np.array_split(np.asarray(rounds_ms), _KEPT)]
 
 
 def series_of(measured: Measured, wholes: Sequence[str] = ()) -> tuple[Series, ...]:
-    """The series of what `take_turns` returned; stages in `wholes` are sums of others."""
+    """Make the series of a result of `take_turns`; stages in `wholes` are sums of others."""
     return tuple(
         Series(case, stage, tuple(1e3 * value for value in seconds), stage in wholes)
         for case, stages in measured.items()
@@ -135,22 +139,22 @@ def series_of(measured: Measured, wholes: Sequence[str] = ()) -> tuple[Series, .
 
 
 def table(series: Sequence[Series]) -> str:
-    """Case, stage and percentiles in ms, a line a series."""
-    width = max((len(each.name) for each in series), default=0)
+    """Return a table of text with case, stage and percentiles in ms, one line per series."""
+    width = max((len(row.name) for row in series), default=0)
     lines = [f"{'ms':<{width}}{'p50':>11}{'p95':>11}{'p99':>11}{'+-':>7}{'rounds':>8}"]
-    for each in series:
-        found, spread = each.percentiles, half_width(each.rounds_ms)
-        known = f"{100 * spread:6.1f}%" if np.isfinite(spread) else f"{'?':>7}"
-        numbers = "".join(f"{value:11.3f}" for value in found.values())
-        lines.append(f"{each.name:<{width}}{numbers}{known}{len(each.rounds_ms):8d}")
+    for row in series:
+        spread = half_width(row.rounds_ms)
+        spread_text = f"{100 * spread:6.1f}%" if np.isfinite(spread) else f"{'?':>7}"
+        numbers = "".join(f"{value:11.3f}" for value in row.percentiles.values())
+        lines.append(f"{row.name:<{width}}{numbers}{spread_text}{len(row.rounds_ms):8d}")
     return "\n".join(lines)
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of the results, before an hour is spent on them.
+    """Make the folder of the results. Call it before measuring, which can take an hour.
 
     Raises:
-        OutputError: it cannot be made.
+        OutputError: the folder cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -160,11 +164,11 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def write_report(report: Report, folder: Path) -> list[Path]:
+def write_report(report: BenchReport, folder: Path) -> list[Path]:
     """Write KIND.json and KIND.csv, and return their paths.
 
     Raises:
-        OutputError: they cannot be written.
+        OutputError: a file cannot be written.
     """
     make_folder(folder)
     paths = []
@@ -178,11 +182,11 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     return paths
 
 
-def read_report(path: Path) -> Report:
-    """Read what `write_report` wrote.
+def read_report(path: Path) -> BenchReport:
+    """Read a JSON file of `write_report`.
 
     Raises:
-        DataError: the file is missing, holds something else, or is damaged.
+        DataError: the file is missing, is damaged, or is not a report.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -191,7 +195,7 @@ def read_report(path: Path) -> Report:
     if not isinstance(data, dict) or data.get("format") != _FORMAT:
         raise DataError(f"{path} holds no figures of hprnet-rt bench ({_FORMAT})")
     try:
-        return Report(
+        return BenchReport(
             kind=_entry(data, "kind", str),
             settings=_entry(data, "settings", dict),
             series=tuple(_series(row) for row in _entry(data, "series", list)),
@@ -203,10 +207,10 @@ def read_report(path: Path) -> Report:
 
 
 def _entry(data: Any, key: str, kind: type[T]) -> T:
-    """What a JSON object has under a key.
+    """Return the value of a JSON object under a key.
 
     Raises:
-        ValueError: it is none, or has something else there.
+        ValueError: `data` is not an object, or the value is not of this kind.
     """
     value = data.get(key) if isinstance(data, dict) else None
     if not isinstance(value, kind):
@@ -215,15 +219,15 @@ def _entry(data: Any, key: str, kind: type[T]) -> T:
 
 
 def _cut(value: object) -> str:
-    """The beginning of what a file holds, for a sentence."""
+    """Return the beginning of a value, for a message."""
     return f"{value!r:.40}"
 
 
 def _series(row: Any) -> Series:
-    """One series of a file.
+    """Read one series of a file.
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: the row is damaged.
     """
     case, stage = _entry(row, "case", str), _entry(row, "stage", str)
     rounds = _entry(row, "rounds_ms", list)

@@ -1,4 +1,4 @@
-"""Scenes with a known number of people: pictures for the network, and peaks for what follows it."""
+"""Scenes with a known number of people: pictures for the network, and peaks for the stages after it."""
 
 from __future__ import annotations
 
@@ -37,23 +37,22 @@ FloatArray = npt.NDArray[np.float32]
 ImageArray = npt.NDArray[np.uint8]
 
 COUNTS: Final = (0, 1, 2, 5, 10, 20, 35, 50)
-"""People in the scenes of `bench people`; 100 more are planted for what follows the network."""
+"""Numbers of people in the scenes of `bench people`; one more scene has 100 planted people."""
 
 MOST_PEOPLE: Final = 1000
-"""In a scene: such a scene is there within seconds."""
+"""The largest number of people in a scene; such a scene is made within seconds."""
 
-_BACKGROUND: Final = (186, 192, 180)  # the wall of the sample
+_BACKGROUND: Final = (186, 192, 180)  # BGR of the wall in the sample
 _PORTRAITS: Final = ((25, 122, 428, 590), (431, 112, 838, 580), (841, 102, 1244, 570))  # xyxy in frame 0
 _SAMPLE_WH: Final = (1280, 720)
 _NARROW: Final = 403 / 468  # width of a portrait divided by its height
-_FILLED: Final = 0.9  # of the side of a place
-_LARGEST: Final = 0.4  # of the picture's height: the network misses people who fill it at a large input
-_BODY: Final = (
-    *((0.50, 0.08), (0.53, 0.06), (0.47, 0.06), (0.56, 0.07), (0.44, 0.07)),  # nose, eyes, ears
-    *((0.66, 0.20), (0.34, 0.20), (0.76, 0.36), (0.24, 0.36), (0.80, 0.50), (0.20, 0.50)),  # arms
-    *((0.60, 0.52), (0.40, 0.52), (0.62, 0.73), (0.38, 0.73), (0.63, 0.93), (0.37, 0.93)),  # legs
-    *((0.72, 0.99), (0.68, 0.99), (0.62, 0.97), (0.28, 0.99), (0.32, 0.99), (0.38, 0.97)),  # feet
-)
+_FILLED: Final = 0.9  # share of a place's side that a person fills
+_LARGEST: Final = 0.4  # of the picture's height: with a large input the network misses people who fill it
+_HEAD: Final = ((0.50, 0.08), (0.53, 0.06), (0.47, 0.06), (0.56, 0.07), (0.44, 0.07))  # nose, eyes, ears
+_ARMS: Final = ((0.66, 0.20), (0.34, 0.20), (0.76, 0.36), (0.24, 0.36), (0.80, 0.50), (0.20, 0.50))
+_LEGS: Final = ((0.60, 0.52), (0.40, 0.52), (0.62, 0.73), (0.38, 0.73), (0.63, 0.93), (0.37, 0.93))
+_FEET: Final = ((0.72, 0.99), (0.68, 0.99), (0.62, 0.97), (0.28, 0.99), (0.32, 0.99), (0.38, 0.97))
+_BODY: Final = _HEAD + _ARMS + _LEGS + _FEET
 _FACE_SIZE: Final = (0.14, 0.09)
 _HAND_SIZE: Final = (0.10, 0.07)
 _LOW: Final = -8.0  # logit of an empty cell
@@ -61,7 +60,7 @@ _LOW: Final = -8.0  # logit of an empty cell
 
 @dataclass(frozen=True)
 class Place:
-    """Where one person of a scene is: a rectangle in units of the picture's width and height."""
+    """The rectangle of one person in a scene, in units of the picture's width and height."""
 
     left: float
     top: float
@@ -70,24 +69,24 @@ class Place:
 
 
 def require_people(*counts: int) -> None:
-    """See that there are scenes with so many people.
+    """Check that there are scenes with these numbers of people.
 
     Raises:
-        UsageError: there are not.
+        UsageError: a number is negative or above `MOST_PEOPLE`.
     """
     if not all(0 <= people <= MOST_PEOPLE for people in counts):
         raise UsageError(f"a scene has 0 to {MOST_PEOPLE} people, got {', '.join(map(str, counts))}")
 
 
 def places(people: int, aspect: float) -> list[Place]:
-    """Places for so many people, row by row, as large as a grid allows.
+    """Return the places of a number of people in a grid, row by row, as large as possible.
 
     Args:
         people: 0 to `MOST_PEOPLE`.
         aspect: width of the picture divided by its height.
 
     Raises:
-        UsageError: there are no such scenes.
+        UsageError: the number of people is out of range.
     """
     require_people(people)
     if people == 0:
@@ -108,10 +107,10 @@ def places(people: int, aspect: float) -> list[Place]:
 
 
 def sample_video() -> Path:
-    """The clip whose people the pictures show: with the package, or in a checkout's `demos/`.
+    """Return the path of the clip whose people the pictures show, in the package or a checkout's `demos/`.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the clip is not installed.
     """
     package = Path(__file__).resolve().parents[1]
     for folder in (package, package.parent):
@@ -125,7 +124,7 @@ def sample_video() -> Path:
 
 @functools.cache
 def _portraits() -> tuple[ImageArray, ...]:
-    """The three people of the sample, and mirrored."""
+    """Return pictures of the three people of the sample, and the same mirrored."""
     source = VideoSource(sample_video())
     try:
         image = next(iter(source)).image
@@ -138,10 +137,10 @@ def _portraits() -> tuple[ImageArray, ...]:
 
 
 def picture(people: int, size_wh: tuple[int, int]) -> ImageArray:
-    """(H, W, 3) uint8 BGR: so many people of the sample on a plain wall, the same at every call.
+    """Make a picture (H, W, 3) uint8 BGR with people of the sample on a plain wall, always the same one.
 
     Raises:
-        UsageError: there are no such scenes, or too many people for the size.
+        UsageError: the number of people is out of range, or too large for the size.
     """
     width, height = size_wh
     image = np.full((height, width, 3), _BACKGROUND, np.uint8)
@@ -160,7 +159,7 @@ def picture(people: int, size_wh: tuple[int, int]) -> ImageArray:
 
 
 def cut_out(image: ImageArray, people: int) -> list[ImageArray]:
-    """Everyone's rectangle of a picture (H, W, 3) with so many people: views of it."""
+    """Return views of everyone's rectangle in a picture (H, W, 3) with this number of people."""
     height, width = image.shape[:2]
     return [
         image[
@@ -172,7 +171,7 @@ def cut_out(image: ImageArray, people: int) -> list[ImageArray]:
 
 
 def _template() -> FloatArray:
-    """(133, 2) someone who stands upright, in units of the box."""
+    """Return the points (133, 2) of a person who stands upright, in units of the box."""
     points = np.zeros((NUM_KEYPOINTS, 2), np.float32)
     points[: len(_BODY)] = _BODY
     for part, center, (wide, tall) in (
@@ -190,10 +189,10 @@ def _template() -> FloatArray:
 def planted_heads(
     spec: ModelSpec, people: int, input_hw: tuple[int, int], seed: int = 0
 ) -> dict[str, FloatArray]:
-    """Dense heads (1, C, H, W) of a network that sees so many people, each where `places` says.
+    """Make dense heads (1, C, H, W), by name, as of a network that sees everyone at their `places`.
 
-    Everyone's regressed joints are a little off, as a network's are, and the heat-maps have a peak at each
-    true one; heat-maps are logits.
+    The regressed joints are slightly off, as a network's are, and the heat-maps, which are logits, have a
+    peak at each true joint.
     """
     random = np.random.default_rng(seed)
     rows, columns = (side // spec.stride_px for side in input_hw)
@@ -221,7 +220,7 @@ def _plant(
     points: FloatArray,
     random: np.random.Generator,
 ) -> None:
-    """Write one person whose 133 points are at `points` (133, 2), in cells."""
+    """Write one person into the maps; `corner`, `size` and `points` (133, 2) are in cells."""
     center = corner + size / 2
     x, y = (int(value) for value in center)
     maps["hm"][0, 0, y, x] = random.uniform(1.5, 4.0)
@@ -248,16 +247,16 @@ def _plant(
 
 
 def planted_peaks(spec: ModelSpec, people: int, letterbox: Letterbox, k: int, seed: int = 0) -> Peaks:
-    """The peaks that an engine with room for `k` people would return for `planted_heads`.
+    """Return the peaks that a model file for `k` people would return for `planted_heads`.
 
-    Where points are refined after grouping the maps for it are noise: it takes its time, and moves points to
-    where nobody planted them.
+    If points are refined after grouping, the maps for the refinement are noise: it takes its usual time, but
+    moves points away from their planted positions.
 
     Raises:
         UsageError: k is less than the number of people.
     """
     if k < people:
-        raise UsageError(f"an engine for {k} people returns no {people}")
+        raise UsageError(f"a model file for {k} people cannot return {people}")
     heads = planted_heads(spec, people, letterbox.input_hw, seed)
     maps = None
     if spec.refinement is not None:

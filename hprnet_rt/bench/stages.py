@@ -1,4 +1,4 @@
-"""Every stage of annotate by itself, one frame after the other."""
+"""The time of every stage of `annotate` by itself, one frame after the other."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from hprnet_rt.bench.measure import Limits, take_turns
-from hprnet_rt.bench.report import Report, series_of
-from hprnet_rt.bench.subject import Running, Subject
+from hprnet_rt.bench.report import BenchReport, series_of
+from hprnet_rt.bench.subject import ModelOptions, Subject
 from hprnet_rt.formats import KeypointsSink
 from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.render import Overlay
@@ -24,7 +24,7 @@ _FRAMES_A_ROUND: Final = 10
 
 
 class _Stages:
-    """Frames of a video through every stage, from the start again when it ends."""
+    """Runs the frames of a video through every stage; at its end the video starts again."""
 
     def __init__(self, model: PoseModel, video: Path, folder: Path) -> None:
         self._model, self._video, self._folder = model, video, folder
@@ -43,7 +43,7 @@ class _Stages:
         self._video_sink = VideoSink(self._folder / f"{self._files}.mp4", self._source.info)
 
     def close(self) -> None:
-        """End the files; further calls do nothing."""
+        """Close all files; further calls do nothing."""
         if self._source is not None:
             self._source.close()
             self._keypoints.close()
@@ -51,7 +51,10 @@ class _Stages:
             self._source = None
 
     def __call__(self) -> dict[str, float]:
-        """Mean seconds of each stage over some frames; those of a video's very end are passed over."""
+        """Run some frames, and return the mean seconds of each stage.
+
+        The attempt to read a frame after the video's last one is not counted.
+        """
         total: dict[str, float] = {}
         for _ in range(_FRAMES_A_ROUND):
             start = time.perf_counter()
@@ -90,27 +93,33 @@ class _Stages:
         yield lap("sink: video")
 
 
-def stages_settings(subject: Subject, running: Running, video: Path) -> dict[str, Any]:
-    """What must be equal for figures of `measure_stages` to be compared."""
-    return {**running.settings(subject.model_file), "video": video.name}
+def stages_settings(subject: Subject, model_options: ModelOptions, video: Path) -> dict[str, Any]:
+    """Return the settings that must be equal for figures of `measure_stages` to be compared."""
+    return {**model_options.settings(subject.model_file), "video": video.name}
 
 
 def measure_stages(
     subject: Subject,
-    running: Running,
+    model_options: ModelOptions,
     video: Path,
     limits: Limits,
     *,
     progress: Callable[[int, float], None] | None = None,
-) -> Report:
+) -> BenchReport:
     """Measure every stage; a round is ten frames.
+
+    Args:
+        subject, model_options: the network, and how it runs.
+        video: whose frames are used.
+        limits: when the measurement ends.
+        progress: see `take_turns`.
 
     Raises:
         MediaError: the video cannot be read.
-        BackendError: the engine cannot run.
+        BackendError: the network cannot run.
     """
     with (
-        running.open(subject.model_file) as model,
+        model_options.open(subject.model_file) as model,
         tempfile.TemporaryDirectory(prefix="hprnet-rt-bench-") as folder,
     ):
         stages = _Stages(model, video, Path(folder))
@@ -119,5 +128,5 @@ def measure_stages(
         finally:
             stages.close()
         summary: dict[str, Any] = {"engine": model.description, "random_weights": subject.random}
-    settings = stages_settings(subject, running, video)
-    return Report("stages", settings, series_of(measured), summary)
+    settings = stages_settings(subject, model_options, video)
+    return BenchReport("stages", settings, series_of(measured), summary)

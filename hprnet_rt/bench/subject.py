@@ -1,4 +1,4 @@
-"""The network that is measured: with its weights, or with random ones where none are on this machine."""
+"""The network that is measured, with its weights, or with random ones if none are on this machine."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.zoo.networks import ZOO
 from hprnet_rt.zoo.weights import DEFAULT_K, model_file_for, weights_state
 
-__all__ = ["Running", "Subject", "on_demand", "subject"]
+__all__ = ["ModelOptions", "Subject", "on_demand", "open_subject"]
 
 
 @dataclass(frozen=True)
-class Running:
-    """How the network runs; see `PoseModel`."""
+class ModelOptions:
+    """How the network runs: the arguments of `PoseModel` with these names."""
 
     backend: str = "auto"
     precision: str = "auto"
@@ -29,7 +29,7 @@ class Running:
     input_px: int | None = None
 
     def open(self, model_file: ModelFile) -> PoseModel:
-        """A model, ready to be called."""
+        """Open a model, ready to be called."""
         return PoseModel(
             model_file,
             backend=self.backend,
@@ -39,7 +39,7 @@ class Running:
         )
 
     def settings(self, model_file: ModelFile) -> dict[str, Any]:
-        """What must be equal for figures to be compared."""
+        """Return the settings that must be equal for figures to be compared."""
         return {
             "model": model_file.spec.name,
             "k": model_file.k,
@@ -52,12 +52,12 @@ class Running:
 
 @dataclass(frozen=True)
 class Subject:
-    """A network on this machine.
+    """The network that is measured.
 
     Attributes:
-        model_file: its ONNX file.
-        random: the weights are random: times hold, people are not found.
-        folder: for files that are gone afterwards.
+        model_file: its model file.
+        random: the weights are random: the times are right, but no people are found.
+        folder: for temporary files.
     """
 
     model_file: ModelFile
@@ -66,10 +66,14 @@ class Subject:
 
 
 def on_demand(name: str, package: str = '"hprnet-rt[train]"') -> Any:
-    """A module of this package that needs torch.
+    """Import a module of this package that needs torch.
+
+    Args:
+        name: of the module.
+        package: to install if the import fails, for the message.
 
     Raises:
-        BackendError: torch, or what it needs, is not installed.
+        BackendError: torch or onnx is not installed.
     """
     try:
         return importlib.import_module(f"hprnet_rt.bench.{name}")
@@ -80,17 +84,16 @@ def on_demand(name: str, package: str = '"hprnet-rt[train]"') -> Any:
 
 
 @contextmanager
-def subject(model: str, weights: Path | None = None, k: int | None = None) -> Iterator[Subject]:
-    """The network called `model`.
+def open_subject(model: str, weights: Path | None = None, k: int | None = None) -> Iterator[Subject]:
+    """Open the network called `model`, for the duration of the block.
 
     Args:
-        model, weights: as `model_file_for` takes them; where a network has no weights on this machine, random
-            ones are made.
-        k: people per image; an engine for another number is exported again.
+        model, weights: see `model_file_for`; a network without weights on this machine gets random ones.
+        k: most people per image; a model file for another number is exported again.
 
     Raises:
         UsageError: there is no such model, or k is less than 1.
-        BackendError: torch is needed and missing.
+        BackendError: torch is needed and not installed.
     """
     if k is not None and k < 1:
         raise UsageError(f"k is at least 1, got {k}")
@@ -98,13 +101,13 @@ def subject(model: str, weights: Path | None = None, k: int | None = None) -> It
         if weights is None and model in ZOO and weights_state(model) in ("not here", "none published"):
             networks = on_demand("networks")
             network = networks.random_network(model)
-            made = networks.export_engine(network, Path(folder), k=k or DEFAULT_K)
+            made = networks.export_model_file(network, Path(folder), k=k or DEFAULT_K)
             yield Subject(made, True, Path(folder))
             return
         model_file = model_file_for(model, weights)
         if k is not None and k != model_file.k:
             networks = on_demand("networks")
-            model_file = networks.export_engine(
+            model_file = networks.export_model_file(
                 networks.network_of(model_file), Path(folder), k=k, bf16=model_file.bf16
             )
         yield Subject(model_file, False, Path(folder))

@@ -1,14 +1,14 @@
-"""ZoomNet, the top-down pipeline of the paper's Table 3 and Figure 5, as a comparator of runtime (torch).
+"""ZoomNet, the top-down pipeline of the paper's Table 3 and Figure 5, to compare running times with (torch).
 
-The shapes are the published ones as we read them; the weights are random. A detector finds people (Faster
-R-CNN with ResNet-50 and a feature pyramid), FeatureNet and BodyNet (HRNet-W32) see each person's crop of
-384 x 288, and FaceHead and HandHead (HRNetV2-W18) see 64 x 64 cells of FeatureNet's maps around the face and
-each hand; that crop and those 64 cells are our reading. What follows the detector is one batch over people.
+Its layers follow the publications; the weights are random. A detector (Faster R-CNN with ResNet-50 and a
+feature pyramid) finds people. FeatureNet and BodyNet (HRNet-W32) see a crop of 384 x 288 of each person.
+FaceHead and HandHead (HRNetV2-W18) see 64 x 64 cells of FeatureNet's maps around the face and each hand. The
+sizes of the crop and of the 64 cells are our interpretation. After the detector all people are one batch.
 
-Random weights find nobody, so people's crops are the places of the scene; non-maximum suppression is left
+Random weights find nobody, so the crops are the places of the scene's people. Non-maximum suppression is left
 out, in ZoomNet's favour. It is written in plain torch, and runs where HPRNet runs: the libraries that have
-these networks (timm, torchvision) could not be loaded beside a torch that is built for CPUs alone. Parameters
-agree with the published networks': HRNet-W32 28.5 M, HRNetV2-W18 9.7 M, Faster R-CNN 41.8 M.
+these networks (timm, torchvision) could not be loaded beside a torch built for CPUs only. The numbers of
+parameters agree with the published ones: HRNet-W32 28.5 M, HRNetV2-W18 9.7 M, Faster R-CNN 41.8 M.
 
 Source: Jin et al., "Whole-Body Human Pose Estimation in the Wild" (2020), section 4; Ren et al., "Faster
 R-CNN" (2015); Lin et al., "Feature Pyramid Networks for Object Detection" (2017).
@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from hprnet_rt.backends import Backend
 from hprnet_rt.bench.hrnet import Bottleneck, HRNet, conv_bn
-from hprnet_rt.bench.same_engine import describe, same_engine
+from hprnet_rt.bench.run_like import describe, run_like
 from hprnet_rt.bench.scenes import cut_out
 
 __all__ = ["FasterRcnn", "ZoomNet", "ZoomNetPipeline"]
@@ -47,12 +47,12 @@ _FACE_POINTS: Final = 68
 _HAND_POINTS: Final = 21
 _PART_CELLS: Final = 64
 _FEATURES: Final = 64
-_FACE_AT: Final = (-0.3, -1.0, 0.3, -0.6)  # of the crop, from -1 to 1
+_FACE_AT: Final = (-0.3, -1.0, 0.3, -0.6)  # xyxy in the crop, from -1 to 1
 _HANDS_AT: Final = ((-0.9, -0.1, -0.4, 0.2), (0.4, -0.1, 0.9, 0.2))
 
 
 def _cells(boxes: Tensor, side: int) -> Tensor:
-    """A grid (N, side, side, 2) of positions in boxes (N, 4) xyxy, from -1 to 1, for `grid_sample`."""
+    """Return a grid (N, side, side, 2) of positions in boxes (N, 4) xyxy, from -1 to 1, for `grid_sample`."""
     steps = (torch.arange(side, device=boxes.device) + 0.5) / side
     x = boxes[:, 0:1] + (boxes[:, 2:3] - boxes[:, 0:1]) * steps
     y = boxes[:, 1:2] + (boxes[:, 3:4] - boxes[:, 1:2]) * steps
@@ -60,7 +60,7 @@ def _cells(boxes: Tensor, side: int) -> Tensor:
 
 
 class FasterRcnn(nn.Module):
-    """ResNet-50 with a feature pyramid, proposals, and the box head on 1000 of them."""
+    """Faster R-CNN: ResNet-50 with a feature pyramid, proposals, and the box head on 1000 of them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class FasterRcnn(nn.Module):
         self.classes, self.corners = nn.Linear(1024, _CLASSES), nn.Linear(1024, 4 * _CLASSES)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(1, 3, H, W) -> class scores (1000, 91) and boxes (1000, 364)."""
+        """Map (1, 3, H, W) to class scores (1000, 91) and boxes (1000, 364)."""
         x, seen = self.stem(image), []
         for level in self.levels:
             x = level(x)
@@ -95,8 +95,8 @@ class FasterRcnn(nn.Module):
             pyramid.insert(0, self.smooth[n](top))
         pyramid.append(F.max_pool2d(pyramid[-1], 1, 2))
         scores, shifts = [], []
-        for each in pyramid:
-            hidden = self.propose(each)
+        for level_map in pyramid:
+            hidden = self.propose(level_map)
             scores.append(self.score(hidden).flatten())
             shifts.append(self.shift(hidden).reshape(-1, 4))
         best = torch.cat(scores).topk(_PROPOSALS).indices
@@ -115,7 +115,7 @@ class FasterRcnn(nn.Module):
 
 
 class ZoomNet(nn.Module):
-    """What runs on each person's crop."""
+    """The networks that run on each person's crop."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class ZoomNet(nn.Module):
         self.hand = HRNet(18, 2 * _FEATURES, _HAND_POINTS, every=True)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(N, 3, 384, 288) -> body (N, 26, 96, 72), face (N, 68, 64, 64), hands (2N, 21, 64, 64)."""
+        """Map (N, 3, 384, 288) to body (N, 26, 96, 72), face (N, 68, 64, 64), hands (2N, 21, 64, 64)."""
         fine = self.fine(crops)
         coarse = self.coarse(fine)
         body = self.body(coarse)
@@ -137,18 +137,18 @@ class ZoomNet(nn.Module):
         cut = []
         for box in boxes:
             grid = _cells(torch.tensor([box], device=fine.device).expand(len(fine), 4), _PART_CELLS)
-            maps = [F.grid_sample(each, grid, align_corners=False) for each in (fine, coarse)]
+            maps = [F.grid_sample(feature, grid, align_corners=False) for feature in (fine, coarse)]
             cut.append(torch.cat(maps, dim=1))
         return torch.cat(cut)
 
 
 class ZoomNetPipeline:
-    """Detector, crops, pose, and the peaks of the heat-maps.
+    """Detector, crops, pose networks, and the peaks of the heat-maps.
 
     Args:
-        backend: it runs on the same library and device, in the same precision; see `same_engine`.
+        backend: gives library, device and precision, see `run_like`.
         threads: CPU threads; all cores when None.
-        batch: most people at once, for memory.
+        batch: most people at once, to limit the memory.
 
     Attributes:
         description, note: see `Peer`.
@@ -160,29 +160,29 @@ class ZoomNetPipeline:
         torch.manual_seed(0)
         self.description = f"{describe(backend)}, random weights"
         self._batch = batch
-        self._detector = same_engine(FasterRcnn().eval(), backend, threads)
-        self._pose = same_engine(ZoomNet().eval(), backend, threads)
+        self._detector = run_like(FasterRcnn().eval(), backend, threads)
+        self._pose = run_like(ZoomNet().eval(), backend, threads)
 
     def __call__(self, image: npt.NDArray[np.uint8], people: int) -> dict[str, float]:
-        """Seconds by stage for an image (H, W, 3) with so many people, standing where `places` says."""
+        """Return the seconds by stage for an image (H, W, 3) with this number of people at their `places`."""
         height, width = image.shape[:2]
-        marks = [time.perf_counter()]
+        started_s = time.perf_counter()
         scale = min(_SHORTER_PX / min(height, width), _LONGER_PX / max(height, width))
         larger = cv2.resize(image, (round(scale * width), round(scale * height)))
         self._detector(_planes(larger[None]))
-        marks.append(time.perf_counter())
+        detected_s = time.perf_counter()
         crops = [cv2.resize(crop, _CROP_HW[::-1]) for crop in cut_out(image, people)]
         for first in range(0, len(crops), self._batch):
             for maps in self._pose(_planes(np.stack(crops[first : first + self._batch]))):
                 maps.reshape(*maps.shape[:2], -1).argmax(axis=2)
-        marks.append(time.perf_counter())
+        ended_s = time.perf_counter()
         return {
-            "detector": marks[1] - marks[0],
-            "pose": marks[2] - marks[1],
-            "end to end": marks[2] - marks[0],
+            "detector": detected_s - started_s,
+            "pose": ended_s - detected_s,
+            "end to end": ended_s - started_s,
         }
 
 
 def _planes(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """(N, H, W, 3) -> (N, 3, H, W) from 0 to 1."""
+    """Map bytes (N, H, W, 3) to (N, 3, H, W) from 0 to 1."""
     return np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32) / np.float32(255)

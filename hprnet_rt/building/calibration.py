@@ -1,4 +1,4 @@
-"""Real frames as inputs of a network: to calibrate an int8 engine with, and to judge it by."""
+"""Real frames as inputs of a network, to calibrate an int8 engine and to compare it with float32."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ ImageArray = npt.NDArray[np.uint8]
 
 
 def calibration_inputs(source: Path, input_px: int, most: int) -> list[ImageArray]:
-    """Evenly spaced frames of a video, or images of a folder by name, as square inputs of a network.
+    """Return evenly spaced frames of a video, or images of a folder by name, as square inputs of a network.
 
     Args:
         source: a video, or a folder of images.
         input_px: side of the inputs.
-        most: there are never more, and more than half as many where the source has them.
+        most: the largest number of inputs; there are more than half as many where the source has them.
 
     Returns:
         (1, input_px, input_px, 3) uint8 BGR each, in order.
@@ -47,7 +47,7 @@ def calibration_inputs(source: Path, input_px: int, most: int) -> list[ImageArra
 
 
 def _images(source: Path, most: int) -> Iterator[ImageArray]:
-    """All frames of a video, or as many images of a folder as are wanted."""
+    """Yield all frames of a video, or at most `most` evenly spaced images of a folder."""
     if source.is_dir():
         paths = sorted(path for path in source.iterdir() if is_image(path))
         if not paths:

@@ -1,13 +1,14 @@
 """OpenVINO engines in int8: calibrated with real frames, and accepted only if people and points stay.
 
-Int8 are the convolutions on the way down to the coarsest map, from the stride of the heat-maps on. In those
-before an error is an error everywhere; those behind (pyramids, heads) have a few channels that are so much
-larger than the others that these drown in the rounding. The decode is float32 as always.
+The int8 layers are the convolutions from the stride of the heat-maps down to the coarsest map. Earlier ones
+stay float because their errors would reach everything. Later ones (pyramids, heads) stay float because a few
+of their channels are much larger than the others, which rounding would erase. The decode is always float32.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import io
 import itertools
@@ -21,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.backends import GivesMaps, ModelFile, create_backend
-from hprnet_rt.backends.built_engine import INT8
+from hprnet_rt.backends.built_engine import BuiltEngine
+from hprnet_rt.backends.registry import INT8, backend_spec
 from hprnet_rt.building.calibration import calibration_inputs
 from hprnet_rt.errors import BackendError, ModelError, UsageError
 from hprnet_rt.evaluation import Movement, movement
@@ -38,22 +40,22 @@ ImageArray = npt.NDArray[np.uint8]
 
 _BACKEND: Final = "openvino"
 _MOST_FRAMES: Final = 128
-_HELD_OUT: Final = 4  # every fourth frame is for judging
+_HELD_OUT: Final = 4  # every fourth frame is kept for the comparison with float32
 _LEAST_FRAMES: Final = 12
-_LEAST_SCORE: Final = 0.2  # of people, as `movement` wants them
+_LEAST_SCORE: Final = 0.2  # of people that are compared, see `movement`
 _CONVOLUTIONS: Final = ("Convolution", "GroupConvolution")
 _NO_OPERATIONS: Final = ("Constant", "Parameter", "Result")
 
 
 @dataclass(frozen=True)
 class Int8Bound:
-    """How far an int8 engine may be from float32 on frames that it was not calibrated with.
+    """The limits of an int8 engine against float32, on frames that it was not calibrated with.
 
     Attributes:
-        near_px: of the network's input.
-        share: of sure points that are at most so far away.
+        near_px: the distance within which a point counts as near, in pixels of the network's input.
+        share: the least share of confident points that stay near.
         changed: the largest share of people who are lost or new.
-        people: fewer say nothing.
+        people: the least number of people for a judgement.
     """
 
     near_px: float = 4.0
@@ -63,26 +65,27 @@ class Int8Bound:
 
 
 INT8_BOUND: Final = Int8Bound()
-"""What `build` accepts."""
+"""The limits that `build` applies."""
 
 
 def build_int8(
-    engine: ModelFile,
+    model_file: ModelFile,
     source: Path | None,
-    path: Path,
+    engine: BuiltEngine,
     *,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Write an int8 engine, unless it is too far from float32.
+    """Write an int8 engine, unless it differs too much from float32.
 
     Args:
-        engine: the network.
+        model_file: the network.
         source: a video, or a folder of images, such as the engine will see.
-        path: the .xml file; the weights are written beside it.
+        engine: its .xml file, which is written here with the weights beside it, and its recipe.
         progress: called with a phase, the frames done in it, and all its frames.
 
     Returns:
-        For the sidecar: the frames, and how far held-out ones moved people and points.
+        Values for the engine's JSON: the frames, and how far the engine moved people and points on frames
+        that were kept apart.
 
     Raises:
         UsageError: there are no frames to calibrate with, or too few.
@@ -90,26 +93,27 @@ def build_int8(
         BackendError: a package is missing.
         ModelError: the engine is not accepted.
     """
-    _nncf()  # a missing package is told before the work, not after it
+    _nncf()  # a missing package is reported before the work, not after it
     if source is None:
         raise UsageError(
             "an int8 engine needs frames such as it will see, of many people and places: --calibrate VIDEO "
             "or FOLDER"
         )
-    inputs = calibration_inputs(source, engine.spec.input_px, _MOST_FRAMES)
+    inputs = calibration_inputs(source, model_file.spec.input_px, _MOST_FRAMES)
     if len(inputs) < _LEAST_FRAMES:
         raise UsageError(f"{source} has {len(inputs)} frames; calibration needs {_LEAST_FRAMES} or more")
     held_out = inputs[::_HELD_OUT]
-    calibrating = [each for number, each in enumerate(inputs) if number % _HELD_OUT]
-    made = quantise(engine, calibrating, progress=progress)
+    calibrating = [image for number, image in enumerate(inputs) if number % _HELD_OUT]
+    made = quantise(model_file, calibrating, progress=progress)
+    path = engine.path
     partial = path.with_name(f"{path.stem}.partial{path.suffix}")
     try:
         _save(made.model, partial)
-        moved = _judged(engine, partial, held_out, progress)
+        moved = _compare(model_file, dataclasses.replace(engine, path=partial), held_out, progress)
         flaw = _flaw(moved)
         if flaw:
             raise ModelError(
-                f"the int8 engine of {engine.spec.name} is not accepted: on {len(held_out)} frames of "
+                f"the int8 engine of {model_file.spec.name} is not accepted: on {len(held_out)} frames of "
                 f"{source.name} kept apart, {flaw}; calibrate with more or other frames, or use bf16 or fp32"
             )
         partial.with_suffix(".bin").replace(path.with_suffix(".bin"))
@@ -133,25 +137,29 @@ def _save(model: Any, path: Path) -> None:
     openvino.save_model(model, path, compress_to_fp16=False)
 
 
-def _judged(
-    engine: ModelFile,
-    path: Path,
+def _compare(
+    model_file: ModelFile,
+    engine: BuiltEngine,
     inputs: Sequence[ImageArray],
     progress: Callable[[str, int, int], None] | None,
 ) -> Movement:
-    """The engine as it will run, against float32."""
-    side = engine.spec.input_px
+    """Return how far an engine, run as it will be, moves people and points from float32."""
+    side = model_file.spec.input_px
     letterbox = Letterbox.fit((side, side), (side, side))
-    layout = PeakLayout.of(engine.spec)
+    layout = PeakLayout.of(model_file.spec)
     options = GroupingOptions(person_threshold=_LEAST_SCORE)
-    group = Grouper(engine.spec, options, engine.refiner_weights())
+    group = Grouper(model_file.spec, options, model_file.refiner_weights())
     found: list[list[Poses]] = [[], []]
     for people, precision in zip(found, ("fp32", INT8), strict=True):
         backend = create_backend(
-            *(engine, letterbox.input_hw), backend=_BACKEND, precision=precision, find_int8=lambda _: path
+            model_file,
+            letterbox.input_hw,
+            backend=_BACKEND,
+            precision=precision,
+            find_engine=lambda *_, **__: engine,
         )
-        for each in inputs:
-            packed, maps = cast(GivesMaps, backend).run_with_maps(each)
+        for image in inputs:
+            packed, maps = cast(GivesMaps, backend).run_with_maps(image)
             people.append(group(Peaks(packed[0], layout, letterbox, maps[0])))
             if progress is not None:
                 progress("judging", sum(map(len, found)), 2 * len(inputs))
@@ -160,7 +168,7 @@ def _judged(
 
 
 def _flaw(moved: Movement, bound: Int8Bound = INT8_BOUND) -> str | None:
-    """What is wrong with an engine, None when it is good enough."""
+    """Return why an engine is not accepted, None when it is."""
     if moved.people < bound.people:
         return f"float32 finds {moved.people} people, too few to judge it ({bound.people} are needed)"
     if moved.lost + moved.new > bound.changed * moved.people:
@@ -179,11 +187,11 @@ def _flaw(moved: Movement, bound: Int8Bound = INT8_BOUND) -> str | None:
 
 @dataclass(frozen=True)
 class Quantised:
-    """A network whose layers are partly int8.
+    """A network with some of its layers in int8.
 
     Attributes:
-        model: OpenVINO's, of any size, with the tensor names of the export.
-        int8, layers: how many convolutions are int8, and how many there are before the decode.
+        model: OpenVINO's model, for inputs of any size, with the tensor names of the export.
+        int8, layers: the number of int8 convolutions, and of all before the decode.
     """
 
     model: Any
@@ -192,32 +200,32 @@ class Quantised:
 
 
 def quantise(
-    engine: ModelFile,
+    model_file: ModelFile,
     inputs: Sequence[ImageArray],
     *,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Quantised:
-    """Make the layers of the trunk int8.
+    """Convert the layers of the trunk to int8.
 
     Args:
-        engine: the network.
-        inputs: (1, H, W, 3) uint8 BGR of one size, such as it will see.
+        model_file: the network.
+        inputs: (1, H, W, 3) uint8 BGR each, of one size, like those that it will see.
         progress: see `build_int8`.
 
     Raises:
         BackendError: nncf is missing, or one of the libraries cannot do it.
     """
     nncf = _nncf()
-    runtime: Any = importlib.import_module(f"hprnet_rt.backends.{_BACKEND}")
+    runtime: Any = importlib.import_module(backend_spec(_BACKEND).module)
     core = runtime.reader()
     try:
-        model = core.read_model(engine.for_grouping())
+        model = core.read_model(model_file.for_grouping())
         maps = _before(runtime.maps_of(model).values())
         layers = [node for node in maps if node.get_type_name() in _CONVOLUTIONS]
         widths = _widths(model, inputs[0].shape)
         coarsest = min(widths[node.get_friendly_name()] for node in layers)
         ends = [node.output(0) for node in layers if widths[node.get_friendly_name()] == coarsest]
-        most = inputs[0].shape[2] // engine.spec.stride_px
+        most = inputs[0].shape[2] // model_file.spec.stride_px
         chosen = [
             node
             for node in _before(ends)
@@ -225,21 +233,21 @@ def quantise(
         ]
         numbers = itertools.count(1)
 
-        def fed(image: ImageArray) -> dict[int, ImageArray]:
+        def input_of(image: ImageArray) -> dict[int, ImageArray]:
             if progress is not None:
                 progress("calibrating", min(next(numbers), len(inputs)), len(inputs))
             return {0: image}
 
-        with contextlib.redirect_stdout(io.StringIO()):  # it draws bars of its own
+        with contextlib.redirect_stdout(io.StringIO()):  # NNCF draws its own progress bars
             made = nncf.quantize(
                 model,
-                nncf.Dataset(inputs, fed),
+                nncf.Dataset(inputs, input_of),
                 preset=nncf.QuantizationPreset.MIXED,
                 subset_size=len(inputs),
                 ignored_scope=nncf.IgnoredScope(names=_others(model, chosen), validate=False),
             )
     except RuntimeError as error:
-        raise BackendError(f"openvino cannot quantise {engine.spec.name}: {error}") from error
+        raise BackendError(f"openvino cannot quantise {model_file.spec.name}: {error}") from error
     return Quantised(made, len(chosen), len(layers))
 
 
@@ -255,7 +263,7 @@ def _nncf() -> Any:
 
 
 def _before(ends: Iterable[Any]) -> list[Any]:
-    """The nodes that some outputs depend on, with their makers."""
+    """Return the nodes that some outputs depend on, with those that compute the outputs."""
     found: dict[str, Any] = {}
     waiting = [end.get_node() for end in ends]
     while waiting:
@@ -267,7 +275,7 @@ def _before(ends: Iterable[Any]) -> list[Any]:
 
 
 def _widths(model: Any, shape: Sequence[int]) -> dict[str, int]:
-    """Columns of the output of every convolution, by name, for inputs of a shape."""
+    """Return the width of the output of every convolution, by name, for inputs of a shape."""
     sized = model.clone()
     sized.reshape({0: list(shape)})
     return {
@@ -278,7 +286,7 @@ def _widths(model: Any, shape: Sequence[int]) -> dict[str, int]:
 
 
 def _others(model: Any, chosen: Sequence[Any]) -> list[str]:
-    """Names of the operations that do not lead to one of the chosen, and of layers that are not chosen."""
+    """Return the names of all operations except the chosen layers and those that lead to them."""
     names = {node.get_friendly_name() for node in chosen}
     leading = {node.get_friendly_name() for node in _before(node.output(0) for node in chosen)}
     return [

@@ -1,4 +1,4 @@
-"""What is to be built, checked before anything is done."""
+"""Plans of engines, checked before anything is built."""
 
 from __future__ import annotations
 
@@ -6,29 +6,30 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from hprnet_rt.backends.built_engine import INT8
+from hprnet_rt.backends.registry import INT8
+from hprnet_rt.building.targets import TARGETS
 from hprnet_rt.errors import UsageError
 from hprnet_rt.geometry import KEEP
 from hprnet_rt.spec import ModelSpec
 
 __all__ = ["BUILD_BACKENDS", "BUILD_PRECISIONS", "BuildPlan"]
 
-BUILD_BACKENDS: Final = ("tensorrt", "tensorrt-rtx", "openvino", "onnx")
+BUILD_BACKENDS: Final = tuple(TARGETS)
 BUILD_PRECISIONS: Final = ("fp16", "bf16", "fp32", INT8)
-_GPU_BACKEND: Final = "tensorrt-rtx"
+"""Precisions of engines, the usual one first."""
 _KEEP_PX: Final = (256, 1024)  # sides of an engine for pictures of any size
 _LARGEST_PX: Final = 4096  # of an int8 engine, which is compiled for its size when it is loaded
 
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """An engine that is wanted.
+    """The engine to build.
 
     Attributes:
         backend: one of `BUILD_BACKENDS`.
         precision: of the network, one of `BUILD_PRECISIONS`; the decode is always float32.
         batch: the least and the largest number of images at a time.
-        height, width: the least, the best and the largest side, in pixels.
+        height, width: the least, the usual and the largest side, in pixels.
         gpus: kinds of GPU to build for ("sm89"); empty for the library's default.
     """
 
@@ -50,17 +51,17 @@ class BuildPlan:
         batch: str = "1",
         gpu: str = "",
     ) -> BuildPlan:
-        """Read a plan as the command line writes it.
+        """Read a plan from the options of the command line.
 
         Args:
             spec: the network.
             backend, precision: see the attributes.
-            size: "WIDTHxHEIGHT", a number for a square, "keep" for a range; None: the network's own square.
+            size: "WIDTHxHEIGHT", a number for a square, "keep" for a range; None for the network's own size.
             batch: a number, or "LEAST:LARGEST".
-            gpu: kinds of GPU with commas between.
+            gpu: kinds of GPU, separated by commas.
 
         Raises:
-            UsageError: something cannot be read, or the backend cannot do it.
+            UsageError: an option cannot be read, or the backend cannot do it.
         """
         if backend not in BUILD_BACKENDS:
             raise UsageError(f"there is no engine of {backend!r}; use one of: {', '.join(BUILD_BACKENDS)}")
@@ -81,30 +82,39 @@ class BuildPlan:
                     f"an {INT8} engine takes one image at a time of any size; leave --size and --batch out"
                 )
         gpus = tuple(dict.fromkeys(name.strip().lower() for name in gpu.split(",") if name.strip()))
-        if gpus and backend != _GPU_BACKEND:
-            raise UsageError(f"--gpu is for --backend {_GPU_BACKEND}, not {backend}")
+        if gpus and not TARGETS[backend].gpu_kinds:
+            names = " or ".join(target.name for target in TARGETS.values() if target.gpu_kinds)
+            raise UsageError(f"--gpu is for --backend {names}, not {backend}")
         wrong = [name for name in gpus if not re.fullmatch(r"sm\d{2,3}", name)]
         if wrong:
             raise UsageError(f"--gpu takes names such as sm86,sm89, got {', '.join(wrong)}")
         width, height = _sides(spec, size)
         if precision == INT8:
             width = height = (spec.multiple_px, spec.input_px, _LARGEST_PX)
-        return cls(backend, precision, _batch(batch), height, width, gpus)
+        return cls(
+            backend=backend,
+            precision=precision,
+            batch=_batch(batch),
+            height=height,
+            width=width,
+            gpus=gpus,
+        )
 
     @property
     def fixed_hw(self) -> tuple[int, int] | None:
-        """Height and width where only one size is wanted."""
+        """Height and width of an engine for one size; None for a range."""
         fixed = self.height[0] == self.height[2] and self.width[0] == self.width[2]
         return (self.height[0], self.width[0]) if fixed else None
 
     @property
     def fixed_batch(self) -> int | None:
-        """The batch size where only one is wanted."""
+        """The batch size of an engine for one; None for a range."""
         low, high = self.batch
         return low if low == high else None
 
 
 def _batch(text: str) -> tuple[int, int]:
+    """Return the least and the largest batch size."""
     found = re.fullmatch(r"(\d+)(?::(\d+))?", text.strip())
     low, high = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
     if not 0 < low <= high:
@@ -113,13 +123,13 @@ def _batch(text: str) -> tuple[int, int]:
 
 
 def _sides(spec: ModelSpec, size: str | None) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """(width, height), of each the least, the best and the largest."""
+    """Return width and height, of each the least, the usual and the largest."""
     multiple = spec.multiple_px
     text = str(spec.input_px) if size is None else size.strip().lower()
     if text == KEEP:
-        best = -(-spec.input_px // multiple) * multiple
+        usual = -(-spec.input_px // multiple) * multiple
         low, high = (side // multiple * multiple for side in _KEEP_PX)
-        return (low, best, high), (low, best, high)
+        return (low, usual, high), (low, usual, high)
     found = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
     if found is None:
         raise UsageError(f"--size takes WIDTHxHEIGHT, a number of pixels or {KEEP}; got {size!r}")

@@ -1,8 +1,8 @@
-"""Finding everyone on many machines: workers on a Ray cluster, each with an engine of its own.
+"""Pose estimation on many machines: workers on a Ray cluster, each with a backend of its own.
 
-A source is cut at key frames into parts; workers look at them, and what they find is put together in order.
-It is what one machine finds, frame by frame. What follows (tracking, smoothing, drawing, writing) is done
-here.
+A source is cut at key frames into parts. Workers estimate the poses in the parts, and the results are put
+together in order. They are the same, frame by frame, as those of one machine. The later stages (tracking,
+smoothing, drawing, writing) run in this process.
 """
 
 from hprnet_rt.cluster.finder import Cluster

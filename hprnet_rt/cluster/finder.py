@@ -1,4 +1,4 @@
-"""Many workers as one finder: pieces are handed out, and what is found in them is put together in order."""
+"""Many workers as one finder: it hands out pieces of a source, and puts the results together in order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from hprnet_rt.cluster.requests import Chunk, Found, Piece, SourceFile
+from hprnet_rt.cluster.requests import Chunk, FoundPoses, Piece, SourceFile
 from hprnet_rt.errors import HprnetError, MediaError
 from hprnet_rt.inference.finder import PoseRequest, PoseSearch
 from hprnet_rt.inference.model import ModelFacts
@@ -28,16 +28,17 @@ __all__ = ["Ask", "Cluster", "Workers"]
 T = TypeVar("T")
 
 Ask = Callable[..., Any]
-"""Calls a method of a worker by its name, and gives its answer or raises its error."""
+"""Calls a method of a worker by its name, and returns its answer or raises its error."""
 
 _CHUNKS: Final = 8
-"""Of a piece that wait to be put together, at most."""
+"""Most chunks of a piece that wait to be put together."""
 _LEAST_FRAMES, _MOST_FRAMES = 48, 512
-"""Of a part, at least: less, and seeking counts; more, and the last worker keeps all others waiting."""
+"""Bounds of the least length of a part: in shorter ones seeking takes a noticeable share of the time, and
+with longer ones the last worker keeps the result waiting."""
 _PARTS_EACH: Final = 4
-"""Parts that a worker has of a file that is long enough."""
+"""Parts per worker, in a file that is long enough."""
 _AHEAD: Final = 2
-"""Parts of a file that are looked at or wait to be put together, beyond one for each worker."""
+"""Parts of a file that are processed or wait to be put together, beyond one for each worker."""
 
 
 class Workers(Protocol):
@@ -45,7 +46,7 @@ class Workers(Protocol):
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of workers."""
         ...
 
     def submit(self, task: Callable[[Ask], None]) -> None:
@@ -57,7 +58,7 @@ class Cluster:
     """A `Finder` whose network runs on workers.
 
     Args:
-        workers: with one model.
+        workers: all with the same model.
         facts: of that model.
     """
 
@@ -67,29 +68,29 @@ class Cluster:
 
     @property
     def workers(self) -> int:
-        """How many there are."""
+        """Number of workers."""
         return self._workers.count
 
-    def find(self, wanted: PoseRequest, frames: Iterator[Frame] | None) -> PoseSearch:
+    def find(self, request: PoseRequest, frames: Iterator[Frame] | None) -> PoseSearch:
         """See `Finder`."""
-        search = _Search(self._workers, wanted)
+        search = _Search(self._workers, request)
         if frames is None:
             return PoseSearch(
                 search.unseen(), [Stage("cluster", search.next)], search.damage, search.interrupt
             )
-        stages: list[AnyStage] = [Stage("cluster", search.held_against)]
-        return PoseSearch(frames, stages, lambda: wanted.source.damage, search.interrupt)
+        stages: list[AnyStage] = [Stage("cluster", search.next_decoded)]
+        return PoseSearch(frames, stages, lambda: request.source.damage, search.interrupt)
 
 
 def _shared(source: FileSource) -> SourceFile:
-    """A source as the workers are asked for it."""
+    """Describe a source so that workers can open it."""
     path, rate = source.path, source.info.rate if isinstance(source, SequenceSource) else None
     place, size = path if isinstance(path, str) else path.absolute(), size_bytes(path)
     return SourceFile(place, size, rate, source_check(place, size))
 
 
 class _Answers(Generic[T]):
-    """What a task yields in its own thread, for the one that waits for it."""
+    """The values that a task yields in a thread of its own, for another thread to iterate over."""
 
     def __init__(self, workers: Workers, task: Callable[[Ask], Iterator[T]]) -> None:
         self._channel: Channel[T] = Channel(_CHUNKS)
@@ -105,7 +106,7 @@ class _Answers(Generic[T]):
             for answer in self._task(ask):
                 self._channel.put(answer)
         except ChannelClosed:
-            pass  # nobody wants them
+            pass  # the answers are not needed any more
         except BaseException as error:
             self._error = error
         finally:
@@ -121,7 +122,7 @@ class _Answers(Generic[T]):
                 return
 
     def abort(self) -> None:
-        """They are not wanted any more; whoever waits for them goes on."""
+        """Discard the answers, and end any waiting for them."""
         self._aborted = True
         self._channel.abort()
 
@@ -131,34 +132,34 @@ class _Search:
 
     _keys = itertools.count()
 
-    def __init__(self, workers: Workers, wanted: PoseRequest) -> None:
-        self._workers, self._wanted, self._source = workers, wanted, wanted.source
-        self._file = _shared(wanted.source)
+    def __init__(self, workers: Workers, request: PoseRequest) -> None:
+        self._workers, self._request, self._source = workers, request, request.source
+        self._file = _shared(request.source)
         self._damage: str | None = None
         self._open: deque[_Answers[Any]] = deque()
         self._lock = threading.Lock()
         self._interrupted = False
-        self._poses: deque[Found] = deque()
+        self._poses: deque[FoundPoses] = deque()
         self._results = self._found()
 
     # --- what the pipeline calls ---
 
     def unseen(self) -> Iterator[Frame]:
-        """The frames without images, as fast as they are found."""
+        """Yield the frames, without images, as soon as their poses are there."""
         base = self._source.info.time_base
         for found in self._results:
             self._poses.append(found)
             yield unseen_frame(found.number, found.pts, base)
 
     def next(self, frame: Frame) -> FramePoses:
-        """Everyone in the next frame of `unseen`."""
+        """Return the poses in the next frame of `unseen`."""
         return FramePoses(frame, self._poses.popleft().poses)
 
-    def held_against(self, frame: Frame) -> FramePoses:
-        """Everyone in the next frame that was decoded here.
+    def next_decoded(self, frame: Frame) -> FramePoses:
+        """Return the poses in the next frame, which was decoded here too.
 
         Raises:
-            MediaError: the workers have decoded other frames.
+            MediaError: the workers have decoded another frame.
         """
         found = next(self._results, None)
         if found is None or (found.number, found.pts) != (frame.sequence, frame.pts):
@@ -169,7 +170,7 @@ class _Search:
         return FramePoses(frame, found.poses)
 
     def damage(self) -> str | None:
-        """After the last frame: what could not be read of the source."""
+        """Return, after the last frame, what could not be read of the source; None if there was no damage."""
         return self._damage
 
     def interrupt(self) -> None:
@@ -181,7 +182,7 @@ class _Search:
 
     # --- the search ---
 
-    def _found(self) -> Iterator[Found]:
+    def _found(self) -> Iterator[FoundPoses]:
         try:
             merged = 0
             for chunk in self._chunks_of_parts():
@@ -192,8 +193,8 @@ class _Search:
             else:
                 return
             self._leave()
-            wanted = self._wanted
-            rest = Piece(self._file, regions=wanted.regions, selection=wanted.selection, done=wanted.done)
+            request = self._request
+            rest = Piece(self._file, regions=request.regions, selection=request.selection, done=request.done)
             for chunk in self._wait(self._begin(rest, merged)):
                 yield from chunk.found
                 self._damage = None if chunk.damage is None else self._as_here(chunk.damage)
@@ -201,11 +202,11 @@ class _Search:
             raise type(error)(self._as_here(str(error))) from error
 
     def _as_here(self, text: str) -> str:
-        """A worker's sentence with the source's name as it was given here."""
+        """Replace the source's path in a worker's message by its name as it was given here."""
         return text.replace(str(self._file.place), str(self._source.path))
 
     def _chunks_of_parts(self) -> Iterator[Chunk]:
-        """What is found in parts; a last one that differs where the source cannot be taken apart."""
+        """Yield the results of the parts; if the source cannot be divided, one chunk that differs."""
         pieces = self._pieces()
         if pieces is None:
             yield Chunk([], differs=True)
@@ -220,31 +221,35 @@ class _Search:
             yield from self._wait(waiting.popleft())
 
     def _pieces(self) -> list[Piece] | None:
-        """The parts with the chosen frames in them, None where it is one piece."""
+        """Return the parts that hold chosen frames; None if the source must be read as one piece."""
         source = self._source
         if not (isinstance(source, VideoSource) and isinstance(self._file.place, Path)):
             return None
-        asked: _Answers[VideoIndex | None] = self._opened(lambda ask: iter([ask("index", self._file)]))
-        index = next(iter(self._wait(asked)), None)
+        answers: _Answers[VideoIndex | None] = self._open_task(lambda ask: iter([ask("index", self._file)]))
+        index = next(iter(self._wait(answers)), None)
         if index is None or index.pts[0] != source.first_pts:
             return None
         chosen = self._chosen(index)
         if chosen is None:
             return None
-        frames = len(chosen) * self._wanted.selection.stride
+        frames = len(chosen) * self._request.selection.stride
         least = min(max(frames // (_PARTS_EACH * self._workers.count), _LEAST_FRAMES), _MOST_FRAMES)
         pieces = []
         for part in index.parts(least):
             first, behind = np.searchsorted(chosen, [part.number, part.number + len(part.pts)])
             if behind > first:
-                pieces.append(Piece(self._file, part, chosen[first:behind], self._wanted.regions))
+                regions = self._request.regions
+                pieces.append(Piece(self._file, part, chosen=chosen[first:behind], regions=regions))
         return pieces
 
     def _chosen(self, index: VideoIndex) -> npt.NDArray[np.int64] | None:
-        """The numbers of the chosen frames that are not done; None when what is done is not among them."""
-        base, done = self._source.info.time_base, self._wanted.done
+        """Return the numbers of the chosen frames that no earlier run has finished.
+
+        None if the last frame of the earlier run is not among the chosen ones.
+        """
+        base, done = self._source.info.time_base, self._request.done
         timed = ((float(pts * base), number) for number, pts in enumerate(index.pts.tolist()))
-        chosen = np.fromiter(self._wanted.selection.choose(timed), np.int64)
+        chosen = np.fromiter(self._request.selection.choose(timed), np.int64)
         if done is None:
             return chosen
         last = chosen[done.frames - 1] if done.frames <= len(chosen) else -1
@@ -261,9 +266,9 @@ class _Search:
                 done, more = done + len(chunk.found), chunk.more
                 yield chunk
 
-        return self._opened(look)
+        return self._open_task(look)
 
-    def _opened(self, task: Callable[[Ask], Iterator[T]]) -> _Answers[T]:
+    def _open_task(self, task: Callable[[Ask], Iterator[T]]) -> _Answers[T]:
         answers = _Answers(self._workers, task)
         with self._lock:
             self._open.append(answers)
@@ -277,7 +282,7 @@ class _Search:
             self._open.remove(answers)
 
     def _leave(self) -> None:
-        """Nobody wants what is still looked at."""
+        """Abort all open tasks: their results are not needed."""
         with self._lock:
             for answers in self._open:
                 answers.abort()

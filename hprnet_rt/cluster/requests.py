@@ -1,4 +1,4 @@
-"""What is said between this process and its workers."""
+"""The messages between this process and its workers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hprnet_rt.inference.regions import Region
 from hprnet_rt.types import Poses
 from hprnet_rt.video import Part, ResumePoint, Selection
 
-__all__ = ["Chunk", "Found", "Greeting", "ModelChoice", "Piece", "SourceFile"]
+__all__ = ["Chunk", "FoundPoses", "Greeting", "ModelChoice", "Piece", "SourceFile"]
 
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """Which model every worker opens: the arguments of `hprnet_rt.load` of these names."""
+    """The model that every worker opens: the arguments of `hprnet_rt.load` with these names."""
 
     model: str | Path = DEFAULT_MODEL
     weights: Path | None = None
@@ -33,7 +33,7 @@ class ModelChoice:
 
 @dataclass(frozen=True)
 class Greeting:
-    """Who a worker is: its process, the machine's name, and the version of this package there."""
+    """A worker's process, its machine's name, and its version of this package."""
 
     pid: int
     host: str
@@ -42,13 +42,13 @@ class Greeting:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A source as all machines see it.
+    """A source, described so that every machine can open it.
 
     Attributes:
         place: an absolute path, or an address as a string.
-        size_bytes: of the file when the work began; None of an address.
-        rate: of numbered images, frames a second.
-        check: its `source_check`; None where it has none.
+        size_bytes: size of the file when the work began; None for an address.
+        rate: frames a second of numbered images.
+        check: its `source_check`; None if it has none.
     """
 
     place: Path | str
@@ -59,27 +59,29 @@ class SourceFile:
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """Frames of a source that one worker looks at.
+    """Frames of a source that one worker processes.
 
     Attributes:
         file: the source.
-        part: where they are; None reads the source as one machine does.
-        wanted: (N,) the numbers of those of the part that are looked at.
-        regions: where the network looks in them.
-        selection, done: without a part: which frames of the source, and what an earlier run has done of them.
+        part: the part of the source with the frames; None reads the source from its start, as one machine
+            does.
+        chosen: (N,) numbers of the frames of the part that are processed.
+        regions: parts of the picture that the network looks at.
+        selection: without a part, which frames of the source are processed.
+        done: without a part, where an earlier run has ended.
     """
 
     file: SourceFile
     part: Part | None = None
-    wanted: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    chosen: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     regions: tuple[Region, ...] = ()
     selection: Selection = field(default_factory=Selection)
     done: ResumePoint | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """Everyone in one frame, before they are followed from frame to frame."""
+class FoundPoses:
+    """The poses in one frame, before tracking."""
 
     number: int
     pts: int | None
@@ -88,16 +90,16 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Some of the frames of a piece.
+    """The results of consecutive frames of a piece.
 
     Attributes:
-        found: in order.
-        more: come when they are asked for.
-        differs: the part is not as the index said; the frames were right.
-        damage: after the last one, without a part: what could not be read of the source.
+        found: poses of the frames, in order.
+        more: the piece has more frames, for another request.
+        differs: the part differs from the index; the frames in `found` are right.
+        damage: after the last frame of a piece without a part, what could not be read of the source.
     """
 
-    found: list[Found]
+    found: list[FoundPoses]
     more: bool = False
     differs: bool = False
     damage: str | None = None

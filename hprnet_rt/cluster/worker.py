@@ -1,4 +1,4 @@
-"""A worker: an engine, and the piece of a source that it is looking at. It knows nothing of the cluster."""
+"""A worker: a model, and the piece of a source that it processes. It does not depend on the cluster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from hprnet_rt.cluster.requests import Chunk, Found, Greeting, ModelChoice, Piece, SourceFile
+from hprnet_rt.cluster.requests import Chunk, FoundPoses, Greeting, ModelChoice, Piece, SourceFile
 from hprnet_rt.errors import HprnetError, MediaError
 from hprnet_rt.inference.model import ModelFacts, PoseModel, load
 from hprnet_rt.inference.regions import Region
@@ -36,13 +36,16 @@ from hprnet_rt.video.media import size_bytes
 __all__ = ["CHUNK_FRAMES", "Worker"]
 
 CHUNK_FRAMES: Final = 512
-"""At most so many frames are in an answer."""
+"""The largest number of frames in an answer."""
 
 T = TypeVar("T")
 
 
 def _answered(method: Callable[..., T]) -> Callable[..., T | HprnetError]:
-    """The method with errors for users among its answers: no trace of this machine is wrapped around them."""
+    """Let a method return errors for users instead of raising them.
+
+    The cluster would wrap a raised error in a traceback of this machine.
+    """
 
     @functools.wraps(method)
     def answer(*arguments: Any) -> T | HprnetError:
@@ -55,27 +58,27 @@ def _answered(method: Callable[..., T]) -> Callable[..., T | HprnetError]:
 
 
 class Worker:
-    """Looks at pieces of sources, one after the other.
+    """Finds everyone in pieces of sources, one piece after the other.
 
     Args:
         choice: the model, opened by `load`.
     """
 
     def __init__(self, choice: ModelChoice) -> None:
-        os.environ.pop("OMP_NUM_THREADS", None)  # the cluster's; --threads says how many there are
+        os.environ.pop("OMP_NUM_THREADS", None)  # set by the cluster; --threads is the number of threads
         self._choice = choice
         self._model: PoseModel | None = None
         self._key: int | None = None
         self._source: FileSource | None = None
-        self._found: Iterator[Found] = iter(())
+        self._found: Iterator[FoundPoses] = iter(())
 
     def greet(self) -> Greeting:
-        """Who it is."""
+        """Return the worker's process, machine and version."""
         return Greeting(os.getpid(), socket.gethostname(), __version__)
 
     @_answered
     def load(self) -> ModelFacts:
-        """Open the model."""
+        """Open the model, and return what its results depend on."""
         if self._model is None:
             self._model = load(
                 **{f.name: getattr(self._choice, f.name) for f in dataclasses.fields(self._choice)}
@@ -84,7 +87,7 @@ class Worker:
 
     @_answered
     def index(self, file: SourceFile) -> VideoIndex | None:
-        """See `read_index`."""
+        """Index a video; see `read_index`."""
         _require(file)
         return read_index(file.place)
 
@@ -93,25 +96,25 @@ class Worker:
         """Find everyone in the next frames of a piece.
 
         Args:
-            key: of the piece; with the one of the call before, the frames behind that call's are meant.
-            piece: which frames.
-            skip: with another key: so many frames of the piece are there already.
+            key: identifies the piece; with the key of the call before, its next frames follow.
+            piece: the frames.
+            skip: with a new key, the number of frames at the start of the piece that are done already.
         """
         if key != self._key:
             self._stop()
             self._found = self._begin(piece, skip)
             self._key = key
-        found: list[Found] = []
+        found: list[FoundPoses] = []
         try:
-            for each in islice(self._found, CHUNK_FRAMES):
-                found.append(each)  # noqa: PERF402 - these are kept when the next one raises
+            for poses in islice(self._found, CHUNK_FRAMES):
+                found.append(poses)  # noqa: PERF402 - kept if the next one raises
         except PartDiffers:
             return Chunk(found, differs=True)
         more = len(found) == CHUNK_FRAMES
         damage = None if more or piece.part is not None or self._source is None else self._source.damage
         return Chunk(found, more, damage=damage)
 
-    def _begin(self, piece: Piece, skip: int) -> Iterator[Found]:
+    def _begin(self, piece: Piece, skip: int) -> Iterator[FoundPoses]:
         _require(piece.file)
         source = self._source = open_source(piece.file.place, piece.file.rate or DEFAULT_RATE)
         frames: Iterator[Frame]
@@ -120,20 +123,20 @@ class Worker:
         else:
             if not isinstance(source, VideoSource):
                 raise PartDiffers
-            wanted = set(piece.wanted.tolist())
-            frames = (frame for frame in source.part(piece.part) if frame.sequence in wanted)
+            chosen = set(piece.chosen.tolist())
+            frames = (frame for frame in source.part(piece.part) if frame.sequence in chosen)
         return self._estimate(islice(frames, skip, None), piece.regions)
 
-    def _estimate(self, frames: Iterator[Frame], regions: Sequence[Region]) -> Iterator[Found]:
+    def _estimate(self, frames: Iterator[Frame], regions: Sequence[Region]) -> Iterator[FoundPoses]:
         assert self._model is not None  # `load` was called
         stages = finding_stages(self._model, self._model.batch, regions)
         with Pipeline[FramePoses](BorrowedFrames(frames), stages) as pipeline:
             for packet in pipeline:
                 frame = packet.payload.frame
-                yield Found(frame.sequence, frame.pts, packet.payload.poses)
+                yield FoundPoses(frame.sequence, frame.pts, packet.payload.poses)
 
     def _stop(self) -> None:
-        """Leave the piece before."""
+        """Stop working on the current piece."""
         self._key = None
         closing: Any = getattr(self._found, "close", None)
         if closing is not None:
@@ -144,10 +147,10 @@ class Worker:
 
 
 def _require(file: SourceFile) -> None:
-    """See that this machine has the file.
+    """Check that this machine has the file.
 
     Raises:
-        MediaError: it has not, or another one.
+        MediaError: the file is missing, cannot be read, or is another one.
     """
     if not isinstance(file.place, Path) or file.size_bytes is None:
         return

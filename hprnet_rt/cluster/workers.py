@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster. Nothing else of this package knows Ray."""
+"""Workers on a Ray cluster. No other module of this package uses Ray."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from hprnet_rt.backends.create import GPU_BACKENDS
+from hprnet_rt.backends import runs_on_gpu
 from hprnet_rt.cluster.finder import Ask, Cluster
 from hprnet_rt.cluster.requests import Greeting, ModelChoice
 from hprnet_rt.cluster.worker import Worker
@@ -34,26 +34,26 @@ LOCAL: Final = "local"
 _CLIENT: Final = "ray://"
 _REACH_S: Final = 10.0
 _START_S: Final = 120.0
-"""A worker that has not begun by then will not: the cluster has no room for it."""
+"""If a worker has not started after this time, the cluster has no room for it."""
 _DEATHS: Final = 3
-"""Of workers in a row over the same frames, after which it is given up."""
+"""Number of workers that may die one after the other over the same frames, before the run fails."""
 _TOKEN: Final = "RAY_AUTH_TOKEN"  # noqa: S105 - a variable's name
 _TOKEN_BYTES: Final = 32
 _STORE_BYTES: Final = 256 * 2**20
 _THIS_MACHINE: Final = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
-"""Where a cluster of our own listens. Given 127.0.0.1, Ray on Linux looks for an address with a route
-instead, and says where there is none."""
+"""The address of a cluster that this process starts. If it is 127.0.0.1, Ray on Linux looks for an address
+with a route instead, and complains if there is none."""
 
 
 def _ray(address: str) -> Any:
-    """The package, without its greeting and without its reports of usage.
+    """Import Ray, without its greeting and its usage reports.
 
     Raises:
-        BackendError: it is not installed.
+        BackendError: Ray is not installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
-    if address.startswith(_CLIENT) and _has_token():  # which Ray looks for by itself for all other addresses
+    if address.startswith(_CLIENT) and _has_token():  # for other addresses Ray looks for the token by itself
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
@@ -62,20 +62,23 @@ def _ray(address: str) -> Any:
             f'--cluster needs the package {error.name or "ray"}: pip install "hprnet-rt[cluster]"'
         ) from error
     inner = ray._private.worker
-    if hasattr(inner, "print_to_stdstream"):  # what became of each worker, for which there is no other switch
+    if hasattr(inner, "print_to_stdstream"):  # messages about workers, which no option turns off
         inner.print_to_stdstream = lambda *_, **__: None
     return ray
 
 
 def _has_token() -> bool:
-    """Whether a cluster's token is where Ray expects it."""
-    usual = os.path.expanduser("~/.ray/auth_token")  # noqa: PTH111 - which is a path without a home too
+    """Return whether a cluster's token is where Ray expects it."""
+    usual = os.path.expanduser("~/.ray/auth_token")  # noqa: PTH111 - pathlib fails without a home folder
     return _TOKEN in os.environ or Path(os.environ.get("RAY_AUTH_TOKEN_PATH", usual)).exists()
 
 
 @contextmanager
 def _token_for(address: str) -> Iterator[None]:
-    """A cluster of our own has a token of its own, unless the user has one: Ray writes one to the home."""
+    """Set a new token for a cluster that this process starts, unless the user has one.
+
+    Without a token, Ray would write one to the user's home folder.
+    """
     if address != LOCAL or _has_token():
         yield
         return
@@ -88,18 +91,19 @@ def _token_for(address: str) -> Iterator[None]:
 
 @contextmanager
 def connect(address: str, choice: ModelChoice, workers: int | None = None) -> Iterator[Cluster]:
-    """Workers on a cluster, which end with the block.
+    """Start workers on a cluster; they end with the block.
 
     Args:
-        address: "local" starts a cluster on this machine that ends with the block; otherwise one that is
-            running: "auto", "HOST:PORT" or "ray://HOST:PORT".
+        address: "local" starts a cluster on this machine, which ends with the block. "auto", "HOST:PORT" or
+            "ray://HOST:PORT" is a cluster that is running.
         choice: the model of every worker.
-        workers: how many; when None, one for each GPU, or for each so many CPUs as the choice has threads.
+        workers: number of workers; when None, one for each GPU, or without GPUs as many as there are CPUs for
+            with the choice's number of threads.
 
     Raises:
-        UsageError: there is no such model, or the number makes no sense.
-        BackendError: Ray is missing, the cluster cannot be reached or has no room, or its machines differ in
-            what they have installed.
+        UsageError: there is no such model, or the number of workers is less than 1.
+        BackendError: Ray is not installed, the cluster cannot be reached or has no room, or its machines have
+            different versions or models.
     """
     if workers is not None and workers < 1:
         raise UsageError(f"the number of workers is at least 1, got {workers}")
@@ -115,7 +119,7 @@ def connect(address: str, choice: ModelChoice, workers: int | None = None) -> It
 
 @contextmanager
 def _cluster(ray: Any, address: str, workers: int | None) -> Iterator[None]:
-    """The cluster that this process is in already, or else this one, which is left with the block."""
+    """Use the cluster that this process has joined already, or join this one until the block ends."""
     if ray.is_initialized():
         yield
         return
@@ -131,9 +135,9 @@ def _open(ray: Any, address: str, workers: int | None) -> None:
     """Join or start the cluster.
 
     Raises:
-        BackendError: it cannot be reached.
+        BackendError: the cluster cannot be reached.
     """
-    _see_that_it_is_there(address)
+    _require_listener(address)
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == LOCAL:
         settings |= {
@@ -152,14 +156,14 @@ def _open(ray: Any, address: str, workers: int | None) -> None:
         ) from error
     finally:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)  # Ray takes it, and prints stacks
+            signal.signal(signal.SIGTERM, before)  # Ray's handler prints stacks
 
 
-def _see_that_it_is_there(address: str) -> None:
-    """Refuse an address where nobody listens: Ray would try for minutes.
+def _require_listener(address: str) -> None:
+    """Check that a server listens at the address: otherwise Ray would try for minutes.
 
     Raises:
-        BackendError: nobody does.
+        BackendError: no server does.
     """
     host, _, port = address.removeprefix(_CLIENT).rpartition(":")
     if not host or not port.isdigit():
@@ -174,13 +178,18 @@ def _see_that_it_is_there(address: str) -> None:
 
 
 def _share(has: dict[str, float], choice: ModelChoice, workers: int | None) -> tuple[int, dict[str, float]]:
-    """How many workers, and what each of them takes of the cluster.
+    """Return the number of workers, and the resources of the cluster that each of them takes.
+
+    Args:
+        has: resources of the cluster.
+        choice: the model of every worker.
+        workers: requested number; None for as many as fit.
 
     Raises:
-        BackendError: a GPU is asked for, and there is none.
+        BackendError: the choice needs a GPU, and the cluster has none.
     """
     gpus, cpus = int(has.get("GPU", 0)), has.get("CPU", 1.0)
-    on_gpus = choice.backend in GPU_BACKENDS or (choice.backend == "auto" and gpus > 0)
+    on_gpus = runs_on_gpu(choice.backend) or (choice.backend == "auto" and gpus > 0)
     if on_gpus:
         if not gpus:
             raise BackendError(
@@ -189,18 +198,18 @@ def _share(has: dict[str, float], choice: ModelChoice, workers: int | None) -> t
         return workers or gpus, {"num_gpus": 1, "num_cpus": 0}
     threads = choice.threads or os.cpu_count() or 1
     count = workers or max(1, int(cpus // threads))
-    each = min(float(threads), cpus / count)
-    return count, {"num_gpus": 0, "num_cpus": int(each) if each >= 1 else each}
+    share = min(float(threads), cpus / count)
+    return count, {"num_gpus": 0, "num_cpus": int(share) if share >= 1 else share}
 
 
 class RayWorkers:
-    """Actors on a Ray cluster; one that dies is replaced.
+    """Workers that are actors on a Ray cluster; one that dies is replaced.
 
     Args:
-        ray: the package, connected.
+        ray: the package, connected to the cluster.
         choice: the model of every worker.
-        count: how many.
-        resources: that each of them takes.
+        count: number of workers.
+        resources: of the cluster, that each worker takes.
     """
 
     def __init__(self, ray: Any, choice: ModelChoice, count: int, resources: dict[str, float]) -> None:
@@ -218,14 +227,14 @@ class RayWorkers:
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="hprnet-worker")
 
     def start(self) -> ModelFacts:
-        """Start all of them; returns what they say of their model, in which they must agree.
+        """Start all workers, and return the facts of their model, which must be the same for all.
 
         Raises:
-            HprnetError: one of them does not start, or differs.
+            HprnetError: a worker does not start, or has another model.
         """
         self._actors = [self._make.remote(self._choice) for _ in range(self.count)]
         for number, actor in enumerate(self._actors):
-            self._see_that_it_works(actor)
+            self._check_started(actor)
             self._free.put(number)
         assert self._facts is not None  # there is at least one
         return self._facts
@@ -251,15 +260,15 @@ class RayWorkers:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def pids(self) -> list[int]:
-        """The processes of the workers, to see what becomes of their work when one is killed."""
+        """Return the process ids of the workers, for tests that kill one."""
         return [greeting.pid for greeting in self._ray.get([actor.greet.remote() for actor in self._actors])]
 
     def _ask(self, number: int, method: str, *arguments: Any) -> Any:
-        """Call a method of a worker; again on another one when it dies meanwhile.
+        """Call a method of a worker; if the worker dies, call it on a new one.
 
         Raises:
-            BackendError: several died one after the other.
-            Exception: the worker's own.
+            BackendError: several workers died one after the other.
+            Exception: the worker's error.
         """
         for death in itertools.count(1):
             actor = self._actors[number]
@@ -272,27 +281,27 @@ class RayWorkers:
                         f"enough?): {_first_line(error)}"
                     ) from error
                 self._replace(number, error)
-        raise AssertionError  # the counting has no end
+        raise AssertionError  # unreachable: the count has no end
 
     def _replace(self, number: int, error: BaseException) -> None:
-        """Put a new worker in the place of a dead one."""
+        """Replace a dead worker by a new one."""
         with self._lock:
             if self._closed:
                 raise BackendError("the cluster is closed") from error
             self._kill(self._actors[number])
             self._actors[number] = self._make.remote(self._choice)
         _log.warning("a worker died; another one does its part again")
-        self._see_that_it_works(self._actors[number])
+        self._check_started(self._actors[number])
 
     def _kill(self, actor: Any) -> None:
-        with suppress(Exception):  # it is dead
+        with suppress(Exception):  # it may be dead already
             self._ray.kill(actor)
 
-    def _see_that_it_works(self, actor: Any) -> None:
-        """Wait until a worker has opened its model, and see that it is the model of all others.
+    def _check_started(self, actor: Any) -> None:
+        """Wait until a worker has opened its model, and check that it is the model of all others.
 
         Raises:
-            HprnetError: it does not start, or differs.
+            HprnetError: the worker does not start, or has another model.
         """
         try:
             greeting: Greeting = self._answer(actor.greet.remote(), _START_S)
@@ -322,37 +331,41 @@ class RayWorkers:
             )
 
     def _answer(self, answer: Any, timeout_s: float | None = None) -> Any:
-        """What a worker answers.
+        """Wait for the answer of a worker.
 
         Raises:
-            Exception: what the worker raised or gave as its error, or one that says that it died.
-            BackendError: the cluster is not there any more.
+            Exception: an error that the worker raised or returned, or one of `_deaths`.
+            BackendError: the cluster failed.
         """
         errors = self._ray.exceptions
         try:
-            found = self._ray.get(answer, timeout=timeout_s)
+            value = self._ray.get(answer, timeout=timeout_s)
         except errors.RayTaskError as error:
             raise error.cause from error
         except (errors.GetTimeoutError, *self._deaths):
             raise
         except (errors.RayError, ConnectionError) as error:
             raise BackendError(f"the Ray cluster failed: {_first_line(error)}") from error
-        if isinstance(found, HprnetError):
-            raise found
-        return found
+        if isinstance(value, HprnetError):
+            raise value
+        return value
 
 
 def _deaths(ray: Any) -> tuple[type[BaseException], ...]:
-    """Errors after which a worker is not there any more."""
+    """Return the errors that mean that a worker is gone."""
     errors = ray.exceptions
     return (
-        *(errors.RayActorError, errors.WorkerCrashedError, errors.NodeDiedError),
-        *(errors.ObjectLostError, errors.OutOfMemoryError, errors.LocalRayletDiedError),
+        errors.RayActorError,
+        errors.WorkerCrashedError,
+        errors.NodeDiedError,
+        errors.ObjectLostError,
+        errors.OutOfMemoryError,
+        errors.LocalRayletDiedError,
     )
 
 
 def _differences(one: ModelFacts, other: ModelFacts) -> str:
-    names = {"sha256": "model file", "description": "engine"}
+    names = {"sha256": "model file", "description": "backend"}
     differing = [name for name in vars(other) if getattr(one, name) != getattr(other, name)]
     return " and ".join(names.get(name, name) for name in differing)
 

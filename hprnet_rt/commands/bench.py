@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from tqdm import tqdm
 
-from hprnet_rt.backends import BACKENDS, Backend
-from hprnet_rt.backends.create import PRECISIONS
+from hprnet_rt.backends import BACKENDS, PRECISIONS, Backend
 from hprnet_rt.bench.against import compare_reports, require_alike, require_same_settings
 from hprnet_rt.bench.chart import write_chart
 from hprnet_rt.bench.engines import LIBRARIES, EnginesOptions, engines_settings, measure_engines
@@ -23,10 +22,10 @@ from hprnet_rt.bench.mediapipe import MediaPipePipeline, require_mediapipe
 from hprnet_rt.bench.people import Peer, PeopleOptions, measure_people, people_chart, people_settings
 from hprnet_rt.bench.pipeline import measure_pipeline, pipeline_settings
 from hprnet_rt.bench.released import ReleasedOptions, measure_released, released_settings
-from hprnet_rt.bench.report import Report, make_folder, read_report, table, write_report
+from hprnet_rt.bench.report import BenchReport, make_folder, read_report, table, write_report
 from hprnet_rt.bench.scenes import COUNTS, sample_video
 from hprnet_rt.bench.stages import measure_stages, stages_settings
-from hprnet_rt.bench.subject import Running, on_demand, subject
+from hprnet_rt.bench.subject import ModelOptions, on_demand, open_subject
 from hprnet_rt.commands.console import DONE, AddParser
 from hprnet_rt.errors import UsageError
 from hprnet_rt.inference.model import DEFAULT_MODEL
@@ -87,10 +86,10 @@ def add_parser(add: AddParser) -> None:
 
 
 def _sides(text: str) -> tuple[int, int]:
-    """The picture's width and height.
+    """Read the width and height of a picture.
 
     Raises:
-        ArgumentTypeError: it is no size, or a very large one.
+        ArgumentTypeError: it is not a size, or too large.
     """
     found = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
     width, height = map(int, found.groups()) if found else (0, 0)
@@ -110,7 +109,7 @@ def _add_network(job: argparse.ArgumentParser) -> None:
     job.add_argument("--backend", default="auto", help=f"auto, {', '.join(BACKENDS)} (default %(default)s)")
     job.add_argument("--precision", default="auto", help=f"{', '.join(PRECISIONS)} (default %(default)s)")
     job.add_argument("--size", type=int, metavar="PX", help="longer side of the input (default: its own)")
-    job.add_argument("--threads", type=int, help="CPU threads of the engine (default: all cores)")
+    job.add_argument("--threads", type=int, help="CPU threads of the backend (default: all cores)")
 
 
 def _add_video(job: argparse.ArgumentParser) -> None:
@@ -133,12 +132,12 @@ def _add_shared(
     job.set_defaults(run=run)
 
 
-def _running(options: argparse.Namespace) -> Running:
-    return Running(options.backend, options.precision, options.threads, options.size)
+def _model_options(options: argparse.Namespace) -> ModelOptions:
+    return ModelOptions(options.backend, options.precision, options.threads, options.size)
 
 
 class _Progress:
-    """Rounds on stderr, on a terminal."""
+    """Shows the measured rounds on stderr, on a terminal only."""
 
     def __init__(self, quiet: bool) -> None:
         self._bar: tqdm[Any] = tqdm(
@@ -153,8 +152,12 @@ class _Progress:
         self._bar.close()
 
 
-def _earlier(options: argparse.Namespace, kind: str) -> Report | None:
-    """The report of --against, of the same command on this machine; read before anything is measured."""
+def _earlier(options: argparse.Namespace, kind: str) -> BenchReport | None:
+    """Read the report of --against, before anything is measured; None without the option.
+
+    Raises:
+        UsageError: it is of another command or machine.
+    """
     if options.against is None:
         return None
     old = read_report(options.against)
@@ -164,11 +167,11 @@ def _earlier(options: argparse.Namespace, kind: str) -> Report | None:
 
 def _measured(
     options: argparse.Namespace,
-    old: Report | None,
+    old: BenchReport | None,
     settings: Mapping[str, Any],
-    measure: Callable[[_Progress], Report],
-) -> Report:
-    """What `measure` finds with these settings, printed, written and compared with an earlier report."""
+    measure: Callable[[_Progress], BenchReport],
+) -> BenchReport:
+    """Measure, print and write the result, compare it with an earlier report, and return it."""
     if old is not None:
         require_same_settings(old, settings)
     if options.out is not None:
@@ -196,7 +199,7 @@ def _measured(
 def _people(options: argparse.Namespace) -> int:
     old = _earlier(options, "people")
     limits = Limits(seconds=options.seconds)
-    wanted = PeopleOptions(
+    bench_options = PeopleOptions(
         tuple(options.people), image_wh=options.picture, limits=limits, peer_counts=options.peer_people
     )
     peers: dict[str, Callable[[Backend], Peer]] = {}
@@ -205,21 +208,23 @@ def _people(options: argparse.Namespace) -> int:
     if options.mediapipe:
         require_mediapipe()
         peers["MediaPipe Holistic"] = MediaPipePipeline
-    with subject(options.model, options.weights, options.k) as network:
-        running = _running(options)
+    with open_subject(options.model, options.weights, options.k) as network:
+        model_options = _model_options(options)
         report = _measured(
             options,
             old,
-            people_settings(network, running, wanted, list(peers)),
-            lambda progress: measure_people(network, running, wanted, peers=peers, progress=progress),
+            people_settings(network, model_options, bench_options, list(peers)),
+            lambda progress: measure_people(
+                network, model_options, bench_options, peers=peers, progress=progress
+            ),
         )
     if not options.quiet:
         _say_people(report)
     return DONE
 
 
-def _say_people(report: Report) -> None:
-    """What the figures mean."""
+def _say_people(report: BenchReport) -> None:
+    """Print the meaning of the figures."""
     summary = report.summary
     pairs = zip(summary["placed"], summary["found"], strict=True)
     print("found of placed: " + ", ".join(f"{found}/{placed}" for placed, found in pairs))
@@ -241,16 +246,16 @@ def _say_people(report: Report) -> None:
 
 def _released(options: argparse.Namespace) -> int:
     old = _earlier(options, "released")
-    wanted = ReleasedOptions(
+    bench_options = ReleasedOptions(
         options.people, limits=Limits(options.seconds, least_rounds=_LEAST), in_torch=not options.no_torch
     )
-    with subject(options.model, options.weights) as network:
-        running = _running(options)
+    with open_subject(options.model, options.weights) as network:
+        model_options = _model_options(options)
         _measured(
             options,
             old,
-            released_settings(network, running, wanted),
-            lambda progress: measure_released(network, running, wanted, progress=progress),
+            released_settings(network, model_options, bench_options),
+            lambda progress: measure_released(network, model_options, bench_options, progress=progress),
         )
     return DONE
 
@@ -265,7 +270,7 @@ def _engines(options: argparse.Namespace) -> int:
         raise UsageError(
             f"bench engines knows {', '.join(LIBRARIES)}, not {options.backend} {options.precision}"
         )
-    wanted = EnginesOptions(
+    bench_options = EnginesOptions(
         options.model,
         libraries,
         options.size,
@@ -276,8 +281,8 @@ def _engines(options: argparse.Namespace) -> int:
     _measured(
         options,
         _earlier(options, "engines"),
-        engines_settings(wanted),
-        lambda progress: measure_engines(wanted, progress=progress),
+        engines_settings(bench_options),
+        lambda progress: measure_engines(bench_options, progress=progress),
     )
     return DONE
 
@@ -292,13 +297,13 @@ def _video(options: argparse.Namespace) -> Path:
 def _stages(options: argparse.Namespace) -> int:
     old = _earlier(options, "stages")
     video, limits = _video(options), Limits(options.seconds)
-    with subject(options.model, options.weights) as network:
-        running = _running(options)
+    with open_subject(options.model, options.weights) as network:
+        model_options = _model_options(options)
         _measured(
             options,
             old,
-            stages_settings(network, running, video),
-            lambda progress: measure_stages(network, running, video, limits, progress=progress),
+            stages_settings(network, model_options, video),
+            lambda progress: measure_stages(network, model_options, video, limits, progress=progress),
         )
     return DONE
 
@@ -306,14 +311,14 @@ def _stages(options: argparse.Namespace) -> int:
 def _pipeline(options: argparse.Namespace) -> int:
     old, video = _earlier(options, "pipeline"), _video(options)
     limits = Limits(options.seconds, least_rounds=1, warm_up=1)  # a round is two passes over the video
-    with subject(options.model, options.weights) as network:
-        running, picture = _running(options), not options.no_video
+    with open_subject(options.model, options.weights) as network:
+        model_options, picture = _model_options(options), not options.no_video
         _measured(
             options,
             old,
-            pipeline_settings(network, running, video, picture=picture),
+            pipeline_settings(network, model_options, video, picture=picture),
             lambda progress: measure_pipeline(
-                network, running, video, limits, picture=picture, progress=progress
+                network, model_options, video, limits, picture=picture, progress=progress
             ),
         )
     return DONE

@@ -1,4 +1,4 @@
-"""`hprnet-rt build`: an engine for one library, ahead of time."""
+"""`hprnet-rt build`: build an engine for one library ahead of time."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from hprnet_rt.backends.built_engine import INT8
+from hprnet_rt.backends.registry import INT8
 from hprnet_rt.building import BUILD_BACKENDS, BUILD_PRECISIONS, BuildPlan, build
-from hprnet_rt.commands.console import DONE, AddParser, tell
+from hprnet_rt.commands.console import DONE, AddParser, show_progress_of
 from hprnet_rt.errors import UsageError
 from hprnet_rt.geometry import KEEP
 from hprnet_rt.zoo import model_file_for
@@ -21,8 +21,8 @@ __all__ = ["add_parser"]
 def add_parser(add: AddParser) -> None:
     """Add the command and its arguments."""
     job = add(
-        description="Build an engine from a model's ONNX file. TensorRT-RTX builds for other machines' GPUs "
-        "and needs none itself. A JSON beside the engine says what it is.",
+        description="Build an engine from a model file. TensorRT-RTX builds for other machines' GPUs "
+        "and needs none itself. A JSON beside the engine describes it.",
     )
     job.add_argument("model", metavar="MODEL", help="a name that `hprnet-rt models` lists, or an .onnx file")
     job.add_argument("--weights", type=Path, metavar="FILE", help="a checkpoint (.pth) of MODEL")
@@ -30,7 +30,7 @@ def add_parser(add: AddParser) -> None:
     job.add_argument(
         "--precision",
         help=f"of the network: {', '.join(BUILD_PRECISIONS)}; positions are always fp32 (default fp16; fp32 "
-        "for openvino, which alone takes int8: made with real frames, refused if people or points move)",
+        "for openvino, which alone takes int8: calibrated with frames, refused if people or points move)",
     )
     job.add_argument(
         "--size",
@@ -47,23 +47,23 @@ def add_parser(add: AddParser) -> None:
         "--calibrate",
         type=Path,
         metavar="FILES",
-        help="int8 needs it: a video, or a folder of images, of many people and places such as it will see",
+        help="for int8: a video or a folder of images, of many people and places like those that it will see",
     )
     job.add_argument("-o", "--out", type=Path, metavar="FOLDER", help="(default: in the cache folder)")
-    job.add_argument("--overwrite", action="store_true", help="build again what is there")
+    job.add_argument("--overwrite", action="store_true", help="build it again even if it exists")
     job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     job.set_defaults(run=_build)
 
 
 def _build(options: argparse.Namespace) -> int:
     if not options.quiet:
-        tell("hprnet_rt.zoo.weights")  # a conversion takes a while
-    engine = model_file_for(options.model, options.weights)
+        show_progress_of("hprnet_rt.zoo.weights")  # a conversion takes a while
+    model_file = model_file_for(options.model, options.weights)
     usual = "fp32" if options.backend == "openvino" else BUILD_PRECISIONS[0]
     if options.calibrate is not None and options.precision != INT8:
         raise UsageError(f"--calibrate is for --precision {INT8}")
     plan = BuildPlan.parse(
-        engine.spec,
+        model_file.spec,
         backend=options.backend,
         precision=options.precision or usual,
         size=options.size,
@@ -85,7 +85,9 @@ def _build(options: argparse.Namespace) -> int:
 
     with bar:
         made = build(
-            *(engine, plan, options.out),
+            model_file,
+            plan,
+            options.out,
             calibrate=options.calibrate,
             overwrite=options.overwrite,
             progress=progress,

@@ -1,4 +1,4 @@
-"""`hprnet-rt cameras`: what can be looked through."""
+"""`hprnet-rt cameras`: a list of the cameras of this computer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["add_parser"]
 def add_parser(add: AddParser) -> None:
     """Add the command; it has no arguments."""
     cameras = add(
-        description="One line a camera: its number, its name, and the sizes and frames a second that it "
-        "gives when asked for usual ones.",
+        description="Print a line for each camera: its number, its name, and the sizes and frames a second "
+        "that it gives when asked for usual ones.",
     )
     cameras.set_defaults(run=_run)
 
@@ -29,5 +29,5 @@ def _run(_options: argparse.Namespace) -> int:
 
 
 def _line(camera: CameraInfo) -> str:
-    what = ", ".join(map(str, camera.modes)) if camera.opens else camera.why
-    return "  ".join(part for part in (camera.device, camera.name, what) if part)
+    modes = ", ".join(map(str, camera.modes)) if camera.opens else camera.why
+    return "  ".join(part for part in (camera.device, camera.name, modes) if part)

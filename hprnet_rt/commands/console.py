@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, complaints, and which log lines a user sees."""
+"""Exit codes, messages and signals, which all commands share."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ __all__ = [
     "ended_by_a_kill",
     "keep_inputs",
     "say",
+    "show_progress_of",
     "stage_table",
-    "tell",
 ]
 
 DONE: Final = 0
@@ -43,25 +43,25 @@ WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130
 
 AddParser = Callable[..., argparse.ArgumentParser]
-"""Makes the parser of one command: `argparse`'s `add_parser` with the command's name and help in it."""
+"""Makes the parser of one command: `add_parser` of `argparse`, with the command's name and help filled in."""
 
 
 def complain(text: object) -> None:
-    """Say what went wrong, on stderr; where nobody can read that, the exit code says it alone."""
+    """Print an error to stderr; when stderr is gone, only the exit code tells of it."""
     try:
         print(f"hprnet-rt: {text}", file=sys.stderr, flush=True)
     except OSError:
         _silence(sys.stderr)
 
 
-def tell(*loggers: str) -> None:
-    """Let a user see what these modules report of their progress, not only their warnings."""
+def show_progress_of(*loggers: str) -> None:
+    """Show the progress that these modules log, not only their warnings."""
     for name in loggers:
         logging.getLogger(name).setLevel(logging.INFO)
 
 
 def close_standard_output() -> None:
-    """Nobody reads what is printed: let the rest of it vanish, also at the interpreter's end."""
+    """Discard all further output to stdout, whose reader has gone, also at the interpreter's end."""
     _silence(sys.stdout)
 
 
@@ -70,7 +70,7 @@ def _silence(stream: TextIO) -> None:
 
 
 def say(text: str) -> None:
-    """Say what was done, on stdout. Work goes on when nobody reads that any more, or it cannot be written."""
+    """Print a result to stdout; work goes on when its reader has gone, or it cannot be written."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
         print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
@@ -82,60 +82,62 @@ def say(text: str) -> None:
 
 
 def keep_inputs(out: Path, inputs: Iterable[Path]) -> None:
-    """See that writing a file costs no input: neither its final name nor that of its partial file may be one.
+    """Check that an output replaces no input, neither by its final name nor by that of its partial file.
 
     Args:
-        out: a file to write, or a folder that is written anew.
-        inputs: that are read.
+        out: a file to write, or a folder that is replaced.
+        inputs: files that are read.
 
     Raises:
         UsageError: one of them would be overwritten.
     """
     resolved = [path.resolve() for path in inputs if path.exists()]
     for path in (out, PartialFile(out).partial):
-        if path.exists() and any(path.samefile(each) or path.resolve() in each.parents for each in resolved):
+        if path.exists() and any(path.samefile(file) or path.resolve() in file.parents for file in resolved):
             raise UsageError(f"{path} would be overwritten, but it is an input; choose another output")
 
 
 def stage_table(summary: Sequence[StageSummary]) -> str:
-    """Each stage's service times, a line a stage."""
+    """Return a table of the stages' service times, one line per stage."""
     lines = ["stage        p50 ms  p95 ms"]
-    lines += [f"{each.name:<12} {each.service_p50_ms:6.2f}  {each.service_p95_ms:6.2f}" for each in summary]
+    lines += [
+        f"{stage.name:<12} {stage.service_p50_ms:6.2f}  {stage.service_p95_ms:6.2f}" for stage in summary
+    ]
     return "\n".join(lines)
 
 
 @contextmanager
 def ended_by_a_kill() -> Iterator[None]:
-    """A polite kill ends the process at once, with a sentence, even in the middle of a library's call.
+    """Let SIGTERM print a sentence and end the process at once, even in the middle of a library's call.
 
-    For a time in which no output is open: nothing is cleaned up. Ctrl-C interrupts as ever.
+    Use it while no output is open, because nothing is cleaned up. Ctrl-C interrupts as usual.
     """
-    told, teller = socket.socketpair()
-    teller.setblocking(False)
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
 
     def wait() -> None:
-        while number := told.recv(1):
+        while number := receiver.recv(1):
             if number[0] == signal.SIGTERM:
                 complain("stopped before the beginning")
                 os._exit(INTERRUPTED)
 
     waiting = threading.Thread(target=wait, name="hprnet-kill", daemon=True)
     waiting.start()
-    old_teller = signal.set_wakeup_fd(teller.fileno(), warn_on_full_buffer=False)
+    old_sender = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
     old = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, old)
-        signal.set_wakeup_fd(old_teller)
-        teller.close()
+        signal.set_wakeup_fd(old_sender)
+        sender.close()
         waiting.join()
-        told.close()
+        receiver.close()
 
 
 @contextmanager
 def cancelled_by_signals() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C (or a polite kill) sets; the second one interrupts at once."""
+    """Yield an event that the first Ctrl-C or SIGTERM sets; the second one interrupts at once."""
     cancelled = threading.Event()
 
     def handler(number: int, _frame: FrameType | None) -> None:

@@ -10,17 +10,16 @@ from pathlib import Path
 from hprnet_rt.commands.console import DONE, FAILED, AddParser, complain, keep_inputs, say
 from hprnet_rt.errors import HprnetError, UsageError
 from hprnet_rt.files import PartialFile, make_folder_of
-from hprnet_rt.formats import FORMATS, format_of, read_keypoints, require_format, write_keypoints
+from hprnet_rt.formats import (
+    FORMATS,
+    format_of,
+    formats_help,
+    read_keypoints,
+    require_format,
+    write_keypoints,
+)
 
-__all__ = ["add_parser", "formats_help"]
-
-
-def formats_help() -> str:
-    """A line a format."""
-    width = max(map(len, FORMATS))
-    return "formats:\n" + "\n".join(
-        f"  {each.name:<{width}}  {each.suffix:<17} {each.says}" for each in FORMATS.values()
-    )
+__all__ = ["add_parser"]
 
 
 def add_parser(add: AddParser) -> None:
@@ -31,11 +30,14 @@ def add_parser(add: AddParser) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     job.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="keypoints of any format, or a glob pattern of them"
+        "inputs", nargs="+", metavar="INPUT", help="file or folder of keypoints, or a glob pattern"
     )
-    job.add_argument("-o", "--out", type=Path, required=True, help="folder, or a file for a single input")
+    job.add_argument("-o", "--out", type=Path, required=True, help="folder, or file for a single input")
     job.add_argument(
-        "--to", choices=FORMATS, metavar="FORMAT", help="format of the outputs (default: what -o FILE says)"
+        "--to",
+        choices=FORMATS,
+        metavar="FORMAT",
+        help="format of the outputs (default: by the name of -o FILE)",
     )
     job.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
     job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
@@ -62,15 +64,15 @@ def _convert(options: argparse.Namespace) -> int:
 
 
 def _plan(inputs: Sequence[str], out: Path, to: str | None, overwrite: bool) -> list[tuple[Path, Path]]:
-    """Every input and its output.
+    """Return every input with its output.
 
     Raises:
-        UsageError: an input is missing, an output exists or would replace an input or another output, or it
-            is not said which format.
+        UsageError: an input is missing, an output exists or would replace an input or another output, or no
+            format is given.
     """
     sources = list(dict.fromkeys(path for text in inputs for path in _expand(text)))
     for source in sources:
-        format_of(source)
+        format_of(source)  # a name without a format is an error before any work
     to_file = _names_a_file(out, to)
     if to_file and len(sources) > 1:
         raise UsageError(
@@ -83,12 +85,12 @@ def _plan(inputs: Sequence[str], out: Path, to: str | None, overwrite: bool) -> 
     taken: dict[Path, Path] = {}
     for source, path in pairs:
         keep_inputs(path, sources)
-        for place in (path, PartialFile(path).partial):
-            if place in taken:
+        for file in (path, PartialFile(path).partial):
+            if file in taken:
                 raise UsageError(
-                    f"{taken[place]} and {source} would both be written to {place}; convert them apart"
+                    f"{taken[file]} and {source} would both be written to {file}; convert them apart"
                 )
-            taken[place] = source
+            taken[file] = source
         if path.exists() and not overwrite:
             raise UsageError(f"{path} exists; add --overwrite to replace it, or choose another -o")
     return pairs
@@ -106,13 +108,13 @@ def _expand(text: str) -> Iterator[Path]:
 
 
 def _names_a_file(out: Path, to: str | None) -> bool:
-    """Whether the output's name is one of a single result, which may be a folder of OpenPose's."""
-    suffixes = {to: FORMATS[to]} if to else FORMATS
-    named = any(out.name.lower().endswith(each.suffix) for each in suffixes.values())
-    return named or (to in (None, "coco") and out.suffix.lower() == ".json")
+    """Return whether the output is a single recording, which may be a folder: its name is one of a format."""
+    forms = [FORMATS[to]] if to else FORMATS.values()
+    return any(form.is_named_by(out.name) for form in forms)
 
 
 def _name(source: Path, to: str) -> str:
+    """Return an input's name with the suffix of another format."""
     name = source.name
     suffix = format_of(source).suffix
     stem = name[: -len(suffix)] if name.lower().endswith(suffix) else source.stem

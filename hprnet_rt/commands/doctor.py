@@ -1,4 +1,4 @@
-"""`hprnet-rt doctor`: what this machine can do, and why it cannot do the rest."""
+"""`hprnet-rt doctor`: report what this machine can run, and why it cannot run the rest."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ import av
 import numpy as np
 from av.codec.codec import UnknownCodecError
 
-from hprnet_rt.backends import BACKENDS, CPU_BACKENDS, ModelFile
+from hprnet_rt.backends import ModelFile
 from hprnet_rt.backends.create import auto_backends
-from hprnet_rt.backends.trt import LIBRARIES, load_library
+from hprnet_rt.backends.registry import backend_specs
+from hprnet_rt.backends.trt import load_library
+from hprnet_rt.building.targets import TARGETS
 from hprnet_rt.commands.console import DONE, FAILED, AddParser, complain
 from hprnet_rt.environment import CACHE_VARIABLE, cache_folder, cache_is_temporary, sends_nothing
 from hprnet_rt.errors import HprnetError
@@ -30,14 +32,34 @@ from hprnet_rt.video.capture import list_cameras
 __all__ = ["add_parser"]
 
 _LIBRARIES: Final = (
-    *("numpy", "numba", "opencv-python-headless", "av", "openvino", "onnxruntime", "torch", "onnx"),
-    *("tensorrt", "tensorrt-rtx", "pycuda", "PySide6-Essentials", "pyqtgraph", "mss", "faster-coco-eval"),
+    "numpy",
+    "numba",
+    "opencv-python-headless",
+    "av",
+    "openvino",
+    "onnxruntime",
+    "torch",
+    "onnx",
+    "tensorrt",
+    "tensorrt-rtx",
+    "pycuda",
+    "PySide6-Essentials",
+    "pyqtgraph",
+    "mss",
+    "faster-coco-eval",
 )
 _ENCODERS: Final = (
-    *("libx264", "libx265", "libopenh264", "mpeg4", "aac"),
-    *("h264_nvenc", "hevc_nvenc", "h264_qsv", "h264_vaapi", "h264_videotoolbox"),
+    "libx264",
+    "libx265",
+    "libopenh264",
+    "mpeg4",
+    "aac",
+    "h264_nvenc",
+    "hevc_nvenc",
+    "h264_qsv",
+    "h264_vaapi",
+    "h264_videotoolbox",
 )
-_OWN_GPU: Final = "tensorrt"  # builds on the GPU that runs the engine
 _ON_NVIDIA: Final = "_nvenc"
 _TRIAL_PX: Final = 64
 _LABEL, _LINE = 13, 96  # columns
@@ -55,7 +77,7 @@ def add_parser(add: AddParser) -> None:
 def _doctor(_options: argparse.Namespace) -> int:
     log = logging.getLogger("hprnet_rt")
     level = log.level
-    log.setLevel(logging.ERROR)  # what matters is printed
+    log.setLevel(logging.ERROR)  # the report itself names what matters
     try:
         return _examine()
     finally:
@@ -67,12 +89,12 @@ def _examine() -> int:
     for label, text in _machine(gpus):
         _row(label, text)
     _row("libraries", ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES))
-    whole = _check_model()
-    ran = {name: _try_backend(name, gpus) for name in BACKENDS}
-    for label, text in _surroundings(gpus):
+    model_is_sound = _check_model()
+    runs = {spec.name: _try_backend(spec.name, gpus) for spec in backend_specs()}
+    for label, text in _devices_and_folders(gpus):
         _row(label, text)
-    chosen = _default(ran)
-    if whole and chosen and ran[chosen]:
+    chosen = _default(runs)
+    if model_is_sound and chosen and runs[chosen]:
         _row("default", f"{DEFAULT_MODEL} on {chosen}: runs")
         return DONE
     complain(f"the default cannot run: {DEFAULT_MODEL} on {chosen or 'no backend'}; the reason is above")
@@ -103,24 +125,29 @@ def _machine(gpus: Nvidia) -> Iterator[tuple[str, str]]:
 
 
 def _check_model() -> bool:
-    """Whether the shipped model is what its description says."""
+    """Report on the shipped model, and return whether it matches its description."""
     try:
-        engine = ModelFile.find(DEFAULT_MODEL)
+        model_file = ModelFile.find(DEFAULT_MODEL)
     except (HprnetError, OSError) as error:
         _row("model", f"cannot be used: {error}")
         return False
-    _row("model", f"{engine.path}, SHA-256 {engine.sha256[:12]}..., as it should be")
+    _row("model", f"{model_file.path}, SHA-256 {model_file.sha256[:12]}..., as it should be")
     return True
 
 
-def _default(ran: dict[str, bool]) -> str | None:
-    """What "auto" takes: of those that it tries, the first that runs; on the CPU the first of all."""
-    tried = [name for name in auto_backends() if name in ran]
-    return next((name for name in tried if ran[name] or name in CPU_BACKENDS), None)
+def _default(runs: dict[str, bool]) -> str | None:
+    """Return the backend that "auto" would choose, None when there is none.
+
+    It is the first that runs or that "auto" would use in any case.
+    """
+    for spec in auto_backends():
+        if spec.name in runs and (runs[spec.name] or spec.auto == "use"):
+            return spec.name
+    return None
 
 
 def _try_backend(name: str, gpus: Nvidia) -> bool:
-    """Whether the default model runs there."""
+    """Report on a backend, and return whether the default model runs on it."""
     try:
         with load(backend=name, input_px=_TRIAL_PX) as model:
             model(np.zeros((_TRIAL_PX, _TRIAL_PX, 3), np.uint8))
@@ -132,8 +159,9 @@ def _try_backend(name: str, gpus: Nvidia) -> bool:
 
 
 def _able_to_build(name: str, gpus: Nvidia) -> str:
-    """What a library that runs nothing here can do all the same."""
-    if name not in LIBRARIES or (name == _OWN_GPU and not gpus.gpus):
+    """Return the end of a row for a library that cannot run here but can build engines."""
+    target = TARGETS.get(name)
+    if target is None or not target.tensorrt or (target.own_gpu and not gpus.gpus):
         return ""
     try:
         return f". {load_library(name).__version__} builds engines for other machines (hprnet-rt build)"
@@ -141,7 +169,7 @@ def _able_to_build(name: str, gpus: Nvidia) -> str:
         return ""
 
 
-def _surroundings(gpus: Nvidia) -> Iterator[tuple[str, str]]:
+def _devices_and_folders(gpus: Nvidia) -> Iterator[tuple[str, str]]:
     cameras = list_cameras()
     opened = [camera.device for camera in cameras if camera.opens]
     closed = [f"{camera.device} ({camera.why})" for camera in cameras if not camera.opens]
@@ -164,7 +192,7 @@ def _surroundings(gpus: Nvidia) -> Iterator[tuple[str, str]]:
 
 
 def _has_encoder(name: str) -> bool:
-    """Whether PyAV was built with it."""
+    """Return whether PyAV was built with an encoder."""
     try:
         av.codec.Codec(name, "w")
     except UnknownCodecError:

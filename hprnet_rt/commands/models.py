@@ -1,4 +1,4 @@
-"""`hprnet-rt models`: the networks, their weights, and how to get them."""
+"""`hprnet-rt models`: list the networks, and get their weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Final
 from tqdm import tqdm
 
 from hprnet_rt.backends import ModelFile
-from hprnet_rt.commands.console import DONE, INTERRUPTED, AddParser, complain, tell
+from hprnet_rt.commands.console import DONE, INTERRUPTED, AddParser, complain, show_progress_of
 from hprnet_rt.environment import CACHE_VARIABLE
 from hprnet_rt.errors import UsageError
 from hprnet_rt.zoo import cache
@@ -59,7 +59,9 @@ def add_parser(add: AddParser) -> None:
     action = actions.add_parser("import", help="convert a checkpoint, and let NAME stand for it")
     action.add_argument("name", metavar="NAME")
     action.add_argument("path", type=Path, metavar="PATH", help="a checkpoint (.pth) of that network")
-    action.add_argument("--overwrite", action="store_true", help="convert again what is converted already")
+    action.add_argument(
+        "--overwrite", action="store_true", help="convert it again even if it is converted already"
+    )
     action.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     action.set_defaults(run=_import)
 
@@ -68,20 +70,20 @@ def add_parser(add: AddParser) -> None:
     action.set_defaults(run=_remove)
 
 
-def _say(options: argparse.Namespace, text: str) -> None:
+def _print(options: argparse.Namespace, text: str) -> None:
     if not options.quiet:
         print(text, flush=True)
 
 
 def _size(number: float) -> str:
-    """Bytes for a person."""
+    """Return a number of bytes in kB or MB."""
     if number < 1e6:
         return f"{number / 1e3:.0f} kB"
     return f"{number / 1e6:.0f} MB" if number >= 10e6 else f"{number / 1e6:.1f} MB"
 
 
 def _files(entry: ZooEntry, state: str) -> list[Path]:
-    """The network's files on this machine."""
+    """Return the network's files on this machine."""
     if state != "shipped":
         return cache.files_of(entry.name)
     path = ModelFile.find(entry.name).path
@@ -89,7 +91,7 @@ def _files(entry: ZooEntry, state: str) -> list[Path]:
 
 
 def _facts(entry: ZooEntry) -> dict[str, Any]:
-    """What is known of a network, as plain values."""
+    """Return the facts about a network, as plain values."""
     state = weights_state(entry.name)
     return {
         "name": entry.name,
@@ -119,8 +121,8 @@ def _list(options: argparse.Namespace) -> int:
         return DONE
     rows = [_HEADER]
     for facts in networks:
-        here = sum(file["bytes"] for file in facts["files"])
-        there = f"~{_size(ZOO[facts['name']].float32_bytes)}" if ZOO[facts["name"]].released else "-"
+        on_disk = sum(file["bytes"] for file in facts["files"])
+        to_fetch = f"~{_size(ZOO[facts['name']].float32_bytes)}" if ZOO[facts["name"]].released else "-"
         rows.append(
             (
                 facts["name"],
@@ -128,7 +130,7 @@ def _list(options: argparse.Namespace) -> int:
                 f"{facts['gmac']:g}",
                 str(facts["input_px"]),
                 facts["weights"],
-                _size(here) if here else there,
+                _size(on_disk) if on_disk else to_fetch,
                 facts["licence"],
                 facts["origin"],
             )
@@ -178,9 +180,9 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _sha256(entry: ZooEntry) -> str:
-    """What the weights must hash to, and how that is known."""
+    """Return the SHA-256 that the weights must have, and its origin."""
     if weights_state(entry.name) == "shipped":
-        return f"{ModelFile.find(entry.name).sha256} (of the engine)"
+        return f"{ModelFile.find(entry.name).sha256} (of the model file)"
     if entry.sha256:
         return f"{entry.sha256} (of the checkpoint)"
     record = cache.read_record(cache.checkpoint_path(entry.name).with_suffix(".json"))
@@ -190,6 +192,7 @@ def _sha256(entry: ZooEntry) -> str:
 
 
 def _how(entry: ZooEntry, state: str) -> str:
+    """Return how to get the weights."""
     if state == "shipped":
         return "it comes with the package"
     own = f"hprnet-rt models import {entry.name} PATH"
@@ -206,10 +209,10 @@ def _pull(options: argparse.Namespace) -> int:
                 f"{entry.name} comes with the package; to run it with other weights, download them and use: "
                 f"hprnet-rt annotate --model {entry.name} --weights FILE"
             )
-        _say(options, f"{entry.name} comes with the package: nothing to fetch")
+        _print(options, f"{entry.name} comes with the package: nothing to fetch")
         return DONE
     if not options.quiet:
-        tell(*_REPORTING)
+        show_progress_of(*_REPORTING)
     bar: tqdm[Any] = tqdm(
         desc=entry.name,
         unit="B",
@@ -230,34 +233,34 @@ def _pull(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         complain("stopped by Ctrl-C; what has arrived is kept, and the same command continues there")
         return INTERRUPTED
-    _say(options, f"{'fetched' if found.fresh else 'already here:'} {found.path} ({_size(found.size)})")
+    _print(options, f"{'fetched' if found.fresh else 'already here:'} {found.path} ({_size(found.size)})")
     first = ", recorded: later pulls must match it" if found.fresh and not entry.sha256 else ""
-    _say(options, f"SHA-256 {found.sha256}{first}")
+    _print(options, f"SHA-256 {found.sha256}{first}")
     if found.fresh and entry.released:
-        _say(options, entry.terms)
+        _print(options, entry.terms)
     if not options.no_import:
-        _converted(options, entry, found.path, found.url)
+        _convert(options, entry, found.path, found.url)
     return DONE
 
 
 def _import(options: argparse.Namespace) -> int:
     entry = zoo_entry(options.name)
     if not options.quiet:
-        tell(*_REPORTING)
-    _converted(options, entry, options.path, None)
+        show_progress_of(*_REPORTING)
+    _convert(options, entry, options.path, None)
     return DONE
 
 
-def _converted(options: argparse.Namespace, entry: ZooEntry, path: Path, url: str | None) -> None:
-    engine = import_checkpoint(entry.name, path, overwrite=options.overwrite, url=url)
-    _say(options, f"engine {engine.path} ({_size(engine.path.stat().st_size)})")
-    _say(options, f"to run it: hprnet-rt annotate --model {entry.name} INPUT -o OUT")
+def _convert(options: argparse.Namespace, entry: ZooEntry, path: Path, url: str | None) -> None:
+    model_file = import_checkpoint(entry.name, path, overwrite=options.overwrite, url=url)
+    _print(options, f"model file {model_file.path} ({_size(model_file.path.stat().st_size)})")
+    _print(options, f"to run it: hprnet-rt annotate --model {entry.name} INPUT -o OUT")
 
 
 def _remove(options: argparse.Namespace) -> int:
-    gone = cache.remove(zoo_entry(options.name).name)
-    for path in gone:
+    deleted = cache.remove(zoo_entry(options.name).name)
+    for path in deleted:
         print(f"deleted {path}")
-    if not gone:
+    if not deleted:
         print(f"the cache holds nothing of {options.name}")
     return DONE

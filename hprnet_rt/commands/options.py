@@ -1,4 +1,4 @@
-"""Which model, how it runs, and how videos are written: the options that commands share."""
+"""Options that commands share: the model, its backend, the drawing and the videos."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from hprnet_rt.backends import BACKENDS
-from hprnet_rt.backends.create import PRECISIONS
-from hprnet_rt.commands.console import tell
+from hprnet_rt.backends import BACKENDS, PRECISIONS
+from hprnet_rt.commands.console import show_progress_of
 from hprnet_rt.geometry import KEEP
 from hprnet_rt.grouping import MATCHINGS, GroupingOptions
 from hprnet_rt.inference.model import DEFAULT_MODEL, PoseModel, load
@@ -27,12 +26,16 @@ __all__ = [
 
 
 def size(text: str) -> int | str:
-    """An input size of the command line: pixels, or "keep"."""
+    """Read an input size: a number of pixels, or "keep".
+
+    Raises:
+        ValueError: it is neither.
+    """
     return text if text == KEEP else int(text)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add --model and all that says how it runs."""
+    """Add --model, and the options of its backend and threshold."""
     parser.add_argument(
         "--threshold",
         type=float,
@@ -53,8 +56,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend",
         default="auto",
-        help=f"auto, {', '.join(BACKENDS)} (default %(default)s, which says what it chose; those named "
-        "tensorrt or cuda need an NVIDIA GPU)",
+        help=f"auto, {', '.join(BACKENDS)} (default %(default)s, which prints its choice; tensorrt and cuda "
+        "need an NVIDIA GPU)",
     )
     parser.add_argument(
         "--precision",
@@ -65,7 +68,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads",
         type=int,
-        help="CPU threads of the engine (default: all cores, or half of them beside an encoder)",
+        help="CPU threads of the backend (default: all cores, or half of them beside an encoder)",
     )
     parser.add_argument(
         "--size",
@@ -96,15 +99,15 @@ def add_video_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=DEFAULT_CRF,
         metavar="N",
-        help="compression of videos, 0 (as it is) to 51 (small) (default %(default)s)",
+        help="compression of videos, from 0 (largest files) to 51 (smallest files) (default %(default)s)",
     )
     parser.add_argument(
         "--encoder",
         default=DEFAULT_ENCODER,
         choices=(AUTO, *ENCODERS),
         metavar="NAME",
-        help=f"of videos: {', '.join(ENCODERS)}; {AUTO} takes the first of a GPU that works here, and says "
-        "which (default %(default)s)",
+        help=f"encoder of videos: {', '.join(ENCODERS)}; {AUTO} takes the first of a GPU that works here "
+        "and prints its choice (default %(default)s)",
     )
 
 
@@ -116,15 +119,15 @@ def load_model(
     flip: bool = False,
     matching: str = MATCHINGS[0],
 ) -> PoseModel:
-    """The model that the options ask for.
+    """Open the model that the options name.
 
     Args:
         options: with those of `add_model_options`.
-        threads: of the engine when the options do not say.
+        threads: of the backend, when --threads is not given.
         batch, flip, matching: see `load`.
     """
     if not options.quiet:
-        tell("hprnet_rt.zoo.weights")  # a conversion takes a while
+        show_progress_of("hprnet_rt.zoo.weights")  # a conversion takes a while
     choice = model_choice(options, threads=threads, batch=batch)
     return load(choice.pop("model"), **choice, flip=flip, matching=matching)
 
@@ -132,7 +135,7 @@ def load_model(
 def model_choice(
     options: argparse.Namespace, *, threads: int | None = None, batch: int | None = 1
 ) -> dict[str, Any]:
-    """What the options say, as arguments of `load`; see `load_model`."""
+    """Return the options as arguments of `load`; see `load_model`."""
     return {
         "model": options.model,
         "weights": options.weights,

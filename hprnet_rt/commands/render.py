@@ -1,4 +1,4 @@
-"""`hprnet-rt render`: stored keypoints onto their video, without inference."""
+"""`hprnet-rt render`: draw stored keypoints onto their video, without a network."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _HIDEABLE: Final = ("body", "face", "hands", "ids")
 def add_parser(add: AddParser) -> None:
     """Add the command and its arguments."""
     job = add(
-        description="Draw keypoints of any format that `hprnet-rt convert` reads onto the video or image "
-        "that they are of. Every frame and the audio are kept.",
+        description="Draw keypoints, in any format that `hprnet-rt convert` reads, onto their video or "
+        "image. Every frame and the audio are kept.",
     )
     job.add_argument("source", type=Path, metavar="VIDEO", help="video or image")
-    job.add_argument("keypoints", type=Path, metavar="KEYPOINTS", help="of it")
+    job.add_argument("keypoints", type=Path, metavar="KEYPOINTS", help="its keypoints")
     job.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="the drawn video or image")
     job.add_argument(
         "--hide",

@@ -1,4 +1,4 @@
-"""`hprnet-rt train`: a network from a configuration, on one device or many."""
+"""`hprnet-rt train`: train a network as a configuration says, on one device or many."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def add_parser(add: AddParser) -> None:
         type=Path,
         default=Path("runs"),
         metavar="FOLDER",
-        help="of the run's own folder (default: runs)",
+        help="where the run makes a folder of its own (default: runs)",
     )
     job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     job.set_defaults(run=_train)

@@ -1,4 +1,4 @@
-"""One evaluator for every part of COCO-WholeBody, and what belongs around it. No torch."""
+"""Evaluation of every part of COCO-WholeBody: files, metrics, comparisons and reports. No torch."""
 
 from hprnet_rt.evaluation.certainty import Drawn, Reliability
 from hprnet_rt.evaluation.coco import Annotations, Results, read_annotations, read_results

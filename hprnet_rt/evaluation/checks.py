@@ -1,4 +1,4 @@
-"""JSON to arrays, with a sentence for everything that is not as it must be."""
+"""Conversion of JSON to arrays. Every fault raises an error that says in a sentence where it is."""
 
 from __future__ import annotations
 
@@ -17,24 +17,27 @@ from hprnet_rt.errors import DataError
 from hprnet_rt.evaluation.parts import FIELDS
 from hprnet_rt.skeleton import NUM_KEYPOINTS
 
-__all__ = ["Item", "Who", "boxes", "flags", "load", "numbers", "objects", "points", "whole_numbers"]
+__all__ = ["Item", "ItemName", "boxes", "flags", "load", "numbers", "objects", "points", "whole_numbers"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 Item = Mapping[str, Any]
-Who = Callable[[int], str]
-"""Names the n-th item for a sentence: "val.json: annotation 17"."""
+ItemName = Callable[[int], str]
+"""Names the n-th item in error messages, such as "val.json: annotation 17"."""
 
-_NOT_NUMBERS = (TypeError, ValueError, OverflowError)  # what numpy says to other things
+_NOT_NUMBERS = (TypeError, ValueError, OverflowError)  # numpy's errors for anything but numbers
 
 
 def load(source: Any, otherwise: str) -> tuple[str, Any]:
-    """Name and content of a JSON file, or `otherwise` and what is given instead of a file's path.
+    """Load a JSON file.
 
-    A file called .gz is unpacked.
+    Args:
+        source: path of a file (.gz is unpacked), or the content itself.
+        otherwise: name for a content that is given directly.
 
-    People's points are arrays already in what comes from a file.
+    Returns:
+        name and content. In the content of a file the lists of people's points are arrays.
 
     Raises:
         DataError: the file is missing, unreadable, or not JSON.
@@ -68,7 +71,7 @@ def load(source: Any, otherwise: str) -> tuple[str, Any]:
 
 
 def _with_arrays(item: dict[str, Any]) -> dict[str, Any]:
-    """A person's long lists as arrays while the file is still being read, which saves most of the memory."""
+    """Convert a person's long lists to arrays while the file is still being read: this saves most memory."""
     if "image_id" in item:
         item.pop("segmentation", None)
         for field in FIELDS:
@@ -76,15 +79,19 @@ def _with_arrays(item: dict[str, Any]) -> dict[str, Any]:
                 try:
                     item[field] = np.array(item[field], np.float64)
                 except _NOT_NUMBERS:
-                    return item  # the sentence comes later, with the person's id
+                    return item  # reported later, with the person's id
     return item
 
 
 def objects(items: Sequence[Any], what: str) -> list[Item]:
-    """The items, all of them JSON objects.
+    """Return the items as a list, and check that all of them are JSON objects.
+
+    Args:
+        items: of a JSON list.
+        what: name of an item in error messages.
 
     Raises:
-        DataError: one is something else.
+        DataError: an item is not an object.
     """
     for n, item in enumerate(items):
         if not isinstance(item, Mapping):
@@ -93,10 +100,10 @@ def objects(items: Sequence[Any], what: str) -> list[Item]:
 
 
 def whole_numbers(items: Sequence[Item], key: str, what: str) -> IntArray:
-    """(N,) whole numbers.
+    """Return the whole number (N,) that each item has under a key; `what` names it in error messages.
 
     Raises:
-        DataError: one is missing or something else.
+        DataError: a number is missing or not whole.
     """
     values = [item.get(key) for item in items]
     for n, value in enumerate(values):
@@ -107,59 +114,64 @@ def whole_numbers(items: Sequence[Item], key: str, what: str) -> IntArray:
     return np.array(values, np.int64)
 
 
-def numbers(items: Sequence[Item], key: str, who: Who, default: float | None = None) -> FloatArray:
-    """(N,) finite numbers; without a default every item has one.
+def numbers(items: Sequence[Item], key: str, item_name: ItemName, default: float | None = None) -> FloatArray:
+    """Return the finite number (N,) that each item has under a key, or the default where it is missing.
 
     Raises:
-        DataError: someone's is missing or something else.
+        DataError: a value is not a finite number, or is missing and there is no default.
     """
     values = [item.get(key) for item in items]
-    return _rows([default if value is None else value for value in values], None, key, who)
+    return _rows([default if value is None else value for value in values], None, key, item_name)
 
 
-def boxes(items: Sequence[Item], key: str, who: Who) -> tuple[FloatArray, BoolArray]:
-    """(N, 4) x, y, width, height, NaN for those who have none (or an empty list), and (N,) who has one.
+def boxes(items: Sequence[Item], key: str, item_name: ItemName) -> tuple[FloatArray, BoolArray]:
+    """Return the box of each item, and whether it has one.
+
+    Returns:
+        (N, 4) x, y, width, height, NaN where the box is missing or an empty list; (N,) bool.
 
     Raises:
-        DataError: someone's is something else.
+        DataError: a value is not a box.
     """
     values = [item.get(key) for item in items]
     has = np.array(
         [not (value is None or (isinstance(value, list) and not value)) for value in values], np.bool_
     )
-    boxes = _rows([value if h else [0.0] * 4 for value, h in zip(values, has, strict=True)], 4, key, who)
+    boxes = _rows(
+        [value if h else [0.0] * 4 for value, h in zip(values, has, strict=True)], 4, key, item_name
+    )
     boxes[~has] = np.nan
     return boxes, has
 
 
-def flags(items: Sequence[Item], key: str, who: Who) -> BoolArray:
-    """(N,) yes or no; those who do not say are a no.
+def flags(items: Sequence[Item], key: str, item_name: ItemName) -> BoolArray:
+    """Return the flag (N,) that each item has under a key; False where it is missing.
 
     Raises:
-        DataError: someone's is something else.
+        DataError: a value is neither true nor false.
     """
     values = [item.get(key) for item in items]
     for n, value in enumerate(values):
         if value not in (None, True, False):  # 0 and 1 are equal to these
-            raise DataError(f"{who(n)} has {value!r} in {key}; it must hold true or false")
+            raise DataError(f"{item_name(n)} has {value!r} in {key}; it must hold true or false")
     return np.array([bool(value) for value in values], np.bool_)
 
 
 def points(
-    items: Sequence[Item], who: Who, may_lack: BoolArray | None = None
+    items: Sequence[Item], item_name: ItemName, may_lack: BoolArray | None = None
 ) -> tuple[FloatArray, FloatArray, frozenset[str]]:
-    """Everyone's points.
+    """Return everyone's points.
 
     Args:
         items: N people.
-        who: names one of them.
-        may_lack: (N,) whose missing fields are as good as unlabelled; None for nobody's.
+        item_name: names one of them.
+        may_lack: (N,) people whose missing fields count as unlabelled; None for nobody.
 
     Returns:
-        xy (N, 133, 2), v (N, 133), and the fields that they have.
+        xy (N, 133, 2), v (N, 133), and the names of the fields that the people have.
 
     Raises:
-        DataError: a field holds something else, or only some have it.
+        DataError: a field does not hold points, or only some people have it.
     """
     xy = np.zeros((len(items), NUM_KEYPOINTS, 2))
     v = np.zeros((len(items), NUM_KEYPOINTS))
@@ -172,20 +184,20 @@ def points(
             continue
         if (lacks & ~excused).any():
             n = int(np.argmax(lacks & ~excused))
-            raise DataError(f"{who(n)} has no {field}, though others have; give it to all or to none")
+            raise DataError(f"{item_name(n)} has no {field}, though others have; give it to all or to none")
         fields.add(field)
         width = 3 * (where.stop - where.start)
-        rows = _rows([[0.0] * width if value is None else value for value in values], width, field, who)
+        rows = _rows([[0.0] * width if value is None else value for value in values], width, field, item_name)
         triples = rows.reshape(len(items), where.stop - where.start, 3)
         xy[:, where], v[:, where] = triples[..., :2], triples[..., 2]
     return xy, v, frozenset(fields)
 
 
-def _rows(values: Sequence[Any], width: int | None, field: str, who: Who) -> FloatArray:
-    """(N, width) finite numbers, or (N,) where width is None.
+def _rows(values: Sequence[Any], width: int | None, field: str, item_name: ItemName) -> FloatArray:
+    """Convert one value per item to finite numbers (N, width), or (N,) if width is None.
 
     Raises:
-        DataError: someone's value is something else.
+        DataError: a value does not hold these numbers.
     """
     shape = () if width is None else (width,)
     try:
@@ -196,15 +208,17 @@ def _rows(values: Sequence[Any], width: int | None, field: str, who: Who) -> Flo
         return rows
     for n, value in enumerate(values):
         if value is None:
-            raise DataError(f"{who(n)} has no {field}")
+            raise DataError(f"{item_name(n)} has no {field}")
         try:
             row = np.array(value, np.float64)
         except _NOT_NUMBERS as error:
-            raise DataError(f"{who(n)} has something in {field} that is not a number") from error
+            raise DataError(f"{item_name(n)} has something in {field} that is not a number") from error
         if row.shape != shape:
             points = f", that is {width // 3} points of x, y, v" if width and width % 3 == 0 else ""
             got = "a single number" if row.ndim == 0 else f"{row.size}"
-            raise DataError(f"{who(n)} has {got} in {field}; it must hold {width or 'one number'}{points}")
+            raise DataError(
+                f"{item_name(n)} has {got} in {field}; it must hold {width or 'one number'}{points}"
+            )
         if not np.isfinite(row).all():
-            raise DataError(f"{who(n)} has a number in {field} that is infinite, or none (NaN)")
-    raise DataError(f"{field} does not hold numbers")  # cannot happen: some row is at fault
+            raise DataError(f"{item_name(n)} has a number in {field} that is infinite, or none (NaN)")
+    raise DataError(f"{field} does not hold numbers")  # unreachable: one of the rows is at fault

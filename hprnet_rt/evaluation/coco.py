@@ -1,4 +1,4 @@
-"""Annotations and results in COCO-WholeBody's JSON, checked once when they are read."""
+"""Annotations and results in COCO-WholeBody's JSON, checked when they are read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 FACE_BOX_SCORE: Final = "facebox_score"
-"""What ranks face boxes, where a detection has it; `score` does otherwise."""
+"""Score that ranks face boxes; `score` does where a detection has no such field."""
 
 _PERSON = 1  # category_id
 _HANDS = ("lefthand", "righthand")
@@ -33,25 +33,26 @@ _SCORE_FIELDS = (*dict.fromkeys(part.score_field for part in PART_TYPES.values()
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """The true people of some images, sorted by image, otherwise in the file's order.
+    """The true people of a set of images, sorted by image, otherwise in the file's order.
 
     Attributes:
-        name: the file's name, for sentences.
-        image_ids: (M,) every image, ascending, also those without people.
-        file_names: (M,) of the images; "" where the file does not say.
-        image_hw: (M, 2) px, height and width of the images; 0 where the file does not say.
+        name: the file's name, for messages.
+        image_ids: (M,) ids of all images, ascending, also of those without people.
+        file_names: (M,) of the images; "" where the file has none.
+        image_hw: (M, 2) height and width of the images in px; 0 where the file has none.
         image: (N,) index into `image_ids` of each person's image, ascending.
         area: (N,) px^2.
         box_xywh: (N, 4) px.
-        crowd: (N,) a group that is not annotated person by person.
+        crowd: (N,) True for a group that is not annotated person by person.
         xy: (N, 133, 2) px.
-        labelled: (N, 133) v > 0.
+        labelled: (N, 133) True where v > 0.
         face_box_xywh: (N, 4) px; NaN where the file has none.
         hand_box_xywh: (N, 2, 4) px, left and right; NaN where the file has none.
-        part_valid: (N, 3) the file calls the face, the left and the right hand valid. Average precision does
-            not look at it.
-        body_only: (N,) only the body was looked for (`label` is "body"): nothing is known of other parts.
-        fields: which of COCO-WholeBody's fields the file has.
+        part_valid: (N, 3) True where the file marks the face, the left and the right hand as valid. Average
+            precision ignores it.
+        body_only: (N,) True where only the body was annotated (`label` is "body"); nothing is known of the
+            other parts.
+        fields: the fields of COCO-WholeBody that the file has.
     """
 
     name: str
@@ -76,18 +77,18 @@ class Annotations:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """The people that were found in some images, in the file's order.
+    """The people found in a set of images, in the file's order.
 
     Attributes:
-        name: the file's name, for sentences.
-        image_id: (D,).
-        scores: (D,) of each score field; NaN where a detection has none, except for "score".
-        area: (D,) px^2: of `bbox`, or of the box around the 17 body points where there is none.
+        name: the file's name, for messages.
+        image_id: (D,) id of each detection's image.
+        scores: (D,) by score field; NaN where a detection has none. "score" is always there.
+        area: (D,) px^2 of `bbox`, or of the box around the 17 body points where there is none.
         box_xywh: (D, 4) px; NaN where there is none.
         xy: (D, 133, 2) px.
-        point_score: (D, 133) v, which is the point's score in most files of results, and a flag in some.
+        point_score: (D, 133) v: the point's score in most result files, a flag in some.
         face_box_xywh: (D, 4) px; NaN where there is none.
-        fields: which of COCO-WholeBody's fields the file has; all of them when it has no detections.
+        fields: the fields of COCO-WholeBody that the file has; all of them if it has no detections.
     """
 
     name: str
@@ -105,16 +106,16 @@ class Results:
 
     @functools.cached_property
     def visible(self) -> BoolArray:
-        """(D, 133) v > 0."""
+        """(D, 133) True where v > 0."""
         return self.point_score > 0
 
     @property
     def has_point_scores(self) -> bool:
-        """Whether v are scores: not where all of them are whole numbers, as the flags of annotations are."""
+        """Whether v holds scores; if all values are whole numbers, they are flags as in annotations."""
         return not len(self) or bool((self.point_score % 1 != 0).any())
 
     def rank(self, score_field: str) -> FloatArray:
-        """(D,) this score, or `score` where a detection does not have it."""
+        """Return each detection's value (D,) of a score field, or its `score` where it has no such field."""
         own = self.scores[score_field]
         return np.where(np.isnan(own), self.scores["score"], own)
 
@@ -123,11 +124,11 @@ def read_annotations(source: str | Path | Item) -> Annotations:
     """Read COCO-WholeBody annotations, or plain COCO ones with the 17 body points.
 
     Args:
-        source: a JSON file, or what is in one. Only people (category 1) are looked at; fields of feet, face
-            and hands may be missing, from all of them alike.
+        source: a JSON file, or its content. Only people (category 1) are read. The fields of feet, face and
+            hands may be missing, if they are missing from all people.
 
     Raises:
-        DataError: there is no such file, or it is not annotations.
+        DataError: the file is missing, or does not hold annotations.
     """
     name, data = load(source, "the set of annotations")
     if isinstance(data, list):
@@ -153,30 +154,32 @@ def read_annotations(source: str | Path | Item) -> Annotations:
         shared = unique[count.argmax()]
         raise DataError(f"{name}: {count.max()} annotations have the id {shared}; give each its own")
 
-    def who(n: int) -> str:
+    def item_name(n: int) -> str:
         return f"{name}: annotation {own_id[n]}"
 
     image_of = whole_numbers(people, "image_id", f"{name}: the image_id of an annotation")
     image = np.searchsorted(image_ids, image_of)
     lost = np.flatnonzero(np.append(image_ids, -1)[np.minimum(image, len(image_ids))] != image_of)
     if len(lost):
-        raise DataError(f"{who(lost[0])} is of image {image_of[lost[0]]}, which the list of images lacks")
-    crowd = numbers(people, "iscrowd", who, 0) != 0
-    area = numbers(people, "area", who)
+        raise DataError(
+            f"{item_name(lost[0])} is of image {image_of[lost[0]]}, which the list of images lacks"
+        )
+    crowd = numbers(people, "iscrowd", item_name, 0) != 0
+    area = numbers(people, "area", item_name)
     if (area < 0).any():
-        raise DataError(f"{who(int(np.argmin(area)))} has an area below 0")
-    box, has_box = boxes(people, "bbox", who)
+        raise DataError(f"{item_name(int(np.argmin(area)))} has an area below 0")
+    box, has_box = boxes(people, "bbox", item_name)
     if not has_box.all():
-        raise DataError(f"{who(int(np.argmin(has_box)))} has no bbox")
+        raise DataError(f"{item_name(int(np.argmin(has_box)))} has no bbox")
     negative = (box[:, 2:] < 0).any(axis=1)
     if negative.any():
-        first = who(int(np.argmax(negative)))
+        first = item_name(int(np.argmax(negative)))
         raise DataError(f"{first} has a bbox of negative size; it is x, y, width, height")
-    face_box, has_face_box = boxes(people, "face_box", who)
-    hand_box = np.stack([boxes(people, f"{side}_box", who)[0] for side in _HANDS], axis=1)
-    valid = np.stack([flags(people, f"{part}_valid", who) for part in ("face", *_HANDS)], axis=1)
+    face_box, has_face_box = boxes(people, "face_box", item_name)
+    hand_box = np.stack([boxes(people, f"{side}_box", item_name)[0] for side in _HANDS], axis=1)
+    valid = np.stack([flags(people, f"{part}_valid", item_name) for part in ("face", *_HANDS)], axis=1)
     body_only = np.array([person.get("label") == _BODY_ONLY for person in people], np.bool_)
-    xy, v, fields = points(people, who, crowd)
+    xy, v, fields = points(people, item_name, crowd)
     by_image = np.argsort(image, kind="stable")
     return Annotations(
         name=name,
@@ -201,11 +204,11 @@ def read_results(source: str | Path | Sequence[Item]) -> Results:
     """Read detections in COCO-WholeBody's results format.
 
     Args:
-        source: a JSON file, or the list that is in one. Only people (category 1) are looked at; fields of
-            points may be missing, from all of them alike.
+        source: a JSON file, or the list in it. Only people (category 1) are read. Fields of points may be
+            missing, if they are missing from all people.
 
     Raises:
-        DataError: there is no such file, or it is not results.
+        DataError: the file is missing, or does not hold results.
     """
     name, data = load(source, "the list of results")
     if not isinstance(data, Sequence) or isinstance(data, str):
@@ -214,18 +217,18 @@ def read_results(source: str | Path | Sequence[Item]) -> Results:
     people = _people(objects(data, f"{name}: a detection"))
     image_id = whole_numbers(people, "image_id", f"{name}: the image_id of a detection")
 
-    def who(n: int) -> str:
+    def item_name(n: int) -> str:
         return f"{name}: detection {n + 1}, of image {image_id[n]},"
 
-    scores = {"score": numbers(people, "score", who)}
+    scores = {"score": numbers(people, "score", item_name)}
     for field in _SCORE_FIELDS[1:]:
         has = np.array([person.get(field) is not None for person in people], np.bool_)
-        scores[field] = np.where(has, numbers(people, field, who, 0.0), np.nan)
-    box, has_box = boxes(people, "bbox", who)
-    face_box, has_face_box = boxes(people, "face_box", who)
-    xy, point_score, fields = points(people, who)
+        scores[field] = np.where(has, numbers(people, field, item_name, 0.0), np.nan)
+    box, has_box = boxes(people, "bbox", item_name)
+    face_box, has_face_box = boxes(people, "face_box", item_name)
+    xy, point_score, fields = points(people, item_name)
     if "keypoints" not in fields and not has_box.all():
-        first = who(int(np.argmin(has_box)))
+        first = item_name(int(np.argmin(has_box)))
         raise DataError(f"{first} has neither bbox nor keypoints, so its size is unknown")
     around = box_of_points(xy[:, BODY], np.ones((len(xy), BODY.stop), np.bool_))
     size = np.where(has_box[:, None], box, around)[:, 2:]

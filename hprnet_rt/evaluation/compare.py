@@ -1,4 +1,4 @@
-"""Two evaluations of the same annotations, part by part."""
+"""Comparison of two evaluations of the same annotations, part by part."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ __all__ = ["Comparison", "compare"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changes from one evaluation to another.
+    """The changes from one evaluation to another.
 
     Attributes:
         first, second: the evaluations.
-        change: second minus first, by part and metric, of the parts that both have; None where either is.
+        change: second minus first, by part and metric, for the parts that both have; None where either of the
+            two is None.
     """
 
     first: Evaluation
@@ -29,10 +30,10 @@ class Comparison:
 
 
 def compare(first: Evaluation, second: Evaluation) -> Comparison:
-    """The differences between two matchings, two models, two precisions.
+    """Compare two evaluations, of two models or two precisions for example.
 
     Raises:
-        UsageError: the two are of different annotations or rankings, or have no part in common.
+        UsageError: the evaluations use different annotations or rankings, or have no part in common.
     """
     for what, one, other in (
         ("images", first.images, second.images),

@@ -1,4 +1,4 @@
-"""What counts in measures: which detections, which labelled parts, and what is right."""
+"""What counts in measures: which detections, which labelled parts, and which points are right."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hprnet_rt.evaluation.pairs import PAIR_BY
 from hprnet_rt.evaluation.parts import DERIVED, PART_TYPES, box_of_points
 from hprnet_rt.render import OverlayStyle
 
-__all__ = ["VALID_COLUMN", "MeasureOptions", "counted", "longer_side", "valid"]
+__all__ = ["VALID_COLUMN", "MeasureOptions", "counted_people", "longer_side", "people_with_valid_part"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -26,22 +26,23 @@ VALID_COLUMN: Final = {"face": 0, "left_hand": 1, "right_hand": 2}
 
 @dataclass(frozen=True)
 class MeasureOptions:
-    """What counts as found, and what as right.
+    """Which people and parts count as found, and which points as right.
 
     Attributes:
-        pair_by: see `PAIR_BY`.
-        least_score: detections with less are left out.
+        pair_by: how people are paired, see `PAIR_BY`.
+        least_score: detections with a lower score are left out.
         alpha: see `pck`.
-        missing_wrong: people and points that are missing count: OKS and PCK 0, NME 1. Otherwise only those
-            who were found count, and the NME is of the points that were.
-        whole_parts: of faces and hands, only those count that have every point labelled, and that the file
-            calls valid (where it does so at all).
-        least_hand_px: hands whose labelled points' box has a shorter longer side do not count.
-        face_drawn, hand_drawn: least mean score of what is drawn; where nothing is said that which is drawn
-            by default.
+        missing_wrong: missing people and points count as errors: OKS and PCK 0, NME 1. Otherwise only people
+            who were found count, and the NME uses only points that were found.
+        whole_parts: faces and hands count only if every point is labelled, and if the file marks them as
+            valid (where it marks any at all).
+        least_hand_px: smaller hands do not count; the size is the longer side of the box around the labelled
+            points.
+        face_drawn, hand_drawn: least mean score of a face and of a hand that are drawn; the defaults are
+            those of `OverlayStyle`.
 
     Raises:
-        UsageError: there is no such way of pairing, or a number makes no sense.
+        UsageError: `pair_by` is unknown, or a number is out of range.
     """
 
     pair_by: str = "oks"
@@ -65,26 +66,29 @@ class MeasureOptions:
                 raise UsageError(f"the least score of a {name} that is drawn is 0 to 1, got {least}")
 
 
-def counted(annotations: Annotations, part: str, options: MeasureOptions) -> BoolArray:
-    """(N,) whose part of `PART_TYPES` is labelled, and well enough; of crowds none is."""
+def counted_people(annotations: Annotations, part: str, options: MeasureOptions) -> BoolArray:
+    """Return the people (N,) whose part, of `PART_TYPES`, counts by these options; crowds never count."""
     points = PART_TYPES[part].points
     labelled = annotations.labelled[:, points]
     counted = labelled.any(axis=1) & ~annotations.crowd
     if part in VALID_COLUMN and options.whole_parts:
-        counted &= labelled.all(axis=1) & valid(annotations, part)
+        counted &= labelled.all(axis=1) & people_with_valid_part(annotations, part)
     if part in DERIVED["hand"]:
         counted &= ~(longer_side(annotations.xy[:, points], labelled) < options.least_hand_px)
     return np.asarray(counted)
 
 
-def valid(annotations: Annotations, part: str) -> BoolArray:
-    """(N,) whose face or hand the file calls valid; if it says so of nobody, whose has labelled points."""
+def people_with_valid_part(annotations: Annotations, part: str) -> BoolArray:
+    """Return the people (N,) whose face or hand the file marks as valid.
+
+    If the file marks nothing as valid, they are the people with a labelled point of the part.
+    """
     if annotations.part_valid.any():
         return annotations.part_valid[:, VALID_COLUMN[part]]
     return np.asarray(annotations.labelled[:, PART_TYPES[part].points].any(axis=1))
 
 
 def longer_side(xy: FloatArray, labelled: BoolArray) -> FloatArray:
-    """(N,) px, of the labelled points' box; NaN without any."""
+    """Return the longer side (N,) in px of the box around each person's labelled points; NaN without any."""
     side: FloatArray = box_of_points(xy, labelled)[:, 2:].max(axis=1, initial=-math.inf)
     return side

@@ -1,4 +1,4 @@
-"""COCO's matching and averaging, by faster-coco-eval, over similarities that are computed here."""
+"""COCO's matching and averaging by faster-coco-eval, with similarities that are computed here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _AREAS: Final = {  # px^2 of the person
 
 
 class _Keypoints:
-    """A part's points, compared by OKS."""
+    """The points of a part, compared by OKS."""
 
     areas: Final = ("all", "medium", "large")
     max_dets: Final = (20,)
@@ -40,7 +40,7 @@ class _Keypoints:
         self.labelled = annotations.labelled[:, self._part.points].any(axis=1)
 
     def similarity(self, found: IntArray, true: slice) -> FloatArray:
-        """(D, G) of these rows."""
+        """Return the similarity (D, G) of these rows of results and annotations."""
         points = self._part.points
         return oks(
             self._found.xy[found, points],
@@ -52,7 +52,12 @@ class _Keypoints:
         )
 
     def metrics(self, precision: FloatArray, recall: FloatArray) -> dict[str, float | None]:
-        """Of the library's (threshold, recall level, category, area, detections) and (threshold, ...)."""
+        """Return `KEYPOINT_METRICS`.
+
+        Args:
+            precision: (threshold, recall level, category, area, detections), the library's table.
+            recall: (threshold, category, area, detections), likewise.
+        """
         values = []
         for table in (precision, recall):
             table = np.moveaxis(table, -2, 0)  # area first
@@ -61,7 +66,7 @@ class _Keypoints:
 
 
 class _FaceBoxes:
-    """Boxes of faces, compared by their intersection over union; sizes are the person's, as for points."""
+    """Face boxes, compared by intersection over union. Sizes are the person's, as for points."""
 
     areas: Final = ("all", "small", "medium", "large")
     max_dets: Final = (1, 10, 100)
@@ -71,19 +76,19 @@ class _FaceBoxes:
         boxes = results.face_box_xywh
         if part == "face_points_box":
             boxes = box_of_points(results.xy[:, FACE], results.visible[:, FACE])
-        self._found = np.nan_to_num(boxes)  # without a box: an empty one, which meets no other
+        self._found = np.nan_to_num(boxes)  # a missing box becomes an empty one, which overlaps no other
         self._true, self._crowd = np.nan_to_num(annotations.face_box_xywh), annotations.crowd
         self.labelled = annotations.labelled[:, FACE].any(axis=1)
 
     def similarity(self, found: IntArray, true: slice) -> FloatArray:
-        """(D, G) of these rows."""
+        """Return the similarity (D, G) of these rows of results and annotations."""
         from faster_coco_eval.core import mask
 
         crowd = self._crowd[true].astype(int).tolist()
         return np.asarray(mask.iou(self._found[found].tolist(), self._true[true].tolist(), crowd), np.float64)
 
     def metrics(self, precision: FloatArray, recall: FloatArray) -> dict[str, float | None]:
-        """Of the library's (threshold, recall level, category, area, detections) and (threshold, ...)."""
+        """Return `BOX_METRICS`; the tables are those of `_Keypoints.metrics`."""
         p = np.moveaxis(precision[..., -1], -1, 0)
         r = np.moveaxis(recall, (-2, -1), (0, 1))
         values = [p[0], p[0][[0]], p[0][[5]], p[1], p[2], p[3]]
@@ -94,16 +99,16 @@ class _FaceBoxes:
 def score_part(
     part: str, annotations: Annotations, results: Results, image: IntArray, by_person: bool
 ) -> dict[str, float | None]:
-    """Precision and recall of one part.
+    """Compute precision and recall of one part.
 
     Args:
         part: of `PART_TYPES` or `FACE_BOXES`.
-        annotations, results: which have its fields.
-        image: (D,) index into the annotations' images of each detection's.
-        by_person: rank detections by `score`, not by the part's own.
+        annotations, results: both have the part's fields.
+        image: (D,) index of each detection's image in the annotations.
+        by_person: rank detections by `score`, not by the part's own score.
 
     Returns:
-        `KEYPOINT_METRICS` or `BOX_METRICS` in [0, 1]; None where nobody is to be found.
+        `KEYPOINT_METRICS` or `BOX_METRICS` in [0, 1]; None where no labelled person counts.
 
     Raises:
         BackendError: faster-coco-eval is not installed.
@@ -113,7 +118,7 @@ def score_part(
     rank = results.rank("score" if by_person else kind.score_field)
     images = len(annotations.image_ids)
     starts = np.searchsorted(annotations.image, np.arange(images + 1))
-    by_image = np.lexsort((np.arange(len(image)), -rank, image))  # strongest first, then the file's order
+    by_image = np.lexsort((np.arange(len(image)), -rank, image))  # ties keep the file's order
     found_starts = np.searchsorted(image[by_image], np.arange(images + 1))
 
     def similarity(image_id: int, _category_id: int) -> FloatArray | list[FloatArray]:
@@ -140,7 +145,7 @@ def score_part(
 
 
 def _entries(image: IntArray, **columns: Iterable[Any]) -> list[dict[str, Any]]:
-    """What the library wants to know of each person."""
+    """Return one entry per person, as the library reads them, with these columns."""
     rows = zip(*columns.values(), strict=True)
     return [
         {"id": n, "image_id": i, "category_id": 1, **dict(zip(columns, row, strict=True))}
@@ -149,10 +154,10 @@ def _entries(image: IntArray, **columns: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 def library() -> tuple[Callable[[list[dict[str, Any]], int], Any], Callable[..., Any]]:
-    """Makers of the library's data set and of its evaluator.
+    """Return functions that make the library's data set and its evaluator.
 
     Raises:
-        BackendError: it is not installed.
+        BackendError: the library is not installed.
     """
     try:
         from faster_coco_eval.core.coco import COCO
@@ -172,6 +177,6 @@ def library() -> tuple[Callable[[list[dict[str, Any]], int], Any], Callable[...,
 
 
 def _mean(values: FloatArray) -> float | None:
-    """Mean of what is defined; the library says -1 where nobody is to be found."""
+    """Return the mean of the defined values; the library marks undefined ones by -1."""
     defined = values[values > -1]
     return float(defined.mean()) if defined.size else None

@@ -1,4 +1,4 @@
-"""Errors in plain units, for sets too small for average precision: paired people, OKS, PCK, NME, sizes."""
+"""Errors in plain units, for sets too small for average precision: OKS, PCK and NME of paired people."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.errors import UsageError
-from hprnet_rt.evaluation.certainty import Drawn, Reliability, drawn, part_scores, reliability
+from hprnet_rt.evaluation.certainty import Drawn, Reliability, count_drawn, part_scores, reliability
 from hprnet_rt.evaluation.coco import Annotations, Results
-from hprnet_rt.evaluation.counting import VALID_COLUMN, MeasureOptions, counted, longer_side, valid
+from hprnet_rt.evaluation.counting import (
+    VALID_COLUMN,
+    MeasureOptions,
+    counted_people,
+    longer_side,
+    people_with_valid_part,
+)
 from hprnet_rt.evaluation.oks import oks
 from hprnet_rt.evaluation.pairs import partners
 from hprnet_rt.evaluation.parts import DERIVED, PART_TYPES, named_parts
@@ -39,13 +45,18 @@ SIZES_PX2: Final[dict[str, tuple[float, float]]] = {
     "medium": (32.0**2, 96.0**2),
     "large": (96.0**2, math.inf),
 }
-"""Classes of a person's area: from (inclusive), below."""
+"""Classes of a person's area: (low, high), with low <= area < high."""
 
 _OUTER_EYE_CORNERS = (36, 45)  # of the 68 points
 
 
 def inter_ocular(face_xy: FloatArray, labelled: BoolArray) -> FloatArray:
-    """(N,) px between the outer corners of the eyes of (N, 68, 2); NaN where one is not labelled."""
+    """Return the distance (N,) in px between the outer corners of the eyes; NaN where one is not labelled.
+
+    Args:
+        face_xy: (N, 68, 2) px.
+        labelled: (N, 68).
+    """
     left, right = _OUTER_EYE_CORNERS
     distance = np.hypot(*(face_xy[:, left] - face_xy[:, right]).T)
     return np.where(labelled[:, left] & labelled[:, right], distance, np.nan)
@@ -54,16 +65,16 @@ def inter_ocular(face_xy: FloatArray, labelled: BoolArray) -> FloatArray:
 def pck(
     found: FloatArray, true: FloatArray, labelled: BoolArray, scale_px: FloatArray, alpha: float
 ) -> FloatArray:
-    """Share of each person's labelled points that were found within alpha times a length.
+    """Return the share of each person's labelled points whose error is at most alpha times a length (PCK).
 
     Args:
-        found, true: (N, P, 2) px of matched people; a point found as NaN is not within.
+        found, true: (N, P, 2) px of paired people; a point found as NaN counts as wrong.
         labelled: (N, P).
         scale_px: (N,) the length, e.g. the longer side of the person's box.
         alpha: usually 0.05 to 0.2.
 
     Returns:
-        (N,) in [0, 1]; NaN where no point is labelled or there is no length.
+        (N,) in [0, 1]; NaN where no point is labelled or the length is NaN.
 
     Source: Yang and Ramanan, "Articulated Human Detection with Flexible Mixtures of Parts" (2013).
     """
@@ -84,16 +95,16 @@ def nme(
     *,
     missing_wrong: bool = False,
 ) -> FloatArray:
-    """Mean distance of each person's points, in units of a length.
+    """Return the mean error of each person's points, in units of a length (NME).
 
     Args:
         found, true: (N, P, 2) px of paired people.
         labelled: (N, P).
         scale_px: (N,) the length: `inter_ocular` for faces, the hand's longer side for hands.
-        missing_wrong: a point found as NaN is one length away; otherwise it does not count.
+        missing_wrong: a point found as NaN counts with an error of one length; otherwise it does not count.
 
     Returns:
-        (N,) over the points that are labelled and count; NaN where there are none, or no length.
+        (N,); NaN where no labelled point counts, or there is no length.
     """
     distance = np.hypot(*np.moveaxis(found - true, -1, 0))
     if missing_wrong:
@@ -107,22 +118,23 @@ def nme(
 
 @dataclass(frozen=True)
 class PartMeasures:
-    """One part of the people of one size.
+    """The errors in one part, of people of one size.
 
     Attributes:
         part: of `PART_TYPES`, or "hand" for the hands of both sides.
-        size: of `SIZES_PX2`, the person's.
-        people: how many have a labelled point of the part that counts; for "hand" the hands.
-        matched: how many of them were found, by the whole person.
-        missing: how many were not found, or have none of the part's labelled points.
+        size: of `SIZES_PX2`, by the person's area.
+        people: number of people whose part counts; for "hand" the number of hands.
+        matched: number of them whose person was found.
+        missing: number of them whose person was not found, or was found with none of the labelled points.
         oks: mean OKS.
-        pck: mean share of points within alpha of the length that `nme` uses.
-        nme: mean normalised error. The length is the distance between the outer eye corners for faces,
-            the longer side of the labelled points' box for hands and feet, and of the person's box otherwise.
+        pck: mean PCK, with the length of `nme`.
+        nme: mean normalised error. The length is the distance between the outer eye corners for faces, the
+            longer side of the box around the labelled points for hands and feet, and the longer side of the
+            person's box otherwise.
         nme_median: the median in place of the mean.
 
-    The last four are over those who were found, or over all: see `MeasureOptions.missing_wrong`. They are
-    None over nobody.
+    The last four cover the people who were found, or all, see `MeasureOptions.missing_wrong`. They are None
+    if nobody counts.
     """
 
     part: str
@@ -138,15 +150,15 @@ class PartMeasures:
 
 @dataclass(frozen=True)
 class Measures:
-    """How well a small set was understood.
+    """The errors in a small set of images.
 
     Attributes:
         options: what counts.
-        people: true ones, without crowds.
-        found: how many of them have a detection.
-        extra: detections that no true person has.
+        people: number of true people, without crowds.
+        found: number of them with a detection.
+        extra: number of detections without a true person.
         rows: by part, then by size.
-        drawn: of faces and hands; empty where the results' points have no scores.
+        drawn: of faces and hands; empty if the results have no scores of points.
         reliability: by part, then by score; empty likewise.
     """
 
@@ -165,7 +177,7 @@ def measure(
     parts: Sequence[str] | None = None,
     options: MeasureOptions | None = None,
 ) -> Measures:
-    """Pair the people of each image with detections, and measure each part.
+    """Pair the people of each image with detections, and measure the errors of each part.
 
     Args:
         annotations, results: of the same images.
@@ -173,32 +185,32 @@ def measure(
         options: what counts; None for the defaults.
 
     Raises:
-        UsageError: there is no such part.
+        UsageError: a part is unknown, or a file does not have it.
 
-    With both hands, there are rows for the hands of both sides together.
+    If both hands are measured, there are also rows for the hands of both sides together.
     """
     options = options or MeasureOptions()
     both = annotations.fields & results.fields
     known = [name for name, part in PART_TYPES.items() if both.issuperset(part.fields)]
-    wanted = named_parts(known if parts is None else parts)
-    unmeasured = [part for part in wanted if part not in known]
+    measured = named_parts(known if parts is None else parts)
+    unmeasured = [part for part in measured if part not in known]
     if unmeasured:
         raise UsageError(f"{unmeasured[0]} cannot be measured; choose among the parts {', '.join(known)}")
     used = np.flatnonzero(results.scores["score"] >= options.least_score)
     partner = partners(annotations, results, used, pair_by=options.pair_by)
-    errors = {part: _errors(annotations, results, part, partner, options) for part in wanted}
-    rows = [row for part, one in _with_hands(errors) for row in _part_rows(part, one)]
-    scored = [part for part in wanted if part in VALID_COLUMN] if results.has_point_scores else []
+    errors = {part: _errors(annotations, results, part, partner, options) for part in measured}
+    rows = [row for part, part_errors in _with_hands(errors) for row in _part_rows(part, part_errors)]
+    scored = [part for part in measured if part in VALID_COLUMN] if results.has_point_scores else []
     people = np.flatnonzero(~annotations.crowd)
     met = partner[partner >= 0]
     return Measures(
-        options,
-        len(people),
-        len(met),
-        len(used) - len(np.unique(met)),
-        tuple(rows),
-        tuple(_drawn_rows(annotations, results, scored, partner, options)),
-        tuple(
+        options=options,
+        people=len(people),
+        found=len(met),
+        extra=len(used) - len(np.unique(met)),
+        rows=tuple(rows),
+        drawn=tuple(_drawn_rows(annotations, results, scored, partner, options)),
+        reliability=tuple(
             row
             for part in scored
             for row in reliability(annotations, results, part, errors[part].people, partner)
@@ -208,7 +220,15 @@ def measure(
 
 @dataclass(frozen=True, eq=False)
 class _Errors:
-    """One part of those (n,) of whom it counts: their row, px^2, found, part missing, a number or NaN."""
+    """The errors in one part of the n people of whom it counts.
+
+    Attributes:
+        people: (n,) rows of the annotations.
+        area: (n,) px^2 of the person.
+        matched: (n,) the person was found.
+        missing: (n,) none of the part's labelled points was found.
+        oks, pck, nme: (n,) NaN where the person does not count.
+    """
 
     people: IntArray
     area: FloatArray
@@ -223,12 +243,13 @@ def _errors(
     annotations: Annotations, results: Results, part: str, partner: IntArray, options: MeasureOptions
 ) -> _Errors:
     points, sigmas = PART_TYPES[part].points, PART_TYPES[part].sigmas
-    people = np.flatnonzero(counted(annotations, part, options))
+    people = np.flatnonzero(counted_people(annotations, part, options))
     true, labelled = annotations.xy[people, points], annotations.labelled[people, points]
     matched = partner[people] >= 0
-    mine = partner[people[matched]]
+    detections = partner[people[matched]]
+    seen = results.visible[detections, points][..., None]
     found = np.full(true.shape, np.nan)
-    found[matched] = np.where(results.visible[mine, points][..., None], results.xy[mine, points], np.nan)
+    found[matched] = np.where(seen, results.xy[detections, points], np.nan)
     if part == "face":
         scale = inter_ocular(true, labelled)
     elif part in ("body", "whole_body"):
@@ -254,11 +275,19 @@ def _errors(
         for values in (agreement, share, error):
             values[~matched] = np.nan
     missing = ~(labelled & ~np.isnan(found[..., 0])).any(axis=1)
-    return _Errors(people, annotations.area[people], matched, missing, agreement, share, error)
+    return _Errors(
+        people=people,
+        area=annotations.area[people],
+        matched=matched,
+        missing=missing,
+        oks=agreement,
+        pck=share,
+        nme=error,
+    )
 
 
 def _with_hands(errors: dict[str, _Errors]) -> list[tuple[str, _Errors]]:
-    """By part, with the hands of both sides together behind them."""
+    """Return the errors by part, and after the two hands those of both hands together."""
     rows = list(errors.items())
     if errors.keys() >= set(DERIVED["hand"]):
         sides = [errors[side] for side in DERIVED["hand"]]
@@ -269,7 +298,7 @@ def _with_hands(errors: dict[str, _Errors]) -> list[tuple[str, _Errors]]:
 
 
 def _part_rows(part: str, errors: _Errors) -> list[PartMeasures]:
-    """A row for each size."""
+    """Return one row for each size."""
     rows = []
     for size, (low, high) in SIZES_PX2.items():
         here = (errors.area >= low) & (errors.area < high)
@@ -280,8 +309,8 @@ def _part_rows(part: str, errors: _Errors) -> list[PartMeasures]:
         means = {name: float(values.mean()) if values.size else None for name, values in known.items()}
         rows.append(
             PartMeasures(
-                part,
-                size,
+                part=part,
+                size=size,
                 people=int(np.count_nonzero(here)),
                 matched=int(np.count_nonzero(here & errors.matched)),
                 missing=int(np.count_nonzero(here & errors.missing)),
@@ -299,17 +328,19 @@ def _drawn_rows(
     partner: IntArray,
     options: MeasureOptions,
 ) -> list[Drawn]:
-    """A row for each of these faces and hands, and for the hands of both sides."""
+    """Return one row for each of these faces and hands, and one for the hands of both sides."""
     columns = {}
     for part in parts:
-        invalid = ~valid(annotations, part) & ~annotations.crowd & ~annotations.body_only
-        columns[part] = (part_scores(results, partner, part), counted(annotations, part, options), invalid)
+        scores = part_scores(results, partner, part)
+        labelled = counted_people(annotations, part, options)
+        invalid = ~people_with_valid_part(annotations, part) & ~annotations.crowd & ~annotations.body_only
+        columns[part] = (scores, labelled, invalid)
     rows = []
     if "face" in columns:
-        rows.append(drawn("face", *columns["face"], options.face_drawn))
+        rows.append(count_drawn("face", *columns["face"], options.face_drawn))
     hands = {side: columns[side] for side in DERIVED["hand"] if side in columns}
-    rows += [drawn(side, *column, options.hand_drawn) for side, column in hands.items()]
+    rows += [count_drawn(side, *column, options.hand_drawn) for side, column in hands.items()]
     if len(hands) > 1:
-        scores, there, invalid = (np.concatenate(columns) for columns in zip(*hands.values(), strict=True))
-        rows.append(drawn("hand", scores, there, invalid, options.hand_drawn))
+        scores, labelled, invalid = (np.concatenate(columns) for columns in zip(*hands.values(), strict=True))
+        rows.append(count_drawn("hand", scores, labelled, invalid, options.hand_drawn))
     return rows

@@ -1,4 +1,4 @@
-"""How far two engines of one network are apart: whom they find, and where they put the points."""
+"""Differences between two backends of one network: which people they find, and where their points are."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ __all__ = ["Movement", "movement"]
 _BODY: Final = PART_TYPES["body"]
 _SURE_PERSON: Final = 0.3
 _SURE_POINT: Final = 0.3  # what `annotate` draws
-_SLACK: Final = 0.1  # a person's score may come to lie so far below what is sure
-_SAME: Final = 0.5  # least OKS of the body of one person found twice
+_SLACK: Final = 0.1  # how far below `_SURE_PERSON` the score may be in the other backend
+_SAME: Final = 0.5  # least OKS of the body between two detections of one person
 _ABSENT_PX: Final = np.inf
 
 
 @dataclass(frozen=True)
 class Movement:
-    """What an engine does otherwise than another one, on the same images.
+    """The differences between the results of two backends on the same images.
 
     Attributes:
-        people: whom the first engine is sure of.
-        lost: of them, not found by the second one, whatever its score within 0.1 of what is sure.
-        new: found by the second one, and not by the first, likewise.
-        distance_px: (P,) of each sure point of the people whom both found, sorted; infinite for a point
-            that the second engine does not give.
+        people: number of people whom the first backend finds with a score of 0.3 or more.
+        lost: number of them whom the second one does not find with a score of 0.2 or more.
+        new: number of people whom the second one finds, and the first does not, with the same scores.
+        distance_px: (P,) distance of each point, with a score of 0.3 or more, of the people whom both find,
+            sorted; infinite for a point that the second backend does not find.
     """
 
     people: int
@@ -42,11 +42,11 @@ class Movement:
     distance_px: npt.NDArray[np.float64]
 
     def within(self, px: float) -> float:
-        """The share of points that moved by at most `px`; NaN without points."""
+        """Return the share of points that moved by at most `px`; NaN without points."""
         return float((self.distance_px <= px).mean()) if len(self.distance_px) else float("nan")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, for JSON and tables."""
+        """Return plain numbers, for JSON and tables."""
         return {
             "people": self.people,
             "lost": self.lost,
@@ -58,15 +58,16 @@ class Movement:
 
 
 def movement(expected: Sequence[Poses], found: Sequence[Poses], scale: Sequence[float]) -> Movement:
-    """Compare what two engines found.
+    """Compare the results of two backends.
 
     Args:
-        expected, found: for each image, grouped with a least person score of 0.2 or less.
-        scale: of each image, pixels of the unit of measure (of the network's input, say) per pixel of the
-            poses.
+        expected, found: poses of each image, grouped with a least person score of 0.2 or less.
+        scale: factor for each image from pixels of the poses to the unit of `distance_px`, for example
+            pixels of the network's input.
 
-    People are those with a score of 0.3 or more, points those of 0.3 or more in `expected`. People are the
-    same where they match best by the OKS of the body, which must be 0.5 at least.
+    People with a score of 0.3 or more are compared, and their points with a score of 0.3 or more in
+    `expected`. Two detections are the same person if the best assignment by the OKS of the body pairs them,
+    with more than 0.5.
     """
     people = lost = new = 0
     distances = [np.zeros(0)]
@@ -84,7 +85,7 @@ def movement(expected: Sequence[Poses], found: Sequence[Poses], scale: Sequence[
 
 
 def _pairs(first: Poses, second: Poses, sure: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """(P, 2) rows of the sure people of `first` and of their twins."""
+    """Return the rows (P, 2) of the sure people in `first` and of the same people in `second`."""
     rows = np.flatnonzero(sure)
     columns = np.flatnonzero(second.person_score >= _SURE_PERSON - _SLACK)
     xy = first.xy[rows, _BODY.points].astype(np.float64)

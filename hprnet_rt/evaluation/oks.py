@@ -1,4 +1,4 @@
-"""Object keypoint similarity, for all pairs of people at once."""
+"""Object keypoint similarity (OKS) of all pairs of people at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _oks(
     box: FloatArray,
     var: FloatArray,
 ) -> FloatArray:
-    """Arrays of `oks`; `var` (P,) holds (2 sigma)^2."""
+    """Compute `oks`; `var` (P,) holds (2 sigma)^2."""
     people, others, points = len(found), len(true), len(var)
     result = np.zeros((people, others))
     for j in range(others):
@@ -65,13 +65,13 @@ def oks(
     box_xywh: FloatArray,
     sigmas: FloatArray,
 ) -> FloatArray:
-    """How well each person found agrees with each true one: the mean of exp(-d^2 / (2 area (2 sigma)^2)).
+    """Return the OKS of each person found with each true one: the mean of exp(-d^2 / (2 area (2 sigma)^2)).
 
     Args:
-        found: (D, P, 2) px; a point that is NaN agrees with nothing.
+        found: (D, P, 2) px; a point that is NaN contributes 0.
         true: (G, P, 2) px.
         labelled: (G, P); points that are not labelled do not count.
-        area: (G,) px^2 of the whole person, whichever points are compared.
+        area: (G,) px^2 of the whole person, whatever points are compared.
         box_xywh: (G, 4) px of the person; see below.
         sigmas: (P,).
 
@@ -79,10 +79,10 @@ def oks(
         (D, G) in [0, 1].
 
     Raises:
-        ShapeError: the arrays do not fit each other.
+        ShapeError: the shapes of the arrays do not match.
 
-    Where a true person has no labelled point, all P count, and d is the distance to the person's box
-    widened by its own size on each side: COCO's rule for ignoring what was found there.
+    If a true person has no labelled point, all P points count, and d is the distance to the person's box
+    widened by its own size on each side. This is COCO's rule for ignoring detections there.
     Source: the COCO keypoint evaluation (Lin et al., 2014), for the parts of Jin et al. (2020).
     """
     points, others = len(sigmas), len(area)

@@ -1,4 +1,4 @@
-"""Who is compared with whom: each true person's detection."""
+"""Pairing of true people with detections."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 PAIR_BY: Final[dict[str, float]] = {"oks": 0.0, "box": 0.0, "overlap": 0.3}
-"""What pairs people, and the similarity that a pair has more than, unless one asks for another.
+"""Ways to pair people, each with the similarity that a pair must exceed by default.
 
-The "oks" of the body, or the intersection over union of the boxes ("box"), pairs people one to one, with the
-greatest sum. With "overlap" everyone meets the detection whose box overlaps theirs most, which two may share.
+"oks" (of the body) and "box" (intersection over union of the boxes) pair people one to one, with the largest
+sum of similarities. "overlap" pairs everyone with the detection whose box overlaps theirs most; two people
+may share one.
 """
 
 
 def match_people(similarity: FloatArray, least: float = 0.0) -> IntArray:
-    """Pairs of people found and true ones, none twice, with the greatest sum of similarities.
+    """Pair detections with true people one to one, with the largest sum of similarities.
 
     Args:
         similarity: (D, G) in [0, 1].
-        least: a pair has more than this.
+        least: the similarity of a pair must exceed this.
 
     Returns:
-        (P, 2) row and column of each pair, by row.
+        (P, 2) row and column of each pair, ordered by row.
     """
     cost = np.where(similarity > least, 1.0 - similarity, 1.0).astype(np.float32)
     column = assign(cost)
@@ -42,7 +43,7 @@ def match_people(similarity: FloatArray, least: float = 0.0) -> IntArray:
 
 
 def box_iou(first_xywh: FloatArray, second_xywh: FloatArray) -> FloatArray:
-    """(D, G) intersection over union of boxes (D, 4) and (G, 4); 0 with a box that is NaN or empty."""
+    """Return the intersection over union (D, G) of boxes (D, 4) and (G, 4); 0 for a NaN or empty box."""
     first, second = first_xywh[:, None], second_xywh[None]
     low = np.maximum(first[..., :2], second[..., :2])
     high = np.minimum(first[..., :2] + first[..., 2:], second[..., :2] + second[..., 2:])
@@ -60,15 +61,16 @@ def partners(
     pair_by: str = "oks",
     least: float | None = None,
 ) -> IntArray:
-    """The detection of each true person of the same images.
+    """Return the detection of each true person.
 
     Args:
-        used: rows of the results that may be taken.
-        pair_by: of `PAIR_BY`. By "oks", a person without labelled body points is paired by the box.
-        least: a pair agrees better than this; None for what `PAIR_BY` says.
+        annotations, results: of the same images.
+        used: rows of the results that may be paired.
+        pair_by: a way of `PAIR_BY`. With "oks", a person without labelled body points is paired by the box.
+        least: the similarity of a pair must exceed this; None for the default in `PAIR_BY`.
 
     Returns:
-        (N,) rows of the results, -1 for a person without one and for crowds.
+        (N,) row in the results; -1 for crowds and for people without a detection.
     """
     least = PAIR_BY[pair_by] if least is None else least
     body = PART_TYPES["body"].points

@@ -1,4 +1,4 @@
-"""What is evaluated: parts of the 133 points, their names in COCO-WholeBody's JSON, face boxes, metrics."""
+"""The evaluated parts: their points, their fields in COCO-WholeBody's JSON, face boxes, and metrics."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ FIELDS: Final[dict[str, slice]] = {
     "lefthand_kpts": LEFT_HAND,
     "righthand_kpts": RIGHT_HAND,
 }
-"""Fields of an annotation or a result: x, y, v of each of these points, one after the other."""
+"""Fields of an annotation or a result, each a list of x, y, v of these points."""
 
 
 @dataclass(frozen=True)
 class PartType:
-    """Some of the 133 points, evaluated together.
+    """A group of the 133 points that is evaluated as a whole.
 
     Attributes:
         name: as in reports.
-        points: which of the 133.
-        fields: where they are in the JSON, in order.
-        score_field: what ranks detections of this part; `score` does where a detection has no such field.
+        points: their range among the 133.
+        fields: the JSON fields that hold them, in order.
+        score_field: the field that ranks detections of this part; `score` does where it is missing.
     """
 
     name: str
@@ -55,12 +55,12 @@ class PartType:
 
     @property
     def num_points(self) -> int:
-        """How many points there are."""
+        """Number of points."""
         return len(range(self.points.start, self.points.stop))
 
     @property
     def sigmas(self) -> FloatArray:
-        """(num_points,) the constants of OKS."""
+        """(num_points,) the constants sigma of OKS."""
         return np.array(SIGMAS[self.points])
 
 
@@ -75,41 +75,51 @@ PART_TYPES: Final[dict[str, PartType]] = {
         PartType("whole_body", slice(0, NUM_KEYPOINTS), tuple(FIELDS), "wholebody_score"),
     )
 }
-"""By name. The bodies' `body_score` is not looked at: COCO-WholeBody ranks them by `score`."""
+"""The part types by name. A field `body_score` is not used: COCO-WholeBody ranks bodies by `score`."""
 
 FACE_BOXES: Final = ("face_box", "face_points_box")
-"""Face detection: by the results' `face_box`, and by the box of the extreme visible face points."""
+"""Face detection: by the results' `face_box`, and by the box around the visible face points."""
 
 DERIVED: Final[dict[str, tuple[str, ...]]] = {
     "hand": ("left_hand", "right_hand"),
     "wholebody_mean": ("body", "foot", "face", "hand", "whole_body"),
 }
-"""Rows that are plain means of others (paper, table 1)."""
+"""Rows that are means of other rows (paper, table 1)."""
 
 KEYPOINT_METRICS: Final = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 BOX_METRICS: Final = (
-    *("AP", "AP50", "AP75", "APS", "APM", "APL"),
-    *("AR1", "AR10", "AR100", "ARS", "ARM", "ARL"),
+    "AP",
+    "AP50",
+    "AP75",
+    "APS",
+    "APM",
+    "APL",
+    "AR1",
+    "AR10",
+    "AR100",
+    "ARS",
+    "ARM",
+    "ARL",
 )
 
 
 def named_parts(names: Sequence[str]) -> tuple[str, ...]:
-    """These parts once each, in the order of reports; "hand" stands for both hands.
+    """Return the named parts without repetition, in the order of reports; "hand" stands for both hands.
 
     Raises:
-        UsageError: there is no such part, or there are none at all.
+        UsageError: a part is unknown, or no part is named.
     """
     known = (*PART_TYPES, *FACE_BOXES)
-    wanted = {part for name in names for part in (DERIVED["hand"] if name == "hand" else (name,))}
-    unknown = sorted(wanted - set(known))
-    if unknown or not wanted:
+    requested = {part for name in names for part in (DERIVED["hand"] if name == "hand" else (name,))}
+    unknown = sorted(requested - set(known))
+    if unknown or not requested:
         what = f"there is no part {unknown[0]!r}" if unknown else "no part to evaluate"
         raise UsageError(f"{what}; the parts are {', '.join(known)}, and hand for both hands")
-    return tuple(part for part in known if part in wanted)
+    return tuple(part for part in known if part in requested)
 
 
 def box_of_points(xy: npt.NDArray[np.floating], visible: BoolArray) -> FloatArray:
-    """The smallest box around the visible points of each face.
+    """Return the smallest box around the visible points of each person or part.
 
     Args:
         xy: (N, P, 2) px.

@@ -1,4 +1,4 @@
-"""`Poses` in COCO-WholeBody's results format, which `read_results` and other evaluators read."""
+"""Conversion of `Poses` to COCO-WholeBody's results format, for `read_results` and other evaluators."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ ABSENT_PX: Final = -1e5
 """x and y of a point that was not found."""
 
 SINGLE_PARTS: Final = ("body", "foot", "face", "left_hand", "right_hand")
-"""Each point is in exactly one of them."""
+"""Parts such that each point is in exactly one of them."""
 
-_DECIMALS = 3  # of px
-_POINT_DIGITS = 6  # of a point's score; a threshold that the mean of 68 is compared with still decides alike
+_DECIMALS = 3  # of positions in px
+_POINT_DIGITS = 6  # of a point's score; enough that comparing the mean of 68 with a threshold gives the same
 
 
 def to_results(image_id: int, poses: Poses, parts: Sequence[str] = SINGLE_PARTS) -> list[dict[str, Any]]:
-    """Everyone in one image as detections of COCO-WholeBody.
+    """Convert everyone in one image to detections of COCO-WholeBody.
 
     Args:
         image_id: the image's id in the annotations.
         poses: in px of that image.
-        parts: of `SINGLE_PARTS`, which fields to write; a network that knows bodies only gives ("body",).
+        parts: the parts to write, of `SINGLE_PARTS`; ("body",) for a network that finds bodies only.
 
     Returns:
-        a dict for each person, in the poses' order: image_id, category_id 1, bbox (x, y, width, height in
-        px), score, and for each part its x, y, score of every point. Feet, face and hands come with a score
-        that ranks them: the person's times the mean of the points', absent ones being 0. A face that has
-        a box gives `face_box` and its `facebox_score`, the same as the face's.
+        a dict for each person, in the order of the poses: image_id, category_id 1, bbox (x, y, width, height
+        in px), score, and for each part x, y, score of every point. Feet, face and hands also have a score
+        that ranks them: the person's score times the mean score of the points, with 0 for absent ones. A face
+        with a box has `face_box` and `facebox_score`, which equals the face's score.
 
     An absent point is at (-100000, -100000) with score 0. COCO's evaluation counts every labelled point,
-    whatever v the detection says, so an absent one needs a place that agrees with nothing: at (0, 0) it
-    could score, on large people in the upper left corner; NaN is not JSON; and so far away it adds
-    nothing (under 1e-200) for any image up to 20,000 px wide. As bbox is there, no evaluator takes the
-    detection's area from the points.
+    whatever v the detection has, so an absent point needs a place with a similarity of 0. At (0, 0) it could
+    score on large people in the upper left corner, and NaN is not JSON. This far away it adds less than
+    1e-200 in any image up to 20,000 px wide. As there is a bbox, no evaluator takes the detection's area from
+    the points.
     """
     xy = np.where(np.isnan(poses.xy), ABSENT_PX, poses.xy.astype(np.float64)).round(_DECIMALS)
     boxes = _xywh(poses.box_xyxy)
@@ -72,14 +72,14 @@ def to_results(image_id: int, poses: Poses, parts: Sequence[str] = SINGLE_PARTS)
 
 
 def _xywh(xyxy: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Boxes (N, 4); sizes that a network puts below 0 are 0."""
+    """Convert boxes (N, 4) from corners to x, y, width, height; sizes below 0 become 0."""
     corners = xyxy.astype(np.float64)
     sizes = np.maximum(corners[:, 2:] - corners[:, :2], 0.0)
     return np.concatenate((corners[:, :2], sizes), axis=1).round(_DECIMALS)
 
 
 def _digits(value: float, count: int) -> float:
-    """The value with so many significant digits; what is more than 0 stays so."""
+    """Round a value to `count` significant digits; a value above 0 stays above 0."""
     return float(f"{value:.{count}g}")
 
 
@@ -93,7 +93,7 @@ def _triples(
 
 
 def dump_results(out: TextIO, results: Iterable[Mapping[str, Any]]) -> int:
-    """Write detections to an open file as `write_results` does, and return how many there were.
+    """Write detections to an open file as `write_results` does, and return their number.
 
     Raises:
         ValueError: a number is NaN or infinite.
@@ -109,17 +109,17 @@ def dump_results(out: TextIO, results: Iterable[Mapping[str, Any]]) -> int:
 
 
 def write_results(path: str | Path, results: Iterable[Mapping[str, Any]]) -> int:
-    """Write detections as a JSON list, one a line; the file appears when it is complete.
+    """Write detections as a JSON list, one per line. The file appears when it is complete.
 
     Args:
-        path: its folder exists; a file there is replaced.
-        results: of any number of images, taken one by one.
+        path: of the file, in an existing folder; an existing file is replaced.
+        results: of any number of images, read one by one.
 
     Returns:
-        how many there were.
+        the number of detections.
 
     Raises:
-        OutputError: the system refuses.
+        OutputError: the file cannot be written.
         ValueError: a number is NaN or infinite.
     """
     file = PartialFile(Path(path))

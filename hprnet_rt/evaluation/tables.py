@@ -1,7 +1,7 @@
-"""The paper's tables, with what was measured beside what was published.
+"""The paper's tables, with measured numbers beside the published ones.
 
-Numbers: Samet and Akbas, "Hierarchical Point Regression for Whole-Body Human Pose Estimation" (2021),
-tables 1 to 4, COCO-WholeBody's validation images, in percent, no test-time augmentation.
+The published numbers are those of Samet and Akbas, "Hierarchical Point Regression for Whole-Body Human Pose
+Estimation" (2021), tables 1 to 4: COCO-WholeBody's validation images, in percent, no test-time augmentation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class PaperTable:
     Attributes:
         title: what it compares.
         columns: parts, or face boxes.
-        rows: system -> (AP, AR) per column, in percent; AR None where it is not at hand.
+        rows: by system, (AP, AR) of each column in percent; AR is None where it is not known.
     """
 
     title: str
@@ -92,7 +92,7 @@ TABLES: Final[dict[int, PaperTable]] = {
         },
     ),
 }
-"""By the paper's number."""
+"""The tables by their numbers in the paper."""
 
 
 def _pair(ap: float | None, ar: float | None) -> str:
@@ -102,12 +102,12 @@ def _pair(ap: float | None, ar: float | None) -> str:
 
 
 def table_rows(number: int, measured: Evaluation) -> list[list[str]]:
-    """Rows of text: a heading, the paper's rows marked "published", and one marked "measured".
+    """Return a table of text: a heading, the paper's rows marked "published", and one marked "measured".
 
-    A cell is AP/AR in percent, "-" where there is none.
+    A cell is AP/AR in percent, or "-" if there is no value.
 
     Raises:
-        UsageError: the paper has no such table.
+        UsageError: the paper has no table of this number.
     """
     if number not in TABLES:
         raise UsageError(f"the paper has no table {number}; use one of: {', '.join(map(str, TABLES))}")

@@ -1,4 +1,4 @@
-"""Pictures of the people that were understood worst: truth in white, what was found in colours."""
+"""Pictures of the people with the worst results: labels in white, detections in colours."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _WHITE = (255, 255, 255)
 
 @dataclass(frozen=True)
 class Case:
-    """A true person and what was made of them.
+    """A true person and the detection.
 
     Attributes:
-        image_id: of the annotations.
+        image_id: id of the image in the annotations.
         file_name: of the image.
         person: row of the annotations.
-        detection: row of the results, -1 when the person was missed.
-        oks: of the body, 0 when missed.
+        detection: row of the results; -1 if the person was missed.
+        oks: of the body; 0 if the person was missed.
     """
 
     image_id: int
@@ -49,12 +49,12 @@ class Case:
 def worst_people(
     annotations: Annotations, results: Results, count: int, *, least_score: float = 0.0
 ) -> list[Case]:
-    """The people with the lowest OKS of the body, the largest first among equals.
+    """Return the people with the lowest OKS of the body; among equals the largest come first.
 
     Args:
         annotations, results: of the same images.
-        count: how many; fewer when there are fewer.
-        least_score: detections with less are left out.
+        count: largest number of people.
+        least_score: detections with a lower score are left out.
     """
     body = PART_TYPES["body"]
     used = np.flatnonzero(results.scores["score"] >= least_score)
@@ -105,9 +105,9 @@ def _poses(results: Results, rows: Sequence[int]) -> Poses:
 
 
 def draw_case(image: ImageArray, case: Case, annotations: Annotations, results: Results) -> ImageArray:
-    """The person cut out of the image (H, W, 3) BGR, enlarged, with truth and detection drawn on.
+    """Cut the person out of the image (H, W, 3) BGR, enlarge the crop, and draw labels and detection on it.
 
-    The caption says the OKS, or that the person was missed.
+    The caption gives the OKS, or says that the person was missed.
     """
     x, y, width, height = annotations.box_xywh[case.person]
     margin = _MARGIN * max(width, height)

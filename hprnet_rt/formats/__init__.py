@@ -1,11 +1,12 @@
-"""Stored keypoints: JSON lines, which hold everything, and the forms that other programs read."""
+"""Stored keypoints: JSON lines, which lose nothing, and formats that other programs read."""
 
+from hprnet_rt.formats.format import Format
 from hprnet_rt.formats.jsonl import KeypointsSink, KeypointsStream
 from hprnet_rt.formats.recording import KeypointsFrame, Recording
 from hprnet_rt.formats.registry import (
     FORMATS,
-    Format,
     format_of,
+    formats_help,
     read_keypoints,
     require_format,
     write_keypoints,
@@ -19,6 +20,7 @@ __all__ = [
     "KeypointsStream",
     "Recording",
     "format_of",
+    "formats_help",
     "read_keypoints",
     "require_format",
     "write_keypoints",

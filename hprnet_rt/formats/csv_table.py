@@ -11,17 +11,18 @@ from typing import Any, Final
 import numpy as np
 
 from hprnet_rt.errors import DataError
+from hprnet_rt.formats.format import Format
 from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording, in_short
 from hprnet_rt.formats.table import KEY_COLUMNS, VALUE_COLUMNS, Row, from_rows, to_rows
 
-__all__ = ["read_csv", "write_csv"]
+__all__ = ["CSV", "read_csv", "write_csv"]
 
 _COLUMNS: Final = [*KEY_COLUMNS, *VALUE_COLUMNS]
 _DECIMALS: Final = np.array([4 if name.endswith("score") else 2 for name in VALUE_COLUMNS])
 
 
 def _cells(row: Row) -> list[Any]:
-    """Positions to 0.01 px, scores to 0.0001, None for what is unknown."""
+    """Round positions to 0.01 px and scores to 0.0001; unknown values are None."""
     scale = 10.0**_DECIMALS
     values = (np.rint(row.values.astype(np.float64) * scale) / scale).tolist()
     cells = [None if math.isnan(value) else value for value in values]
@@ -32,16 +33,16 @@ def _cells(row: Row) -> list[Any]:
 def write_csv(path: Path, _header: dict[str, Any], frames: Iterable[KeypointsFrame]) -> None:
     """Write a table; the header is lost."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(_COLUMNS)
-        lines.writerows(_cells(row) for row in to_rows(frames))
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        writer.writerows(_cells(row) for row in to_rows(frames))
 
 
 def read_csv(path: Path) -> Recording:
     """Open a table that `write_csv` has written.
 
     Raises:
-        DataError: it is none.
+        DataError: the file is not such a table.
     """
     frames = _frames(path)
     next(frames)
@@ -49,19 +50,19 @@ def read_csv(path: Path) -> Recording:
 
 
 def _frames(path: Path) -> Iterator[Any]:
-    """None once the columns are known to be right, then the frames."""
+    """Yield None once the columns are known to be right, then the frames."""
     with path.open(encoding="utf-8", newline="") as file:
-        lines = csv.reader(file)
+        reader = csv.reader(file)
         try:
-            if next(lines, None) != _COLUMNS:
-                raise DataError(f"{path} is not a table of keypoints: its columns are others")
+            if next(reader, None) != _COLUMNS:
+                raise DataError(f"{path} is not a table of keypoints: it has other columns")
             yield None
-            yield from from_rows(map(_row, lines))
+            yield from from_rows(map(_row, reader))
         except (*NONSENSE, csv.Error) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(
-                f"{path}, line {lines.line_num}: not a row of keypoints ({in_short(error)})"
+                f"{path}, line {reader.line_num}: not a row of keypoints ({in_short(error)})"
             ) from error
 
 
@@ -71,9 +72,19 @@ def _row(cells: Sequence[str]) -> Row:
     frame, pts_s, person, track_id = cells[: len(KEY_COLUMNS)]
     values = [float(cell) if cell else math.nan for cell in cells[len(KEY_COLUMNS) :]]
     return Row(
-        int(frame),
-        float(pts_s) if pts_s else None,
-        int(person) if person else None,
-        int(track_id) if track_id else None,
-        np.array(values, np.float32),
+        frame=int(frame),
+        pts_s=float(pts_s) if pts_s else None,
+        person=int(person) if person else None,
+        track_id=int(track_id) if track_id else None,
+        values=np.array(values, np.float32),
     )
+
+
+CSV: Final = Format(
+    name="csv",
+    suffix=".csv",
+    summary="the rows and columns of parquet, without the header",
+    read=read_csv,
+    write=write_csv,
+    loses=frozenset({"header"}),
+)

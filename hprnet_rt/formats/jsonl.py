@@ -1,5 +1,7 @@
-"""JSON lines, the form that holds everything, which the others are made of: a header object, then one
-object a frame."""
+"""JSON lines: a line with the header as an object, then a line with an object for each frame.
+
+The format loses nothing; jobs write it first, and make the other formats from it.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,13 @@ import numpy as np
 
 from hprnet_rt import skeleton
 from hprnet_rt.errors import DataError, OutputError
-from hprnet_rt.files import PartialFile, reason
+from hprnet_rt.files import PartialFile, output_errors, reason
+from hprnet_rt.formats.format import Format
 from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording, in_short
 from hprnet_rt.types import FramePoses, Poses
 
 __all__ = [
+    "JSONL",
     "KEYPOINTS_FORMAT",
     "KeypointsSink",
     "KeypointsStream",
@@ -35,11 +39,14 @@ _log = logging.getLogger(__name__)
 _ABSENT: Final = (np.nan, np.nan, 0.0)
 _UNKNOWN_BOX: Final = (np.nan,) * 4
 KEYPOINTS_FORMAT: Final = "hprnet-rt-keypoints/1"
-_FLUSH_FRAMES = 30
+_FLUSH_FRAMES: Final = 30
 
 
-def _people(poses: Poses) -> list[dict[str, Any]]:
-    """Plain lists; positions to 0.01 px, scores to 0.0001, absent points None, no face box where unknown."""
+def _as_objects(poses: Poses) -> list[dict[str, Any]]:
+    """Return an object for each person: positions to 0.01 px, scores to 0.0001.
+
+    An absent point is None; an unknown face box is left out.
+    """
     xy = np.round(poses.xy.astype(np.float64), 2).tolist()
     scores = np.round(poses.score.astype(np.float64), 4).tolist()
     boxes = np.round(poses.box_xyxy.astype(np.float64), 2).tolist()
@@ -54,7 +61,7 @@ def _people(poses: Poses) -> list[dict[str, Any]]:
             "track_id": None if track_id < 0 else track_id,
             "score": round(float(poses.person_score[n]), 4),
             "box_xyxy": boxes[n],
-            "keypoints": [[x, y, score] if there else None for (x, y), score, there in points],
+            "keypoints": [[x, y, score] if is_present else None for (x, y), score, is_present in points],
         }
         if face_known[n]:
             person["face_xyxy"] = faces[n]
@@ -63,17 +70,17 @@ def _people(poses: Poses) -> list[dict[str, Any]]:
 
 
 def header_line(header: dict[str, Any]) -> str:
-    """The first line of a file: these fields after the format and the keypoints' names."""
-    first = {"format": KEYPOINTS_FORMAT, "keypoint_names": list(skeleton.KEYPOINT_NAMES), **header}
-    return _line(first)
+    """Return the first line of a file: the format, the names of the keypoints, and these fields."""
+    fields = {"format": KEYPOINTS_FORMAT, "keypoint_names": list(skeleton.KEYPOINT_NAMES), **header}
+    return _line(fields)
 
 
 def frame_line(number: int, pts_s: float | None, poses: Poses) -> str:
-    """The line of one frame, at its media time in seconds."""
+    """Return the line of a frame; `pts_s` is its media time in seconds, None when unknown."""
     data = {
         "frame": number,
         "pts_s": None if pts_s is None else round(pts_s, 6),
-        "people": _people(poses),
+        "people": _as_objects(poses),
     }
     return _line(data)
 
@@ -87,15 +94,15 @@ def _line(data: dict[str, Any]) -> str:
 
 
 class KeypointsStream:
-    """Writes the same lines to an open stream, standard output perhaps; each is flushed at once.
+    """Writes JSON lines to an open stream, such as standard output, and flushes it after each line.
 
     Args:
-        stream: stays open.
-        header: as `KeypointsSink` takes it.
+        stream: is left open.
+        header: fields of the header beside the format and the names of the keypoints.
 
     Raises:
-        OutputError: the stream takes no more.
-        BrokenPipeError: its reader has gone.
+        OutputError: the stream cannot be written.
+        BrokenPipeError: the reader of the stream has gone.
     """
 
     def __init__(self, stream: TextIO, header: dict[str, Any]) -> None:
@@ -103,11 +110,11 @@ class KeypointsStream:
         self._put(header_line(header))
 
     def write(self, item: FramePoses) -> None:
-        """Write one frame.
+        """Write a frame.
 
         Raises:
-            OutputError: the stream takes no more.
-            BrokenPipeError: its reader has gone.
+            OutputError: the stream cannot be written.
+            BrokenPipeError: the reader of the stream has gone.
         """
         self._put(_line_of(item))
 
@@ -122,12 +129,13 @@ class KeypointsStream:
 
 
 class KeypointsSink:
-    """Writes `PATH` as JSON lines.
+    """Writes JSON lines to a file.
 
     Args:
         path: the final name.
-        header: fields of the header object beside `format` and `keypoint_names`.
-        keep_bytes: of the partial file that is there, header included; the sink goes on behind them.
+        header: fields of the header beside the format and the names of the keypoints.
+        keep_bytes: how much of an existing partial file is kept, its header included; the sink appends to it.
+            0 begins a new file.
 
     Raises:
         OutputError: the file cannot be created.
@@ -140,57 +148,49 @@ class KeypointsSink:
         self._unflushed = 0
         if not keep_bytes:
             self._target.create()
-        try:
+        with output_errors(path):
             if keep_bytes:
                 os.truncate(self.partial_path, keep_bytes)
             mode = "a" if keep_bytes else "w"
-            self._file = self._target.partial.open(mode, encoding="utf-8", newline="\n")
+            self._file = self.partial_path.open(mode, encoding="utf-8", newline="\n")
             if not keep_bytes:
                 self._file.write(header_line(header))
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {reason(error)}") from error
 
     def write(self, item: FramePoses) -> None:
-        """Write one frame.
+        """Write a frame.
 
         Raises:
             OutputError: the file cannot be written.
         """
-        try:
+        with output_errors(self.path):
             self._file.write(_line_of(item))
             self._unflushed += 1
             if self._unflushed >= _FLUSH_FRAMES:
                 self._unflushed = 0
                 self._file.flush()
-        except OSError as error:
-            raise OutputError(f"cannot write {self._target.path}: {reason(error)}") from error
 
     def sync(self) -> int:
-        """See that what was written survives a loss of power; returns how many bytes that is.
+        """Bring all that was written to the disk, and return the size of the file in bytes.
 
         Raises:
-            OutputError: the system refuses.
+            OutputError: the file cannot be written.
         """
-        try:
+        with output_errors(self.path):
             self._file.flush()
             os.fsync(self._file.fileno())
             return os.fstat(self._file.fileno()).st_size
-        except OSError as error:
-            raise OutputError(f"cannot write {self._target.path}: {reason(error)}") from error
 
     def close(self, *, all_audio: bool = False) -> None:  # noqa: ARG002 - the same for all sinks
-        """Finish the partial file; further calls do nothing.
+        """Complete the partial file; further calls do nothing.
 
         Raises:
             OutputError: the last lines cannot be written.
         """
-        try:
+        with output_errors(self.path):
             self._file.close()
-        except OSError as error:
-            raise OutputError(f"cannot write {self._target.path}: {reason(error)}") from error
 
     def frames_kept(self) -> int:
-        """Whole lines of frames in the closed partial file, 0 when it has its final name already."""
+        """Count the frames whose lines are complete in the closed partial file, 0 after `commit`."""
         if not self.partial_path.exists():
             return 0
         with self.partial_path.open("rb") as file:
@@ -202,10 +202,10 @@ class KeypointsSink:
 
 
 def parse_header(line: str | bytes) -> dict[str, Any]:
-    """The header of a file, without the fields that are the same in all.
+    """Return the header in the first line of a file, without the format and the names of the keypoints.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: the line is not a header of this format.
     """
     header = json.loads(line)
     if not isinstance(header, dict) or header.pop("format", None) != KEYPOINTS_FORMAT:
@@ -216,10 +216,10 @@ def parse_header(line: str | bytes) -> dict[str, Any]:
 
 
 def parse_frame(line: str | bytes) -> KeypointsFrame:
-    """One line of a file.
+    """Return the frame in a line of a file.
 
     Raises:
-        Exception: one of `NONSENSE`: it is none.
+        Exception: one of `NONSENSE`: the line is not a frame.
     """
     data = json.loads(line)
     pts_s = data["pts_s"]
@@ -244,10 +244,10 @@ def _poses(people: Sequence[dict[str, Any]]) -> Poses:
 
 
 def read_jsonl(path: Path) -> Recording:
-    """Open a file of JSON lines. A last line that a crash cut off is left out, with a warning.
+    """Open a file of JSON lines; an incomplete last line is left out with a warning.
 
     Raises:
-        DataError: it is no such file.
+        DataError: the file cannot be read, or has no header of this format.
     """
     try:
         with path.open("rb") as file:
@@ -276,8 +276,17 @@ def _frames(path: Path) -> Iterator[KeypointsFrame]:
 
 
 def write_jsonl(path: Path, header: dict[str, Any], frames: Iterable[KeypointsFrame]) -> None:
-    """Write JSON lines."""
+    """Write JSON lines; nothing is lost."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write(header_line(header))
         for frame in frames:
             file.write(frame_line(frame.number, frame.pts_s, frame.poses))
+
+
+JSONL: Final = Format(
+    name="jsonl",
+    suffix=".jsonl",
+    summary="a line for each frame; loses nothing",
+    read=read_jsonl,
+    write=write_jsonl,
+)

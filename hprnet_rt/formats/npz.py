@@ -1,7 +1,7 @@
-"""NPZ: NumPy's archive of arrays, those of everyone in all frames one after the other.
+"""NPZ: NumPy's archive of arrays, which hold everyone in all frames one after the other.
 
 - `header`: the header, as JSON; `keypoint_names`: (133,).
-- of F frames: `frame` (F,) int64, `pts_s` (F,) float64 (NaN where unknown), `people` (F,) int64, how many.
+- of F frames: `frame` (F,) int64, `pts_s` (F,) float64 (NaN where unknown), `people` (F,) int64, a count.
 - of M people, frame by frame: `person_frame` (M,) int64, `xy` (M, 133, 2) float32 px (NaN where absent),
   `score` (M, 133), `box_xyxy` and `face_xyxy` (M, 4), `person_score` (M,), `track_id` (M,) int64 (-1 while
   unknown).
@@ -25,10 +25,11 @@ import numpy as np
 
 from hprnet_rt import skeleton
 from hprnet_rt.errors import DataError
+from hprnet_rt.formats.format import Format
 from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording, in_short
 from hprnet_rt.types import Poses
 
-__all__ = ["read_npz", "write_npz"]
+__all__ = ["NPZ", "read_npz", "write_npz"]
 
 _POINTS: Final = skeleton.NUM_KEYPOINTS
 _OF_FRAMES: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
@@ -92,14 +93,14 @@ def read_npz(path: Path) -> Recording:
     """Open an archive that `write_npz` has written.
 
     Raises:
-        DataError: it is none.
+        DataError: the file is not such an archive.
     """
     frames = _frames(path)
     return Recording(next(frames), frames)
 
 
 def _frames(path: Path) -> Iterator[Any]:
-    """The header, then the frames, read as they are asked for."""
+    """Yield the header, then the frames, which are read as they are asked for."""
     try:
         with zipfile.ZipFile(path) as archive, ExitStack() as stack:
             text = io.BytesIO(archive.read("header.npy"))
@@ -121,24 +122,31 @@ def _frames(path: Path) -> Iterator[Any]:
 
 
 def _length(member: IO[bytes], name: str) -> int:
-    """Read an array's header.
+    """Read an array's header and return the array's length.
 
     Raises:
-        ValueError: it is not as `write_npz` makes it.
+        ValueError: the array has another type or shape than `write_npz` gives it.
     """
     np.lib.format.read_magic(member)
     shape, fortran, kind = np.lib.format.read_array_header_1_0(member)
-    wanted, rest = _ARRAYS[name]
-    if fortran or kind.str != wanted or shape[1:] != rest:
+    expected_kind, row_shape = _ARRAYS[name]
+    if fortran or kind.str != expected_kind or shape[1:] != row_shape:
         raise ValueError(f"the array {name} is {kind.str} {shape}")
     return int(shape[0])
 
 
 def _take(member: IO[bytes], name: str, count: int) -> Any:
-    """The next `count` rows of an array."""
+    """Read the next `count` rows of an array.
+
+    Raises:
+        EOFError: there are fewer.
+    """
     kind, shape = _ARRAYS[name]
     size = count * math.prod(shape) * np.dtype(kind).itemsize
     data = member.read(size)
     if len(data) != size:
         raise EOFError(f"the array {name} ends early")
     return np.frombuffer(data, kind).reshape(count, *shape)
+
+
+NPZ: Final = Format(name="npz", suffix=".npz", summary="NumPy arrays", read=read_npz, write=write_npz)

@@ -1,9 +1,9 @@
-"""OpenPose's JSON: a folder with a file a frame, `<video>_<frame, 12 digits>_keypoints.json`.
+"""OpenPose's JSON: a folder with a file for each frame, `<video>_<frame, 12 digits>_keypoints.json`.
 
-The body is BODY_25, whose neck lies between the shoulders, and the middle of the hips between those; the
-face has 70 points, of which the last two, the pupils, are not known. There is no place for the header, times,
-and the scores and boxes of people: read back, a person's score is the mean of its body's, and the box that of
-its points.
+The body is BODY_25: its neck is the middle of the shoulders, and its mid-hip the middle of the hips. The face
+has 70 points, of which the last two, the pupils, are not known. There is no place for the header, times, and
+the scores and boxes of people: when a file is read back, a person's score is the mean score of the body's
+points, and the box encloses all points.
 """
 
 from __future__ import annotations
@@ -20,18 +20,40 @@ import numpy.typing as npt
 from hprnet_rt import skeleton
 from hprnet_rt.errors import DataError
 from hprnet_rt.evaluation.parts import box_of_points
+from hprnet_rt.formats.format import Format
 from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording, in_short, source_stem
 from hprnet_rt.types import Poses
 
-__all__ = ["read_openpose", "write_openpose"]
+__all__ = ["OPENPOSE", "read_openpose", "write_openpose"]
 
 _VERSION: Final = 1.3
 _NAME: Final = re.compile(r".*_(\d{12,})_keypoints\.json")
 _BODY_25: Final = (
-    *("nose", None, "right_shoulder", "right_elbow", "right_wrist"),
-    *("left_shoulder", "left_elbow", "left_wrist", None, "right_hip", "right_knee", "right_ankle"),
-    *("left_hip", "left_knee", "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear"),
-    *("left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel"),
+    "nose",
+    None,
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    None,
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "right_eye",
+    "left_eye",
+    "right_ear",
+    "left_ear",
+    "left_big_toe",
+    "left_small_toe",
+    "left_heel",
+    "right_big_toe",
+    "right_small_toe",
+    "right_heel",
 )
 _INDEX: Final = {name: index for index, name in enumerate(skeleton.KEYPOINT_NAMES)}
 _OURS: Final = np.array([_INDEX[name] for name in _BODY_25 if name is not None])
@@ -75,17 +97,17 @@ def _people(poses: Poses) -> list[dict[str, Any]]:
 
 
 def _flat(points: npt.NDArray[np.float64]) -> list[float]:
-    """x, y, score of each, all 0 where absent: to 0.01 px and 0.0001."""
+    """Return x, y, score of each point to 0.01 px and 0.0001, three zeros for one that is absent."""
     points = np.where(np.isnan(points).any(axis=1, keepdims=True), 0.0, points)
     rounded = np.concatenate((points[:, :2].round(2), points[:, 2:].round(4)), axis=1)
     return rounded.ravel().tolist()
 
 
 def read_openpose(path: Path) -> Recording:
-    """Open a folder of such files; others in it are not looked at.
+    """Open a folder of such files; other files in it are ignored.
 
     Raises:
-        DataError: there is none.
+        DataError: there is no such file.
     """
     files = sorted(
         (int(match[1]), file) for file in path.iterdir() if (match := _NAME.fullmatch(file.name)) is not None
@@ -132,3 +154,15 @@ def _poses(people: Sequence[dict[str, Any]]) -> Poses:
 def _person_id(person: dict[str, Any]) -> int:
     (track_id,) = person.get("person_id") or [-1]
     return int(track_id)
+
+
+OPENPOSE: Final = Format(
+    name="openpose",
+    suffix=".openpose",
+    is_folder=True,
+    reads_any_folder=True,
+    summary="a folder with a JSON file for each frame, without header, times and boxes",
+    read=read_openpose,
+    write=write_openpose,
+    loses=frozenset({"header", "times", "person scores", "boxes"}),
+)

@@ -1,4 +1,7 @@
-"""Parquet by pyarrow: the rows of `formats.table`, a column a number, or all points of a person in one."""
+"""Parquet by pyarrow: the rows of `formats.table`, in a column for each number or with all points in one.
+
+Nothing here works without pyarrow: `Format.require_packages` is called first.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,11 @@ import numpy as np
 
 from hprnet_rt import skeleton
 from hprnet_rt.errors import DataError, UsageError
+from hprnet_rt.formats.format import Format
 from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording, in_short
 from hprnet_rt.formats.table import KEY_COLUMNS, VALUE_COLUMNS, Row, from_rows, to_rows
 
-__all__ = ["read_parquet", "require_pyarrow", "write_compact_parquet", "write_parquet"]
+__all__ = ["COMPACT_PARQUET", "PARQUET", "read_parquet", "write_compact_parquet", "write_parquet"]
 
 _HEADER: Final = b"hprnet_rt"
 _ROWS: Final = 4096  # written at once: 7 MB in memory
@@ -27,11 +31,11 @@ _FIELDS: Final = {
     "face_xyxy": slice(5, 9),
     _KEYPOINTS: slice(9, 9 + 3 * skeleton.NUM_KEYPOINTS),
 }
-"""Columns of the compact form, and their part of `VALUE_COLUMNS`."""
+"""The columns of the compact form, and the part of `VALUE_COLUMNS` that each holds."""
 
 
-def require_pyarrow() -> None:
-    """See that Parquet can be read and written.
+def _require_pyarrow() -> None:
+    """Check that Parquet can be read and written.
 
     Raises:
         UsageError: pyarrow is missing.
@@ -64,25 +68,16 @@ def _schema(compact: bool) -> Any:
 
 
 def write_parquet(path: Path, header: dict[str, Any], frames: Iterable[KeypointsFrame]) -> None:
-    """Write a column a value; an absent one is null.
-
-    Raises:
-        UsageError: pyarrow is missing.
-    """
+    """Write a column for each number; an absent one is null."""
     _write(path, header, frames, compact=False)
 
 
 def write_compact_parquet(path: Path, header: dict[str, Any], frames: Iterable[KeypointsFrame]) -> None:
-    """Write all points of a person in the column `keypoints`: x, y, score of each, NaN where absent.
-
-    Raises:
-        UsageError: pyarrow is missing.
-    """
+    """Write all points of a person to the column `keypoints`: x, y, score of each, NaN where absent."""
     _write(path, header, frames, compact=True)
 
 
 def _write(path: Path, header: dict[str, Any], frames: Iterable[KeypointsFrame], *, compact: bool) -> None:
-    require_pyarrow()
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -124,13 +119,11 @@ def _compact_columns(batch: list[Row], values: Any) -> list[Any]:
 
 
 def read_parquet(path: Path) -> Recording:
-    """Open either form.
+    """Open a table of either form.
 
     Raises:
-        UsageError: pyarrow is missing.
-        DataError: it is no Parquet file, or has other columns.
+        DataError: the file is not Parquet, or has other columns.
     """
-    require_pyarrow()
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -142,10 +135,10 @@ def read_parquet(path: Path) -> Recording:
     compact = _KEYPOINTS in schema.names
     if schema.names != _schema(compact).names:
         file.close()
-        raise DataError(f"{path} is not a table of keypoints: its columns are others")
-    said = (schema.metadata or {}).get(_HEADER, b"{}")  # none in a table that another program has rewritten
+        raise DataError(f"{path} is not a table of keypoints: it has other columns")
+    text = (schema.metadata or {}).get(_HEADER, b"{}")  # lost when another program has rewritten the table
     try:
-        header = json.loads(said)
+        header = json.loads(text)
     except NONSENSE as error:
         file.close()
         raise DataError(f"{path} has a header that makes no sense: {in_short(error)}") from error
@@ -190,3 +183,22 @@ def _compact_values(batch: Any) -> Any:
         else:
             parts.append(column.to_numpy(zero_copy_only=False).astype(np.float32)[:, None])
     return np.concatenate(parts, axis=1)
+
+
+PARQUET: Final = Format(
+    name="parquet",
+    suffix=".parquet",
+    summary="a row for each person and frame, a column for each number",
+    read=read_parquet,
+    write=write_parquet,
+    require_packages=_require_pyarrow,
+)
+
+COMPACT_PARQUET: Final = Format(
+    name="parquet-compact",
+    suffix=".compact.parquet",
+    summary="all points of a person in one column",
+    read=read_parquet,
+    write=write_compact_parquet,
+    require_packages=_require_pyarrow,
+)

@@ -1,4 +1,4 @@
-"""Stored keypoints, whatever file they lie in: a header, and frames one after the other."""
+"""A recording: stored keypoints of any format as a header and frames."""
 
 from __future__ import annotations
 
@@ -25,14 +25,20 @@ __all__ = [
 ]
 
 NONSENSE: Final = (
-    *(ArithmeticError, AttributeError, EOFError, LookupError, MemoryError),
-    *(RuntimeError, TypeError, ValueError),
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
 )
-"""What Python and NumPy raise over values that make no sense."""
+"""The errors that Python and NumPy raise over values that make no sense."""
 
-_LETTERS: Final = 200
-_LARGEST: Final = 2**63 - 1
-_RATES: Final = (1e-3, 1e6)
+_MAX_CHARACTERS: Final = 200
+_LARGEST_NUMBER: Final = 2**63 - 1
+_RATES: Final = (1e-3, 1e6)  # frames a second that make sense
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +46,7 @@ class KeypointsFrame:
     """Everyone in one frame of a video.
 
     Attributes:
-        number: of the frame in its source, from 0.
+        number: the frame's number in its source, from 0.
         pts_s: media time in seconds, None when unknown.
         poses: strongest first, in pixels of the source.
     """
@@ -55,33 +61,34 @@ class Recording:
     """An opened file of keypoints.
 
     Attributes:
-        header: what it says of itself beside the format: source, width, height, fps, model, options... Empty
+        header: fields about the file beside its format: source, width, height, fps, model, options... Empty
             where the format has no place for it.
-        frames: in ascending order, read as they are asked for; iterate once. A frame may raise `DataError`
-            for damage in the middle of a file.
+        frames: in ascending order, read as they are asked for; iterate once. The next frame may raise
+            `DataError` for damage in the middle of a file.
     """
 
     header: dict[str, Any]
     frames: Iterator[KeypointsFrame]
 
 
-def in_short(what: object) -> str:
-    """A value, or what an error says, in a line: some repeat half a file."""
-    text = " ".join((repr(what) if isinstance(what, LookupError) else str(what)).split())
-    text = text or type(what).__name__
-    return text if len(text) <= _LETTERS else f"{text[:_LETTERS]}..."
+def in_short(value: object) -> str:
+    """Return a value or the message of an error as one short line: some messages repeat half a file."""
+    text = " ".join((repr(value) if isinstance(value, LookupError) else str(value)).split())
+    text = text or type(value).__name__
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}..."
 
 
 def too_large_is_infinite() -> np.errstate:
-    """While numbers are read: NumPy says nothing of those too large for float32, which `checked` finds."""
+    """Return a context without NumPy's warnings of numbers too large for float32; `checked` finds them."""
     return np.errstate(over="ignore", invalid="ignore")
 
 
 def checked(recording: Recording, path: Path) -> Recording:
-    """The same, whose frames are seen to be what they should be as they are read.
+    """Return the recording with frames that are checked as they are read.
 
     Raises:
-        DataError: the header is none, or has numbers that are not finite.
+        DataError: the header is not an object of names and values, or has numbers that are not finite. While
+            iterating: a frame is out of order, or has a number that makes no sense.
     """
     header: Any = recording.header
     try:
@@ -89,7 +96,7 @@ def checked(recording: Recording, path: Path) -> Recording:
     except NONSENSE as error:
         raise DataError(f"{path} has a header that makes no sense: {in_short(error)}") from error
     if not isinstance(header, dict):
-        raise DataError(f"{path} has a header that makes no sense: it is no object with names")
+        raise DataError(f"{path} has a header that makes no sense: it is not an object with names")
     return Recording(header, _checked_frames(recording.frames, path))
 
 
@@ -100,21 +107,21 @@ def _checked_frames(frames: Iterator[KeypointsFrame], path: Path) -> Iterator[Ke
             frame = next(frames, None)
         if frame is None:
             return
-        wrong = _what_is_wrong(frame, last)
-        if wrong:
-            raise DataError(f"{path}: frame {in_short(frame.number)} {wrong}")
+        fault = _fault(frame, last)
+        if fault:
+            raise DataError(f"{path}: frame {in_short(frame.number)} {fault}")
         last = frame.number
         yield frame
 
 
-def _what_is_wrong(frame: KeypointsFrame, last: int) -> str | None:
-    """In words; None when it is a frame that may follow the one of the number `last`."""
+def _fault(frame: KeypointsFrame, last: int) -> str | None:
+    """Return what is wrong with a frame, None when it may follow the frame with the number `last`."""
     poses = frame.poses
-    if not (isinstance(frame.number, int) and last < frame.number <= _LARGEST):
+    if not (isinstance(frame.number, int) and last < frame.number <= _LARGEST_NUMBER):
         return f"cannot come after frame {last}" if last >= 0 else "is no number of a frame"
     if frame.pts_s is not None and not np.isfinite(frame.pts_s):
         return f"is at {frame.pts_s} s"
-    if not all(np.isfinite(each).all() for each in (poses.score, poses.box_xyxy, poses.person_score)):
+    if not all(np.isfinite(values).all() for values in (poses.score, poses.box_xyxy, poses.person_score)):
         return "has scores or boxes that are not numbers"
     known = np.isfinite(poses.face_xyxy)
     if not (known.all(axis=1) | np.isnan(poses.face_xyxy).all(axis=1)).all():
@@ -126,14 +133,14 @@ def _what_is_wrong(frame: KeypointsFrame, last: int) -> str | None:
 
 
 def rate_of(header: Mapping[str, Any]) -> float | None:
-    """Frames a second; None where the header says none, or one that makes no sense."""
+    """Return the frames a second in a header, None where there is none or one that makes no sense."""
     fps = header.get("fps")
     least, most = _RATES
     return float(fps) if isinstance(fps, int | float) and least <= fps <= most else None
 
 
 def source_stem(header: Mapping[str, Any]) -> str:
-    """What files of a recording are called: as its video, "video" where that is unknown."""
+    """Return the name of a recording's video without its suffix, "video" where it is unknown."""
     source = str(header.get("source") or "").split("?")[0]
     stem = PurePosixPath(source.replace("\\", "/")).stem
     return "".join(letter if letter.isprintable() else "_" for letter in stem) or "video"

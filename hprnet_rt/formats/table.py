@@ -1,6 +1,6 @@
-"""People as rows of a table: one a person and frame, tidy names, an empty cell for what is unknown.
+"""Frames as the rows of a table: one row for each person in each frame, empty cells for unknown values.
 
-A frame without anyone is one row whose `person` and all that follows are empty, so that no frame is lost and
+A frame without anyone is one row in which `person` and all cells behind it are empty: no frame is lost, and
 counting `person` by frame counts people.
 """
 
@@ -22,14 +22,14 @@ from hprnet_rt.types import Poses
 __all__ = ["KEY_COLUMNS", "VALUE_COLUMNS", "Row", "from_rows", "to_rows"]
 
 KEY_COLUMNS: Final = ("frame", "pts_s", "person", "track_id")
-"""Which frame, when (s), the person's place in it (0 is the strongest), and who it is over time."""
+"""The frame's number, its time in seconds, the person's place in it (0 is the strongest), and track id."""
 
 VALUE_COLUMNS: Final = (
     "score",
     *(f"{box}_{side}" for box in ("box", "face") for side in ("x1", "y1", "x2", "y2")),
     *(f"{name}_{value}" for name in skeleton.KEYPOINT_NAMES for value in ("x", "y", "score")),
 )
-"""Numbers of a person: in px, scores 0 to 1."""
+"""The numbers of a person: positions in px, scores from 0 to 1."""
 
 _POINTS: Final = 9  # where the keypoints begin
 _NOBODY: Final = np.full(len(VALUE_COLUMNS), np.nan, np.float32)
@@ -40,8 +40,9 @@ class Row:
     """A person in a frame, or a frame without anyone.
 
     Attributes:
-        frame: number; pts_s: seconds or None.
-        person: place in the frame, None for nobody.
+        frame: its number.
+        pts_s: its media time in seconds, None when unknown.
+        person: the person's place in the frame, None for nobody.
         track_id: None while unknown.
         values: (408,) float32 in the order of `VALUE_COLUMNS`, NaN where unknown or absent.
     """
@@ -54,7 +55,7 @@ class Row:
 
 
 def to_rows(frames: Iterable[KeypointsFrame]) -> Iterator[Row]:
-    """The rows of some frames, in their order."""
+    """Yield the rows of frames, in their order."""
     for frame in frames:
         poses = frame.poses
         if not len(poses):
@@ -75,7 +76,7 @@ def to_rows(frames: Iterable[KeypointsFrame]) -> Iterator[Row]:
 
 
 def from_rows(rows: Iterable[Row]) -> Iterator[KeypointsFrame]:
-    """The frames of some rows, in their order; those of a frame lie together."""
+    """Yield the frames of rows, in their order; the rows of a frame follow one another."""
     keyed = (((row.frame, row.pts_s), row) for row in rows)
     for (number, pts_s), group in groupby(keyed, key=itemgetter(0)):
         people = [row for _, row in group if row.person is not None]

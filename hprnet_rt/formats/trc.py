@@ -1,13 +1,14 @@
-"""TRC, which programs of biomechanics read (OpenSim, Pose2Sim): a folder with a file a person.
+"""TRC, which programs of biomechanics read (OpenSim, Pose2Sim): a folder with a file for each person.
 
-`<video>_person<id>.trc`, the id of 2 digits or more, has a row a frame from the person's first to the last,
-and X, Y, Z of 133 markers. TRC knows lengths in space only: a pixel is written as a millimetre, Y points up
-from the upper edge of the picture (so that it is negative inside), Z is 0, and a point that is absent is NaN.
-There is no place for scores, boxes and the header; it cannot be read back.
+`<video>_person<id>.trc`, the id of 2 digits or more, has a row for each frame from the person's first to the
+last, and X, Y, Z of 133 markers. TRC knows lengths in space only: a pixel is written as a millimetre, Y
+points up from the upper edge of the picture (so that it is negative inside), Z is 0, and an absent point is
+NaN. There is no place for scores, boxes and the header; it cannot be read back.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 from array import array
 from collections.abc import Iterable, Mapping
@@ -19,23 +20,30 @@ import numpy.typing as npt
 
 from hprnet_rt import skeleton
 from hprnet_rt.errors import UsageError
+from hprnet_rt.formats.format import Format
 from hprnet_rt.formats.recording import KeypointsFrame, rate_of, source_stem
 
-__all__ = ["write_trc"]
+__all__ = ["TRC", "write_trc"]
 
 _KEYS: Final = (
-    *("DataRate", "CameraRate", "NumFrames", "NumMarkers"),
-    *("Units", "OrigDataRate", "OrigDataStartFrame", "OrigNumFrames"),
+    "DataRate",
+    "CameraRate",
+    "NumFrames",
+    "NumMarkers",
+    "Units",
+    "OrigDataRate",
+    "OrigDataStartFrame",
+    "OrigNumFrames",
 )
 _ABSENT: Final = ("NaN", "NaN", "NaN")  # as OpenSim writes it; programs that split at spaces lose empty cells
 _NOBODY: Final = _ABSENT * skeleton.NUM_KEYPOINTS
 
 
 def write_trc(path: Path, header: Mapping[str, Any], frames: Iterable[KeypointsFrame]) -> None:
-    """Write a folder; scores, boxes, and the header are lost.
+    """Write a folder; scores, boxes and the header are lost.
 
     Raises:
-        UsageError: a person has no id, or a frame no time.
+        UsageError: a person has no id, or a frame has no time.
     """
     path.mkdir()
     stem = source_stem(header)
@@ -73,7 +81,7 @@ def write_trc(path: Path, header: Mapping[str, Any], frames: Iterable[KeypointsF
 
 
 def _rows_of(path: Path, track_id: int) -> Path:
-    """Where the rows of a person are until it is known how many there are."""
+    """Return the file that collects the rows of a person until their number is known."""
     return path / f"{track_id}.rows"
 
 
@@ -84,7 +92,7 @@ def _head(name: str, rate: str, first: int, count: int) -> str:
         ("PathFileType", "4", "(X/Y/Z)", name),
         _KEYS,
         values,
-        ("Frame#", "Time", *(cell for each in skeleton.KEYPOINT_NAMES for cell in (each, "", ""))),
+        ("Frame#", "Time", *(cell for marker in skeleton.KEYPOINT_NAMES for cell in (marker, "", ""))),
         ("", "", *(f"{axis}{place}" for place in places for axis in "XYZ")),
         (),
     )
@@ -96,8 +104,21 @@ def _row(number: int, time_s: float, cells: Iterable[str]) -> str:
 
 
 def _cells(xy: npt.NDArray[np.float32]) -> list[str]:
-    """Of one person (133, 2), to 0.01 px."""
+    """Return X, Y, Z of the points (133, 2) of a person, to 0.01 px."""
     cells: list[str] = []
     for x, y in xy.tolist():
-        cells += _ABSENT if x != x else (f"{x:.2f}", f"{-y:.2f}", "0")
+        cells += _ABSENT if math.isnan(x) else (f"{x:.2f}", f"{-y:.2f}", "0")
     return cells
+
+
+TRC: Final = Format(
+    name="trc",
+    suffix=".trc",
+    is_folder=True,
+    summary="a folder with a file for each person, for OpenSim; pixels as mm, without scores; write only",
+    read=None,
+    write=write_trc,
+    loses=frozenset({"header", "person scores", "boxes", "point scores"}),
+    needs_ids=True,
+    needs_times=True,
+)

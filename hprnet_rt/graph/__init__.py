@@ -1,4 +1,4 @@
-"""Exported ONNX graphs to others with the same meaning, as compilers want them (extra: build; no torch)."""
+"""Exported ONNX graphs rewritten for compilers, with the same meaning (extra: build; no torch)."""
 
 from hprnet_rt.graph.deform import expand_deform_conv
 from hprnet_rt.graph.fold import fold_batch_norms, fold_constants

@@ -1,7 +1,7 @@
-"""DeformConv nodes as standard operations, for compilers that lack that one (TensorRT-RTX).
+"""DeformConv nodes as standard operations, for compilers that lack DeformConv (TensorRT-RTX).
 
-The same form as `hprnet_rt.model.deform`'s: one GridSample of nine maps stacked in height, then a 1x1
-convolution. It is done on the exported file, so that a checkpoint is converted once for all engines.
+The form is that of `hprnet_rt.model.deform`: one GridSample of nine maps stacked in height, then a 1x1
+convolution. The exported file is rewritten, so that one model file serves all libraries.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hprnet_rt.errors import ModelError
 
 __all__ = ["expand_deform_conv"]
 
-_DOMAIN: Final = "hprnet_rt"  # of functions that are gone again before the graph is returned
+_DOMAIN: Final = "hprnet_rt"  # of functions that are inlined before the graph is returned
 _TAPS: Final = 9
 # Positions count cells; the grid of GridSample is -1 and 1 at the outer edges of the outer cells.
 _FUNCTION: Final = """
@@ -92,7 +92,7 @@ _FUNCTION: Final = """
 
 
 def expand_deform_conv(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with every DeformConv node written out; the model itself where it has none.
+    """Return the model with every DeformConv node replaced; the model itself where it has none.
 
     Args:
         model: as `export_onnx` writes it: kernels of 3x3, stride 1, one group, offsets and masks.
@@ -103,16 +103,16 @@ def expand_deform_conv(model: onnx.ModelProto) -> onnx.ModelProto:
     nodes = [node for node in model.graph.node if node.op_type == "DeformConv"]
     if not nodes:
         return model
-    opset = next(each.version for each in model.opset_import if each.domain == "")
+    opset = next(opset.version for opset in model.opset_import if opset.domain == "")
     weights = {tensor.name: tensor.dims for tensor in model.graph.initializer}
-    done = onnx.ModelProto()
-    done.CopyFrom(model)
+    expanded = onnx.ModelProto()
+    expanded.CopyFrom(model)
     known: set[str] = set()
-    for node in done.graph.node:
+    for node in expanded.graph.node:
         if node.op_type != "DeformConv":
             continue
         dims = list(weights.get(node.input[1], ()))
-        settings = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+        settings = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
         usual = {"pads": [1, 1, 1, 1], "strides": [1, 1], "kernel_shape": [3, 3]}
         if settings != usual or dims[2:] != [3, 3] or len(node.input) != 5:
             raise ModelError(f"the deformable convolution {node.name} is not 3x3 with stride 1; export again")
@@ -127,12 +127,12 @@ def expand_deform_conv(model: onnx.ModelProto) -> onnx.ModelProto:
                 inputs=dims[1],
                 flat=_TAPS * dims[1],
             )
-            done.functions.append(parser.parse_function(text))
+            expanded.functions.append(parser.parse_function(text))
         node.op_type, node.domain = name, _DOMAIN
         del node.attribute[:]
-    done.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
-    inlined = inliner.inline_local_functions(done)
-    kept = [each for each in inlined.opset_import if each.domain != _DOMAIN]
+    expanded.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
+    inlined = inliner.inline_local_functions(expanded)
+    kept = [opset for opset in inlined.opset_import if opset.domain != _DOMAIN]
     del inlined.opset_import[:]
     inlined.opset_import.extend(kept)
     return inlined

@@ -1,4 +1,4 @@
-"""Constants computed before the graph runs, and batch norms as part of the convolution before them."""
+"""Folding of constants, and of batch norms into the convolutions before them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EPSILON: Final = 1e-5  # ONNX's default
 
 
 def fold_constants(model: onnx.ModelProto) -> None:
-    """Replace, in place, everything that depends on constants only by its value."""
+    """Replace, in place, all operations on constants by their values."""
     graph = model.graph
     constant = {tensor.name for tensor in graph.initializer}
     inside, outside = [], []
@@ -29,9 +29,9 @@ def fold_constants(model: onnx.ModelProto) -> None:
         else:
             outside.append(node)
     read = {name for node in outside for name in node.input} | {output.name for output in graph.output}
-    wanted = [name for node in inside for name in node.output if name in read]
-    if wanted:
-        values = _run(model, inside, wanted)
+    names = [name for node in inside for name in node.output if name in read]
+    if names:
+        values = _run(model, inside, names)
         graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in values.items())
     del graph.node[:]
     graph.node.extend(outside)
@@ -39,15 +39,15 @@ def fold_constants(model: onnx.ModelProto) -> None:
 
 
 def _run(
-    model: onnx.ModelProto, nodes: list[onnx.NodeProto], wanted: list[str]
+    model: onnx.ModelProto, nodes: list[onnx.NodeProto], names: list[str]
 ) -> dict[str, npt.NDArray[Any]]:
-    """The values of constant tensors."""
+    """Return the values of constant tensors, by name."""
     read = {name for node in nodes for name in node.input}
     part = helper.make_graph(
         nodes,
         "constants",
         [],
-        [onnx.ValueInfoProto(name=name) for name in wanted],
+        [onnx.ValueInfoProto(name=name) for name in names],
         [tensor for tensor in model.graph.initializer if tensor.name in read],
     )
     whole = helper.make_model(part, opset_imports=model.opset_import, ir_version=model.ir_version)
@@ -57,11 +57,11 @@ def _run(
     session = onnxruntime.InferenceSession(
         whole.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    return dict(zip(wanted, session.run(wanted, {}), strict=True))
+    return dict(zip(names, session.run(names, {}), strict=True))
 
 
 def fold_batch_norms(model: onnx.ModelProto) -> None:
-    """Multiply, in place, every batch norm that follows a convolution into its weights (in float32)."""
+    """Fold, in place, every batch norm that follows a convolution into the convolution's weights."""
     graph = model.graph
     arrays = {tensor.name: tensor for tensor in graph.initializer}
     maker = {name: node for node in graph.node for name in node.output}
@@ -82,19 +82,19 @@ def fold_batch_norms(model: onnx.ModelProto) -> None:
         if any(name not in arrays for name in (*norm.input[1:], *conv.input[1:])):
             continue
         scale, shift, mean, variance = (_float64(arrays[name]) for name in norm.input[1:5])
-        epsilon = next((each.f for each in norm.attribute if each.name == "epsilon"), _EPSILON)
+        epsilon = next((item.f for item in norm.attribute if item.name == "epsilon"), _EPSILON)
         factor = scale / np.sqrt(variance + epsilon)
         weight = _float64(arrays[conv.input[1]])
         bias = _float64(arrays[conv.input[2]]) if len(conv.input) > 2 else np.zeros_like(mean)
-        groups = next((each.i for each in conv.attribute if each.name == "group"), 1)
-        new = {
+        groups = next((item.i for item in conv.attribute if item.name == "group"), 1)
+        folded = {
             f"{conv.output[0]}.weight": _scaled(weight, factor, groups, conv.op_type),
             f"{conv.output[0]}.bias": (bias - mean) * factor + shift,
         }
         graph.initializer.extend(
-            numpy_helper.from_array(value.astype(np.float32), name) for name, value in new.items()
+            numpy_helper.from_array(value.astype(np.float32), name) for name, value in folded.items()
         )
-        conv.input[1:] = list(new)
+        conv.input[1:] = list(folded)
         for asks_size in others:
             asks_size.input[0] = norm.output[0]
         conv.output[0] = norm.output[0]
@@ -111,7 +111,7 @@ def _float64(tensor: onnx.TensorProto) -> npt.NDArray[np.float64]:
 def _scaled(
     weight: npt.NDArray[np.float64], factor: npt.NDArray[np.float64], groups: int, kind: str
 ) -> npt.NDArray[np.float64]:
-    """A kernel whose output channels are multiplied by `factor` (channels,)."""
+    """Return a kernel with its output channels multiplied by `factor` (channels,)."""
     if kind == "Conv":  # (outputs, inputs / groups, ...)
         return weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
     # a transposed one: (inputs, outputs / groups, ...), the groups one after the other

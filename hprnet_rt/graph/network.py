@@ -22,15 +22,15 @@ _BF16_OPSET: Final = 22  # the first with convolutions in bf16
 
 
 def engine_graph(path: Path, precision: str) -> onnx.ModelProto:
-    """An exported peak network in standard operations, with its precision written into it.
+    """Return an exported peak network in standard operations, with its precision written into the graph.
 
     Args:
-        path: what `export_onnx` wrote: (N, H, W, 3) uint8 `images` to (N, k, width) float32 `peaks`. Points
-            are refined in the graph, where the network refines any.
-        precision: one of `GRAPH_PRECISIONS`; of the network, the decode is always float32.
+        path: a file of `export_onnx`: (N, H, W, 3) uint8 `images` to (N, k, width) float32 `peaks`. Where the
+            network has a refinement, points are refined in the graph.
+        precision: of the network, one of `GRAPH_PRECISIONS`; the decode is always float32.
 
     Raises:
-        ModelError: the file cannot be read, or is no such network.
+        ModelError: the file cannot be read, or holds no such network.
     """
     try:
         model = expand_deform_conv(onnx.load(path))
@@ -48,10 +48,10 @@ def engine_graph(path: Path, precision: str) -> onnx.ModelProto:
 
 
 def _refine_inside(model: onnx.ModelProto) -> set[str]:
-    """Make the refined peaks the one output, in place, where there are any.
+    """Make the refined peaks the only output, in place, where there are any.
 
     Returns:
-        names of the tensors that are computed for them alone.
+        The names of the tensors that are computed only for them.
     """
     graph = model.graph
     outputs = {output.name: output for output in graph.output}
@@ -71,9 +71,9 @@ def _refine_inside(model: onnx.ModelProto) -> set[str]:
     return (refined - before - {REFINED_PEAKS}) | {usual}
 
 
-def _needed_for(graph: onnx.GraphProto, wanted: set[str]) -> set[str]:
-    """The tensors that some depend on, with themselves."""
-    found = set(wanted)
+def _needed_for(graph: onnx.GraphProto, names: set[str]) -> set[str]:
+    """Return the names of some tensors, and of all that they depend on."""
+    found = set(names)
     for node in reversed(graph.node):
         if not found.isdisjoint(node.output):
             found.update(node.input)
@@ -81,7 +81,7 @@ def _needed_for(graph: onnx.GraphProto, wanted: set[str]) -> set[str]:
 
 
 def fix_input(model: onnx.ModelProto, batch: int | None, input_hw: tuple[int, int] | None) -> None:
-    """State batch size, height and width of the input in the graph, in place; None leaves an axis open."""
+    """Fix batch size, height and width of the input, in place; None leaves an axis dynamic."""
     dims = model.graph.input[0].type.tensor_type.shape.dim
     sizes = (batch, *(input_hw or (None, None)))
     for dim, size in zip(dims, sizes, strict=False):

@@ -1,14 +1,14 @@
-"""Precision written into the graph: a network in fp16 or bf16, and everything about positions in fp32.
+"""Precision written into the graph: a network in fp16 or bf16, and all positions in fp32.
 
-A strongly typed compiler takes the precision of every operation from the file. Half precision are the
-weighted layers and what stands between them, from the first convolution to the input of each branch's last
-layer. The rest keeps float32, because a rounded number would be wrong there:
+A strongly typed compiler takes the precision of every operation from the file. In half precision are the
+weighted layers and the operations between them, from the first convolution to the input of each branch's last
+layer. The rest stays float32, because rounding would be wrong there:
 
-- normalisation of the image: cheap, and the first thing to lose bits;
-- each branch's last layer: heat-map logits rounded to 11 bits make neighbours equal, which NMS takes for
+- normalisation of the image: cheap, and the first place to lose bits;
+- each branch's last layer: heat-map logits rounded to 11 bits make neighbours equal, which NMS counts as
   two peaks, and an offset of 64 cells would be rounded to 1/32 cell;
 - NMS, top-K, cell numbers, positions;
-- the refinement of points, which moves them by parts of a cell: its layers too, which are few;
+- the refinement, which moves points by fractions of a cell, with its few layers;
 - GridSample and its grid: a grid in fp16 is off by up to 0.03 cells;
 - a layer with weights that half precision cannot hold (too large, or below its normal range).
 """
@@ -35,8 +35,8 @@ class Half:
     """A half precision.
 
     Attributes:
-        number: ONNX's.
-        dtype: NumPy's.
+        number: its ONNX data type.
+        dtype: its NumPy type.
         rounding: the largest relative error of a rounded number.
     """
 
@@ -54,7 +54,7 @@ HALVES: Final = {
 _WEIGHTED: Final = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _POSITIONAL: Final = "GridSample"
 _DATA_INPUTS: Final = {"Resize": 1, _POSITIONAL: 1}
-"""How many of an operation's first inputs are data, where that is not all of them."""
+"""The number of an operation's first inputs that are data, where not all are."""
 _ROUNDINGS: Final = 2.0
 
 
@@ -64,8 +64,8 @@ def assign_precision(model: onnx.ModelProto, precision: str, exact: Collection[s
     Args:
         model: float32, its constants folded (`fold_constants`).
         precision: a key of `HALVES`.
-        exact: names of tensors whose makers stay float32, weighted or not, and are no reason for others to
-            be half precision: those of the refinement.
+        exact: names of the refinement's tensors: the operations that compute them stay float32, and those
+            before them do not become half precision on their account.
 
     Raises:
         ModelError: the graph has no weighted layers to convert.
@@ -82,7 +82,7 @@ def assign_precision(model: onnx.ModelProto, precision: str, exact: Collection[s
     made: dict[tuple[str, int], str] = {}
 
     def as_type(name: str, to: int) -> str:
-        """The name of a tensor in another type, made where it is first needed."""
+        """Return the name of a tensor in another type, which is added where it is first needed."""
         key = (name, to)
         if key not in made:
             made[key] = f"{name}.{TensorProto.DataType.Name(to).lower()}"
@@ -112,7 +112,7 @@ def assign_precision(model: onnx.ModelProto, precision: str, exact: Collection[s
 
 
 def _float_tensors(model: onnx.ModelProto) -> set[str]:
-    """Names of all float32 tensors."""
+    """Return the names of all float32 tensors."""
     graph = shape_inference.infer_shapes(model, strict_mode=True).graph
     infos = (*graph.value_info, *graph.input, *graph.output)
     found = {info.name for info in infos if info.type.tensor_type.elem_type == TensorProto.FLOAT}
@@ -126,10 +126,9 @@ def _half_nodes(
     half: Half,
     exact: Collection[str],
 ) -> set[int]:
-    """Numbers of the nodes that may be in half precision.
+    """Return the numbers of the nodes that may be in half precision.
 
-    They are those with a weighted layer before them (or being one) and another one behind them, along
-    float data.
+    Along float data, they have a weighted layer before them or are one, and have another one behind them.
     """
 
     def data(node: onnx.NodeProto) -> list[str]:
@@ -138,11 +137,11 @@ def _half_nodes(
     def weighted(node: onnx.NodeProto) -> bool:
         return node.op_type in _WEIGHTED and node.input[1] in arrays and node.output[0] not in exact
 
-    before: set[str] = set()
+    before: set[str] = set()  # tensors that a weighted layer leads to
     for node in graph.node:
         if weighted(node) or any(name in before for name in data(node)):
             before.update(name for name in node.output if name in floats)
-    behind: set[str] = set()  # tensors that a weighted layer reads, sooner or later
+    behind: set[str] = set()  # tensors that lead to a weighted layer
     found = set()
     for i in range(len(graph.node) - 1, -1, -1):
         node = graph.node[i]
@@ -150,16 +149,17 @@ def _half_nodes(
         if weighted(node) or leads:
             behind.update(data(node))
         starts = any(name in before for name in node.output)
-        kept = [numpy_helper.to_array(arrays[name]) for name in data(node) if name in arrays]
-        if any(name in exact for name in node.output):
+        stays_float32 = node.op_type == _POSITIONAL or any(name in exact for name in node.output)
+        if stays_float32 or not (leads and starts):
             continue
-        if leads and starts and node.op_type != _POSITIONAL and all(_bears(each, half) for each in kept):
+        weights = [numpy_helper.to_array(arrays[name]) for name in data(node) if name in arrays]
+        if all(_representable(array, half) for array in weights):
             found.add(i)
     return found
 
 
-def _bears(weights: npt.NDArray[Any], half: Half) -> bool:
-    """Whether rounding costs no weight more than a rounding or two of the largest one."""
+def _representable(weights: npt.NDArray[Any], half: Half) -> bool:
+    """Return whether rounding changes no weight by more than two rounding errors of the largest one."""
     with np.errstate(over="ignore"):
         lost = np.abs(weights.astype(half.dtype).astype(np.float32) - weights)
     largest = np.abs(weights).max(initial=0.0)

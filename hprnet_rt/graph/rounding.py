@@ -1,9 +1,10 @@
-"""What a half-precision graph really computes, on a CPU.
+"""Simulation of a half-precision graph on a CPU.
 
-onnxruntime computes fp16 layers in float32, removes the two casts between two layers, and with them the
-rounding that a GPU does; it does not take bf16 layers at all. Here every half-precision tensor is a float32
-one that has been rounded: fp16 through the type itself (a sequence of one element keeps the casts apart, and
-so alive), bf16, of which there are no sequences, by arithmetic. Sums inside a layer are float32, as on GPUs.
+onnxruntime computes fp16 layers in float32 and removes the two casts between two layers, and with them the
+rounding that a GPU does; it cannot run bf16 layers at all. Here every half-precision tensor is a rounded
+float32 one. fp16 is rounded through the type itself: a sequence of one element between the casts keeps the
+optimiser from removing them. bf16, for which there are no sequences, is rounded by arithmetic. Sums inside a
+layer are float32, as on GPUs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 __all__ = ["EXACT_SUFFIX", "half_tensors", "rounded"]
 
 EXACT_SUFFIX: Final = ".exact"
-"""Added to the name of a tensor: its values before they are rounded."""
+"""The suffix of the tensor that holds another one's values before rounding."""
 
 _HALF: Final = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 _ZERO, _SPLIT = "rounding.zero", "rounding.split"
@@ -25,21 +26,21 @@ _LOST_BITS: Final = 16  # of float32's 24, to bf16's 8
 
 
 def half_tensors(model: onnx.ModelProto) -> dict[str, int]:
-    """The element type of every tensor in half precision, weights apart, by name."""
+    """Return the element type of every tensor in half precision, except weights, by name."""
     infos = shape_inference.infer_shapes(model).graph.value_info
     types = {info.name: info.type.tensor_type.elem_type for info in infos}
     return {name: kind for name, kind in types.items() if kind in _HALF}
 
 
 def rounded(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A float32 graph whose tensors take the values that `model`'s half-precision ones can take.
+    """Return a float32 graph whose tensors are rounded to the values that half precision allows.
 
-    Halfway between two bf16 numbers either may be taken, not always the even one.
+    Halfway between two bf16 numbers the result may be either, not always the even one.
     """
     half = half_tensors(model)
-    done = onnx.ModelProto()
-    done.CopyFrom(model)
-    graph = done.graph
+    simulated = onnx.ModelProto()
+    simulated.CopyFrom(model)
+    graph = simulated.graph
     for tensor in graph.initializer:
         if tensor.data_type in _HALF:
             array = numpy_helper.to_array(tensor).astype(np.float32)
@@ -62,10 +63,11 @@ def rounded(model: onnx.ModelProto) -> onnx.ModelProto:
     del graph.node[:]
     graph.node.extend(nodes)
     del graph.value_info[:]
-    return done
+    return simulated
 
 
 def _through_fp16(name: str) -> list[onnx.NodeProto]:
+    """Return the nodes that round a tensor to fp16."""
     return [
         helper.make_node("Cast", [f"{name}{EXACT_SUFFIX}"], [f"{name}.half"], to=TensorProto.FLOAT16),
         helper.make_node("SequenceConstruct", [f"{name}.half"], [f"{name}.one"]),
@@ -75,7 +77,10 @@ def _through_fp16(name: str) -> list[onnx.NodeProto]:
 
 
 def _to_bf16(name: str) -> list[onnx.NodeProto]:
-    """Source: Dekker, "A Floating-Point Technique for Extending the Available Precision" (1971), 5.7."""
+    """Return the nodes that round a tensor to bf16.
+
+    Source: Dekker, "A Floating-Point Technique for Extending the Available Precision" (1971), 5.7.
+    """
     return [
         helper.make_node("Mul", [f"{name}{EXACT_SUFFIX}", _SPLIT], [f"{name}.large"]),
         helper.make_node("Sub", [f"{name}.large", f"{name}{EXACT_SUFFIX}"], [f"{name}.rest"]),

@@ -1,4 +1,4 @@
-"""Peaks to people: joints by the paper's rule, faces and hands one-to-one. Arrays in, arrays out."""
+"""Grouping of peaks into people: joints by the paper's rule, faces and hands one-to-one."""
 
 from hprnet_rt.grouping.dense import decode_dense, pack_peaks
 from hprnet_rt.grouping.flip import average_flipped

@@ -15,10 +15,10 @@ IntArray = npt.NDArray[np.int64]
 
 @kernel
 def assign(cost: FloatArray) -> IntArray:
-    """Cheapest assignment of rows to columns where leaving a row alone costs 1.
+    """Return the cheapest assignment of rows to columns, where a row without a column costs 1.
 
     Args:
-        cost: (N, K); a cost of 1 or more is never taken.
+        cost: (N, K); a column at a cost of 1 or more is not assigned.
 
     Returns:
         (N,) column of each row, -1 for none; no column twice.
@@ -29,7 +29,7 @@ def assign(cost: FloatArray) -> IntArray:
     result = np.full(rows, -1, np.int64)
     taken = np.zeros(real, np.bool_)
     clash = False
-    for i in range(rows):  # when every row's own best column is free, that is the optimum
+    for i in range(rows):  # if no two rows have the same best column, these columns are the optimum
         best, best_cost = -1, 1.0
         for j in range(real):
             if cost[i, j] < best_cost:
@@ -41,7 +41,7 @@ def assign(cost: FloatArray) -> IntArray:
     if not clash:
         return result
 
-    columns = real + rows  # a column for each row that stays alone
+    columns = real + rows  # one more for each row, which stands for no column
     row_price = np.zeros(rows + 1)
     column_price = np.zeros(columns + 1)
     row_of = np.zeros(columns + 1, np.int64)  # 1-based; column 0 starts each path

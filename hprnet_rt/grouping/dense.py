@@ -1,6 +1,6 @@
-"""Dense heads to people: the decode for whoever has all maps, in numpy.
+"""From dense heads to people: the decode of whole maps, in NumPy.
 
-Engines do the first half in their graph and return the same rows (see `PeakLayout`).
+Engines do the first half, the rows of `PeakLayout`, in their graph.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ IntArray = npt.NDArray[np.int64]
 
 @kernel
 def top_peaks(heat: FloatArray, k: int, above: float) -> tuple[FloatArray, IntArray]:
-    """The k strongest 3x3 local maxima of each channel, strongest first.
+    """Return the k strongest 3x3 local maxima of each channel, strongest first.
 
     Args:
         heat: (C, H, W) logits or scores.
         k: peaks per channel.
-        above: a peak is more than this.
+        above: peaks are greater than this.
 
     Returns:
         value (C, k), and row-major cell number (C, k), -1 where there are fewer peaks.
 
-    Equal neighbours both count; equal values keep row-major order; NaN is no peak and hides no other.
+    Equal neighbours both count; equal values keep row-major order. NaN is not a peak, and does not hide one
+    beside it.
     Source: Zhou et al., "Objects as Points" (2019), section 3.
     """
     channels, height, width = heat.shape
@@ -66,7 +67,7 @@ def top_peaks(heat: FloatArray, k: int, above: float) -> tuple[FloatArray, IntAr
 
 
 def probability(values: FloatArray, known: bool = False) -> FloatArray:
-    """Sigmoid of logits, or the values themselves when they are probabilities already."""
+    """Return the sigmoid of logits, or the values themselves when they are known probabilities."""
     if known:
         return values
     with np.errstate(over="ignore"):  # exp of a large number is infinite: probability 0
@@ -74,7 +75,7 @@ def probability(values: FloatArray, known: bool = False) -> FloatArray:
 
 
 def _require_heads(heads: Mapping[str, FloatArray], spec: ModelSpec) -> dict[str, FloatArray]:
-    """The spec's heads as contiguous float32.
+    """Return the spec's heads as contiguous float32.
 
     Raises:
         ShapeError: some are missing, or are not floating-point (N, channels, H, W) with one N, H, W.
@@ -91,13 +92,13 @@ def _require_heads(heads: Mapping[str, FloatArray], spec: ModelSpec) -> dict[str
         if np.shape(values) != expected:
             raise ShapeError(f"head {head.name} is {expected}, got {np.shape(values)}")
         if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
-            got = getattr(values, "dtype", type(values).__name__)
-            raise ShapeError(f"head {head.name} is a floating-point array, got {got}")
+            actual = getattr(values, "dtype", type(values).__name__)
+            raise ShapeError(f"head {head.name} is a floating-point array, got {actual}")
     return {head.name: np.ascontiguousarray(heads[head.name], np.float32) for head in spec.heads}
 
 
 def _points_at(maps: FloatArray, part: PartSpec, cells: IntArray) -> FloatArray:
-    """(k, 2P) absolute points of a part, read at the cells (k,) of its head (C, H, W)."""
+    """Read the absolute points (k, 2P) of a part at the cells (k,) of its head (C, H, W)."""
     channels = slice(part.first_channel, part.first_channel + 2 * part.num_keypoints)
     y, x = np.divmod(cells, maps.shape[2])
     offsets = maps[channels][:, y, x].T.reshape(len(cells), part.num_keypoints, 2)
@@ -106,7 +107,7 @@ def _points_at(maps: FloatArray, part: PartSpec, cells: IntArray) -> FloatArray:
 
 
 def _pack_one(maps: Mapping[str, FloatArray], spec: ModelSpec, probabilities: bool, out: FloatArray) -> None:
-    """Write the rows (k, layout width) of one image, whose heads are (C, H, W), into zeros."""
+    """Write the rows of one image, whose heads are (C, H, W), into `out` (k, layout width), which is 0."""
     columns, joints, k = PeakLayout.of(spec).columns, spec.num_joints, len(out)
     _, height, width = maps["hm"].shape
     above = 0.0 if probabilities else -np.inf
@@ -123,8 +124,8 @@ def _pack_one(maps: Mapping[str, FloatArray], spec: ModelSpec, probabilities: bo
     on_map = (floored == inside).all(axis=2)
     out[:people, columns["person_score"]] = probability(value[0, :people, None], probabilities)
     out[:people, columns["person_cell"]] = person_cell
-    out[:people, columns["person_offset"]] = maps["reg"][:, y, x].T
-    out[:people, columns["person_wh"]] = maps["wh"][:, y, x].T
+    for field, head in spec.person_fields.items():
+        out[:people, columns[field]] = maps[head][:, y, x].T
     out[:people, columns["joint_regressed"]] = regressed.reshape(people, -1)
     out[:people, columns["joint_regressed_score"]] = np.where(
         on_map, probability(regressed_value, probabilities), np.float32(0)
@@ -142,21 +143,21 @@ def _pack_one(maps: Mapping[str, FloatArray], spec: ModelSpec, probabilities: bo
     for part in spec.parts:
         joint = spec.joint(part.center)
         peaks = int(np.count_nonzero(exists[joint]))
-        for where, cells in (("peak", peak_cell[joint, :peaks]), ("regressed", regressed_cell[:, joint])):
+        for place, cells in (("peak", peak_cell[joint, :peaks]), ("regressed", regressed_cell[:, joint])):
             rows = slice(len(cells))
-            out[rows, columns[f"{part.name}_{where}"]] = _points_at(maps[part.head], part, cells)
+            out[rows, columns[f"{part.name}_{place}"]] = _points_at(maps[part.head], part, cells)
             if part.size_head:
                 y, x = np.divmod(cells, width)
-                out[rows, columns[f"{part.name}_{where}_wh"]] = maps[part.size_head][:, y, x].T
+                out[rows, columns[f"{part.name}_{place}_wh"]] = maps[part.size_head][:, y, x].T
 
 
 def pack_peaks(
     heads: Mapping[str, FloatArray], spec: ModelSpec, k: int = 32, *, probabilities: bool = False
 ) -> FloatArray:
-    """What an engine would return for these maps: the K rows of `PeakLayout` of every image.
+    """Return what an engine would return for these maps: the K rows of `PeakLayout` of every image.
 
     Args:
-        heads: (N, channels, H, W) float32 of every head of `spec`, by name; others are not looked at.
+        heads: (N, channels, H, W) float32 of every head of `spec`, by name; others are ignored.
         spec: the network that the heads come from.
         k: people per image, and peaks per joint.
         probabilities: `hm` and `hm_hp` are probabilities, not logits.
@@ -194,13 +195,13 @@ def decode_dense(
     options: GroupingOptions | None = None,
     probabilities: bool = False,
 ) -> list[Poses]:
-    """Everyone in each image of a batch, from its dense heads.
+    """Find everyone in each image of a batch, from its dense heads.
 
     Args:
         heads, spec, k, probabilities: see `pack_peaks`.
         letterboxes: how each image was placed in the input; None leaves positions in output cells, with
             boxes that may reach beyond the map.
-        options: thresholds, and who gets which peak.
+        options: thresholds, and how peaks are shared out.
 
     Returns:
         one `Poses` per image.

@@ -1,4 +1,4 @@
-"""The flip test: heads of an image and of its mirror image, averaged."""
+"""The flip test: the heads of an image averaged with those of its mirror image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ __all__ = ["average_flipped"]
 
 FloatArray = npt.NDArray[np.float32]
 _HALF = np.float32(0.5)
-_SIZES = ("wh", "wh_face")
 
 
 def average_flipped(
@@ -23,12 +22,13 @@ def average_flipped(
 ) -> dict[str, FloatArray]:
     """Average dense heads with those of the mirrored images, as the released flip test does.
 
-    Heat-maps, sizes and regressed joints are averaged; sub-cell offsets and part points are the plain
-    image's.
+    Heat-maps, sizes and regressed joints are averaged; all other heads, such as sub-cell offsets and part
+    points, are the plain image's.
 
     Args:
         heads: of the images, (N, channels, H, W) by name; heat-maps are logits.
         mirrored: of the same images mirrored left to right.
+        spec: the network.
 
     Returns:
         heads by name; heat-maps are probabilities, for `decode_dense(..., probabilities=True)`.
@@ -42,9 +42,8 @@ def average_flipped(
     back = {name: values[..., ::-1] for name, values in mirrored.items()}
     partner = np.array(spec.flip_index)
     result = dict(heads)
-    for name in _SIZES:
-        if name in result:
-            result[name] = (heads[name] + back[name]) * _HALF
+    for name in {"wh", *(part.size_head for part in spec.parts if part.size_head)}:
+        result[name] = (heads[name] + back[name]) * _HALF
     result["hm"] = (probability(heads["hm"]) + probability(back["hm"])) * _HALF
     result["hm_hp"] = (probability(heads["hm_hp"]) + probability(back["hm_hp"])[:, partner]) * _HALF
     batch, channels, height, width = heads["hps"].shape

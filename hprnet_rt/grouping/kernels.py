@@ -1,6 +1,6 @@
 """The compiled loops that make people of peaks. Positions are in output cells, x before y.
 
-Every kernel has a slow plain twin in tests/oracles.
+tests/oracles has a slow plain version of the rule.
 """
 
 from __future__ import annotations
@@ -11,8 +11,18 @@ import numpy.typing as npt
 from hprnet_rt import skeleton
 from hprnet_rt.grouping.compiled import kernel
 from hprnet_rt.grouping.matching import match_joints, match_part
+from hprnet_rt.grouping.tables import Columns, JointPeaks, PeakTable, Regressed, Rule, SearchArea
 
-__all__ = ["distinct", "drop_unsure", "group", "read_people", "surround", "to_image", "without_repeats"]
+__all__ = [
+    "distinct",
+    "drop_unsure",
+    "group",
+    "read_peaks",
+    "read_people",
+    "surround",
+    "to_image",
+    "without_repeats",
+]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -24,7 +34,7 @@ _BODY = skeleton.BODY.stop  # the first of them are the body
 
 @kernel
 def _repeats(xy: FloatArray, k: int, count: int) -> bool:
-    """Whether point k lies beside one of the first `count` points: a tie, which NMS lets through."""
+    """Return whether point k lies beside one of the first `count` points: a tie, which NMS lets through."""
     for i in range(count):
         if abs(xy[i, 0] - xy[k, 0]) < _BESIDE and abs(xy[i, 1] - xy[k, 1]) < _BESIDE:
             return True
@@ -33,7 +43,7 @@ def _repeats(xy: FloatArray, k: int, count: int) -> bool:
 
 @kernel
 def distinct(cells: FloatArray) -> IntArray:
-    """Rows of `cells` (N, 2) that are not neighbours of an earlier row.
+    """Return the rows of `cells` (N, 2) that are not neighbours of an earlier row.
 
     Two neighbours of equal score are both local maxima; in bf16, equal scores are common.
     """
@@ -47,12 +57,12 @@ def distinct(cells: FloatArray) -> IntArray:
 
 
 @kernel
-def _extents(xy: FloatArray, wanted: IntArray) -> FloatArray:
-    """Box (N, 4) xyxy around the wanted joints of each person; inside out for one who has none."""
+def _extents(xy: FloatArray, joints: IntArray) -> FloatArray:
+    """Return the box (N, 4) xyxy around some joints of each person; inside out for one who has none."""
     extent = np.empty((xy.shape[0], 4), np.float32)
     for n in range(xy.shape[0]):
         extent[n, :2], extent[n, 2:] = np.inf, -np.inf
-        for j in wanted:
+        for j in joints:
             for axis in range(2):
                 if xy[n, j, axis] < extent[n, axis]:
                     extent[n, axis] = xy[n, j, axis]
@@ -63,14 +73,14 @@ def _extents(xy: FloatArray, wanted: IntArray) -> FloatArray:
 
 @kernel
 def _apart(a: FloatArray, b: FloatArray, limit: float) -> bool:
-    """Whether no point of box a (4,) is within `limit` of one of box b, along either axis."""
+    """Return whether boxes a and b (4,) are at least `limit` apart along one of the axes."""
     beside = a[0] - b[2] >= limit or b[0] - a[2] >= limit
     return bool(beside or a[1] - b[3] >= limit or b[1] - a[3] >= limit)
 
 
 @kernel
-def without_repeats(order: IntArray, xy: FloatArray, wanted: IntArray, size: FloatArray) -> IntArray:
-    """Leave out people who are a stronger person again, found at a second centre.
+def without_repeats(order: IntArray, xy: FloatArray, joints: IntArray, size: FloatArray) -> IntArray:
+    """Leave out people who are a stronger person found again, at a second centre.
 
     Two centres on one body take the same joint peaks. A person repeats a stronger one when at least half
     of the joints that both have are the same points; two real people, however close, differ in most.
@@ -78,14 +88,14 @@ def without_repeats(order: IntArray, xy: FloatArray, wanted: IntArray, size: Flo
     Args:
         order: (M,) rows, strongest first.
         xy: (N, J, 2) with NaN where absent.
-        wanted: the joints that count.
+        joints: the ones that are compared.
         size: (N,) longer side of each person's box.
 
     Returns:
         the rows of `order` that stay, in order.
     """
     kept = np.empty(order.shape[0], np.int64)
-    extent = _extents(xy, wanted)
+    extent = _extents(xy, joints)
     count = 0
     for n in order:
         repeats = False
@@ -95,7 +105,7 @@ def without_repeats(order: IntArray, xy: FloatArray, wanted: IntArray, size: Flo
             if _apart(extent[n], extent[k], limit):
                 continue
             both, same = 0, 0
-            for j in wanted:
+            for j in joints:
                 dx, dy = abs(xy[n, j, 0] - xy[k, j, 0]), abs(xy[n, j, 1] - xy[k, j, 1])
                 if dx == dx:  # not NaN: both have the joint
                     both += 1
@@ -119,169 +129,153 @@ def surround(box: FloatArray, x: float, y: float, width: float, height: float) -
 
 @kernel
 def read_people(
-    packed: FloatArray, rows: IntArray, fields: IntArray, joints: int, least_side: float
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """What some rows of a packed output say of their people.
+    packed: FloatArray, rows: IntArray, columns: Columns, joints: int, least_side: float
+) -> tuple[FloatArray, FloatArray, Regressed]:
+    """Read the people of some rows of a packed output.
 
     Args:
-        packed, fields: as in `group`; rows: (N,).
+        packed: (K, width).
+        rows: (N,) whose people are read.
+        columns: of `packed`.
         joints: J, the network's.
-        least_side: a box narrower than this is this wide, and as to its height.
+        least_side: a box that is narrower or lower than this is enlarged to it.
 
     Returns:
-        box (N, 4) xyxy, its longer side (N,), regressed joints (N, J, 2), the heat-map there (N, J).
+        box (N, 4) xyxy, its longer side (N,), and the regressed joints.
     """
-    _, cell, offset, size_at, at_joint, at_score, _, _ = fields
     count = len(rows)
     box = np.empty((count, 4), np.float32)
     size = np.empty(count, np.float32)
-    regressed = np.empty((count, joints, 2), np.float32)
-    regressed_score = np.empty((count, joints), np.float32)
+    xy = np.empty((count, joints, 2), np.float32)
+    score = np.empty((count, joints), np.float32)
+    cell, offset, wh = columns.person_cell, columns.person_offset, columns.person_wh
     for n in range(count):
         row = packed[rows[n]]
-        width, height = max(row[size_at], least_side), max(row[size_at + 1], least_side)
+        width, height = max(row[wh], least_side), max(row[wh + 1], least_side)
         surround(box[n], row[cell] + row[offset], row[cell + 1] + row[offset + 1], width, height)
         size[n] = max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
         for j in range(joints):
-            regressed[n, j, 0], regressed[n, j, 1] = row[at_joint + 2 * j], row[at_joint + 2 * j + 1]
-            regressed_score[n, j] = row[at_score + j]
-    return box, size, regressed, regressed_score
+            at = columns.joint_regressed + 2 * j
+            xy[n, j, 0], xy[n, j, 1] = row[at], row[at + 1]
+            score[n, j] = row[columns.joint_regressed_score + j]
+    return box, size, Regressed(xy, score)
+
+
+@kernel
+def read_peaks(packed: FloatArray, columns: Columns, joints: int) -> JointPeaks:
+    """Read the peaks of all joints, whose number is `joints`, of a packed output (K, width)."""
+    ranks, first = len(packed), columns.peak_xy
+    xy = packed[:, first : first + 2 * joints].copy().reshape(ranks, joints, 2)
+    return JointPeaks(xy, packed[:, columns.peak_score : columns.peak_score + joints])
 
 
 @kernel
 def group(
-    packed: FloatArray,
-    fields: IntArray,
-    keypoint_of_joint: IntArray,
-    anchor: IntArray,
-    parts: IntArray,
-    reach_of_size: float,
-    margin_of_size: float,
-    floor: float,
-    candidate: float,
-    threshold: float,
+    packed: FloatArray, table: PeakTable, rule: Rule
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
     """Group one packed output (see `PeakLayout`): all the loops of a frame in one call.
 
     A person's score is the geometric mean of the centre's score and the mean of the body's joints', whatever
-    else the network knows: feet are often out of view. Parts are shared out among those people only who
-    stay.
+    else the network knows: feet are often out of view. Parts are shared out only among the people who stay.
 
     Args:
         packed: (K, width).
-        fields: first columns of person_score, person_cell, person_offset, person_wh, joint_regressed,
-            joint_regressed_score, peak_score, peak_xy.
-        keypoint_of_joint: (J,) index among the 133 points, -1 for a joint that is not wanted.
-        anchor: (J,) see `match_joints`.
-        parts: (parts, 9): centre joint, first column at peaks, first column at regressed centres, first
-            keypoint, number of keypoints, first column of the face's size at peaks and at regressed
-            centres, -1 for a part that is no face or whose size is not known; first column of the points'
-            confidences at peaks and at regressed centres, -1 where there are none.
-        reach_of_size: reach in units of the box's longer side.
-        margin_of_size: how far around the box peaks may lie, in the same units.
-        floor: least score of a peak.
-        candidate: least score of a person's centre.
-        threshold: least score of a person.
+        table: of the network, for the layout of `packed`.
+        rule: how peaks are shared out.
 
     Returns:
         person score (N,), xy (N, 133, 2) with NaN where absent, score (N, 133), box (N, 4) xyxy, face box
         (N, 4) xyxy with NaN where the face is absent or has no size; strongest first. The score of a part's
         point is that of the part's centre, times the point's confidence where there is one.
     """
-    ranks, joints = packed.shape[0], keypoint_of_joint.shape[0]
-    center, cell, at_peak_score, at_peak = fields[0], fields[1], fields[6], fields[7]
+    columns, joints = table.columns, len(table.keypoint_of_joint)
     candidates = 0
-    while candidates < ranks and packed[candidates, center] >= candidate:
+    while candidates < len(packed) and packed[candidates, columns.person_score] >= rule.candidate_threshold:
         candidates += 1
-    rows = distinct(packed[:candidates, cell : cell + 2])
+    rows = distinct(packed[:candidates, columns.person_cell : columns.person_cell + 2])
     count = len(rows)
-    box, size, regressed, regressed_score = read_people(packed, rows, fields, joints, 0.0)
-    reach = (reach_of_size * size).astype(np.float32)
-    margin = (margin_of_size * size).astype(np.float32)
+    box, size, regressed = read_people(packed, rows, columns, joints, 0.0)
+    reach = (rule.reach * size).astype(np.float32)
+    margin = (rule.margin * size).astype(np.float32)
     around = box.copy()
     for n in range(count):
         around[n, :2] -= margin[n]
         around[n, 2:] += margin[n]
-    peak_score = packed[:, at_peak_score : at_peak_score + joints]
-    peak_xy = packed[:, at_peak : at_peak + 2 * joints].copy().reshape(ranks, joints, 2)
+    peaks = read_peaks(packed, columns, joints)
     joint_xy = np.full((count, joints, 2), np.nan, np.float32)
     joint_score = np.zeros((count, joints), np.float32)
-    joint_peak = match_joints(
-        *(
-            regressed,
-            regressed_score,
-            peak_xy,
-            peak_score,
-            anchor,
-            around,
-            reach,
-            floor,
-            joint_xy,
-            joint_score,
-        )
-    )
+    area = SearchArea(around, reach, rule.peak_threshold)
+    joint_peak = match_joints(regressed, peaks, table.anchor, area, joint_xy, joint_score)
 
-    wanted = np.nonzero(keypoint_of_joint >= 0)[0]
-    bodily = wanted[keypoint_of_joint[wanted] < _BODY]
-    weighed = np.zeros(count, np.float32)
+    known = np.nonzero(table.keypoint_of_joint >= 0)[0]
+    bodily = known[table.keypoint_of_joint[known] < _BODY]
+    person_score = np.zeros(count, np.float32)
     for n in range(count):
-        for known in bodily:
-            weighed[n] += joint_score[n, known]
-        weighed[n] = np.sqrt(packed[rows[n], center] * weighed[n] / max(len(bodily), 1))
-    order = np.argsort(-weighed, kind="mergesort")
-    order = order[weighed[order] >= threshold]
+        for joint in bodily:
+            person_score[n] += joint_score[n, joint]
+        center_score = packed[rows[n], columns.person_score]
+        person_score[n] = np.sqrt(center_score * person_score[n] / max(len(bodily), 1))
+    order = np.argsort(-person_score, kind="mergesort")
+    order = order[person_score[order] >= rule.person_threshold]
     order = without_repeats(order, joint_xy, bodily, size)
 
     people = len(order)
-    box, around, reach, regressed = box[order], around[order], reach[order], regressed[order]
-    regressed_score = regressed_score[order]
+    box, regressed = box[order], Regressed(regressed.xy[order], regressed.score[order])
+    area = SearchArea(around[order], reach[order], rule.peak_threshold)
     xy = np.full((people, _KEYPOINTS, 2), np.nan, np.float32)
     score = np.zeros((people, _KEYPOINTS), np.float32)
     for n in range(people):
-        for known in wanted:
-            keypoint, m = keypoint_of_joint[known], order[n]
-            xy[n, keypoint, 0], xy[n, keypoint, 1] = joint_xy[m, known, 0], joint_xy[m, known, 1]
-            score[n, keypoint] = joint_score[m, known]
+        for joint in known:
+            keypoint, m = table.keypoint_of_joint[joint], order[n]
+            xy[n, keypoint, 0], xy[n, keypoint, 1] = joint_xy[m, joint, 0], joint_xy[m, joint, 1]
+            score[n, keypoint] = joint_score[m, joint]
     face = np.full((people, 4), np.nan, np.float32)
-    for p in range(parts.shape[0]):
-        joint, first_peak, first_regressed, first, points, peak_size, regressed_size = parts[p, :7]
-        peak_sure, regressed_sure = parts[p, 7:]
-        expected, a = regressed[:, joint].copy(), anchor[joint]
+    for p in range(len(table.parts)):
+        part = table.parts[p]
+        joint = part.joint
+        expected, anchor = regressed.xy[:, joint].copy(), table.anchor[joint]
         for n in range(people):
-            if a >= 0 and joint_peak[order[n], a] >= 0:
-                expected[n] += joint_xy[order[n], a] - regressed[n, a]
-        peak_of = match_part(expected, peak_xy[:, joint], peak_score[:, joint], around, reach, floor)
+            if anchor >= 0 and joint_peak[order[n], anchor] >= 0:
+                expected[n] += joint_xy[order[n], anchor] - regressed.xy[n, anchor]
+        peak_of = match_part(expected, peaks.xy[:, joint], peaks.score[:, joint], area)
         for n in range(people):
             k = peak_of[n]
-            own = peak_score[k, joint] if k >= 0 else regressed_score[n, joint]
-            if own <= 0.0:
+            center_score = peaks.score[k, joint] if k >= 0 else regressed.score[n, joint]
+            if center_score <= 0.0:
                 continue
-            row, column = (k, first_peak) if k >= 0 else (rows[order[n]], first_regressed)
-            sure = peak_sure if k >= 0 else regressed_sure
-            for i in range(points):
-                xy[n, first + i, 0] = packed[row, column + 2 * i]
-                xy[n, first + i, 1] = packed[row, column + 2 * i + 1]
-                score[n, first + i] = own * packed[row, sure + i] if sure >= 0 else own
+            row, column = (k, part.peak) if k >= 0 else (rows[order[n]], part.regressed)
+            confidence_at = part.peak_confidence if k >= 0 else part.regressed_confidence
+            for i in range(part.num_keypoints):
+                point = part.keypoint + i
+                xy[n, point, 0] = packed[row, column + 2 * i]
+                xy[n, point, 1] = packed[row, column + 2 * i + 1]
+                confidence = packed[row, confidence_at + i] if confidence_at >= 0 else np.float32(1.0)
+                score[n, point] = center_score * confidence
         for n in range(people):
-            if peak_size < 0 or score[n, first] <= 0.0:
+            if part.peak_face_wh < 0 or score[n, part.keypoint] <= 0.0:
                 continue
-            middle, size_of = regressed[n, joint], packed[rows[order[n]], regressed_size:]
+            middle, wh = regressed.xy[n, joint], packed[rows[order[n]], part.regressed_face_wh :]
             if peak_of[n] >= 0:
-                middle, size_of = peak_xy[peak_of[n], joint], packed[peak_of[n], peak_size:]
-            if size_of[0] > 0.0 and size_of[1] > 0.0:
-                surround(face[n], middle[0], middle[1], size_of[0], size_of[1])
-    return weighed[order], xy, score, box, face
+                middle, wh = peaks.xy[peak_of[n], joint], packed[peak_of[n], part.peak_face_wh :]
+            if wh[0] > 0.0 and wh[1] > 0.0:
+                surround(face[n], middle[0], middle[1], wh[0], wh[1])
+    return person_score[order], xy, score, box, face
 
 
 @kernel
 def drop_unsure(
     xy: FloatArray, score: FloatArray, face: FloatArray, first: int, end: int, least: float, is_face: bool
 ) -> None:
-    """Make a part absent, in place, of each person whose points of it have a mean score below `least`.
+    """Make a part absent, in place, where its points have a mean score below `least`.
 
     Args:
-        xy: (N, 133, 2); score: (N, 133); face: (N, 4), of which the part is the face when `is_face`.
-        first, end: where the part stands among the points.
+        xy: (N, 133, 2).
+        score: (N, 133).
+        face: (N, 4), made NaN with the part if that is the face.
+        first: the part's first point.
+        end: the point after its last.
+        least: mean score.
+        is_face: the part is the face.
     """
     for n in range(xy.shape[0]):
         if score[n, first:end].sum() < least * (end - first):
@@ -301,10 +295,11 @@ def to_image(
     width: int,
     height: int,
 ) -> None:
-    """From cells to image pixels, in place; boxes end at the image's border, NaN stays NaN.
+    """Turn cells into image pixels, in place; boxes end at the image's border, NaN stays NaN.
 
     Args:
-        xy: (N, P, 2); box, face: (N, 4) xyxy.
+        xy: (N, P, 2).
+        box, face: (N, 4) xyxy.
         scale, shift: (2,), from `Letterbox.cells_to_image`.
         width, height: of the image.
     """

@@ -1,6 +1,6 @@
 """The compiled loops that share peaks out among people. Positions are in output cells, x before y.
 
-Every kernel has a slow plain twin in tests/oracles.
+tests/oracles has a slow plain version of each rule.
 """
 
 from __future__ import annotations
@@ -10,26 +10,27 @@ import numpy.typing as npt
 
 from hprnet_rt.grouping.assignment import assign
 from hprnet_rt.grouping.compiled import kernel
+from hprnet_rt.grouping.tables import JointPeaks, Regressed, SearchArea
 
 __all__ = ["admits", "match_joints", "match_part"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 _BESIDE = 1.5  # cells
-_AROUND = 1.001  # times the reach: what rounding could still take for within reach
+_AROUND = 1.001  # times the reach: farther peaks are out of reach whatever is rounded
 _FADE = 2.0  # a peak at the edge of reach is worth exp(-2) of its score
 _BINS = 64  # from the leftmost peak to the rightmost
 
 
 @kernel
 def admits(x: float, y: float, box: FloatArray) -> bool:
-    """Whether a point lies in a box (4,) xyxy or on its border."""
+    """Return whether a point lies in a box (4,) xyxy or on its border."""
     return bool(box[0] <= x <= box[2] and box[1] <= y <= box[3])
 
 
 @kernel
 def _worth(dx: float, dy: float, reach: float, peak_score: float) -> float:
-    """What a peak at this distance from where it is expected is worth; 0 beyond reach."""
+    """Return the worth of a peak at this distance from where it is expected; 0 beyond reach."""
     squared, limit = dx * dx + dy * dy, reach * reach
     if squared > limit:
         return 0.0
@@ -38,26 +39,29 @@ def _worth(dx: float, dy: float, reach: float, peak_score: float) -> float:
 
 @kernel
 def _bin(x: float, left: float, bins_per_cell: float) -> int:
-    """Which of the bins from `left` on a place falls into; beyond, the first or the last; NaN, the first."""
-    place = (x - left) * bins_per_cell
-    if not place > 0.0:
+    """Return the bin, counted from `left`, that x falls into or lies nearest to; the first one for NaN."""
+    bin_x = (x - left) * bins_per_cell
+    if not bin_x > 0.0:
         return 0
-    return int(min(place, _BINS - 1.0))
+    return int(min(bin_x, _BINS - 1.0))
 
 
 @kernel
 def _into_bins(
     xy: FloatArray, score: FloatArray, start: IntArray, order: IntArray, place: FloatArray, value: FloatArray
 ) -> tuple[float, float]:
-    """Put points into bins by x: a search among people all over the picture then looks at few of them.
+    """Sort points into bins by x, so that a search around a place looks at few of them.
 
     Args:
-        xy: (K, 2); score: (K,); of which the first `len(order)` are taken.
-        start: (bins + 1,), written: the first point of each bin, and their number.
-        order: (N,), written: ranks by bin; place: (N, 2), value: (N,), written: their xy and score.
+        xy: (K, 2), of which the first N are taken.
+        score: (K,), likewise.
+        start: (bins + 1,), written: the index of each bin's first point, and N.
+        order: (N,), written: ranks by bin.
+        place: (N, 2), written: their xy.
+        value: (N,), written: their scores.
 
     Returns:
-        left and bins per cell, see `_bin`.
+        left and bins per cell, the arguments of `_bin`.
 
     Points of one bin keep their order.
     """
@@ -70,7 +74,7 @@ def _into_bins(
         start[_bin(xy[k, 0], left, bins_per_cell) + 1] += 1
     for i in range(_BINS):
         start[i + 1] += start[i]
-    for k in range(len(order) - 1, -1, -1):  # the last first: each bin is filled from its end
+    for k in range(len(order) - 1, -1, -1):  # backwards, because each bin is filled from its end
         i = _bin(xy[k, 0], left, bins_per_cell) + 1
         start[i] -= 1
         at = start[i]
@@ -83,78 +87,76 @@ def _into_bins(
 
 @kernel
 def match_joints(
-    regressed: FloatArray,
-    regressed_score: FloatArray,
-    peak_xy: FloatArray,
-    peak_score: FloatArray,
+    regressed: Regressed,
+    peaks: JointPeaks,
     anchor: IntArray,
-    box: FloatArray,
-    reach: FloatArray,
-    floor: float,
+    area: SearchArea,
     xy: FloatArray,
     score: FloatArray,
 ) -> IntArray:
     """Give each person the best peak of every joint, or the regressed point.
 
-    A peak may serve a person when it scores at least `floor`, lies in the box and within `reach` of where
-    it is expected; the best one has the greatest score * exp(-2 (distance / reach)^2). (The paper takes
+    A peak may serve a person when it scores enough, lies in the person's box and within reach of where it is
+    expected; the best one has the greatest score * exp(-2 (distance / reach)^2). (The paper takes
     the nearest one, section 3.1.) A joint is expected where it is regressed, moved by as much as the peak of
     its anchor lies beside the anchor's regressed point: a foot goes where its ankle goes. A regressed
-    point outside the map stays absent.
+    point outside the map stays absent; its score is 0.
 
     Args:
-        regressed: (N, J, 2); regressed_score: (N, J), the heat-map there, 0 outside the map.
-        peak_xy: (K, J, 2); peak_score: (K, J), strongest first.
+        regressed: joints of N people.
+        peaks: the K strongest of each joint.
         anchor: (J,) an earlier joint, or -1.
-        box: (N, 4) xyxy where peaks may lie; reach: (N,).
-        xy: (N, J, 2), filled with NaN, written; score: (N, J), filled with 0, written.
+        area: where peaks may lie.
+        xy: (N, J, 2), filled with NaN, written.
+        score: (N, J), filled with 0, written.
 
     Returns:
         (N, J) rank of the peak that each joint took, -1 for none.
     """
-    ranks = peak_xy.shape[0]
-    peak_of = np.full(regressed_score.shape, -1, np.int64)
+    ranks, people = len(peaks.xy), len(area.box)
+    peak_of = np.full(regressed.score.shape, -1, np.int64)
     orders, start = np.empty(ranks, np.int64), np.empty(_BINS + 1, np.int64)
-    columns, values = np.empty((ranks, 2), np.float32), np.empty(ranks, np.float32)
-    for j in range(regressed.shape[1]):
-        peaks = 0
-        while peaks < ranks and peak_score[peaks, j] >= floor:
-            peaks += 1
-        order, column, value = orders[:peaks], columns[:peaks], values[:peaks]
-        left, bins_per_cell = _into_bins(peak_xy[:, j], peak_score[:, j], start, order, column, value)
+    places, values = np.empty((ranks, 2), np.float32), np.empty(ranks, np.float32)
+    for j in range(regressed.xy.shape[1]):
+        count = 0
+        while count < ranks and peaks.score[count, j] >= area.peak_threshold:
+            count += 1
+        order, place, value = orders[:count], places[:count], values[:count]
+        left, bins_per_cell = _into_bins(peaks.xy[:, j], peaks.score[:, j], start, order, place, value)
         a = anchor[j]
-        for n in range(box.shape[0]):
-            x, y = regressed[n, j, 0], regressed[n, j, 1]
+        for n in range(people):
+            x, y = regressed.xy[n, j, 0], regressed.xy[n, j, 1]
             if a >= 0 and peak_of[n, a] >= 0:
-                x += xy[n, a, 0] - regressed[n, a, 0]
-                y += xy[n, a, 1] - regressed[n, a, 1]
+                x += xy[n, a, 0] - regressed.xy[n, a, 0]
+                y += xy[n, a, 1] - regressed.xy[n, a, 1]
             best, best_worth, best_at = -1, -1.0, -1
-            near, limit = _AROUND * reach[n], reach[n] * reach[n]
+            reach = area.reach[n]
+            near, limit = _AROUND * reach, reach * reach
             first = start[_bin(x - near, left, bins_per_cell)]
             for i in range(first, start[_bin(x + near, left, bins_per_cell) + 1]):
-                dx, dy = column[i, 0] - x, column[i, 1] - y
+                dx, dy = place[i, 0] - x, place[i, 1] - y
                 if (
                     dx * dx + dy * dy > limit
                     or value[i] <= 0.0
-                    or not admits(column[i, 0], column[i, 1], box[n])
+                    or not admits(place[i, 0], place[i, 1], area.box[n])
                 ):
                     continue
                 if best < 0:
                     best, best_at = order[i], i
                     continue
                 if best_worth < 0.0:  # it takes an exponential, and most people have one peak to choose from
-                    best_x, best_y = column[best_at, 0] - x, column[best_at, 1] - y
-                    best_worth = _worth(best_x, best_y, reach[n], value[best_at])
-                worth = _worth(dx, dy, reach[n], value[i])
+                    best_x, best_y = place[best_at, 0] - x, place[best_at, 1] - y
+                    best_worth = _worth(best_x, best_y, reach, value[best_at])
+                worth = _worth(dx, dy, reach, value[i])
                 if worth > best_worth or (worth == best_worth and order[i] < best):
                     best, best_worth, best_at = order[i], worth, i
             peak_of[n, j] = best
             if best >= 0:
-                xy[n, j, 0], xy[n, j, 1] = column[best_at, 0], column[best_at, 1]
+                xy[n, j, 0], xy[n, j, 1] = place[best_at, 0], place[best_at, 1]
                 score[n, j] = value[best_at]
-            elif regressed_score[n, j] > 0.0:
+            elif regressed.score[n, j] > 0.0:
                 xy[n, j, 0], xy[n, j, 1] = x, y
-                score[n, j] = regressed_score[n, j]
+                score[n, j] = regressed.score[n, j]
     return peak_of
 
 
@@ -162,7 +164,7 @@ def match_joints(
 def _repeated_beside(
     i: int, start: IntArray, left: float, bins_per_cell: float, order: IntArray, place: FloatArray
 ) -> bool:
-    """Whether point i of those in bins lies beside one of a smaller rank: a tie."""
+    """Return whether point i of the sorted ones lies beside one of a smaller rank: a tie."""
     x, y = place[i, 0], place[i, 1]
     first = start[_bin(x - _BESIDE, left, bins_per_cell)]
     for other in range(first, start[_bin(x + _BESIDE, left, bins_per_cell) + 1]):
@@ -176,14 +178,7 @@ def _repeated_beside(
 
 
 @kernel
-def match_part(
-    center: FloatArray,
-    peak_xy: FloatArray,
-    peak_score: FloatArray,
-    box: FloatArray,
-    reach: FloatArray,
-    floor: float,
-) -> IntArray:
+def match_part(center: FloatArray, peak_xy: FloatArray, peak_score: FloatArray, area: SearchArea) -> IntArray:
     """Give each person the peak of one part's centre; none serves two people.
 
     Peaks are admitted, and have a worth, as in `match_joints`; the assignment with the greatest total worth
@@ -191,40 +186,46 @@ def match_part(
 
     Args:
         center: (N, 2) where each person's part is expected.
-        peak_xy: (K, 2) peaks of the part's centre; peak_score: (K,), strongest first.
-        box: (N, 4) xyxy; reach: (N,).
+        peak_xy: (K, 2) peaks of the part's centre, strongest first.
+        peak_score: (K,) their scores.
+        area: where peaks may lie.
 
     Returns:
         (N,) rank of the peak that each person took, -1 for none.
     """
-    people, peaks = box.shape[0], 0
-    while peaks < peak_score.shape[0] and peak_score[peaks] >= floor:
+    people, peaks = len(area.box), 0
+    while peaks < len(peak_score) and peak_score[peaks] >= area.peak_threshold:
         peaks += 1
     order, value = np.empty(peaks, np.int64), np.empty(peaks, np.float32)
-    start, column = np.empty(_BINS + 1, np.int64), np.empty((peaks, 2), np.float32)
-    left, bins_per_cell = _into_bins(peak_xy, peak_score, start, order, column, value)
+    start, place = np.empty(_BINS + 1, np.int64), np.empty((peaks, 2), np.float32)
+    left, bins_per_cell = _into_bins(peak_xy, peak_score, start, order, place, value)
     single = np.full(people, -1, np.int64)
     taken = np.zeros(peaks, np.bool_)
     cost = np.empty((0, peaks), np.float32)
     n = 0
     while n < people:
-        near, limit, x, y = _AROUND * reach[n], reach[n] * reach[n], center[n, 0], center[n, 1]
+        reach, x, y = area.reach[n], center[n, 0], center[n, 1]
+        near, limit = _AROUND * reach, reach * reach
         first = start[_bin(x - near, left, bins_per_cell)]
         contested = False
         for i in range(first, start[_bin(x + near, left, bins_per_cell) + 1]):
-            k, dx, dy = order[i], column[i, 0] - x, column[i, 1] - y
-            if dx * dx + dy * dy > limit or value[i] <= 0.0 or not admits(column[i, 0], column[i, 1], box[n]):
+            k, dx, dy = order[i], place[i, 0] - x, place[i, 1] - y
+            if (
+                dx * dx + dy * dy > limit
+                or value[i] <= 0.0
+                or not admits(place[i, 0], place[i, 1], area.box[n])
+            ):
                 continue
-            if _repeated_beside(i, start, left, bins_per_cell, order, column):
+            if _repeated_beside(i, start, left, bins_per_cell, order, place):
                 continue
             if len(cost) > 0:
-                cost[n, k] = 1.0 - _worth(dx, dy, reach[n], value[i])
+                cost[n, k] = 1.0 - _worth(dx, dy, reach, value[i])
             elif single[n] >= 0 or taken[k]:
                 contested = True
             else:
                 single[n], taken[k] = k, True
         n += 1
-        if contested:  # from the first person again, with costs: there is something to choose
+        if contested:  # there is something to choose: from the first person again, with costs
             cost = np.full((people, peaks), 1.0, np.float32)
             n = 0
     return assign(cost) if len(cost) > 0 else single

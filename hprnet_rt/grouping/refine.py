@@ -1,34 +1,39 @@
 """Points of the parts that were found, corrected where they are: `hprnet_rt.model.refine` without torch.
 
-All parts of a kind in one call. Positions are in output cells, x before y; maps have their channels last, so
-that what is read at a place lies together. Every kernel has a slow plain twin in tests/oracles.
+All parts of a kind are refined in one call. Positions are in output cells, x before y; maps have their
+channels last, so that the numbers at one place lie together. tests/oracles has a slow plain version.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.errors import ModelError, ShapeError
 from hprnet_rt.grouping.compiled import fused_kernel
-from hprnet_rt.refinement import RefinedPart, Refinement
+from hprnet_rt.refinement import (
+    EVIDENCE,
+    EVIDENCE_SIDE,
+    LEAST_REACH,
+    LEAST_SIZE,
+    SHIFT_SCALE,
+    STRENGTH_SCALE,
+    RefinedPart,
+    Refinement,
+)
 
 __all__ = ["PartRefiner", "RefinerWeights"]
 
 FloatArray = npt.NDArray[np.float32]
 HalfArray = npt.NDArray[np.uint16]
 
-_LEAST_SIZE = 2.0  # cells; a part is never taken for smaller
-_LEAST_REACH = 1.5  # cells around a point that the local maps are read in at least
-_SIDE = 7  # places along a side of the square that is read there
-_SHIFT_SCALE, _STRENGTH_SCALE = 4.0, 0.25
-_ROWS = 16  # of a matrix that are used for all parts before the next ones: they stay in the first cache
-_HALF_EXPONENTS = np.float32(2.0**112)  # between the exponents' zeros of float16 and float32
-_FAINT = -16.0  # a weight of exp(-16) of the strongest changes nothing
+_ROWS = 16  # of a matrix that all parts use before the next ones: these stay in the first-level cache
+_HALF_EXPONENTS = np.float32(2.0**112)  # between the exponent biases of float16 and float32
+_FAINT = -16.0  # exp(-16) of the strongest weight changes nothing
 
 RefinerWeights = Mapping[str, FloatArray]
 """A `Refiner`'s state dict: "norm", "parts.face.0.mix.weight", ..."""
@@ -36,12 +41,12 @@ RefinerWeights = Mapping[str, FloatArray]
 
 @fused_kernel
 def _sample(maps: FloatArray, x: float, y: float, out: FloatArray) -> None:
-    """What maps (H, W, C) hold at a place, bilinear, 0 outside, into `out` (C,)."""
+    """Sample maps (H, W, C) at a place into `out` (C,), bilinear, 0 outside."""
     height, width, _ = maps.shape
     left, top = np.floor(x - 0.5), np.floor(y - 0.5)
     right_share, low_share = np.float32(x - 0.5 - left), np.float32(y - 0.5 - top)
     out[:] = 0.0
-    if not (-1.0 <= left < width and -1.0 <= top < height):  # not so for NaN either
+    if not (-1.0 <= left < width and -1.0 <= top < height):  # NaN fails both
         return
     for row in range(2):
         at_y = int(top) + row
@@ -92,10 +97,13 @@ def _add_product(rows: FloatArray, matrix: FloatArray, out: FloatArray) -> None:
 
 @fused_kernel
 def _add_mixed(rows: FloatArray, matrix: FloatArray, halves: HalfArray, out: FloatArray) -> None:
-    """The same for a large matrix, whose numbers come from memory: as halves, where it has none in float32.
+    """Add rows (M, K) times a large matrix (K, N) to `out` (M, N).
+
+    Reading such a matrix from memory takes the most time, which float16 halves.
 
     Args:
-        matrix: (K, N), or (0, 0); halves: (K, N) the bits of float16, or (0, 0).
+        matrix: (K, N), or (0, 0) where `halves` is given.
+        halves: the bits of the matrix in float16, (K, N), or (0, 0).
     """
     inner, width = rows.shape[1], out.shape[1]
     bits = np.empty((_ROWS, width), np.uint32)
@@ -120,7 +128,7 @@ def _add_mixed(rows: FloatArray, matrix: FloatArray, halves: HalfArray, out: Flo
 
 @fused_kernel
 def _between(place: float, count: int) -> tuple[int, int, np.float32, np.float32]:
-    """The two cells of a row that a place lies between, and the share of each: none of those outside."""
+    """Return the two cells of a row that a place lies between, and the share of each; 0 for one outside."""
     at = np.float32(place) - np.float32(0.5)
     low = np.floor(at)
     if not -1.0 <= low < count:  # NaN too
@@ -137,121 +145,133 @@ def _between(place: float, count: int) -> tuple[int, int, np.float32, np.float32
 def _evidence(
     local: FloatArray, j: int, x: float, y: float, size: float, reach: float, seen: FloatArray
 ) -> None:
-    """What local map j (of (H, W, n)) says around a place, into `seen` (3,); see `model.refine`."""
+    """Read local map j of (H, W, n) around a place into `seen` (3,); see `model.refine`."""
     height, width, maps = local.shape
-    radius = np.float32(max(reach * size, _LEAST_REACH))
-    step = np.float32(2.0) / np.float32(_SIDE - 1)
-    found = np.empty((_SIDE, _SIDE), np.float32)
-    unit = np.empty(_SIDE, np.float32)
-    left, right = np.empty(_SIDE, np.int64), np.empty(_SIDE, np.int64)
-    left_share, right_share = np.empty(_SIDE, np.float32), np.empty(_SIDE, np.float32)
-    for b in range(_SIDE):
+    radius = np.float32(max(reach * size, LEAST_REACH))
+    step = np.float32(2.0) / np.float32(EVIDENCE_SIDE - 1)
+    found = np.empty((EVIDENCE_SIDE, EVIDENCE_SIDE), np.float32)
+    unit = np.empty(EVIDENCE_SIDE, np.float32)
+    left, right = np.empty(EVIDENCE_SIDE, np.int64), np.empty(EVIDENCE_SIDE, np.int64)
+    left_share, right_share = np.empty(EVIDENCE_SIDE, np.float32), np.empty(EVIDENCE_SIDE, np.float32)
+    for b in range(EVIDENCE_SIDE):
         unit[b] = b * step - np.float32(1.0)
         first, second, left_share[b], right_share[b] = _between(x + unit[b] * radius, width)
         left[b], right[b] = first * maps + j, second * maps + j
     rows = local.reshape(height, width * maps)
     strongest, heaviest = np.float32(-np.inf), np.float32(-np.inf)
-    for a in range(_SIDE):
+    for a in range(EVIDENCE_SIDE):
         above, below, high, low = _between(y + unit[a] * radius, height)
         upper, lower = rows[above], rows[below]
-        for b in range(_SIDE):
+        for b in range(EVIDENCE_SIDE):
             value = high * (left_share[b] * upper[left[b]] + right_share[b] * upper[right[b]])
             value += low * (left_share[b] * lower[left[b]] + right_share[b] * lower[right[b]])
             strongest = max(strongest, value)
             found[a, b] = value - (unit[a] * unit[a] + unit[b] * unit[b])
             heaviest = max(heaviest, found[a, b])
     total, shift_x, shift_y = np.float32(0.0), np.float32(0.0), np.float32(0.0)
-    for a in range(_SIDE):
-        for b in range(_SIDE):
+    for a in range(EVIDENCE_SIDE):
+        for b in range(EVIDENCE_SIDE):
             faintness = found[a, b] - heaviest
             if faintness > _FAINT:
                 weight = np.exp(faintness)
                 total += weight
                 shift_x += weight * unit[b]
                 shift_y += weight * unit[a]
-    scale = np.float32(_SHIFT_SCALE) * radius / np.float32(size)
+    scale = np.float32(SHIFT_SCALE) * radius / np.float32(size)
     seen[0], seen[1] = scale * shift_x / total, scale * shift_y / total
-    seen[2] = np.float32(_STRENGTH_SCALE) * strongest
+    seen[2] = np.float32(STRENGTH_SCALE) * strongest
+
+
+class Steps(NamedTuple):
+    """The weights of all steps of a part, as the kernel reads them; n points, C channels.
+
+    Attributes:
+        reach: (steps,), or empty for a part that reads no local maps.
+        read: (steps, C, width), of the feature map at a point, the norm multiplied in.
+        who: (steps, n, width), of each point, the bias of `read` added.
+        mix: (steps, n * (width + evidence) + 2 n, hidden) in float32, or (steps, 0, 0).
+        mix_halves: the bits of the same matrices in float16, where `mix` is empty; else (steps, 0, 0).
+        mix_bias: (steps, hidden).
+        out: (steps, hidden, 3 n).
+        out_bias: (steps, 3 n).
+    """
+
+    reach: FloatArray
+    read: FloatArray
+    who: FloatArray
+    mix: FloatArray
+    mix_halves: HalfArray
+    mix_bias: FloatArray
+    out: FloatArray
+    out_bias: FloatArray
 
 
 @fused_kernel
 def _refine(
-    features: FloatArray,
-    local: FloatArray,
-    points: FloatArray,
-    confidence: FloatArray,
-    reach: FloatArray,
-    read: FloatArray,
-    who: FloatArray,
-    mix: FloatArray,
-    mix_halves: HalfArray,
-    mix_bias: FloatArray,
-    out: FloatArray,
-    out_bias: FloatArray,
+    features: FloatArray, local: FloatArray, points: FloatArray, confidence: FloatArray, weights: Steps
 ) -> None:
     """Correct the points of all parts of a kind, in place.
 
     Args:
-        features: (H, W, C); local: (H, W, n), not looked at where `reach` is empty.
-        points: (M, n, 2); confidence: (M, n), written.
-        reach: (steps,) or empty.
-        read: (steps, C, width), the norm in it; who: (steps, n, width), the bias in it.
-        mix: (steps, n * (width + evidence) + 2 n, hidden), in float32 or in halves, see `_add_mixed`;
-            mix_bias: (steps, hidden).
-        out: (steps, hidden, 3 n); out_bias: (steps, 3 n).
+        features: (H, W, C).
+        local: (H, W, n), not read where `weights.reach` is empty.
+        points: (M, n, 2), changed in place.
+        confidence: (M, n), written.
+        weights: of the steps.
     """
-    count, each, _ = points.shape
-    steps, channels, width = read.shape
-    wide = width + (3 if len(reach) else 0)
-    hidden = mix_bias.shape[1]
-    at, sampled = np.empty((each, 2), np.float32), np.empty((each, channels), np.float32)
-    seen = np.empty((each, width), np.float32)
-    mixed_of = np.empty((count, each * (wide + 2)), np.float32)
-    middle, moved = np.empty((count, hidden), np.float32), np.empty((count, 3 * each), np.float32)
+    count, num_points, _ = points.shape
+    steps, channels, width = weights.read.shape
+    reads_local = len(weights.reach) > 0
+    wide = width + (EVIDENCE if reads_local else 0)
+    hidden = weights.mix_bias.shape[1]
+    at, sampled = np.empty((num_points, 2), np.float32), np.empty((num_points, channels), np.float32)
+    seen = np.empty((num_points, width), np.float32)
+    mixed_of = np.empty((count, num_points * (wide + 2)), np.float32)
+    middle, moved = np.empty((count, hidden), np.float32), np.empty((count, 3 * num_points), np.float32)
     size = np.empty(count, np.float32)
     for m in range(count):
-        size[m] = _LEAST_SIZE
+        size[m] = LEAST_SIZE
         for axis in range(2):
             low, high = points[m, 0, axis], points[m, 0, axis]
-            for i in range(each):
+            for i in range(num_points):
                 low, high = min(low, points[m, i, axis]), max(high, points[m, i, axis])
             size[m] = max(size[m], high - low)
     for t in range(steps):
         for m in range(count):
             mean_x, mean_y = np.float32(0.0), np.float32(0.0)
-            for i in range(each):
+            for i in range(num_points):
                 at[i] = points[m, i]
                 mean_x += at[i, 0]
                 mean_y += at[i, 1]
                 _sample(features, at[i, 0], at[i, 1], sampled[i])
-            mean_x, mean_y = mean_x / np.float32(each), mean_y / np.float32(each)
-            seen[:] = who[t]
-            _add_product(sampled, read[t], seen)
+            mean_x, mean_y = mean_x / np.float32(num_points), mean_y / np.float32(num_points)
+            seen[:] = weights.who[t]
+            _add_product(sampled, weights.read[t], seen)
             row = mixed_of[m]
-            for i in range(each):
+            for i in range(num_points):
                 for k in range(width):
                     row[i * wide + k] = max(seen[i, k], np.float32(0.0))
-                if len(reach):
-                    place = row[i * wide + width : (i + 1) * wide]
-                    _evidence(local, i, at[i, 0], at[i, 1], size[m], reach[t], place)
-                row[each * wide + 2 * i] = (at[i, 0] - mean_x) / size[m]
-                row[each * wide + 2 * i + 1] = (at[i, 1] - mean_y) / size[m]
-            middle[m] = mix_bias[t]
-            moved[m] = out_bias[t]
-        _add_mixed(mixed_of, mix[t], mix_halves[t], middle)
+                if reads_local:
+                    evidence = row[i * wide + width : (i + 1) * wide]
+                    _evidence(local, i, at[i, 0], at[i, 1], size[m], weights.reach[t], evidence)
+                row[num_points * wide + 2 * i] = (at[i, 0] - mean_x) / size[m]
+                row[num_points * wide + 2 * i + 1] = (at[i, 1] - mean_y) / size[m]
+            middle[m] = weights.mix_bias[t]
+            moved[m] = weights.out_bias[t]
+        _add_mixed(mixed_of, weights.mix[t], weights.mix_halves[t], middle)
         for m in range(count):
             for k in range(hidden):
                 middle[m, k] = max(middle[m, k], np.float32(0.0))
-        _add_product(middle, out[t], moved)
+        _add_product(middle, weights.out[t], moved)
         for m in range(count):
-            for i in range(each):
+            for i in range(num_points):
                 points[m, i, 0] += moved[m, 3 * i] * size[m]
                 points[m, i, 1] += moved[m, 3 * i + 1] * size[m]
                 confidence[m, i] = np.float32(1.0) / (np.float32(1.0) + np.exp(-moved[m, 3 * i + 2]))
 
 
 def _in_halves(matrices: FloatArray) -> tuple[FloatArray, HalfArray]:
-    """The matrices in float32, or as the bits of float16 if that changes no number; the other is empty."""
+    """Return matrices in float32, and the bits of float16 if that changes no number; one of both is empty."""
     with np.errstate(over="ignore"):
         halves = matrices.astype(np.float16)
     steps = len(matrices)
@@ -265,18 +285,18 @@ class PartRefiner:
     """Corrects the points of one kind of part.
 
     Attributes:
-        part: which.
+        part: the kind of part.
         channels: of the feature map.
-        arrays: the steps' weights, as the kernel wants them.
+        weights: of the steps.
     """
 
     part: RefinedPart
     channels: int
-    arrays: tuple[Any, ...]
+    weights: Steps
 
     @classmethod
     def of(cls, part: RefinedPart, refinement: Refinement, weights: RefinerWeights) -> PartRefiner:
-        """Take a part's weights.
+        """Take a part's weights out of a refinement's.
 
         Raises:
             ModelError: they are missing or of another shape.
@@ -286,31 +306,32 @@ class PartRefiner:
         channels = refinement.features
 
         def get(name: str, *shape: int) -> FloatArray:
-            found = weights.get(name)
-            if found is None or found.shape != shape:
-                has = "missing" if found is None else found.shape
+            weight = weights.get(name)
+            if weight is None or weight.shape != shape:
+                has = "missing" if weight is None else weight.shape
                 raise ModelError(f"the refinement's {name} is {has}, not {shape}")
-            return found
+            return weight
+
+        def stacked(weight_of: Callable[[str], FloatArray]) -> FloatArray:
+            steps = [weight_of(f"parts.{part.name}.{step}") for step in range(part.steps)]
+            return np.ascontiguousarray(np.stack(steps), np.float32)
 
         norm = get("norm", channels)
-        steps = []
-        for t in range(part.steps):
-            at = f"parts.{part.name}.{t}"
-            steps.append(
-                (
-                    get(f"{at}.read.weight", width, channels).T * norm[:, None],
-                    get(f"{at}.who", points, width) + get(f"{at}.read.bias", width),
-                    get(f"{at}.mix.weight", hidden, inputs).T,
-                    get(f"{at}.mix.bias", hidden),
-                    get(f"{at}.out.weight", 3 * points, hidden).T,
-                    get(f"{at}.out.bias", 3 * points),
-                )
-            )
-        read, who, mix, *rest = (
-            np.ascontiguousarray(np.stack(each), np.float32) for each in zip(*steps, strict=True)
+        mix, mix_halves = _in_halves(stacked(lambda step: get(f"{step}.mix.weight", hidden, inputs).T))
+        return cls(
+            part,
+            channels,
+            Steps(
+                reach=np.array(part.reach, np.float32),
+                read=stacked(lambda step: get(f"{step}.read.weight", width, channels).T * norm[:, None]),
+                who=stacked(lambda step: get(f"{step}.who", points, width) + get(f"{step}.read.bias", width)),
+                mix=mix,
+                mix_halves=mix_halves,
+                mix_bias=stacked(lambda step: get(f"{step}.mix.bias", hidden)),
+                out=stacked(lambda step: get(f"{step}.out.weight", 3 * points, hidden).T),
+                out_bias=stacked(lambda step: get(f"{step}.out.bias", 3 * points)),
+            ),
         )
-        reach = np.array(part.reach, np.float32)
-        return cls(part, channels, (reach, read, who, *_in_halves(mix), *rest))
 
     def __call__(
         self, features: FloatArray, local: FloatArray, points: FloatArray
@@ -318,7 +339,8 @@ class PartRefiner:
         """Correct the points of parts of this kind.
 
         Args:
-            features: (H, W, C) float32, C-contiguous; local: (H, W, n) likewise.
+            features: (H, W, C) float32, C-contiguous.
+            local: (H, W, n) float32, C-contiguous.
             points: (M, n, 2) float32, without NaN.
 
         Returns:
@@ -327,17 +349,17 @@ class PartRefiner:
         Raises:
             ShapeError: an array is of another shape; they are read without further checks.
         """
-        each = self.part.num_keypoints
-        wrong = points.ndim != 3 or points.shape[1:] != (each, 2)
+        num_points = self.part.num_keypoints
+        wrong = points.ndim != 3 or points.shape[1:] != (num_points, 2)
         wrong |= features.ndim != 3 or features.shape[2] != self.channels
         if self.part.reach:
-            wrong |= local.shape != (*features.shape[:2], each)
+            wrong |= local.shape != (*features.shape[:2], num_points)
         if wrong:
             raise ShapeError(
-                f"{self.part.name} is {each} points on {self.channels} channels, got {points.shape} on "
+                f"{self.part.name} is {num_points} points on {self.channels} channels, got {points.shape} on "
                 f"{features.shape} and local maps {local.shape}"
             )
         refined = points.astype(np.float32, order="C")
         confidence = np.zeros(points.shape[:2], np.float32)
-        _refine(features, local, refined, confidence, *self.arrays)
+        _refine(features, local, refined, confidence, self.weights)
         return refined, confidence

@@ -1,4 +1,4 @@
-"""Finding everyone in the chosen frames of a source: what annotate needs of a network, wherever that runs."""
+"""Finding everyone in the chosen frames of a source, with a network in this process or elsewhere."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["Finder", "LocalFinder", "PoseRequest", "PoseSearch"]
 
 @dataclass(frozen=True)
 class PoseRequest:
-    """Where everyone is to be found.
+    """Frames of a source in which everyone is to be found.
 
     Attributes:
         source: not yet iterated, unless for frames that are given beside this.
         selection: which frames are chosen.
-        done: by an earlier run; only those behind are wanted.
-        regions: of the picture where the network looks; see `pose_stages`.
+        done: where an earlier run has ended; only later frames are requested.
+        regions: the parts of the picture that the network looks at; see `pose_stages`.
     """
 
     source: FileSource
@@ -34,12 +34,12 @@ class PoseRequest:
 
 @dataclass(frozen=True)
 class PoseSearch:
-    """A search that has begun.
+    """A search that is under way.
 
     Attributes:
         frames: to be given to the stages; their images may be empty where nobody asked for them.
-        stages: Frame -> FramePoses, without what looks at one frame after the other.
-        damage: after the last frame: what could not be read of the source, None when all was well.
+        stages: Frame -> FramePoses, without tracking and drawing.
+        damage: called after the last frame: what could not be read of the source, None when all was well.
         interrupt: ends the waiting of `frames` and `stages`, from any thread.
     """
 
@@ -54,15 +54,15 @@ class Finder(Protocol):
 
     @property
     def facts(self) -> ModelFacts:
-        """What keypoints say of it."""
+        """What the header of keypoints says of the model."""
         ...
 
-    def find(self, wanted: PoseRequest, frames: Iterator[Frame] | None) -> PoseSearch:
+    def find(self, request: PoseRequest, frames: Iterator[Frame] | None) -> PoseSearch:
         """Begin to find everyone.
 
         Args:
-            wanted: where.
-            frames: the wanted ones, decoded; None when nobody needs their images.
+            request: the frames.
+            frames: the same, decoded; None when nobody needs their images.
 
         Raises:
             MediaError: the source is not as it was.
@@ -81,10 +81,10 @@ class LocalFinder:
         self._model = model
         self.facts = model.facts
 
-    def find(self, wanted: PoseRequest, frames: Iterator[Frame] | None) -> PoseSearch:
-        """See `Finder`."""
-        source = wanted.source
+    def find(self, request: PoseRequest, frames: Iterator[Frame] | None) -> PoseSearch:
+        """Begin to find everyone; see `Finder`."""
+        source = request.source
         if frames is None:
-            frames = chosen_frames(source, wanted.selection, wanted.done)
-        stages = finding_stages(self._model, self._model.batch, wanted.regions)
+            frames = chosen_frames(source, request.selection, request.done)
+        stages = finding_stages(self._model, self._model.batch, request.regions)
         return PoseSearch(frames, stages, lambda: source.damage)

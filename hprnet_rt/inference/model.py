@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.backends import AsyncBackend, Backend, GivesMaps, ModelFile, create_backend
-from hprnet_rt.building import find_built, find_int8
+from hprnet_rt.building import find_engine
 from hprnet_rt.errors import BackendError, UsageError
 from hprnet_rt.geometry import KEEP, Letterbox, input_hw_for, require_image
 from hprnet_rt.grouping import MATCHINGS, Grouper, GroupingOptions
@@ -35,7 +35,7 @@ _OPEN_BACKENDS = 6  # compiled input sizes kept; a folder of photographs has a f
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What keypoints say of the model that has made them.
+    """What the header of keypoints says of the model that made them.
 
     Attributes:
         name: of the network.
@@ -111,13 +111,17 @@ class PoseModel:
         """What keypoints say of it."""
         options = self.group.options
         return ModelFacts(
-            *(self.name, self.model_file.sha256, self.input_px),
-            *(options.person_threshold, options.peak_threshold),
-            *(self.model_file.spec.refinement is not None, self.description),
+            name=self.name,
+            sha256=self.model_file.sha256,
+            input_px=self.input_px,
+            threshold=options.person_threshold,
+            peak_threshold=options.peak_threshold,
+            refined=self.model_file.spec.refinement is not None,
+            description=self.description,
         )
 
     def letterbox(self, image_hw: tuple[int, int]) -> Letterbox:
-        """How images of this size are placed in the input.
+        """Return how images of this size are placed in the input.
 
         Raises:
             UsageError: the input size is neither "keep" nor a multiple of the network's `multiple_px`.
@@ -137,15 +141,15 @@ class PoseModel:
                 raise BackendError("the model is closed")
             found = self._backends.pop(input_hw, None)
             made = found or create_backend(
-                *(self.model_file, input_hw),
+                self.model_file,
+                input_hw,
                 backend=self._backend,
                 precision=precision,
                 threads=threads,
                 flip=flip,
                 batch=self._batch,
-                find_built=find_built,
+                find_engine=find_engine,
                 may_build=self._may_build,
-                find_int8=find_int8,
             )
             self._backends[input_hw] = made  # the last one is the most recently used
             while len(self._backends) > _OPEN_BACKENDS:
@@ -174,7 +178,7 @@ class PoseModel:
     def _run(
         self, backend: Backend, batch: npt.NDArray[np.uint8], letterboxes: Sequence[Letterbox]
     ) -> list[Peaks]:
-        """What a backend finds in a batch."""
+        """Return the peaks of each image of a batch."""
         if not isinstance(backend, GivesMaps):
             return self._peaks(backend.run(batch), letterboxes)
         found, maps = backend.run_with_maps(batch)
@@ -197,8 +201,8 @@ class PoseModel:
             inputs: what `prepare` has returned, any number.
 
         Returns:
-            What waits for their peaks, in the same order; it must be called, once. Where `overlaps` is true
-            the network may still be working, and the next images can be given to it meanwhile.
+            A function that waits for their peaks, in the same order; it must be called once. Where `overlaps`
+            is true the network may still be working, and the next images can be given to it meanwhile.
 
         Raises:
             BackendError: the library failed, or the model is closed.
@@ -213,7 +217,7 @@ class PoseModel:
     def _begin_batch(
         self, group: Sequence[tuple[npt.NDArray[np.uint8], Letterbox]]
     ) -> Callable[[], list[Peaks]]:
-        """The same for images of one size, no more than the backend takes."""
+        """Begin with images of one size, at most as many as the backend takes."""
         backend = self.backend_for(group[0][1].input_hw)
         images, letterboxes = [image for image, _ in group], [letterbox for _, letterbox in group]
         if isinstance(backend, AsyncBackend):
@@ -223,7 +227,7 @@ class PoseModel:
         return lambda: found
 
     def __call__(self, image: npt.NDArray[np.uint8]) -> Poses:
-        """Everyone in an image (H, W, 3) uint8 BGR, in its pixels.
+        """Find everyone in an image (H, W, 3) uint8 BGR; positions are in its pixels.
 
         Raises:
             ShapeError: `image` is no such array.
@@ -250,7 +254,7 @@ class PoseModel:
 def _runs_of_one_size(
     inputs: Sequence[tuple[npt.NDArray[np.uint8], Letterbox]], most: int
 ) -> Iterator[Sequence[tuple[npt.NDArray[np.uint8], Letterbox]]]:
-    """Neighbours with one input size, at most `most` together, in their order."""
+    """Yield runs of neighbours with one input size, at most `most` together, in their order."""
     for _, same in itertools.groupby(inputs, lambda pair: pair[1].input_hw):
         together = list(same)
         yield from (together[first : first + most] for first in range(0, len(together), most))
@@ -278,7 +282,7 @@ def load(
             "openvino", "onnxruntime" or "torch" on the CPU. None of them takes another's place.
         precision: "auto", "fp32", "fp16", "bf16", or "int8" for an engine that `hprnet-rt build` made for
             OpenVINO.
-        threads: CPU threads of the engine; all cores when None.
+        threads: CPU threads of the backend; all cores when None.
         input_px: longer side of the network's input, its own when None; larger finds smaller people and
             takes longer. "keep" takes every image at its own size.
         flip: average with the mirrored image (the flip test; the backend torch only).

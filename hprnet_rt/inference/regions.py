@@ -1,4 +1,4 @@
-"""Rectangles of a picture that are looked at on their own, and everyone in them, counted once."""
+"""Regions: rectangles of a picture that the network looks at one by one; people found twice count once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SAME: Final = 0.5
 
 _LEAST_JOINTS: Final = 4  # with fewer in common, boxes say who is the same
 _COVERED: Final = 0.7
-"""How much of the box of a person whom an edge cuts lies in that of the same one elsewhere."""
+"""Least share of a box, cut by a region's edge, that lies in the box of the same person elsewhere."""
 
 _AT_EDGE_PX: Final = 2.0
 
@@ -47,7 +47,7 @@ class Region:
     relative: tuple[bool, bool, bool, bool]
 
     def corners(self, width: int, height: int) -> Corners:
-        """Where it lies in a picture of this size.
+        """Return where the region lies in a picture of this size.
 
         Raises:
             UsageError: it is empty there, or goes beyond the picture.
@@ -69,7 +69,7 @@ class Region:
 
 
 def parse_region(text: str) -> Region:
-    """A region as a user writes it: X,Y,W,H in pixels, or with % in parts of the picture.
+    """Parse a region as a user writes it: X,Y,W,H in pixels, or with % in parts of the picture.
 
     Raises:
         UsageError: it is none.
@@ -94,7 +94,7 @@ def parse_region(text: str) -> Region:
 
 
 def merged(found: Sequence[Poses], corners: Sequence[Corners], width: int, height: int) -> Poses:
-    """Everyone of several regions of one picture, each once, in its pixels, strongest first.
+    """Merge the people of several regions of one picture: each once, in its pixels, strongest first.
 
     Who is found in more than one is taken from the one with the higher score, but from where the region does
     not cut the person if there is such a one. Two people of one region are two.
@@ -124,7 +124,7 @@ def merged(found: Sequence[Poses], corners: Sequence[Corners], width: int, heigh
 
 
 def _moved(poses: Poses, x: int, y: int) -> Poses:
-    """The same people, so many pixels to the right and down."""
+    """Return the people moved to the right and down by some pixels."""
     by = np.array((x, y), np.float32)
     corners = np.tile(by, 2)
     return replace(
@@ -140,7 +140,7 @@ def _cut(box: FloatArray, corners: npt.NDArray[np.int64], width: int, height: in
 
 
 def _shares(box: FloatArray) -> FloatArray:
-    """How much of each box (N, 4) lies in each other: (N, N), 0 to 1."""
+    """Return the share of each box (N, 4) that lies in each other one: (N, N), 0 to 1."""
     low, high = np.maximum(box[:, None, :2], box[:, :2]), np.minimum(box[:, None, 2:], box[:, 2:])
     both = np.clip(high - low, 0, None).prod(axis=2)
     own = np.clip(box[:, 2:] - box[:, :2], 1, None).prod(axis=1)

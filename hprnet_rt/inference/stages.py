@@ -15,7 +15,7 @@ from hprnet_rt.pipeline import BatchStage, Pipeline, Stage
 from hprnet_rt.pipeline.runner import Source
 from hprnet_rt.render import Overlay
 from hprnet_rt.tracking import Tracker
-from hprnet_rt.types import Frame, FramePoses, Inferred, Poses, Prepared
+from hprnet_rt.types import Frame, FramePoses, Inferred, Peaks, Poses, Prepared
 from hprnet_rt.video import ImageSource, open_source
 from hprnet_rt.video.capture import LiveOptions, LiveSource, open_live
 
@@ -33,7 +33,7 @@ AnyStage = Stage | BatchStage
 """What a pipeline takes."""
 
 OverTime = Callable[[Poses, float], Poses]
-"""What looks at one frame after the other, at their times in seconds: a `Tracker`, a `OneEuro`."""
+"""A temporal step: called with the people of each frame and its time in seconds. `Tracker`, `OneEuro`."""
 
 
 _IN_FLIGHT: Final = 2
@@ -46,26 +46,33 @@ def pose_stages(
     *,
     batch: int = 1,
     regions: Sequence[Region] = (),
+    grouper: Callable[[Peaks], Poses] | None = None,
 ) -> list[AnyStage]:
-    """Frame -> FramePoses, in stages.
+    """Return the stages from a `Frame` to its `FramePoses`.
 
     Args:
         model: the network.
         overlay: draws skeletons onto the frame's own image.
-        over_time: applied to everyone's poses in this order. They get every frame, in order, at its media
+        over_time: temporal steps, applied in this order. They get every frame, in order, at its media
             time, or at its capture where the source has no clock.
         batch: frames that wait for each other before the network, so that it sees them together. Not for
             live sources.
         regions: what the network looks at, one after the other; the whole picture when empty.
+        grouper: turns peaks into people in place of the model's own.
 
     Raises in its stage, as a stage does:
         UsageError: a region is not in the picture.
     """
-    return [*finding_stages(model, batch, regions), *following_stages(over_time, overlay)]
+    return [*finding_stages(model, batch, regions, grouper), *following_stages(over_time, overlay)]
 
 
-def finding_stages(model: PoseModel, batch: int = 1, regions: Sequence[Region] = ()) -> list[AnyStage]:
-    """Frame -> FramePoses, of each frame by itself; see `pose_stages`."""
+def finding_stages(
+    model: PoseModel,
+    batch: int = 1,
+    regions: Sequence[Region] = (),
+    grouper: Callable[[Peaks], Poses] | None = None,
+) -> list[AnyStage]:
+    """Return the stages that look at each frame by itself; see `pose_stages`."""
 
     def corners_in(frame: Frame) -> list[Corners]:
         height, width = frame.image.shape[:2]
@@ -91,7 +98,7 @@ def finding_stages(model: PoseModel, batch: int = 1, regions: Sequence[Region] =
 
     def group(items: list[Inferred]) -> FramePoses:
         frame = items[0].frame
-        found = [model.group(item.peaks) for item in items]
+        found = [(grouper or model.group)(item.peaks) for item in items]
         if not regions:
             return FramePoses(frame, found[0])
         height, width = frame.image.shape[:2]
@@ -104,7 +111,7 @@ def finding_stages(model: PoseModel, batch: int = 1, regions: Sequence[Region] =
 
 
 def following_stages(over_time: Sequence[OverTime] = (), overlay: Overlay | None = None) -> list[AnyStage]:
-    """FramePoses -> FramePoses, one frame after the other; see `pose_stages`."""
+    """Return the stages that take one frame after the other; see `pose_stages`."""
     stages: list[AnyStage] = []
     if over_time:
         stages.append(Stage("tracking", lambda item: _follow(over_time, item)))
@@ -116,10 +123,10 @@ def following_stages(over_time: Sequence[OverTime] = (), overlay: Overlay | None
 def replay_stages(
     known: Iterator[KeypointsFrame], overlay: Overlay | None = None, *, all_known: bool = True
 ) -> list[AnyStage]:
-    """Frame -> FramePoses for a source whose poses are known.
+    """Return the stages from a `Frame` to its `FramePoses` for a source whose people are known.
 
     Args:
-        known: in the source's order.
+        known: frames with their people, in the source's order.
         overlay: draws skeletons onto the frame's own image.
         all_known: every frame is among them; otherwise there is nobody in the others.
 
@@ -161,7 +168,7 @@ def _render_stage(overlay: Overlay) -> Stage:
 
 
 def _require_source(source: object, live: bool) -> None:
-    """See that something can be given to `stream`.
+    """Check that something can be given to `stream`.
 
     Raises:
         UsageError: it cannot.

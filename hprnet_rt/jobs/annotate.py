@@ -15,7 +15,7 @@ from typing import Any, Final
 from hprnet_rt.errors import HprnetError, MediaError
 from hprnet_rt.files import PartialFile, exclusive, make_folder_of, output_errors
 from hprnet_rt.formats import KeypointsFrame, Recording, write_keypoints
-from hprnet_rt.formats.jsonl import read_jsonl, write_jsonl
+from hprnet_rt.formats.jsonl import JSONL, read_jsonl, write_jsonl
 from hprnet_rt.inference.finder import Finder, LocalFinder, PoseRequest
 from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.inference.stages import AnyStage, following_stages, replay_stages
@@ -115,7 +115,7 @@ class _Run:
             job.unsmoothed if self.looks_ahead else job.master,
             header,
             again=options.overwrite,
-            keep="jsonl" in job.keypoints and not self.looks_ahead,
+            keep=JSONL.name in job.keypoints and not self.looks_ahead,
         )
         self.outputs.add(self.journal)
         self.picture: Sink | None = None
@@ -287,13 +287,13 @@ class _Run:
         whole = options.end_s is None and (options.limit is None or self.outputs.frames < options.limit)
         self.outputs.close(all_audio=whole)
         for name, path in self.job.keypoints.items():
-            if name != "jsonl":
+            if name != JSONL.name:
                 write_keypoints(path, self.header, self._master().frames, name)
         if self.picture is not None:
             self.picture.commit()
         if self.looks_ahead:
             master = PartialFile(self.job.master)
-            if "jsonl" in self.job.keypoints:
+            if JSONL.name in self.job.keypoints:
                 master.commit(durable=True)
             else:
                 master.partial.unlink(missing_ok=True)

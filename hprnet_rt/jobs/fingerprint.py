@@ -99,7 +99,7 @@ def fingerprint_of(path: Path) -> str | None:
     except UsageError:
         text = comment_of(path)
         return text.split()[-1] if text.startswith(_MAKER) else ""
-    if not form.header:
+    if "header" in form.loses:
         return None
     try:
         recording = read_keypoints(path)

@@ -1,4 +1,4 @@
-"""Inputs as a user names them: files, folders, patterns, lists, addresses."""
+"""Expand inputs as a user names them: files, folders, patterns, lists, addresses."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def _at_address(text: str) -> Input:
 
 
 def _place_of(path: Path) -> Path:
-    """A path as outputs are to be called, which have no %d in their names."""
+    """Return the path without a %d in its name, as outputs are named."""
     return path.with_name(sequence_name(path) + path.suffix) if is_sequence(path) else path
 
 
 def listed_inputs(texts: Sequence[str]) -> Iterator[Input]:
-    """Files and addresses that need not be there; files keep their place below the folder that all are in."""
+    """Yield files and addresses that need not exist; files keep their place below their common folder."""
     parents = [Path(text).absolute().parent for text in texts if not _is_address(text)]
     root = os.path.commonpath(parents) if parents else ""
     for text in texts:
@@ -69,10 +69,10 @@ def listed_inputs(texts: Sequence[str]) -> Iterator[Input]:
 
 
 def expand(texts: Iterable[str], out: Path) -> Iterator[Input]:
-    """All files of some inputs.
+    """Yield all files of some inputs.
 
-    Partial files are passed over in folders and patterns, the output folder in a folder: they are results.
-    What is found keeps its place below the folder, or below the part of a pattern that is no pattern.
+    In folders and patterns partial files are skipped, and so is the output folder: they are results. A file
+    keeps its place below its folder, or below the fixed part of a pattern.
 
     Raises:
         UsageError: one is missing, or a folder holds no media.
@@ -115,7 +115,7 @@ def _expand(text: str, out: Path) -> Iterator[Input]:
 
 
 def _files_below(folder: Path, out: Path) -> Iterator[Path]:
-    """All files of a folder, those of linked folders too, but for the folder of outputs in it."""
+    """Yield all files of a folder and of folders linked in it, except those of the output folder."""
     passed_over = os.path.realpath(out)
 
     def walk(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Keypoints that a crash does not cost: JSON lines, and beside them where to go on."""
+"""Keypoints that survive a crash: JSON lines, and beside them the state from which to continue."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _FRAMES, _BYTES, _OUTPUTS = "frames", "bytes", "outputs"
 
 
 def journal_files(path: Path) -> tuple[Path, Path]:
-    """The partial file of keypoints called `path` in the end, and the file of where to go on."""
+    """Return the partial file of the keypoints `path`, and the file of the state behind them."""
     partial = PartialFile(path).partial
     return partial, partial.with_suffix(".state")
 
 
 def named_outputs(path: Path, header: dict[str, Any]) -> frozenset[str]:
-    """The files that an interrupted run with this header was giving their names when it ended.
+    """Return the names of the files that an interrupted run was completing when it ended.
 
     Args:
         path: the journal's final name.
-        header: of another run's journal nothing is known.
+        header: of that run; for another one the result is empty.
     """
     partial, state_path = journal_files(path)
     try:
@@ -89,11 +89,11 @@ class Journal(KeypointsSink):
         super().__init__(path, header, keep_bytes=size)
 
     def earlier_frames(self) -> Iterator[KeypointsFrame]:
-        """Those of earlier runs."""
+        """Yield the frames of earlier runs."""
         return islice(read_jsonl(self.partial_path).frames, self.resumed)
 
     def recording(self) -> Recording:
-        """All frames; the journal is closed."""
+        """Read all frames; the journal must be closed."""
         return read_jsonl(self.partial_path)
 
     def checkpoint(
@@ -102,7 +102,7 @@ class Journal(KeypointsSink):
         """Make what was written durable.
 
         Args:
-            frames: how many that are, earlier runs' included.
+            frames: their number, those of earlier runs included.
             state: what the next run needs to continue behind them.
             outputs: the names of files that will now appear, see `named_outputs`.
 
@@ -170,7 +170,7 @@ def _first_line(path: Path) -> str:
 
 
 def _differences(before: str, wanted: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """What differs: its name, options by their own, how it was and how it is wanted."""
+    """Return what differs between two headers: (name, old value, new value); options by their own names."""
     try:
         old = json.loads(before)
         pairs = [(name, old.get(name), value) for name, value in wanted.items() if name != "options"]

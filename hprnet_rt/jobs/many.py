@@ -1,4 +1,4 @@
-"""Many files, one after the other or several at once, and what became of each."""
+"""Many jobs, one after the other or several at once, and the outcome of each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _BEGINNING: Final = b'{\n "hprnet_rt": '
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file.
+    """The outcome of one job.
 
     Attributes:
         status: one of `STATUSES`.
@@ -104,13 +104,13 @@ def _attempt(job: Job, do: Callable[[Job], AnnotateReport], *, alone: bool) -> O
 
 
 def counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
-    """How many there are of each status."""
+    """Count the outcomes of each status."""
     found = Counter(outcome.status for outcome in outcomes)
     return {status: found[status] for status in STATUSES}
 
 
 def plan_report(path: Path, jobs: Sequence[Job]) -> None:
-    """See before any work that a report can be written, and costs no other file.
+    """Check before any work that a report can be written and replaces no other file.
 
     Raises:
         UsageError: its name is one of an input, an output, a folder, or a file that is no report.
@@ -142,7 +142,7 @@ def _is_report(path: Path) -> bool:
 
 
 def write_report(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """Write what became of every file as JSON; a report of an earlier run is replaced.
+    """Write the outcome of every job as JSON; a report of an earlier run is replaced.
 
     Raises:
         OutputError: it cannot be written.

@@ -17,7 +17,7 @@ from hprnet_rt.video import DEFAULT_RATE, Selection
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER, require_crf, require_encoder
 from hprnet_rt.video.sequence import require_rate
 
-__all__ = ["AFFECTS", "SMOOTHINGS", "AnnotateOptions", "keypoint_settings", "video_settings"]
+__all__ = ["AFFECTS", "SMOOTHINGS", "AnnotateOptions", "keypoint_settings", "option", "video_settings"]
 
 SMOOTHINGS: Final = (*LIVE_SMOOTHINGS, "zero-lag")
 """Ways to smooth the points of a file, whose future is known too."""
@@ -27,7 +27,7 @@ AFFECTS: Final = ("keypoints", "video", "neither")
 """The outputs that an option can change: keypoints (and the video with them), the video alone, neither."""
 
 
-def _option(default: Any, affects: Affects, *, at_default: bool = True) -> Any:
+def option(default: Any, affects: Affects, *, at_default: bool = True) -> Any:
     """Declare an option.
 
     Args:
@@ -68,34 +68,31 @@ class AnnotateOptions:
         UsageError: a value is impossible, or two contradict each other.
     """
 
-    video: bool = _option(True, "neither")
-    keypoints: bool = _option(True, "neither")
-    overwrite: bool = _option(False, "neither")
-    formats: tuple[str, ...] = _option((), "neither")
-    skip_existing: bool = _option(False, "neither")
-    rate: Fraction = _option(DEFAULT_RATE, "neither")  # noqa: RUF009 - the header has it, as fps
-    limit: int | None = _option(None, "keypoints")
-    start_s: float = _option(0.0, "keypoints")
-    end_s: float | None = _option(None, "keypoints")
-    stride: int = _option(1, "keypoints")
-    track: bool = _option(True, "keypoints")
-    smooth: str = _option(SMOOTHINGS[0], "keypoints")
-    regions: tuple[Region, ...] = _option((), "keypoints")
-    crf: int = _option(DEFAULT_CRF, "video")
-    encoder: str = _option(DEFAULT_ENCODER, "video")
-    point_threshold: float | None = _option(None, "video", at_default=False)
+    video: bool = option(True, "neither")
+    keypoints: bool = option(True, "neither")
+    overwrite: bool = option(False, "neither")
+    formats: tuple[str, ...] = option((), "neither")
+    skip_existing: bool = option(False, "neither")
+    rate: Fraction = option(DEFAULT_RATE, "neither")  # noqa: RUF009 - the header has it, as fps
+    limit: int | None = option(None, "keypoints")
+    start_s: float = option(0.0, "keypoints")
+    end_s: float | None = option(None, "keypoints")
+    stride: int = option(1, "keypoints")
+    track: bool = option(True, "keypoints")
+    smooth: str = option(SMOOTHINGS[0], "keypoints")
+    regions: tuple[Region, ...] = option((), "keypoints")
+    crf: int = option(DEFAULT_CRF, "video")
+    encoder: str = option(DEFAULT_ENCODER, "video")
+    point_threshold: float | None = option(None, "video", at_default=False)
 
     def __post_init__(self) -> None:
         if not (self.video or self.keypoints):
             raise UsageError("with neither video nor keypoints there is nothing to write")
         if self.formats and not self.keypoints:
             raise UsageError("a format of keypoints does not go with writing none")
-        for name in self.formats:
-            require_format(name)
-        if "trc" in self.formats and not self.track:
-            raise UsageError(
-                "trc has a file for each person, who must be followed: it does not go without tracking"
-            )
+        for form in map(require_format, self.formats):
+            if form.needs_ids and not self.track:
+                raise UsageError(f"{form.name} needs to know who is who: it does not go without tracking")
         if self.smooth not in SMOOTHINGS:
             raise UsageError(f"smooth is {' or '.join(map(repr, SMOOTHINGS))}, got {self.smooth!r}")
         if self.smooth != SMOOTHINGS[0] and not self.track:

@@ -12,6 +12,7 @@ from typing import Final
 from hprnet_rt.errors import HprnetError, MediaError, UsageError
 from hprnet_rt.files import PARTIAL, PartialFile, reason
 from hprnet_rt.formats import FORMATS
+from hprnet_rt.formats.jsonl import JSONL
 from hprnet_rt.jobs.fingerprint import fingerprint_of
 from hprnet_rt.jobs.inputs import Input, expand, listed_inputs
 from hprnet_rt.jobs.journal import journal_files
@@ -23,8 +24,8 @@ __all__ = ["KEYPOINTS_SUFFIX", "Job", "plan", "refusal"]
 
 _log = logging.getLogger(__name__)
 
-KEYPOINTS_SUFFIX: Final = ".jsonl"
-_MASTER: Final = "jsonl"
+KEYPOINTS_SUFFIX: Final = JSONL.suffix
+_MASTER: Final = JSONL.name
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Job:
 
     @property
     def master(self) -> Path:
-        """JSON lines, of which the other formats are made; its partial file is there while the job runs."""
+        """The keypoints as JSON lines, from which the other formats are made; partial while the job runs."""
         return _named(self.base, KEYPOINTS_SUFFIX)
 
     @property
@@ -60,26 +61,26 @@ class Job:
 
     @property
     def damage_note(self) -> Path:
-        """What of a damaged source is not in the outputs; not there when all is well."""
+        """The file that says which part of a damaged source the outputs lack; absent when all is well."""
         return _named(self.base, ".damage.txt")
 
     @property
     def files(self) -> frozenset[Path]:
-        """All that a run writes, partial files and what else it may leave included."""
+        """Every file that a run may write, partial files, journals and notes included."""
         journals = (*journal_files(self.master), *journal_files(self.unsmoothed), _partial(self.master))
         return frozenset((*self.outputs, *map(_partial, self.outputs), *journals, self.damage_note))
 
     def existing(self) -> list[Path]:
-        """The outputs that are there."""
+        """Return the outputs that exist."""
         return [path for path in self.outputs if _is_there(path)]
 
     def is_interrupted(self) -> bool:
-        """Whether an earlier run has left something to continue."""
+        """Return whether an earlier run has left something to continue."""
         return any(all(map(_is_there, journal_files(path))) for path in (self.master, self.unsmoothed))
 
 
 def _is_there(path: Path) -> bool:
-    """Whether a file exists; under a name that is too long, none does."""
+    """Return whether a file exists; false for a name longer than any file's."""
     try:
         return path.exists()
     except OSError:
@@ -142,7 +143,7 @@ def _plan(inputs: Sequence[Input], out: Path, options: AnnotateOptions) -> list[
 
 
 def refusal(path: Path, options: AnnotateOptions) -> str:
-    """The sentence for an output that exists and is not known to be of this run."""
+    """Return the sentence that refuses to replace an output which this run is not known to have made."""
     skip = "" if options.skip_existing else "--skip-existing to leave such files alone, "
     return (
         f"{path} exists, and was made with other settings, of another file, or by something else; add "
@@ -162,7 +163,7 @@ def _see_that_no_input_is_lost(job: Job, sources: set[Path]) -> None:
 
 
 def _in_the_way(job: Job, options: AnnotateOptions) -> Path | None:
-    """An output that exists and that no such run has made, as far as that is known before its turn."""
+    """Return an output that exists and was made by something else, as far as that is known by now."""
     existing = job.existing()
     if not existing or options.overwrite or job.is_interrupted() or any(map(fingerprint_of, existing)):
         return None
@@ -182,7 +183,7 @@ def _names_a_file(out: Path) -> bool:
 
 
 def _named_format(out: Path) -> str | None:
-    """The format of keypoints that a name says."""
+    """Return the format of keypoints that a file's name ends with, None for other names."""
     fitting = [each for each in FORMATS.values() if out.name.lower().endswith(each.suffix)]
     longest = max(fitting, key=lambda each: len(each.suffix), default=None)
     return None if longest is None else longest.name
@@ -211,7 +212,7 @@ def _keypoints(base: Path, formats: Sequence[str], options: AnnotateOptions) -> 
 
 
 def _jobs_to_folder(found: Sequence[Input], out: Path, options: AnnotateOptions) -> list[Job]:
-    """Outputs are called like their inputs; inputs that share a name keep their suffix in it."""
+    """Plan outputs named after their inputs; inputs that share a name keep their suffix in it."""
     shared = Counter(each.place.with_suffix("") for each in found)
     jobs: list[Job] = []
     taken: set[Path] = set()
@@ -234,7 +235,7 @@ def _jobs_to_folder(found: Sequence[Input], out: Path, options: AnnotateOptions)
 
 
 def _with_room_for_audio(job: Job) -> Job:
-    """The job, as .mkv or .mov when its container cannot hold the source's audio as it is."""
+    """Return the job, with .mkv or .mov in place of a container that cannot hold the source's audio."""
     picture = job.picture
     if picture is None or is_image(job.source):
         return job

@@ -34,7 +34,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Prediction:
-    """What became of a run.
+    """The result of a run.
 
     Attributes:
         path: the results; the journal when the run was cancelled.
@@ -68,7 +68,7 @@ class _Images:
 
 
 def _paths(annotations: Annotations, folder: Path) -> dict[int, Path]:
-    """Each image's file.
+    """Return each image's file.
 
     Raises:
         MediaError: some are missing, or cannot be looked at.
@@ -95,13 +95,13 @@ def _paths(annotations: Annotations, folder: Path) -> dict[int, Path]:
 
 
 def known_parts(spec: ModelSpec) -> tuple[str, ...]:
-    """Those of the evaluation's single parts that the weights know."""
+    """Return the single parts of the evaluation that the weights know."""
     known = spec.trained_keypoints
     return tuple(part for part in SINGLE_PARTS if known[PART_TYPES[part].points.start])
 
 
 def _settings(model: PoseModel, annotations: Annotations, folder: Path) -> dict[str, Any]:
-    """What decides the results: two runs with the same settings may share a journal."""
+    """Return all that the results depend on: only runs with the same settings may share a journal."""
     options = model.group.options
     pairs = list(zip(annotations.image_ids.tolist(), annotations.file_names, strict=True))
     return {
@@ -120,7 +120,7 @@ def _settings(model: PoseModel, annotations: Annotations, folder: Path) -> dict[
 
 
 def _taken_up(journal: Path, settings: dict[str, Any]) -> set[int]:
-    """Images that the journal has; a line that a crash cut off is cut away.
+    """Read which images the journal has; a line that a crash cut short is removed.
 
     Raises:
         UsageError: it was made of other images or with other settings.

@@ -54,7 +54,7 @@ _MOST: Final = 1e9
 
 @dataclass(frozen=True)
 class Rendering:
-    """What became of a rendering.
+    """The result of a rendering.
 
     Attributes:
         path: the output; the partial one when it was stopped.
@@ -89,23 +89,26 @@ class _Known:
 
 
 def _selection(header: dict[str, Any]) -> Selection:
-    """The frames that the run which made the keypoints has looked at; all when they do not say."""
+    """Return which frames the keypoints are of; all when their header has no options."""
     options = header.get("options")
-    said = options if isinstance(options, dict) else {}
-    fields = {name: said[name] for name in _SELECTING if said.get(name)}
+    chosen = options if isinstance(options, dict) else {}
+    fields = {name: chosen[name] for name in _SELECTING if chosen.get(name)}
     if not all(isinstance(each, _SELECTING[name]) and abs(each) <= _MOST for name, each in fields.items()):
         raise UsageError(f"the header of the keypoints has options that make no sense: {in_short(fields)}")
     return Selection(**fields)
 
 
 def _warn_of_another_source(header: dict[str, Any], source: Path) -> None:
-    """Say that keypoints were made of another file than this, which may be meant so."""
-    size, said = size_bytes(source), header.get("source_bytes")
-    if isinstance(said, int) and size not in (None, said):
+    """Log a warning when the keypoints were made of another file, which may be intended."""
+    size, header_bytes = size_bytes(source), header.get("source_bytes")
+    if isinstance(header_bytes, int) and size not in (None, header_bytes):
         _log.warning(
             "the keypoints were found in %s, a file of %d bytes, and %s has %d: if the people are not where "
             "they should be, they belong to another video",
-            *(in_short(header.get("source")), said, source, size),
+            in_short(header.get("source")),
+            header_bytes,
+            source,
+            size,
         )
 
 
@@ -178,16 +181,16 @@ def render(
     opened = open_source(source, _rate(keypoints.header))
     outputs, last = Outputs(), -1
     try:
-        info, said = opened.info, keypoints.header
-        size = said.get("width", info.width), said.get("height", info.height)
+        info, header = opened.info, keypoints.header
+        size = header.get("width", info.width), header.get("height", info.height)
         if size != (info.width, info.height):
             width, height = map(in_short, size)
             raise UsageError(
                 f"the keypoints are of a picture of {width} x {height}, and {source} has "
                 f"{info.width} x {info.height}: they belong to another file"
             )
-        selection = _selection(said)
-        _warn_of_another_source(said, source)
+        selection = _selection(header)
+        _warn_of_another_source(header, source)
         outputs.add(_open(out, source, info, selection, crf, encoder))
         if started is not None:
             started(info)

@@ -1,1 +1,1 @@
-"""A live source on screen, in a browser, or without a picture: its lag cannot grow."""
+"""A live source in a window, in a browser, or without a picture, with a lag that cannot grow."""

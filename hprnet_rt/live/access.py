@@ -1,4 +1,4 @@
-"""Who may watch."""
+"""Access control of the picture server: host names and tokens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine can reach this name or address."""
+    """Return whether only this machine can reach a name or address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -27,7 +27,7 @@ def is_loopback(host: str) -> bool:
 
 
 def choose_token(host: str, token: str | None) -> str | None:
-    """The token that viewers need: the one asked for, else a new one, or None where only this machine sees.
+    """Return the token that viewers need: the given one, else a new one, or None on a loopback address.
 
     Raises:
         UsageError: the token is short, or has characters that an address or a cookie cannot hold.
@@ -41,32 +41,33 @@ def choose_token(host: str, token: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class Access:
-    """Decides on each request.
+    """Checks requests.
 
     Attributes:
-        host: what the server listens on. On a loopback address the request's Host header has to name this
-            machine, or a hostile page could have its own name resolve to this machine and read the pictures.
-        token: what viewers need, None for nothing.
-        cookie: the cookie that remembers the token.
+        host: the address that the server listens on. On a loopback address the request's Host header has to
+            name this machine: otherwise a hostile page could let its own name resolve to this machine, and
+            read the pictures.
+        token: the token that viewers need, None when they need none.
+        cookie: name of the cookie that holds the token.
     """
 
     host: str
     token: str | None
     cookie: str
 
-    def names_this_machine(self, header: str) -> bool:
-        """Whether a Host header is one that a viewer of this server sends."""
+    def allows_host(self, header: str) -> bool:
+        """Return whether a viewer of this server may send this Host header."""
         if not is_loopback(self.host):
             return True
         match = _HOST.fullmatch(header.strip())
         return match is not None and match[1].lower() in _THIS_MACHINE | {self.host}
 
-    def brings_token(self, query: str) -> bool:
-        """Whether an address's query holds the token."""
+    def has_token(self, query: str) -> bool:
+        """Return whether the query of an address holds the token."""
         return any(self._is_token(value) for value in parse_qs(query).get("token", []))
 
-    def remembers_token(self, header: str) -> bool:
-        """Whether a Cookie header holds the token, or none is needed."""
+    def allows_cookie(self, header: str) -> bool:
+        """Return whether a Cookie header holds the token, or no token is needed."""
         cookies = (part.strip().partition("=") for part in header.split(";"))
         return self.token is None or any(
             name == self.cookie and self._is_token(value) for name, _, value in cookies

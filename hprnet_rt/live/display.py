@@ -1,4 +1,4 @@
-"""The display, looked at before Qt is started: Qt ends the whole process where it cannot start."""
+"""Open the display. It is checked before Qt starts, because Qt ends the process when it cannot start."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _TRY: Final = (
     "QGuiApplication([])"
 )
 _TRY_S: Final = 30.0
-_CALLS: Final = 100
+_CALLS: Final = 100  # enough to tell a reference lost per call from chance
 
 
 def open_display() -> QApplication:
-    """The application that windows belong to; made once, further calls return it.
+    """Return the application that windows belong to; further calls return the same one.
 
-    A caller may open it early, to learn that there is no display before a model is loaded.
+    Call it early to learn that there is no display before a model is loaded.
 
     Raises:
         UsageError: there is no display, or it does not answer.
@@ -73,10 +73,10 @@ def open_display() -> QApplication:
 
 
 def loses_references() -> bool:
-    """Whether each call into Qt takes a reference to None away, so that Python 3.11 ends when none is left.
+    """Return whether this PySide6 drops a reference to None in each call, which crashes Python 3.11 in time.
 
-    PySide6 6.12.0 says that it is for 3.10, and treats None, True and False as immortal, which they have
-    been since 3.12.
+    PySide6 6.12.0 claims to support Python 3.10, but takes None, True and False for immortal, which they are
+    only since 3.12.
     """
     from PySide6.QtCore import QObject
 
@@ -90,15 +90,15 @@ def loses_references() -> bool:
 
 
 def _needs_display() -> bool:
-    """Whether Qt is going to ask X or Wayland: on Linux, unless QT_QPA_PLATFORM names another platform."""
+    """Return whether Qt will use X or Wayland: on Linux, unless QT_QPA_PLATFORM names another platform."""
     if platform.system() != "Linux":
         return False
-    asked = os.environ.get("QT_QPA_PLATFORM", "")
-    return not asked or any(name.startswith(("xcb", "wayland")) for name in asked.split(";"))
+    platforms = os.environ.get("QT_QPA_PLATFORM", "")
+    return not platforms or any(name.startswith(("xcb", "wayland")) for name in platforms.split(";"))
 
 
 def _forget_plugins_of_opencv() -> None:
-    """Take back what opencv-python (not the headless one) sets at its import: Qt would load its plugins."""
+    """Unset the variables by which opencv-python (not the headless one) makes Qt load OpenCV's plugins."""
     folder = Path(cv2.__file__).resolve().parent
     for name in ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR"):
         value = os.environ.get(name)
@@ -108,26 +108,31 @@ def _forget_plugins_of_opencv() -> None:
 
 
 def _try_in_a_child() -> None:
-    """Start Qt in a process that may die of it: an address that answers may still turn us away."""
+    """Start Qt in a child process, which may crash: a display that answers may still refuse us.
+
+    Raises:
+        UsageError: the display does not answer or refuses.
+        BackendError: a system library is missing.
+    """
     command = [sys.executable, "-c", _TRY]
     environment = {**os.environ, "QT_DEBUG_PLUGINS": "1"}
     try:
-        done = subprocess.run(  # noqa: S603 our own interpreter and text
+        child = subprocess.run(  # noqa: S603 our own interpreter and text
             command, env=environment, capture_output=True, text=True, errors="replace", timeout=_TRY_S
         )
     except (subprocess.TimeoutExpired, OSError) as error:
         raise UsageError(f"the display does not answer ({error}); {_INSTEAD}") from error
-    if done.returncode == 0:
+    if child.returncode == 0:
         return
-    _log.debug("Qt cannot start: %s", done.stderr)
-    if not _UNREACHABLE.search(done.stderr) and _LIBRARY.search(done.stderr):
-        raise _missing(done.stderr)
+    _log.debug("Qt cannot start: %s", child.stderr)
+    if not _UNREACHABLE.search(child.stderr) and _LIBRARY.search(child.stderr):
+        raise _missing(child.stderr)
     address = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     raise UsageError(f"the display {address} cannot be reached; {_INSTEAD}")
 
 
 def _missing(message: str) -> BackendError:
-    """What to install, from an ImportError's message or the loader's."""
+    """Return the error that says what to install, from the message of an ImportError or of the loader."""
     library = _LIBRARY.search(message)
     if library:
         return BackendError(

@@ -1,4 +1,4 @@
-"""The newest picture, and its JPEG for as many viewers as there are."""
+"""The newest picture, and its JPEG, which all viewers share."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class PictureFeed:
     """Keeps the newest picture; any thread may show and watch.
 
     Args:
-        quality: of the JPEG, 0 to 100.
+        quality: JPEG quality, 0 to 100.
     """
 
     def __init__(self, quality: int) -> None:
         self._quality = quality
         self._image: ImageArray | None = None
         self._status: dict[str, float | int | str] = {}
-        self._number = 0  # pictures shown
+        self._number = 0  # of pictures shown
         self._shown_s = time.perf_counter()
         self._closed = False
         self._changed = threading.Condition()
         self._jpeg = b""
         self._encoded = 0  # the number of the picture that is in _jpeg
-        self._encoding = threading.Lock()  # never taken by `show`
+        self._encoding = threading.Lock()  # never taken by `show`, which must not wait for an encoder
 
     def show(self, image_bgr: ImageArray, status: Status) -> None:
         """Replace the picture; see `PictureServer.show`."""
@@ -56,9 +56,14 @@ class PictureFeed:
             self._changed.notify_all()
 
     def newest(self, seen: int, timeout_s: float) -> tuple[int, bytes] | None:
-        """Wait for a picture after the one numbered `seen`, 0 for any, and return its number and JPEG.
+        """Wait for a picture newer than number `seen`, and return its number and JPEG.
 
-        Without a newer one in time it is the last one again; None when there was none yet, or at the end.
+        Args:
+            seen: number of the last picture that the viewer has got, 0 for none.
+            timeout_s: after it, the last picture is returned again.
+
+        Returns:
+            (number, JPEG), or None when there is no picture yet, or the feed is closed.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._number > seen, timeout_s)
@@ -74,7 +79,7 @@ class PictureFeed:
             return number, self._jpeg
 
     def status(self) -> dict[str, float | int | str | None]:
-        """What was said of the newest picture, and `pictures` and `quiet_s`; infinite and NaN become None."""
+        """Return the newest picture's status with `pictures` and `quiet_s`; infinite and NaN become None."""
         with self._changed:
             quiet_s = round(time.perf_counter() - self._shown_s, 3)
             status = {**self._status, "pictures": self._number, "quiet_s": quiet_s}

@@ -1,4 +1,4 @@
-"""The page that a browser shows."""
+"""The HTML page of the picture server."""
 
 from typing import Final
 
@@ -43,7 +43,7 @@ function describe(status) {
 }
 
 async function tick() {
-  // After a sleep the server has given this viewer up, and the picture would stand still.
+  // After a sleep of this machine the server has dropped this viewer, and the picture would stand still.
   if (Date.now() - lastTick > 5000) broken = true;
   lastTick = Date.now();
   try {

@@ -1,4 +1,4 @@
-"""The picture in the window, and the help that lies on it."""
+"""The picture in the window, and the help on top of it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ _MARGIN_PX: Final = 16
 
 
 class Picture(QWidget):
-    """Paints the last picture as large as fits, in its own proportions.
+    """Paints the last picture as large as it fits, in its own proportions.
 
     Args:
-        pixel_aspect: width of a picture's pixel over its height.
+        pixel_aspect: width of a pixel over its height.
 
     Attributes:
-        painted: signal, once for each picture that has been painted; further repaints give none.
+        pixels: the picture that was put last, None before the first.
+        painted: signal, emitted once for each picture, when it has been painted first.
     """
 
     painted = Signal()
@@ -34,22 +35,22 @@ class Picture(QWidget):
     def __init__(self, pixel_aspect: float = 1.0) -> None:
         super().__init__()
         self._pixel_aspect = pixel_aspect
-        self._pixels: npt.NDArray[np.uint8] | None = None
+        self.pixels: npt.NDArray[np.uint8] | None = None
         self._image = QImage()
         self._is_new = False
         self.setMinimumSize(_SMALLEST)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
 
     def put(self, pixels: npt.NDArray[np.uint8]) -> None:
-        """Show (H, W, 3) uint8 BGR, which nobody may change while it is shown."""
-        self._pixels = np.ascontiguousarray(pixels)  # the image shares this memory
-        height, width = self._pixels.shape[:2]
-        self._image = QImage(self._pixels.data, width, height, 3 * width, QImage.Format.Format_BGR888)
+        """Show (H, W, 3) uint8 BGR. It is not copied: do not change it while it is shown."""
+        self.pixels = np.ascontiguousarray(pixels)  # the image shares this memory
+        height, width = self.pixels.shape[:2]
+        self._image = QImage(self.pixels.data, width, height, 3 * width, QImage.Format.Format_BGR888)
         self._is_new = True
         self.update()
 
     def target(self) -> QRect:
-        """Where in the widget the picture is painted; all of it before there is one."""
+        """Return the part of the widget that the picture covers; all of it before the first picture."""
         if self._image.isNull():
             return self.rect()
         width, height = self._image.width() * self._pixel_aspect, self._image.height()
@@ -59,7 +60,7 @@ class Picture(QWidget):
         return target
 
     def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802 Qt's name
-        """Paint the picture, and what it leaves free."""
+        """Paint the picture, and the background around it."""
         target = self.target()
         with QPainter(self) as painter:
             if target != self.rect() or self._image.isNull():
@@ -87,7 +88,7 @@ class Help(QFrame):
     """A panel that lists the keys.
 
     Args:
-        rows: the keys that do the same, and what they do.
+        rows: (names of keys with the same effect, that effect).
     """
 
     def __init__(self, rows: Sequence[tuple[Sequence[str], str]]) -> None:
@@ -124,7 +125,7 @@ class Help(QFrame):
 
 
 def lay_over(picture: Picture, panel: Help, hint: Hint) -> None:
-    """Lay the help in the middle of the picture, and the hint in its upper left corner."""
+    """Place the help in the middle of the picture, and the hint in its upper left corner."""
     grid = QGridLayout(picture)
     grid.setContentsMargins(_MARGIN_PX, _MARGIN_PX, _MARGIN_PX, _MARGIN_PX)
     grid.addWidget(panel, 0, 0, Qt.AlignmentFlag.AlignCenter)

@@ -1,4 +1,4 @@
-"""Plots beside the picture: the rate, where the time goes, and how many people there are."""
+"""Plots beside the picture: frame rate, time in each stage, and number of people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from hprnet_rt.live import theme
-from hprnet_rt.live.session import Readings
+from hprnet_rt.live.readings import Readings
 
 __all__ = ["History", "Plots", "round_scale"]
 
@@ -27,7 +27,7 @@ _SPANS_S: Final = (
     (30, 10),
     (45, 15),
     (60, 20),
-)  # what the time axis shows, and its steps
+)  # length of the time axis, and distance of its labels
 _LONGEST_S: Final = 60.0
 _WAITING: Final = "waiting"
 _GRID: Final = 60  # of 255
@@ -51,7 +51,7 @@ class History:
         return min(self._count, len(self._rows))
 
     def add(self, now_s: float, readings: Readings) -> None:
-        """Keep one reading, taken at `now_s`; where no frame was shown there is no age."""
+        """Keep one reading, taken at `now_s`; the age is NaN when no frame was shown."""
         recent = [readings.stages.get(name) for name in self.stages]
         services = [0.0 if item is None else item.service_ms for item in recent]
         waiting = sum(item.wait_ms for item in recent if item is not None)
@@ -61,7 +61,7 @@ class History:
         self._count += 1
 
     def _column(self, index: int | slice) -> FloatArray:
-        """Oldest first."""
+        """Return columns of the history, oldest row first."""
         if self._count <= len(self._rows):
             return self._rows[: self._count, index]
         return np.roll(self._rows, -(self._count % len(self._rows)), axis=0)[:, index]
@@ -73,12 +73,12 @@ class History:
 
     @property
     def fps(self) -> FloatArray:
-        """(n,) frames a second."""
+        """(n,) frames per second."""
         return self._column(1)
 
     @property
     def age_ms(self) -> FloatArray:
-        """(n,) age of the shown frames, NaN where there was none."""
+        """(n,) age of the shown frames, NaN where no frame was shown."""
         return self._column(2)
 
     @property
@@ -88,14 +88,14 @@ class History:
 
     @property
     def parts_ms(self) -> FloatArray:
-        """(n, stages + 1) time in each stage, then time spent waiting before them."""
+        """(n, stages + 1) time in each stage, then the time spent waiting before all of them."""
         return self._column(slice(4, None))
 
 
 def round_scale(highest: float, lines: int) -> tuple[float, float]:
-    """A round number not below `highest`, and its division into at most `lines` round steps.
+    """Return the end of an axis, a round number not below `highest`, and the step of its labels.
 
-    A scale that is empty or tiny ends at 1.
+    There are at most `lines` steps. An axis for values below 1 ends at 1.
     """
     least = max(highest, 1.0) / lines
     power = 10.0 ** math.floor(math.log10(least))
@@ -104,7 +104,7 @@ def round_scale(highest: float, lines: int) -> tuple[float, float]:
 
 
 def _usual_highest(values: FloatArray) -> float:
-    """The highest value, unless it is a spike: those leave the plot, so that the rest can be read."""
+    """Return the highest value, or less when it is a spike: the other values stay readable."""
     return min(float(values.max()), _SPIKE * float(np.median(values)))
 
 
@@ -114,7 +114,7 @@ class _Card(QFrame):
     Args:
         title: what is plotted.
         unit: of the vertical axis.
-        lines: most divisions of that axis.
+        lines: most steps of that axis.
     """
 
     def __init__(self, title: str, unit: str = "", lines: int = 4) -> None:
@@ -163,7 +163,7 @@ class _Card(QFrame):
         self.box.addWidget(self.plot, 1)
 
     def curve(self, color: str, *, filled: bool = False, width: float = 1.6) -> Any:
-        """A line, or all below one."""
+        """Add a line, or the filled area below one."""
         pen = pg.mkPen(None) if filled else pg.mkPen(color, width=width)
         fill = {"fillLevel": 0.0, "brush": color} if filled else {}
         curve = pg.PlotCurveItem(pen=pen, connect="finite", antialias=True, **fill)
@@ -171,7 +171,12 @@ class _Card(QFrame):
         return curve
 
     def fit(self, highest: float, span_s: float) -> None:
-        """Set both axes, where they change."""
+        """Set both axes, if they change.
+
+        Args:
+            highest: value to be shown.
+            span_s: time to be shown.
+        """
         scale = round_scale(1.1 * highest, self._lines)
         span, step = next((item for item in _SPANS_S if item[0] >= span_s), _SPANS_S[-1])
         item = self.plot.getPlotItem()
@@ -195,10 +200,11 @@ class Plots(QWidget):
 
     Args:
         stages: names, see `Session.stages`.
-        rate_hz: how often `refresh` is going to be called.
+        rate_hz: how often `add` will be called.
 
     Attributes:
-        history: what is drawn.
+        history: the readings that are drawn.
+        fps_curve: the curve of frames per second.
     """
 
     def __init__(self, stages: Sequence[str], rate_hz: float) -> None:
@@ -216,10 +222,10 @@ class Plots(QWidget):
         self._people = _Card("People", lines=2)
         colors = [theme.STAGES[i % len(theme.STAGES)] for i in range(len(stages))]
         parts = [*zip(stages, colors, strict=True), (_WAITING, theme.WAITING)]
-        # the highest sum lies at the back, and each one before it covers all but its own share
+        # painted from the highest sum to the lowest, each over the one before: its own share stays visible
         self._areas = [self._latency.curve(color, filled=True) for _, color in reversed(parts)][::-1]
         self._age = self._latency.curve(theme.AGE, width=1.4)
-        self._fps = self._rate.curve(theme.ACCENT)
+        self.fps_curve = self._rate.curve(theme.ACCENT)
         self._count = self._people.curve(theme.AMBER)
         self._legend = _legend(self._latency.box, [*parts, ("age", theme.AGE)])
         column = QVBoxLayout(self)
@@ -230,14 +236,14 @@ class Plots(QWidget):
         column.addWidget(self._people, 3)
 
     def add(self, now_s: float, readings: Readings) -> None:
-        """Keep a reading taken at `now_s`, and draw all of them if anybody can see it."""
+        """Keep a reading taken at `now_s`, and draw the history if it is visible."""
         self.history.add(now_s, readings)
         if not self.isVisible():
             return
         history = self.history
         ago = history.time_s - now_s
         span_s = min(-float(ago[0]), _LONGEST_S)
-        self._fps.setData(ago, history.fps)
+        self.fps_curve.setData(ago, history.fps)
         self._rate.value.setText(f"{readings.fps:.1f}")
         self._rate.fit(_usual_highest(history.fps), span_s)
         sums = np.cumsum(history.parts_ms, axis=1)

@@ -1,4 +1,4 @@
-"""Pictures for browsers: a headless machine watched from another one."""
+"""An HTTP server of pictures: a machine without a display is watched from another one."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _MAX_CONNECTIONS: Final = 4 * MAX_VIEWERS  # each has a thread
 _QUALITY: Final = 80
 _BOUNDARY: Final = b"picture"
 _SEND_BUFFER: Final = 1 << 18  # bytes; a large one would hold old pictures for a slow viewer
-_STALLED_S: Final = 10.0  # a viewer who takes no byte for so long is given up
-_REPEAT_S: Final = 1.0  # without a new picture the last one goes out again, which tells who has gone
+_STALLED_S: Final = 10.0  # a viewer who takes no byte for this long is disconnected
+_REPEAT_S: Final = 1.0  # the last picture is sent again, which finds out viewers who have gone
 _FIRST_S: Final = 5.0
 _POLL_S: Final = 0.1
 _JOIN_S: Final = 0.8
@@ -49,16 +49,16 @@ _HEADERS: Final = {
 class PictureServer:
     """Shows the newest picture to up to 16 browsers, over HTTP.
 
-    `/` is a page, `/stream` the pictures as motion JPEG, `/status.json` what was said of the last one. On an
-    address that others can reach, viewers need the token that is in `url`; the connection is not encrypted.
+    `/` is a page, `/stream` the pictures as motion JPEG, `/status.json` the status of the last one. On an
+    address that other machines can reach, viewers need the token in `url`; the connection is not encrypted.
 
     Args:
         port: 0 for a free one.
-        host: the address to listen on; others than this machine reach "0.0.0.0".
-        token: viewers need it, on a loopback address too; None makes one where others can reach the address.
+        host: the address to listen on; "0.0.0.0" can be reached from other machines.
+        token: viewers need it, on a loopback address too; None makes one unless the address is a loopback.
 
     Raises:
-        UsageError: the port is not from 0 to 65535, or the token is not fit for an address.
+        UsageError: the port is not from 0 to 65535, or the token does not fit into an address.
         OutputError: the port is taken, or the system refuses the address.
     """
 
@@ -94,7 +94,7 @@ class PictureServer:
 
     @property
     def url(self) -> str:
-        """What to open in a browser, with the token in it when one is needed."""
+        """The address to open in a browser, with the token when viewers need one."""
         access = self._server.access
         host = _own_address() if access.host in _WILDCARDS else access.host
         query = "" if access.token is None else f"?token={access.token}"
@@ -132,7 +132,7 @@ class PictureServer:
 
 
 def _own_address() -> str:
-    """This machine's address on the network that it uses for others, or its name without one."""
+    """Return this machine's address on its default network, or its name without a network."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect(("192.0.2.1", 9))  # an address for documentation; a datagram socket sends nothing
@@ -142,7 +142,7 @@ def _own_address() -> str:
 
 
 class _Server(ThreadingHTTPServer):
-    """Knows its connections, so that they can be ended."""
+    """Keeps its connections, so that they can be ended."""
 
     allow_reuse_address = sys.platform != "win32"  # there, it would share a port that is taken
     allow_reuse_port = False
@@ -187,12 +187,12 @@ class _Server(ThreadingHTTPServer):
         return list(self._open)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        """A viewer who leaves is no error of this program."""
+        """Log errors, but not of the network: a viewer has left."""
         if not isinstance(sys.exc_info()[1], OSError):
             _log.warning("a viewer's request failed", exc_info=True)
 
     def take_seat(self) -> bool:
-        """Whether there is room for one more viewer; give the seat back by `leave_seat`."""
+        """Take a seat for one more viewer, and return whether one was free; give it back by `leave_seat`."""
         return self._seats.acquire(blocking=False)
 
     def leave_seat(self) -> None:
@@ -205,29 +205,29 @@ class _Server6(_Server):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One request of a viewer."""
+    """Answers one request of a viewer."""
 
     server: _Server
     timeout = _STALLED_S
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        """Answer with what the address names."""
+        """Answer with the page, the status or the stream that the address names."""
         path, _, query = self.path.partition("?")
         access = self.server.access
-        brings_token = access.brings_token(query)
-        if not access.names_this_machine(self.headers.get("Host", "")):
+        has_token = access.has_token(query)
+        if not access.allows_host(self.headers.get("Host", "")):
             self.send_error(HTTPStatus.FORBIDDEN, "Open this by the name localhost")
-        elif not brings_token and not access.remembers_token(self.headers.get("Cookie", "")):
+        elif not has_token and not access.allows_cookie(self.headers.get("Cookie", "")):
             self.send_error(
                 HTTPStatus.FORBIDDEN, "The address needs its token: open the one that was printed"
             )
         elif path == "/":
-            self._send("text/html; charset=utf-8", PAGE, remember=brings_token)
+            self._send("text/html; charset=utf-8", PAGE, remember=has_token)
         elif path == "/status.json":
-            self._send("application/json", json.dumps(self.server.feed.status()), remember=brings_token)
+            self._send("application/json", json.dumps(self.server.feed.status()), remember=has_token)
         elif path == "/stream":
-            self._stream(remember=brings_token)
+            self._stream(remember=has_token)
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 
@@ -251,7 +251,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _stream(self, *, remember: bool) -> None:
-        """Send the newest picture again and again; what comes while one is being sent is skipped."""
+        """Send the newest picture, again and again; those that come while one is being sent are skipped."""
         content_type = f"multipart/x-mixed-replace; boundary={_BOUNDARY.decode()}"
         if self.command == "HEAD":
             self._head(content_type, remember)
@@ -277,14 +277,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.leave_seat()
 
     def end_headers(self) -> None:
-        """Add what every answer says."""
+        """Add the headers of every answer."""
         for name, value in _HEADERS.items():
             self.send_header(name, value)
         super().end_headers()
 
     def version_string(self) -> str:
-        """The server's name, without versions."""
+        """Return the server's name, without versions."""
         return "hprnet-rt"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Requests are not logged: their addresses hold the token."""
+        """Log nothing: the addresses of requests hold the token."""

@@ -1,51 +1,48 @@
-"""A live run, whoever looks at it: the window, a browser, or nobody."""
+"""A live run, shown in the window, in a browser, or nowhere."""
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from hprnet_rt.errors import OutputError, UsageError
-from hprnet_rt.files import reason
+from hprnet_rt.files import PartialFile, reason
 from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.inference.stages import pose_stages
 from hprnet_rt.jobs.outputs import Outputs
+from hprnet_rt.live.readings import Readings, Shown
+from hprnet_rt.live.writer import FrameReceiver, FrameWriter
 from hprnet_rt.pipeline import ChannelClosed, Pipeline, Profiler, Recent, Stage
 from hprnet_rt.render import Overlay, OverlayStyle
 from hprnet_rt.tracking import LIVE_SMOOTHINGS, temporal_steps
 from hprnet_rt.types import FramePoses, Poses
-from hprnet_rt.video import VideoSink
 from hprnet_rt.video.capture.source import LiveSource
 
-__all__ = ["Readings", "Session", "SessionOptions", "Shown"]
+__all__ = ["Session", "SessionOptions"]
 
 _WAIT_S: Final = 0.1
 
 
-class _Writer(Protocol):
-    def write(self, item: FramePoses) -> None: ...
-
-
 @dataclass(frozen=True)
 class SessionOptions:
-    """How a live source is run.
+    """Settings of a live run.
 
     Attributes:
-        in_flight: frames on their way at a time, the one being shown included. 1 is the least lag, 2 keeps
-            the engine busy while a frame is shown.
+        in_flight: most frames in the pipeline at a time, the one being shown included. 1 gives the least lag,
+            2 keeps the network busy while a frame is shown.
         track: people keep an id from frame to frame.
-        smooth: one of `jobs.LIVE_SMOOTHINGS`; it needs the ids.
-        limit: frames after which the run ends.
-        duration_s: time after which it ends.
+        smooth: one of `tracking.LIVE_SMOOTHINGS`; it needs the ids.
+        limit: frames after which the run ends; None for no limit.
+        duration_s: seconds after which the run ends; None for no limit.
     """
 
     in_flight: int = 2
@@ -65,65 +62,31 @@ class SessionOptions:
             raise UsageError(f"the duration is more than 0 seconds, got {self.duration_s}")
 
 
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """A finished frame.
-
-    Attributes:
-        estimated: the frame with skeletons drawn on it, and everyone in it, in the camera's own pixels.
-        picture: (H, W, 3) uint8 BGR, what a viewer sees: mirrored if asked for.
-    """
-
-    estimated: FramePoses
-    picture: npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Readings:
-    """How a run is doing, over the last seconds.
-
-    Attributes:
-        fps: frames shown a second, falling to 0 when no more come.
-        age_ms: mean age of a frame when it was shown.
-        people: in the last frame.
-        shown, dropped: frames since the start; dropped ones gave way to newer ones.
-        stages: each stage's rate and mean times, in order: `Session.stages`, those that have seen a frame.
-        paused: whether it is.
-        recording: the file that is being recorded, None when none is.
-        trouble: what is wrong with the source, "" while pictures come; or why a recording has ended.
-    """
-
-    fps: float
-    age_ms: float
-    people: int
-    shown: int
-    dropped: int
-    stages: Mapping[str, Recent]
-    paused: bool
-    recording: Path | None
-    trouble: str
-
-
 class Session:
     """Runs a live source through a model, and holds the switches that a viewer has.
 
-    Not for several threads: `start`, then `take` and `shown` for each frame, then `close`. Or iterate it.
+    Use it from one thread: `start`, then `take` and `shown` for each frame, then `close`. Or iterate it.
+    Frames are written in a thread of the session's own. When writing falls behind, `take` gives no frame
+    until there is room, and newer frames replace those that wait in the pipeline: the viewer never waits,
+    and every frame that was shown is written.
 
-    A recording that cannot be continued does not end the run: `Readings.trouble` says so.
+    A recording that cannot be continued does not end the run: `Readings.trouble` says why it ended.
 
     Args:
         source: from `open_live`; closed at the end.
-        model: from `load`; stays open.
-        options: how it is run.
-        overlay: how to draw.
+        model: from `load`; stays open, and is not changed.
+        options: settings of the run.
+        overlay: draws the skeletons.
         profiler: gets the stages' times, and the frames' ages.
         outputs: sinks for every frame, finished when the session is closed after a good end.
         streams: other receivers of every frame.
-        folder: where pictures and recordings asked for while it runs are written.
+        folder: where `save` and `record` write.
 
     Attributes:
-        stages: names of what a frame goes through after its capture. The last one, `OUTPUT`, is what the
-            viewer does with it, from `take` to `shown`: writing and showing.
+        stages: names of the steps of a frame's way to the viewer, after its capture. The last one, `OUTPUT`,
+            is the viewer's work, from `take` to `shown`. Writing goes on beside them.
+        mirror: left and right are swapped in what is shown, not in what is written.
+        people, count: people and frames that were taken so far.
     """
 
     OUTPUT: Final = "output"
@@ -137,29 +100,31 @@ class Session:
         overlay: Overlay | None = None,
         profiler: Profiler | None = None,
         outputs: Outputs | None = None,
-        streams: Sequence[_Writer] = (),
+        streams: Sequence[FrameReceiver] = (),
         folder: Path = Path(),
     ) -> None:
         self.options = options or SessionOptions()
         self.source, self.model = source, model
         self.overlay = overlay or Overlay(OverlayStyle.of_model(refined=model.facts.refined))
         self.profiler = profiler or Profiler()
+        self.folder = folder
         self.mirror = False
         self.people = self.count = 0
-        self._outputs = outputs or Outputs()
-        self._streams = streams
-        self._folder = folder
-        self._recording: Outputs | None = None
-        self._first_pts = 0
-        self._broken = ""
+        self._grouper = copy.copy(model.group)  # with thresholds of its own: others may share the model
         self._last: Shown | None = None
         self._last_sent_s = self._last_taken_s = 0.0
         self._paused = False
         self._closed = False
         self._end_s = np.inf
         self._notify: Callable[[], None] | None = None
-        followed = temporal_steps(self.options.track, self.options.smooth)
-        stages = [*pose_stages(model, over_time=followed), Stage("render", self._draw)]
+        self._writer = FrameWriter(
+            outputs or Outputs(), streams, profiler=self.profiler, notify=self._notify_viewer
+        )
+        steps = temporal_steps(self.options.track, self.options.smooth)
+        stages = [
+            *pose_stages(model, over_time=steps, grouper=self._grouper),
+            Stage("render", self._draw),
+        ]
         self.stages = (*(stage.name for stage in stages), self.OUTPUT)
         self.pipeline = Pipeline[Shown](
             source,
@@ -167,7 +132,7 @@ class Session:
             profiler=self.profiler,
             capacity=self.options.in_flight,
             in_flight=self.options.in_flight,
-            notify=self._ready,
+            notify=self._notify_viewer,
             interrupt=source.interrupt,
         )
 
@@ -181,16 +146,17 @@ class Session:
         self.overlay.draw(image, item.poses)
         return Shown(item, picture)
 
-    def _ready(self) -> None:
+    def _notify_viewer(self) -> None:
         notify = self._notify
         if notify is not None:
             notify()
 
     def start(self, notify: Callable[[], None] | None = None) -> None:
-        """Start.
+        """Start the threads.
 
         Args:
-            notify: called from another thread when there is a frame to take, and when the end has come.
+            notify: called from other threads when `take` may have something new to say: a frame, an error or
+                the end.
         """
         self._notify = notify
         if self.options.duration_s is not None:
@@ -198,46 +164,52 @@ class Session:
         self.pipeline.start()
 
     def take(self, timeout_s: float = 0.0) -> Shown | None:
-        """The next frame, written to all outputs; None when none came in time.
+        """Return the next frame, and queue it for writing; None when none came in time.
+
+        None also while too many frames wait to be written.
 
         Raises:
-            ChannelClosed: nothing more will come.
+            ChannelClosed: nothing more will come, and all frames are written.
             HprnetError: the source, a stage or an output failed.
+            BrokenPipeError: the reader of a stream has gone.
         """
-        options = self.options
-        if time.perf_counter() >= self._end_s or (options.limit is not None and self.count >= options.limit):
+        if self._is_over():
             self.pipeline.close()
-            raise ChannelClosed
-        packet = self.pipeline.take(timeout_s)
+            self._end(timeout_s)
+            return None
+        if not self._writer.wait_for_room(timeout_s):
+            return None
+        try:
+            packet = self.pipeline.take(timeout_s)
+        except ChannelClosed:
+            self._end(timeout_s)
+            return None
         if packet is None:
             return None
         item = packet.payload
         self._last, self._last_sent_s, self._last_taken_s = item, packet.sent_s, time.perf_counter()
-        self._write(item.estimated)
+        self._writer.put(item.result)
         self.count += 1
-        self.people += len(item.estimated.poses)
+        self.people += len(item.result.poses)
         return item
 
-    def _write(self, item: FramePoses) -> None:
-        self._outputs.write(item)
-        for stream in self._streams:
-            stream.write(item)
-        recording = self._recording
-        if recording is None:
-            return
-        if not recording.frames:
-            self._first_pts = item.frame.pts or 0
-        frame = replace(item.frame, pts=(item.frame.pts or 0) - self._first_pts)
-        try:
-            recording.write(replace(item, frame=frame))
-        except OutputError as error:
-            self._recording, self._broken = None, f"the recording has ended: {error}"
-            recording.abandon()
+    def _is_over(self) -> bool:
+        limit = self.options.limit
+        return time.perf_counter() >= self._end_s or (limit is not None and self.count >= limit)
+
+    def _end(self, timeout_s: float) -> None:
+        """Wait for the writer, behind the last frame.
+
+        Raises:
+            ChannelClosed: every frame is written.
+        """
+        if self._writer.wait_until_written(timeout_s):
+            raise ChannelClosed
 
     def shown(self) -> None:
-        """The frame taken last is on the screen, or needs no screen: another one may follow."""
+        """Declare that the frame taken last is on the screen, or needs no screen: another may follow."""
         if self._last is not None:
-            frame, now_s = self._last.estimated.frame, time.perf_counter()
+            frame, now_s = self._last.result.frame, time.perf_counter()
             waited_s, took_s = self._last_taken_s - self._last_sent_s, now_s - self._last_taken_s
             self.profiler.record(self.OUTPUT, waited_s, took_s, frame.sequence, now_s)
             self.profiler.shown(frame.sequence, frame.captured_s, now_s)
@@ -256,38 +228,38 @@ class Session:
                 self.shown()
 
     def pause(self, paused: bool) -> None:
-        """Let time stand still, or go on: a file's clock stops, a camera's pictures are passed over."""
+        """Pause or resume: meanwhile a file's clock stops, and a camera's pictures are dropped."""
         self._paused = paused
         self.source.pause(paused)
         self.pipeline.pause(paused)
 
     @property
     def paused(self) -> bool:
-        """Whether time stands still."""
+        """The run is paused."""
         return self._paused
 
     @property
     def recording(self) -> Path | None:
         """The file that is being recorded, None when none is."""
-        return None if self._recording is None else self._recording.paths[0]
+        return self._writer.recording
 
     @property
     def threshold(self) -> float:
-        """The least score of a person, 0 to 1."""
-        return self.model.group.options.person_threshold
+        """The least score of a person in this session, 0 to 1."""
+        return self._grouper.options.person_threshold
 
     def nudge_threshold(self, by: float) -> float:
-        """Change the least score of a person, within 0 and 1, and return it."""
-        group = self.model.group
-        threshold = round(min(1.0, max(0.0, group.options.person_threshold + by)), 4)
-        group.options = replace(group.options, person_threshold=threshold)
+        """Change the least score of a person in this session, within 0 and 1, and return it."""
+        options = self._grouper.options
+        threshold = round(min(1.0, max(0.0, options.person_threshold + by)), 4)
+        self._grouper.options = replace(options, person_threshold=threshold)
         return threshold
 
     def save(self) -> Path:
-        """Write the last picture as PNG, as it is seen.
+        """Write the last picture, as it is seen, to a PNG file, and return its name.
 
         Raises:
-            UsageError: there is none yet.
+            UsageError: there is no picture yet.
             OutputError: it cannot be written.
         """
         if self._last is None:
@@ -301,52 +273,67 @@ class Session:
         return path
 
     def record(self) -> Path:
-        """Begin to record the video with skeletons, or end that; either way, the file.
+        """Begin to record the video with skeletons, or end the recording, and return its file.
+
+        The file that has ended is completed in the writer's thread: `Readings.recorded` says when it has its
+        final name, `Readings.trouble` why it could not be completed.
 
         Raises:
-            OutputError: it cannot be written.
-            UsageError: it has ended before a frame came, and there is no file.
+            OutputError: a new file cannot be created.
+            UsageError: the recording has ended before a frame came, and there is no file.
         """
-        if self._recording is not None:
-            recording, self._recording = self._recording, None
-            if recording.frames:
-                return recording.finish()[0]
-            recording.abandon()
-            raise UsageError("nothing was recorded: no frame came")
+        ended = self._writer.end_recording()
+        if ended is not None:
+            return ended
         path = self._free_name(".mp4")
-        self._recording, self._broken = Outputs([VideoSink(path, self.source.info)]), ""
+        self._writer.begin_recording(path, self.source.info)
         return path
 
     def _free_name(self, suffix: str) -> Path:
-        """A file that does not exist, called after the time."""
+        """Return a name made from the time, which no file has or is going to get."""
         stem = f"hprnet-rt-{datetime.now():%Y%m%d-%H%M%S}"
         names = (f"{stem}{suffix}", *(f"{stem}-{n}{suffix}" for n in range(2, 1000)))
-        return next(path for name in names if not (path := self._folder / name).exists())
+        paths = (self.folder / name for name in names)
+        return next(path for path in paths if not path.exists() and not PartialFile(path).partial.exists())
 
     def readings(self) -> Readings:
-        """How it is doing."""
+        """Return the state of the run."""
         recent = self.profiler.recent()
         age = recent.pop(Profiler.AGE, Recent(0.0, 0.0, 0.0))
         return Readings(
             fps=age.rate_hz,
             age_ms=age.service_ms,
-            people=0 if self._last is None else len(self._last.estimated.poses),
+            people=0 if self._last is None else len(self._last.result.poses),
             shown=self.count,
             dropped=self.pipeline.dropped,
             stages=recent,
             paused=self._paused,
-            recording=self.recording,
-            trouble=self.source.status or self._broken,
+            recording=self._writer.recording,
+            recorded=self._writer.recorded,
+            trouble=self.source.status or self._writer.trouble,
         )
 
+    def wait_until_written(self) -> None:
+        """Wait until every frame that was taken is written.
+
+        Raises:
+            OutputError: one cannot be written.
+            BrokenPipeError: the reader of a stream has gone.
+        """
+        self._writer.wait_until_written()
+
     def stop(self) -> None:
-        """End the run and its threads; what is written is finished by `close`. Further calls do nothing."""
+        """End the run and its threads; `close` finishes the files. Further calls do nothing."""
+        self._stop_pipeline()
+        self._writer.stop()
+
+    def _stop_pipeline(self) -> None:
         self._notify = None
         self.pipeline.close()
         self.source.close()
 
     def close(self, *, whole: bool = True) -> tuple[Path, ...]:
-        """Stop, and finish what is written; further calls do nothing.
+        """Stop, and finish the files; further calls do nothing.
 
         Args:
             whole: outputs get their final names; otherwise they stay under partial ones.
@@ -355,23 +342,14 @@ class Session:
             the files that were written.
 
         Raises:
-            OutputError: one cannot be finished; the others are.
+            OutputError: a file cannot be written or finished; the others are finished.
+            BrokenPipeError: the reader of a stream has gone.
         """
         if self._closed:
             return ()
         self._closed = True
-        self.stop()
-        written: list[Path] = []
-        failed: OutputError | None = None
-        for outputs in (self._recording, self._outputs):
-            if outputs is not None and len(outputs):
-                try:
-                    written += outputs.finish() if whole and outputs.frames else outputs.abandon()
-                except OutputError as error:
-                    failed = failed or error
-        if failed is not None:
-            raise failed
-        return tuple(written)
+        self._stop_pipeline()
+        return self._writer.close(whole=whole)
 
     def __enter__(self) -> Self:
         return self
@@ -383,7 +361,7 @@ class Session:
 
 
 def _mirrored(poses: Poses, width: int) -> Poses:
-    """Everyone in the mirrored picture, `width` pixels wide; left stays the person's own left."""
+    """Return the poses in the mirrored picture, `width` pixels wide; left stays the person's own left."""
     xy, box = poses.xy.copy(), poses.box_xyxy.copy()
     xy[..., 0] = width - xy[..., 0]
     box[:, [0, 2]] = width - box[:, [2, 0]]

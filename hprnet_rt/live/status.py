@@ -1,4 +1,4 @@
-"""The line below the picture."""
+"""The status line below the picture."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from hprnet_rt.live import theme
-from hprnet_rt.live.session import Readings
+from hprnet_rt.live.readings import Readings
 
 __all__ = ["Note", "StatusLine", "figures", "notes"]
 
@@ -23,12 +23,12 @@ _PAD_PX: Final = 9
 
 @dataclass(frozen=True)
 class Note:
-    """Something to say at the right end of the line.
+    """A short text at the right end of the status line.
 
     Attributes:
-        text: what.
+        text: to be shown.
         color: of the text.
-        dot: color of a dot before it, None for none.
+        dot: color of a dot before the text, None for no dot.
     """
 
     text: str
@@ -37,7 +37,7 @@ class Note:
 
 
 def figures(readings: Readings, threshold: float) -> list[tuple[str, str]]:
-    """Readings as texts, each with the widest that may stand in its place."""
+    """Return the readings as texts, each with the widest text that can take its place."""
     return [
         (f"{readings.fps:.1f} FPS", "000.0 FPS"),
         (f"{readings.age_ms:.0f} ms old" if readings.fps > 0 else "", "0000 ms old"),
@@ -48,24 +48,24 @@ def figures(readings: Readings, threshold: float) -> list[tuple[str, str]]:
 
 
 def notes(readings: Readings, message: Note | None) -> list[Note]:
-    """What is out of the ordinary, a message among it; what lasts stands at the end."""
-    said = []
+    """Return notes on what is unusual, and the message; lasting notes come last."""
+    result = []
     if readings.trouble:
-        said.append(Note(readings.trouble, theme.AMBER))
+        result.append(Note(readings.trouble, theme.AMBER))
     if message is not None:
-        said.append(message)
+        result.append(message)
     if readings.paused:
-        said.append(Note("paused", theme.AMBER))
+        result.append(Note("paused", theme.AMBER))
     if readings.recording is not None:
-        said.append(Note(f"recording {readings.recording.name}", dot=theme.RED))
-    return said
+        result.append(Note(f"recording {readings.recording.name}", dot=theme.RED))
+    return result
 
 
 class StatusLine(QWidget):
-    """Details at the left, figures after them, notes at the right; where room is short the left gives way.
+    """Shows details at the left, figures after them, notes at the right; the details shrink first.
 
     Args:
-        details: what stays the same.
+        details: a text that stays the same.
     """
 
     def __init__(self, details: str) -> None:
@@ -83,13 +83,13 @@ class StatusLine(QWidget):
             self.update()
 
     def text(self) -> str:
-        """All that is said, also what there is no room for."""
+        """Return the whole text, with the parts that there is no room for."""
         return "   ".join(
             [self._details, *(text for text, _ in self._figures), *(n.text for n in self._notes)]
         )
 
     def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802 Qt's name
-        """Paint the notes, then the figures, then what fits of the details."""
+        """Paint the notes, the figures, and as much of the details as fits."""
         metrics = QFontMetricsF(self.font())
         with QPainter(self) as painter:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -113,7 +113,7 @@ class StatusLine(QWidget):
         painter.drawText(QRectF(left, 0, max(0.0, width), self.height()), Qt.AlignmentFlag.AlignVCenter, text)
 
     def _paint_note(self, painter: QPainter, metrics: QFontMetricsF, note: Note, right: float) -> float:
-        """Paint a note that ends at `right`, elided if the line is shorter, and return its width."""
+        """Paint a note that ends at `right`, shortened if it does not fit, and return its width."""
         dot = 0.0 if note.dot is None else 2 * _DOT_PX + 7
         room = max(0.0, right - _SIDE_PX - dot)
         text = metrics.elidedText(note.text, Qt.TextElideMode.ElideMiddle, room)

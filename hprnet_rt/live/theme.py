@@ -1,4 +1,4 @@
-"""Colours of the window, as HTML names them: calm, so that the picture stands out."""
+"""Colours of the window, in HTML notation: calm, so that the picture stands out."""
 
 from typing import Final
 
@@ -26,6 +26,6 @@ AMBER: Final = "#e8b15c"
 RED: Final = "#f0605a"
 
 STAGES: Final = ("#4e8fd0", "#e59a4f", "#7fb069", "#a78bd4", "#d9768a", "#56c2b0", "#c9b458")
-"""One a stage, in order; a longer pipeline begins again."""
+"""One per stage, in order; a longer pipeline begins again."""
 WAITING: Final = "#4a5362"
 AGE: Final = "#f4f6f9"

@@ -1,4 +1,4 @@
-"""The widget of a live run: picture, plots, status line, keys."""
+"""The widget of a live run: picture, plots, status line and keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from hprnet_rt.errors import OutputError, UsageError
 from hprnet_rt.live import theme
 from hprnet_rt.live.picture import Help, Hint, Picture, lay_over
 from hprnet_rt.live.plots import WIDTH_PX, Plots
-from hprnet_rt.live.session import Readings, Session
+from hprnet_rt.live.readings import Readings
+from hprnet_rt.live.session import Session
 from hprnet_rt.live.status import Note, StatusLine, figures, notes
 from hprnet_rt.pipeline import ChannelClosed
 
@@ -27,16 +28,16 @@ P = ParamSpec("P")
 
 _TICK_S: Final = 0.1  # Python handles signals between ticks, and Qt gives it no other chance
 _READINGS_EVERY: Final = 2  # ticks
-_UNSEEN_S: Final = 0.25  # a picture that Qt has not painted for so long is seen by nobody
+_UNSEEN_S: Final = 0.25  # a picture that Qt has not painted within this time is not visible
 _HINT_S: Final = 5.0
 _MESSAGE_S: Final = 5.0
 _THRESHOLD_STEP: Final = 0.05
-_LEAST_PX: Final = 960  # a small picture is shown larger than it is
-_OF_SCREEN: Final = 0.9
+_LEAST_PX: Final = 960  # width to which a small picture is enlarged
+_OF_SCREEN: Final = 0.9  # most of the screen that the window covers at first
 
 
 def _guarded(method: Callable[Concatenate[Viewer, P], None]) -> Callable[Concatenate[Viewer, P], None]:
-    """Qt would print an exception of what it calls, and go on; this one ends the run and rises there."""
+    """Make an exception of a method end the run and be raised there; Qt would print it and go on."""
 
     @functools.wraps(method)
     def run(viewer: Viewer, /, *args: P.args, **kwargs: P.kwargs) -> None:
@@ -50,19 +51,19 @@ def _guarded(method: Callable[Concatenate[Viewer, P], None]) -> Callable[Concate
 
 
 class Viewer(QWidget):
-    """Shows a session, and turns its switches.
+    """Shows a session, and controls it by keys.
 
-    A frame is taken when the one before has been painted, so that ages are those of what is on the screen.
+    A frame is taken when the one before has been painted, so that ages count until a frame is on the screen.
     While nothing can be painted, because the window is hidden or minimised, frames are taken all the same.
 
     Args:
         session: not yet started.
         title: of the window.
-        details: for the status line.
+        details: a phrase for the status line.
         cancelled: when set, the window closes.
 
     Attributes:
-        error: what ended the run, None when it ended well.
+        error: the exception that ended the run, None when it ended well.
     """
 
     _ready = Signal()  # also from other threads
@@ -76,6 +77,7 @@ class Viewer(QWidget):
         self._unpainted_since_s: float | None = None
         self._ticks = 0
         self._message, self._message_until_s = Note(""), 0.0
+        self._recorded = session.readings().recorded
         info = session.source.info
         self.picture = Picture(float(info.pixel_aspect or 1))
         self.plots = Plots(session.stages, 1 / (_TICK_S * _READINGS_EVERY))
@@ -96,7 +98,7 @@ class Viewer(QWidget):
         self.setStyleSheet(f"Viewer {{ background: {theme.BACKGROUND}; }}")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.resize(self._comfortable(info.width * float(info.pixel_aspect or 1), info.height))
+        self.resize(self._initial_size(info.width * float(info.pixel_aspect or 1), info.height))
         self._ready.connect(self._take, Qt.ConnectionType.QueuedConnection)
         # queued: by then the picture has also left for the screen
         self.picture.painted.connect(self._painted, Qt.ConnectionType.QueuedConnection)
@@ -105,8 +107,8 @@ class Viewer(QWidget):
         self._timer.timeout.connect(self._tick)
         self._loop = QEventLoop(self)
 
-    def _comfortable(self, width: float, height: float) -> QSize:
-        """Room for a whole picture, its own size if the screen allows."""
+    def _initial_size(self, width: float, height: float) -> QSize:
+        """Return a size with room for the whole picture, in its own size if the screen allows."""
         screen, below = self.screen().availableGeometry(), self.status.height()
         scale = max(1.0, _LEAST_PX / width)
         scale = min(scale, (_OF_SCREEN * screen.width() - WIDTH_PX) / width)
@@ -114,7 +116,7 @@ class Viewer(QWidget):
         return QSize(round(scale * width) + WIDTH_PX, round(scale * height) + below)
 
     def run(self, *, full_screen: bool = False) -> None:
-        """Start the session, and return when the window is closed; `error` says why, if it failed."""
+        """Start the session, and return when the window is closed; `error` is set if the run failed."""
         started_s = time.perf_counter()
         self._hint_until_s = started_s + _HINT_S
         self._write_status(self.session.readings(), started_s)
@@ -130,7 +132,7 @@ class Viewer(QWidget):
 
     @_guarded
     def _take(self) -> None:
-        """Show the next picture, if there is one and the last one has been painted."""
+        """Show the next picture, if there is one and the one before has been painted."""
         if self._ended or self._unpainted_since_s is not None:
             return
         try:
@@ -156,42 +158,46 @@ class Viewer(QWidget):
             self._pass()
 
     def _pass(self) -> None:
-        """The picture is on the screen, or cannot get there: the next one."""
+        """Go on to the next picture: this one is on the screen, or cannot get there."""
         self._unpainted_since_s = None
         self.session.shown()
         self._ready.emit()
 
     @_guarded
     def _tick(self) -> None:
-        """What depends on time: the end, readings, the hint, pictures that nobody sees."""
+        """Do what depends on time: the end, readings, the hint, pictures that are not painted."""
         now_s = time.perf_counter()
         if self._cancelled.is_set():
             self.close()
             return
         if self._unpainted_since_s is not None and now_s - self._unpainted_since_s > _UNSEEN_S:
             self._pass()
-        self._take()  # it also ends the run when its time is over
+        self._take()  # also ends the run when its time is over
         if self.hint.isVisible() and now_s > self._hint_until_s:
             self.hint.hide()
         self._ticks += 1
         if self._ticks % _READINGS_EVERY == 0 and not self._ended:
             readings = self.session.readings()
             self.plots.add(now_s, readings)
-            self._write_status(readings, now_s)
+            if readings.recorded not in (None, self._recorded):
+                self._recorded = readings.recorded
+                self._say(f"recorded {readings.recorded.name}")
+            else:
+                self._write_status(readings, now_s)
 
     def _write_status(self, readings: Readings, now_s: float) -> None:
         message = self._message if now_s < self._message_until_s else None
         self.status.put(figures(readings, self.session.threshold), notes(readings, message))
 
     def _say(self, text: str, color: str = theme.ACCENT) -> None:
-        """Put a message into the status line for a while."""
+        """Show a message in the status line for some seconds."""
         now_s = time.perf_counter()
         self._message, self._message_until_s = Note(text, color), now_s + _MESSAGE_S
         self._write_status(self.session.readings(), now_s)
 
     @_guarded
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 Qt's name
-        """Do what `KEYS` says; keys that are not there do nothing."""
+        """Do the action of a key in `KEYS`; other keys do nothing."""
         key = _BY_NAME.get(_SPECIAL.get(event.key(), event.text().lower()))
         if key is not None and (key.repeats or not event.isAutoRepeat()):
             key.action(self)
@@ -199,7 +205,7 @@ class Viewer(QWidget):
                 self._write_status(self.session.readings(), time.perf_counter())
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 Qt's name
-        """End the run, whoever closed the window."""
+        """End the run, however the window was closed."""
         self._ended = True
         self._loop.quit()
         event.accept()
@@ -209,7 +215,7 @@ class Viewer(QWidget):
         self.close()
 
     def pause(self) -> None:
-        """Let time stand still, or go on."""
+        """Pause the run, or resume it."""
         self.session.pause(not self.session.paused)
 
     def save(self) -> None:
@@ -220,15 +226,11 @@ class Viewer(QWidget):
             self._say(str(error), theme.RED)
 
     def record(self) -> None:
-        """Begin a recording, or end it."""
-        begins = not self.session.recording
+        """Begin a recording, or end it; `_tick` says when the file is complete."""
         try:
-            path = self.session.record()
+            self.session.record()
         except (OutputError, UsageError) as error:
             self._say(str(error), theme.RED)
-            return
-        if not begins:
-            self._say(f"recorded {path.name}")
 
     def toggle_full_screen(self) -> None:
         """Cover the screen, or go back into a window."""
@@ -238,14 +240,14 @@ class Viewer(QWidget):
             self.showFullScreen()
 
     def toggle_part(self, part: str) -> None:
-        """Draw "body", "face" or "hands", or do not."""
+        """Show or hide "body", "face" or "hands"."""
         overlay = self.session.overlay
         drawn = not getattr(overlay.style, part)
         overlay.style = replace(overlay.style, **{part: drawn})
         self._say(f"{part} {'shown' if drawn else 'hidden'}")
 
     def mirror(self) -> None:
-        """Swap left and right in what is seen."""
+        """Swap left and right in the picture that is shown."""
         self.session.mirror = not self.session.mirror
 
     def toggle_help(self) -> None:
@@ -254,7 +256,7 @@ class Viewer(QWidget):
         self.help.setVisible(not self.help.isVisible())
 
     def toggle_plots(self) -> None:
-        """Show the plots, or give their room to the picture."""
+        """Show the plots, or hide them, which leaves their room to the picture."""
         self.plots.setVisible(not self.plots.isVisible())
 
     def nudge(self, by: float) -> None:
@@ -264,13 +266,13 @@ class Viewer(QWidget):
 
 @dataclass(frozen=True)
 class Key:
-    """What a key does.
+    """A key, or several with one effect.
 
     Attributes:
-        names: of the keys that do it: the character it types, or one of Qt's special keys below.
-        does: a phrase for the help.
-        action: what is called.
-        repeats: a key that is held down does it again and again.
+        names: of the keys: the character that a key types, or a name in `_SPECIAL`.
+        does: the effect, a phrase for the help.
+        action: called when a key is pressed.
+        repeats: a key that is held down repeats the action.
     """
 
     names: tuple[str, ...]
@@ -294,7 +296,7 @@ KEYS: Final = (
     Key(("h", "?"), "this help", Viewer.toggle_help),
     Key(("Esc", "q"), "quit", Viewer.end),
 )
-"""Every key of the window; the help lists them in this order."""
+"""All keys of the window, in the order of the help."""
 
 _BY_NAME: Final = {name: key for key in KEYS for name in key.names}
 _SPECIAL: Final = {int(Qt.Key.Key_Space): "Space", int(Qt.Key.Key_Escape): "Esc"}

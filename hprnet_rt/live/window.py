@@ -18,17 +18,17 @@ def run_window(
     full_screen: bool = False,
     cancelled: threading.Event | None = None,
 ) -> None:
-    """Show a live run until its window is closed, its source ends, or it fails; in the main thread.
+    """Show a live run until its window is closed, its source ends, or it fails. Call it in the main thread.
 
-    At the return the window is gone and the session is stopped, but not closed: `Session.close` finishes
-    what was written.
+    Afterwards the window is gone and the session is stopped, but not closed: `Session.close` finishes the
+    files.
 
     Args:
         session: not yet started.
         title: of the window.
-        details: one phrase for the status line: model, engine, precision.
-        full_screen: begin without borders.
-        cancelled: the window closes when it is set, by a signal handler perhaps.
+        details: one phrase for the status line: model, backend, precision.
+        full_screen: begin with a full screen.
+        cancelled: an event that closes the window, set by a signal handler for example.
 
     Raises:
         UsageError: there is no display, or it does not answer.

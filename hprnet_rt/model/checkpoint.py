@@ -1,4 +1,4 @@
-"""PyTorch checkpoints: the released ones and our own. Nothing in a file is ever executed.
+"""PyTorch checkpoints, the released ones and our own. Nothing in a file is ever executed.
 
 A checkpoint is `{'epoch': ..., 'state_dict': ...}` or a bare state dict; keys may start with `module.`,
 which PyTorch's data-parallel wrapper leaves behind.
@@ -31,10 +31,10 @@ _SHOWN: Final = 8
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The weights in a checkpoint file, by name, without a wrapper's prefix.
+    """Return the weights in a checkpoint file, by name, without a wrapper's prefix.
 
     Raises:
-        ModelError: the file is missing, damaged, no checkpoint, or holds anything but weights and plain
+        ModelError: the file is missing, damaged or no checkpoint, or holds more than weights and plain
             values; nothing of it was executed.
     """
     try:
@@ -54,7 +54,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
                 "run. Get the file again from its authors"
             ) from error
         raise ModelError(f"{path} is damaged or no PyTorch checkpoint; get the file again") from error
-    except Exception as error:  # torch reports damage with whatever its parsers stumble over
+    except Exception as error:  # torch reports damage with errors of many kinds
         raise ModelError(f"{path} is damaged or no PyTorch checkpoint; get the file again") from error
     if isinstance(data, Mapping) and "state_dict" in data:
         data = data["state_dict"]
@@ -69,7 +69,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 
 def _check_sums(path: Path) -> None:
-    """Raise BadZipFile where a tensor's bytes do not match their checksum; torch does not look."""
+    """Raise BadZipFile where a tensor's bytes do not match their checksum, which torch does not check."""
     with zipfile.ZipFile(path) as archive:
         if not any(member.CRC for member in archive.infolist()):
             return  # written without checksums
@@ -91,18 +91,18 @@ def load_checkpoint(network: NetworkT, path: str | Path) -> NetworkT:
     """
     path = Path(path)
     weights = read_checkpoint(path)
-    wanted = network.state_dict()
+    expected = network.state_dict()
     for key in _UNUSED:
-        if key in wanted:
-            weights.setdefault(key, wanted[key])
+        if key in expected:
+            weights.setdefault(key, expected[key])
         else:
             weights.pop(key, None)
     problems = []
-    missing = [key for key in wanted if key not in weights]
-    unknown = [key for key in weights if key not in wanted]
+    missing = [key for key in expected if key not in weights]
+    unknown = [key for key in weights if key not in expected]
     misshapen = [
         f"{key} {_shape(weights[key])} instead of {_shape(tensor)}"
-        for key, tensor in wanted.items()
+        for key, tensor in expected.items()
         if key in weights and weights[key].shape != tensor.shape
     ]
     if missing:
@@ -126,19 +126,19 @@ def load_checkpoint(network: NetworkT, path: str | Path) -> NetworkT:
 
 
 def save_checkpoint(network: Network, path: Path, epoch: int = 0) -> None:
-    """Write the weights in the released form, which `load_checkpoint` and the authors' code read.
+    """Write the weights in the released format, which `load_checkpoint` and the authors' code read.
 
     Raises:
-        OutputError: as `save_whole` says.
+        OutputError: see `save_whole`.
     """
     save_whole({"epoch": epoch, "state_dict": network.state_dict()}, path)
 
 
 def save_whole(data: dict[str, Any], path: Path) -> None:
-    """Write what PyTorch can save; a file there is replaced when the new one is complete and on disk.
+    """Save data with PyTorch; an existing file is replaced when the new one is complete and on disk.
 
     Raises:
-        OutputError: the file cannot be written; what was there is as before.
+        OutputError: the file cannot be written; an existing one is unchanged.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -147,7 +147,7 @@ def save_whole(data: dict[str, Any], path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except (OSError, RuntimeError) as error:  # torch wraps a full disk
+    except (OSError, RuntimeError) as error:  # torch turns a full disk into a RuntimeError
         partial.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(f"cannot write {path}: {reason}") from error
@@ -158,18 +158,18 @@ def _shape(tensor: Tensor) -> str:
 
 
 def _listed(names: Iterable[str]) -> str:
-    """All names, or the first few and how many more."""
+    """Return all names, or the first few and the number of the others."""
     names = list(names)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 
 
 def _network_with(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
-    """The name of the network that has just these weights."""
+    """Return the name of the network with exactly these weights, None when there is none."""
     for name in SPECS:
         with torch.device("meta"):
-            wanted = create_model(name).state_dict()
-        used = {key: tuple(tensor.shape) for key, tensor in wanted.items() if key not in _UNUSED}
+            state = create_model(name).state_dict()
+        used = {key: tuple(tensor.shape) for key, tensor in state.items() if key not in _UNUSED}
         if used == {key: shape for key, shape in shapes.items() if key not in _UNUSED}:
             return name
     return None

@@ -1,4 +1,4 @@
-"""A checkpoint to an ONNX file that runs without torch."""
+"""Conversion of a checkpoint to an ONNX file that runs without torch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["convert_checkpoint"]
 
 
 def convert_checkpoint(name: str, checkpoint: Path, onnx_path: Path, *, k: int = 32) -> None:
-    """Write `onnx_path` from a checkpoint of the network `name`.
+    """Convert a checkpoint of a network to an ONNX file.
 
     Args:
         name: of `SPECS`.
         checkpoint: a released file or one of `save_checkpoint`.
-        onnx_path: what to write; its folder exists.
+        onnx_path: the file to write; its folder exists.
         k: people per image, and peaks per joint.
 
     Raises:
@@ -27,7 +27,7 @@ def convert_checkpoint(name: str, checkpoint: Path, onnx_path: Path, *, k: int =
         ModelError: the checkpoint is damaged or of another network.
         OutputError: the file cannot be written.
     """
-    with torch.device("meta"):  # checks the name before a large file is read
+    with torch.device("meta"):  # checks the name before the large file is read
         create_model(name)
     network = load_checkpoint(create_model(name), checkpoint)
     export_onnx(network, onnx_path, k=k)

@@ -25,10 +25,10 @@ _BUILDERS: Final[dict[str, Callable[[ModelSpec], Network]]] = {
 
 
 def create_model(model: str | ModelSpec) -> Network:
-    """A network with fresh random weights, in training mode.
+    """Create a network with random weights, in training mode.
 
     Args:
-        model: a name of `SPECS`, or the description of such a network, which says what is refined.
+        model: a name of `SPECS`, or the description of such a network, with or without a refinement.
 
     Raises:
         UsageError: there is no network of this name.

@@ -1,11 +1,11 @@
-"""Modulated deformable convolution (DCNv2) from standard operations, so that nothing is compiled.
+"""Modulated deformable convolution (DCNv2) from standard operations, without a compiled extension.
 
 Zhu et al., "Deformable ConvNets v2" (2019): each of the nine taps is read at a learnt offset, by bilinear
-interpolation with zeros outside the map, and weighed by a learnt mask.
+interpolation with zeros outside the map, and weighted by a learnt mask.
 
-There are two forms with the same numbers. `grid_sample` runs everywhere: one bilinear sampling of nine
-maps stacked in height, then a 1x1 convolution over 9 C channels. `deform_conv` exists in an export only:
-it becomes ONNX's DeformConv node (opset 19), which engines that have it run faster and in less memory.
+There are two forms with the same results. `grid_sample` runs everywhere: one bilinear sampling of nine maps
+stacked in height, then a 1x1 convolution over 9 C channels. `deform_conv` is for exports only: it becomes
+ONNX's DeformConv node (opset 19), which libraries that have it run faster and in less memory.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _TAPS: Final = 9
 
 
 class DeformConv(nn.Module):
-    """A 3x3 deformable convolution, stride 1, with the released parameter names.
+    """A 3x3 deformable convolution, stride 1, with the parameter names of the released weights.
 
-    `conv_offset_mask` gives 27 channels: (dy, dx) of each tap in row-major order, then the nine masks
+    `conv_offset_mask` has 27 output channels: (dy, dx) of each tap in row-major order, then the nine masks
     before their sigmoid.
 
     Args:
@@ -46,7 +46,7 @@ class DeformConv(nn.Module):
         nn.init.zeros_(cast(Tensor, self.conv_offset_mask.bias))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, H, W)."""
+        """Convolve: (N, inputs, H, W) -> (N, outputs, H, W)."""
         offset, mask = self.conv_offset_mask(x).split((2 * _TAPS, _TAPS), dim=1)
         if self.form == "deform_conv":
             shape = (x.shape[0], self.weight.shape[0], x.shape[2], x.shape[3])
@@ -79,12 +79,12 @@ class DeformConv(nn.Module):
 
 
 def choose_deform_form(network: nn.Module, form: DeformForm) -> None:
-    """Set the form of every deformable convolution in `network`."""
+    """Set the form of every deformable convolution in a network."""
     for module in network.modules():
         if isinstance(module, DeformConv):
             module.form = form
 
 
 def has_deform_conv(network: nn.Module) -> bool:
-    """Whether there is a deformable convolution in `network`."""
+    """Return whether a network has a deformable convolution."""
     return any(isinstance(module, DeformConv) for module in network.modules())

@@ -1,4 +1,4 @@
-"""HPRNet on DLA-34, with the released parameter names.
+"""HPRNet on DLA-34, with the parameter names of the released weights.
 
 Yu et al., "Deep Layer Aggregation" (2018), with the up-sampling path of CenterNet (Zhou et al., 2019): every
 aggregation node is a deformable convolution, every up-sampling a learnt one per channel. The feature map
@@ -24,7 +24,7 @@ _CHANNELS = (16, 32, 64, 128, 256, 512)  # of levels 0 to 5; level i has stride 
 _DEPTHS = (1, 2, 2, 1)  # of the trees at levels 2 to 5
 _FIRST, _LAST = 2, 5  # levels that are aggregated into the feature map
 _HIDDEN = 256
-_CLASSES = 1000  # of the classifier that the released files carry and nobody reads
+_CLASSES = 1000  # of the classifier in the released files, which no output uses
 
 
 def _conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
@@ -33,7 +33,7 @@ def _conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Se
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions and a shortcut that the tree around it gives."""
+    """Two 3x3 convolutions and a shortcut, which the tree around it supplies."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class _Block(nn.Module):
 
 
 class _Root(nn.Module):
-    """1x1 convolution over everything that a tree has made."""
+    """A 1x1 convolution over all maps that a tree has computed."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -60,14 +60,14 @@ class _Root(nn.Module):
 
 
 class _Tree(nn.Module):
-    """A tree of blocks; a deep one hands what it has gathered down to its second half's root.
+    """A tree of blocks; a deep one passes the maps it has gathered to the root of its second half.
 
     Args:
         depth: 1 for two blocks and a root.
         inputs, outputs: channels.
         stride: of the first block.
-        gathered: channels handed down from above.
-        keeps_input: the (down-sampled) input joins what is gathered.
+        gathered: channels passed from above.
+        keeps_input: the (down-sampled) input is one of the gathered maps.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class _Tree(nn.Module):
             self.tree1 = _Tree(depth - 1, inputs, outputs, stride)
             self.tree2 = _Tree(depth - 1, outputs, outputs, 1, gathered + outputs)
         self.pool = nn.MaxPool2d(stride) if stride > 1 else nn.Identity()
-        # a deep tree's projection is in the released files, but nothing reads it
+        # a deep tree's projection is in the released files, but no output uses it
         self.project = None
         if inputs != outputs:
             self.project = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
@@ -105,7 +105,7 @@ class _Tree(nn.Module):
 
 
 class _Base(nn.Module):
-    """(N, 3, H, W) -> the maps of levels 0 to 5."""
+    """The trunk before aggregation: (N, 3, H, W) -> the maps of levels 0 to 5."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class _Node(nn.Module):
 
 
 def _bilinear(up: nn.ConvTranspose2d) -> None:
-    """Fill a per-channel up-sampling with bilinear interpolation."""
+    """Initialise a per-channel up-sampling with bilinear interpolation."""
     size = up.kernel_size[0]
     factor = (size + 1) // 2
     middle = (2 * factor - 1 - factor % 2) / 2.0
@@ -151,7 +151,7 @@ def _bilinear(up: nn.ConvTranspose2d) -> None:
 
 
 class _Aggregation(nn.Module):
-    """Brings maps of several scales to the first one's, each added to its finer neighbour.
+    """Up-samples maps of several scales to the first one's, each added to its finer neighbour.
 
     Args:
         outputs: channels of the result.
@@ -164,7 +164,10 @@ class _Aggregation(nn.Module):
         self.steps = len(inputs) - 1
         for i in range(1, len(inputs)):
             up = nn.ConvTranspose2d(
-                *(outputs, outputs, 2 * factors[i], factors[i]),
+                outputs,
+                outputs,
+                kernel_size=2 * factors[i],
+                stride=factors[i],
                 padding=factors[i] // 2,
                 groups=outputs,
                 bias=False,
@@ -175,7 +178,7 @@ class _Aggregation(nn.Module):
             self.add_module(f"node_{i}", _Node(outputs, outputs))
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """Maps, finest first -> as many at the finest scale; the last one holds everything."""
+        """Return one map at the finest scale for each map (finest first); the last one aggregates all."""
         out = [maps[0]]
         for i in range(1, self.steps + 1):
             raised = self.get_submodule(f"up_{i}")(self.get_submodule(f"proj_{i}")(maps[i]))
@@ -193,12 +196,11 @@ class _DlaUp(nn.Module):
         for i in range(self.count):
             finest = len(levels) - 2 - i
             coarser = (levels[finest + 1],) * (i + 1) if i else (levels[-1],)
-            self.add_module(
-                f"ida_{i}", _Aggregation(levels[finest], (levels[finest], *coarser), (1, *(2,) * (i + 1)))
-            )
+            inputs, factors = (levels[finest], *coarser), (1, *[2] * (i + 1))
+            self.add_module(f"ida_{i}", _Aggregation(levels[finest], inputs, factors))
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """Maps of the levels, finest first -> the aggregate at each level, finest first."""
+        """Return the aggregate at each level of the levels' maps, both finest first."""
         maps = list(maps)
         out = [maps[-1]]
         for i in range(self.count):
@@ -229,11 +231,11 @@ class HprnetDla34(Network):
         self._add_refiner()
 
     def head(self, name: str) -> ConvHead:
-        """The branch called `name`."""
+        """Return the branch of a head."""
         return cast(ConvHead, self.get_submodule(name))
 
     def trunk_map(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, 64, H / 4, W / 4); H and W are multiples of 32."""
+        """Return the feature map: (N, 3, H, W) -> (N, 64, H / 4, W / 4); H and W are multiples of 32."""
         maps = self.dla_up(self.base(x)[_FIRST:])
         result: Tensor = self.ida_up(maps[: _LAST - _FIRST])[-1]
         return result

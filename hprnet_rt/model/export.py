@@ -1,9 +1,9 @@
-"""Export to ONNX: peaks for engines, dense heads for the oracle.
+"""Export to ONNX: networks with peaks for backends, with dense heads for the oracle.
 
-Weights keep their names in the file, so that it can be read back into the network, and are stored as
-fp16 where that is exact (MoveNet publishes fp16 weights), behind a Cast that engines fold at load.
+Weights keep their names in the file, so that they can be loaded into the network again. They are stored as
+fp16 where that is exact (MoveNet publishes fp16 weights), behind a Cast that libraries fold at load.
 Arithmetic in the graph is float32. Deformable convolutions become one DeformConv node each, or standard
-operations for engines without it.
+operations for libraries without it.
 """
 
 from __future__ import annotations
@@ -37,14 +37,15 @@ HEAT_MAPS = ("hm", "hm_hp")
 _OPSET = 18
 _LARGEST_MULTIPLE = 64
 _EXAMPLE_BATCH = 5
-_EXAMPLE_MULTIPLES = (2, 3)  # unequal sides and batch, none of them 1, so that no exporter takes them for one
-_SMALL = 32  # elements of what is computed at once, when it is constant
+# Batch and sides differ, and none is 1: the exporter would tie equal sizes together, and fix those of 1.
+_EXAMPLE_MULTIPLES = (2, 3)
+_SMALL = 32  # elements of tensors that are folded, and of weights too small for fp16
 
 
 def export_onnx(
     network: Network, path: Path, *, dense: bool = False, k: int = 32, deform: DeformForm = "deform_conv"
 ) -> None:
-    """Write `network` as ONNX with dynamic batch, height and width (multiples of `spec.multiple_px`).
+    """Write a network as ONNX with dynamic batch, height and width (multiples of `spec.multiple_px`).
 
     Args:
         network: in evaluation mode.
@@ -52,17 +53,17 @@ def export_onnx(
         dense: one float32 (N, C, H / 4, W / 4) output per head, named after it, in place of `OUTPUTS`.
         k: people per image, and peaks per joint.
         deform: the form of deformable convolutions: "deform_conv" for onnxruntime and OpenVINO,
-            "grid_sample" for engines without that operation.
+            "grid_sample" for libraries without that operation.
 
     Raises:
-        UsageError: the network is exported with a small example, whose output has fewer than k cells.
+        UsageError: k is larger than the output of the small example that the network is exported with.
         OutputError: the file cannot be written.
     """
     multiple = network.spec.multiple_px
     example_hw = [multiple * count for count in _EXAMPLE_MULTIPLES]
     cells = math.prod(side // network.spec.stride_px for side in example_hw)
     if not 1 <= k <= cells:
-        raise UsageError(f"an engine of {network.spec.name} returns 1 to {cells} people, got {k}")
+        raise UsageError(f"a model file of {network.spec.name} returns 1 to {cells} people, got {k}")
     module = (DenseNetwork(network) if dense else PeakNetwork(network, k, refine="both")).eval()
     as_node = deform == "deform_conv" and has_deform_conv(network)
     outputs = [head.name for head in network.spec.heads] if dense else list(OUTPUTS)
@@ -114,7 +115,7 @@ def export_onnx(
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """No search for unreachable objects: millions live to the end, and each search walks over them all."""
+    """Disable garbage collection: millions of objects live to the end, and each run visits them all."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -125,13 +126,13 @@ def _uncollected() -> Iterator[None]:
 
 
 def _may_fold(node: onnxscript.ir.Node) -> bool | None:
-    """Not what a weight goes into, whose name would be lost."""
+    """Return False for nodes that read a weight, whose name would be lost, else None for the default."""
     weights = [value.name for value in node.inputs if value is not None and value.name]
     return False if any(name.startswith(WEIGHTS) for name in weights) else None
 
 
 def _name_maps(model: onnx.ModelProto, network: Network) -> None:
-    """Name the tensors between network and decode, where a backend may change precision."""
+    """Name the tensors between network and decode, where a backend may change the precision."""
     name_of = {id(parameter): f"{WEIGHTS}{name}" for name, parameter in network.named_parameters()}
     maker = {output: node for node in model.graph.node for output in node.output}
     reader = {value: node for node in model.graph.node for value in node.input}
@@ -157,7 +158,7 @@ def _name_maps(model: onnx.ModelProto, network: Network) -> None:
 
 
 def _drop_traces(model: onnx.ModelProto) -> None:
-    """Remove source lines and exporter notes: they name the exporting machine's files."""
+    """Remove source lines and notes of the exporter: they name files of the exporting machine."""
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
@@ -169,7 +170,7 @@ def _drop_traces(model: onnx.ModelProto) -> None:
 
 
 def _store_half(model: onnx.ModelProto) -> None:
-    """Store float32 weights as fp16 plus a Cast wherever that changes no value."""
+    """Store float32 weights as fp16 with a Cast wherever that changes no value."""
     casts = []
     for tensor in model.graph.initializer:
         if tensor.data_type != TensorProto.FLOAT:

@@ -1,8 +1,8 @@
-"""A network made for inference in half precision: batch norms folded, everything about positions in float32.
+"""Preparation of a network for inference in half precision: batch norms folded, all positions in float32.
 
-What `hprnet_rt.graph` writes into a graph for compilers, for PyTorch itself: the layers from the first
-convolution to the input of each branch's last layer are in half precision; normalisation, the last layers,
-sampling positions and the whole decode are in float32.
+It does to a PyTorch network what `hprnet_rt.graph` does to a graph: the layers from the first convolution to
+the input of each branch's last layer are in half precision; normalisation, the last layers, sampling
+positions and the whole decode are in float32.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _ROUNDINGS: Final = 2.0
 
 
 def fold_batch_norms(network: Network) -> None:
-    """Let each convolution do what the batch norm after it does, in place; the numbers stay.
+    """Fold each batch norm into the convolution before it, in place, without changing the results.
 
     Args:
-        network: in evaluation mode, on the CPU, in float32. Which norm follows which convolution is seen by
-            running it on a small picture.
+        network: in evaluation mode, on the CPU, in float32. It is run on a small picture to find the
+            convolution before each norm.
     """
-    made: dict[int, tuple[Tensor, nn.Module]] = {}  # the tensors are kept, so that no id comes twice
+    made: dict[int, tuple[Tensor, nn.Module]] = {}  # the tensors are kept so that no id is used twice
     pairs: list[tuple[nn.Module, nn.BatchNorm2d]] = []
 
     def note(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -68,9 +68,9 @@ def _fold(layer: Any, norm: nn.BatchNorm2d) -> None:
 
 
 def use_half(network: Network, dtype: torch.dtype) -> None:
-    """Bring a network to half precision, in place.
+    """Convert a network to half precision, in place.
 
-    A layer whose weights half precision cannot hold (too large, or below its normal range) stays as it is.
+    A layer with weights that half precision cannot represent (too large, or subnormal) stays float32.
 
     Args:
         network: in evaluation mode, without batch norms (`fold_batch_norms`).
@@ -83,18 +83,20 @@ def use_half(network: Network, dtype: torch.dtype) -> None:
     for layer in network.modules():
         if not isinstance(layer, _LAYERS):
             continue
-        if layer not in last | inside and all(_bears(each, dtype) for each in layer.parameters()):
+        if layer not in last | inside and all(
+            _representable(weights, dtype) for weights in layer.parameters()
+        ):
             layer.to(dtype)
-        layer.register_forward_pre_hook(_as_the_weights)
+        layer.register_forward_pre_hook(_cast_inputs)
 
 
-def _as_the_weights(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _cast_inputs(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     weight = cast(Tensor, layer.weight)
-    return tuple(each.to(weight.dtype) for each in inputs)
+    return tuple(tensor.to(weight.dtype) for tensor in inputs)
 
 
-def _bears(weights: Tensor, dtype: torch.dtype) -> bool:
-    """Whether rounding costs no weight more than a rounding or two of the largest one."""
+def _representable(weights: Tensor, dtype: torch.dtype) -> bool:
+    """Return whether rounding changes no weight by more than two rounding errors of the largest one."""
     lost = (weights.to(dtype).to(torch.float32) - weights).abs().max()
     allowed = _ROUNDINGS * torch.finfo(dtype).eps / 2 * weights.abs().max()
-    return bool(lost <= allowed)  # not so for infinities, which give no number
+    return bool(lost <= allowed)  # false for infinities, whose difference is NaN

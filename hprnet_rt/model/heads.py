@@ -1,8 +1,7 @@
 """Branches that can be computed everywhere, or at a few cells only.
 
-Seven of HPRNet's nine heads are read at K person or part centres. Taking the 3x3 patches of the feature
-map there and running the branch on them gives the same numbers as the dense branch, for a small part of
-its cost.
+Seven of HPRNet's nine heads are read at K person or part centres only. Running a branch on the 3x3 patches
+of the feature map at these cells gives the same numbers as the dense branch, at a small part of its cost.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class Patches:
         self._rows: dict[tuple[int | None, int | None], Tensor] = {}
 
     def _rows_of(self, channels: slice) -> Tensor:
-        """(N * (H + 2) * (W + 2), C): the padded map, a row a cell."""
+        """Return some channels of the padded map, (N * (H + 2) * (W + 2), C), a row for each cell."""
         key = channels.start, channels.stop
         if key not in self._rows:
             features = self._features if key == (None, None) else self._features[..., channels]
@@ -41,7 +40,7 @@ class Patches:
         return self._rows[key]
 
     def around(self, cells: Tensor, channels: slice = _ALL) -> Tensor:
-        """What a 3x3 convolution reads at these cells.
+        """Return the inputs that a 3x3 convolution reads at these cells.
 
         Args:
             cells: (N, ...) int64, row-major cell numbers y * W + x.
@@ -79,30 +78,30 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def at(self, patches: Patches, cells: Tensor) -> Tensor:
-        """Cells (N, ...) -> (N, ..., channels): the branch there."""
+        """Compute the branch at cells (N, ...): (N, ..., channels)."""
 
     @abstractmethod
     def pairs_at(self, patches: Patches, cells: Tensor) -> Tensor:
-        """Cells (N, J, K) -> (N, J, K, 2): channels 2j and 2j + 1 for joint j."""
+        """Compute channels 2j and 2j + 1 at the cells (N, J, K) of joint j: (N, J, K, 2)."""
 
 
 class PlainHead(Head):
     """One convolution 3x3, ReLU, one 1x1."""
 
     def _hidden(self, around: Tensor) -> Tensor:
-        """(..., 9, features) -> (..., hidden), what `last` reads."""
+        """Compute from patches (..., 9, features) what `last` reads, (..., hidden)."""
         (first,) = self.first
         weight = first.weight.permute(0, 2, 3, 1).flatten(1)  # (hidden, 9 * features)
         return F.relu(F.linear(around.flatten(-2), weight, first.bias))
 
     def at(self, patches: Patches, cells: Tensor, channels: slice = _ALL) -> Tensor:
-        """See `Head`; `channels` are those of the feature map that are read."""
+        """See `Head`; the branch reads only `channels` of the feature map."""
         (last,) = self.last
         hidden = self._hidden(patches.around(cells, channels)).to(last.weight.dtype)
         return F.linear(hidden, last.weight.flatten(1), last.bias)
 
     def pairs_at(self, patches: Patches, cells: Tensor, channels: slice = _ALL) -> Tensor:
-        """See `Head`; `channels` are those of the feature map that are read."""
+        """See `Head`; the branch reads only `channels` of the feature map."""
         (last,) = self.last
         joints = cells.shape[1]
         weight = last.weight.flatten(1).reshape(joints, 2, -1).transpose(1, 2)
@@ -140,7 +139,7 @@ class _Rectified(nn.Module):
 
 
 class StackHead(PlainHead, nn.Sequential):
-    """The same for one stack of an hourglass, with the released names `0.conv` and `1`."""
+    """3x3, ReLU, 1x1 for one stack of an hourglass, with the released names `0.conv` and `1`."""
 
     def __init__(self, features: int, hidden: int, channels: int) -> None:
         nn.Sequential.__init__(self, _Rectified(features, hidden), nn.Conv2d(hidden, channels, 1))
@@ -178,7 +177,7 @@ class SeparableHead(PlainHead):
         return (self.out,)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """(N, features, H, W) -> (N, channels, H, W)."""
+        """Compute the branch everywhere: (N, features, H, W) -> (N, channels, H, W)."""
         hidden: Tensor = F.relu(self.pointwise(self.depthwise(feature)))
         result: Tensor = self.out(hidden)
         return result
@@ -190,11 +189,11 @@ class SeparableHead(PlainHead):
 
 
 class SplitHead(Head):
-    """Branches side by side, each on channels of its own of the feature map; their outputs follow each other.
+    """Several branches on channels of their own of the feature map; their outputs are concatenated.
 
     Args:
-        branches: by name, in the order of the output's channels: the channels that a branch reads, from
-            the first to before the last, and the branch.
+        branches: by name, in the order of the output's channels: a branch, and before it the channels that it
+            reads, as the first one and the one after the last.
     """
 
     def __init__(self, branches: Mapping[str, tuple[tuple[int, int], PlainHead]]) -> None:
@@ -202,28 +201,30 @@ class SplitHead(Head):
         self.reads = {name: slice(*channels) for name, (channels, _) in branches.items()}
         self.branches = nn.ModuleDict({name: branch for name, (_, branch) in branches.items()})
 
-    def _each(self) -> Iterator[tuple[slice, PlainHead]]:
+    def _branches(self) -> Iterator[tuple[slice, PlainHead]]:
         for name, channels in self.reads.items():
             yield channels, cast(PlainHead, self.branches[name])
 
     @property
     def first(self) -> tuple[nn.Conv2d, ...]:
-        return tuple(conv for _, branch in self._each() for conv in branch.first)
+        return tuple(conv for _, branch in self._branches() for conv in branch.first)
 
     @property
     def last(self) -> tuple[nn.Conv2d, ...]:
-        return tuple(conv for _, branch in self._each() for conv in branch.last)
+        return tuple(conv for _, branch in self._branches() for conv in branch.last)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """(N, features, H, W) -> (N, channels, H, W)."""
-        return torch.cat([branch(feature[:, channels]) for channels, branch in self._each()], dim=1)
+        """Compute the branches everywhere: (N, features, H, W) -> (N, channels, H, W)."""
+        return torch.cat([branch(feature[:, channels]) for channels, branch in self._branches()], dim=1)
 
     def at(self, patches: Patches, cells: Tensor) -> Tensor:
-        return torch.cat([branch.at(patches, cells, channels) for channels, branch in self._each()], dim=-1)
+        return torch.cat(
+            [branch.at(patches, cells, channels) for channels, branch in self._branches()], dim=-1
+        )
 
     def pairs_at(self, patches: Patches, cells: Tensor) -> Tensor:
-        counts = [branch.last[0].out_channels // 2 for _, branch in self._each()]
-        joints = zip(self._each(), torch.split(cells, counts, dim=1), strict=True)
+        counts = [branch.last[0].out_channels // 2 for _, branch in self._branches()]
+        joints = zip(self._branches(), torch.split(cells, counts, dim=1), strict=True)
         return torch.cat(
             [branch.pairs_at(patches, own, channels) for (channels, branch), own in joints], dim=1
         )

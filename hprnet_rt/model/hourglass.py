@@ -1,4 +1,4 @@
-"""HPRNet on Hourglass-104, with the released parameter names.
+"""HPRNet on Hourglass-104, with the parameter names of the released weights.
 
 Newell et al., "Stacked Hourglass Networks" (2016), in CornerNet's form (Law and Deng, 2018): two stacks of
 residual blocks, down-sampled by strides, up-sampled by repetition. Each stack has its own heads; the last
@@ -59,13 +59,13 @@ class _Residual(nn.Module):
 
 
 def _residuals(count: int, inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """`count` blocks; the first one changes the shape."""
+    """Return a number of blocks; the first one changes the shape."""
     first = _Residual(inputs, outputs, stride)
     return nn.Sequential(first, *(_Residual(outputs, outputs) for _ in range(count - 1)))
 
 
 class _Hourglass(nn.Module):
-    """One scale and, inside it, all coarser ones.
+    """One scale and, nested in it, all coarser ones.
 
     Args:
         level: 0 for the outermost scale.
@@ -73,14 +73,14 @@ class _Hourglass(nn.Module):
 
     def __init__(self, level: int = 0) -> None:
         super().__init__()
-        here, below = _CHANNELS[level : level + 2]
-        blocks, blocks_below = _BLOCKS[level : level + 2]
+        width, coarser = _CHANNELS[level : level + 2]
+        blocks, coarser_blocks = _BLOCKS[level : level + 2]
         innermost = level + 2 == len(_CHANNELS)
-        self.up1 = _residuals(blocks, here, here)
-        self.low1 = _residuals(blocks, here, below, stride=2)
-        self.low2 = _residuals(blocks_below, below, below) if innermost else _Hourglass(level + 1)
+        self.up1 = _residuals(blocks, width, width)
+        self.low1 = _residuals(blocks, width, coarser, stride=2)
+        self.low2 = _residuals(coarser_blocks, coarser, coarser) if innermost else _Hourglass(level + 1)
         self.low3 = nn.Sequential(
-            *(_Residual(below, below) for _ in range(blocks - 1)), _Residual(below, here)
+            *(_Residual(coarser, coarser) for _ in range(blocks - 1)), _Residual(coarser, width)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -110,19 +110,22 @@ class HprnetHourglass104(Network):
         self._add_refiner()
 
     def head(self, name: str) -> StackHead:
-        """The last stack's branch called `name`."""
+        """Return the branch of a head in the last stack."""
         return self._stack_head(_STACKS - 1, name)
 
     def _stack_head(self, stack: int, name: str) -> StackHead:
         return cast(StackHead, cast(nn.ModuleList, self.get_submodule(name))[stack])
 
     def stacks(self, images: Tensor) -> list[Stack]:
-        """Each of `trunk_maps` with its own branches, the first stack first."""
+        """Return each of `trunk_maps` with its own branches, the first stack first."""
         maps = self.trunk_maps(self.normalized(images))
         return [(feature, functools.partial(self._stack_head, i)) for i, feature in enumerate(maps)]
 
     def trunk_maps(self, x: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) -> each stack's (N, 256, H / 4, W / 4); H and W are multiples of 128."""
+        """Return each stack's feature map: (N, 3, H, W) -> (N, 256, H / 4, W / 4).
+
+        H and W are multiples of 128.
+        """
         x = self.pre(x)
         maps: list[Tensor] = []
         for i in range(_STACKS):
@@ -132,5 +135,5 @@ class HprnetHourglass104(Network):
         return maps
 
     def trunk_map(self, x: Tensor) -> Tensor:
-        """The last of `trunk_maps`."""
+        """Return the last of `trunk_maps`."""
         return self.trunk_maps(x)[-1]

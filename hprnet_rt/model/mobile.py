@@ -1,8 +1,8 @@
 """hprnet-mobile: HPRNet's nine heads on MobileNetV2 (width 1.5) with two small feature pyramids.
 
-Trunk, one pyramid and the body's branches are those of Google's MoveNet MultiPose, from whose weights it
-starts (Apache-2.0). Batch norms are folded into the convolutions, as published. Feet, face and hands have a
-pyramid of their own on the same trunk: MoveNet's has 24 channels, too few for 110 points. Input is BGR in
+Trunk, one pyramid and the body's branches are those of Google's MoveNet MultiPose, with whose weights
+training starts (Apache-2.0). Batch norms are folded into the convolutions, as published. Feet, face and hands
+have their own pyramid on the same trunk: MoveNet's has 24 channels, too few for 110 points. Input is BGR in
 [0, 255].
 """
 
@@ -24,14 +24,29 @@ __all__ = ["BODY_FEATURES", "PART_FEATURES", "HprnetMobile"]
 
 BODY_FEATURES, PART_FEATURES = 24, 64
 _HIDDEN = 96  # of separable branches
-_WIDE = 256  # of those that are read at few cells and have much to say
+_WIDE = 256  # of those with many outputs, which are computed at few cells
 _WIDE_HEADS = ("hps", "face_lms", "hand_lms")
 _EXPANSION = 6
 _STEM = 48
 # output channels and stride of the 17 inverted residual blocks
 _BLOCKS = (
-    *((24, 1), (40, 2), (40, 1), (48, 2), (48, 1), (48, 1), (96, 2), (96, 1), (96, 1), (96, 1)),
-    *((144, 1), (144, 1), (144, 1), (240, 2), (240, 1), (240, 1), (480, 1)),
+    (24, 1),
+    (40, 2),
+    (40, 1),
+    (48, 2),
+    (48, 1),
+    (48, 1),
+    (96, 2),
+    (96, 1),
+    (96, 1),
+    (96, 1),
+    (144, 1),
+    (144, 1),
+    (144, 1),
+    (240, 2),
+    (240, 1),
+    (240, 1),
+    (480, 1),
 )
 _LAST = 1280
 _TAPS = {2: 24, 5: 32, 9: 64}  # block -> lateral channels; the last convolution has 64
@@ -91,9 +106,9 @@ class _Smooth(nn.Module):
 
 
 class _Trunk(nn.Module):
-    """(N, 3, H, W) in [-1, 1] -> the body's feature map (N, 24, H / 4, W / 4), and the parts' maps.
+    """The trunk: (N, 3, H, W) in [-1, 1] -> the body's feature map (N, 24, H / 4, W / 4), the parts' maps.
 
-    The latter are the outputs of `_PART_TAPS`, deepest first. H and W are multiples of 32.
+    The parts' maps are the outputs of the blocks `_PART_TAPS`, deepest first. H and W are multiples of 32.
     """
 
     def __init__(self) -> None:
@@ -124,7 +139,7 @@ class _Trunk(nn.Module):
 
 
 class _PartPyramid(nn.Module):
-    """The trunk's maps again, for feet, face and hands: wider than MoveNet's pyramid, and seeing more around.
+    """A pyramid for feet, face and hands: wider than MoveNet's, with a larger receptive field.
 
     At strides 16 and 8 its convolutions are dense, at stride 4 depthwise and pointwise.
     """
@@ -142,7 +157,7 @@ class _PartPyramid(nn.Module):
         self.last = _Smooth(fine, PART_FEATURES)
 
     def forward(self, taps: Sequence[Tensor]) -> Tensor:
-        """The trunk's maps, deepest first -> (N, 64, H / 4, W / 4)."""
+        """Return the parts' feature map (N, 64, H / 4, W / 4) of the trunk's maps, deepest first."""
         across = [lateral(tap) for lateral, tap in zip(self.laterals, taps[1:], strict=True)]
         x = F.relu(_doubled(self.top(taps[0])) + across[0])
         x = F.relu(self.narrow[0](x + across[1]))
@@ -169,17 +184,17 @@ class HprnetMobile(Network):
         self._add_refiner()
 
     def head(self, name: str) -> SplitHead:
-        """The branch called `name`."""
+        """Return the branch of a head."""
         return cast(SplitHead, self.heads[name])
 
     def trunk_map(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, 24 + 64, H / 4, W / 4); H and W are multiples of 32."""
+        """Return the feature map: (N, 3, H, W) -> (N, 24 + 64, H / 4, W / 4); H and W are multiples of 32."""
         body, taps = self.trunk(x)
         return torch.cat((body, self.parts(taps)), dim=1)
 
 
 def _split(head: HeadSpec) -> SplitHead:
-    """A branch of which MoveNet's outputs read its own features, and all others the parts'."""
+    """Create a branch: the outputs that MoveNet has read its features, all others those of the parts."""
     branches: dict[str, tuple[tuple[int, int], PlainHead]] = {}
     body = _BODY_CHANNELS.get(head.name, 0)
     if body:

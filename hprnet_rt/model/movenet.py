@@ -38,10 +38,10 @@ _HEADS = {
 
 
 def read_graph_model(graph_path: Path) -> Weights:
-    """Weights of a TensorFlow.js graph model, by name, as float32 (or int32).
+    """Read the weights of a TensorFlow.js graph model, by name, as float32 (or int32).
 
     Raises:
-        ModelError: the files are missing, or are no fp16 graph model.
+        ModelError: the files are missing, or hold no fp16 graph model.
     """
     try:
         manifest = json.loads(graph_path.read_text())["weightsManifest"]
@@ -63,12 +63,12 @@ def read_graph_model(graph_path: Path) -> Weights:
 
 
 def _kernel(array: npt.NDArray[Any], depthwise: bool) -> npt.NDArray[Any]:
-    """TensorFlow's kernel order to PyTorch's."""
+    """Transpose a kernel from TensorFlow's order to PyTorch's."""
     return array.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
 
 
 def _convolutions() -> list[tuple[str, str, str | None, bool]]:
-    """(our module, kernel name, bias name, depthwise) of the trunk and the pyramid."""
+    """Return (our module, kernel name, bias name, depthwise) for the trunk and the pyramid."""
     folded = "_bn_offset"
     table: list[tuple[str, str, str | None, bool]] = []
 
@@ -89,8 +89,9 @@ def _convolutions() -> list[tuple[str, str, str | None, bool]]:
         batch_normed(layers[-2], f"{block}_depthwise", "depthwise", depthwise=True)
         batch_normed(layers[-1], f"{block}_project", "Conv2D")
     batch_normed("trunk.last.0", "Conv_1", "Conv2D")
-    for module, name in (("top", "conv2d"), *((f"laterals.{i}", f"conv2d_{i + 1}") for i in range(3))):
-        plain(f"trunk.{module}", name)
+    plain("trunk.top", "conv2d")
+    for i in range(3):
+        plain(f"trunk.laterals.{i}", f"conv2d_{i + 1}")
     for i, suffix in enumerate(("", "_1", "_2")):
         base = f"{_EXTRACTOR}separable_conv2d{suffix}/separable_conv2d"
         table.append((f"trunk.smooth.{i}.depthwise", f"{base}/ReadVariableOp", None, True))
@@ -99,22 +100,22 @@ def _convolutions() -> list[tuple[str, str, str | None, bool]]:
 
 
 def _conv_positions(block: int) -> tuple[int, ...]:
-    """Where the convolutions stand in a block's layers (stride 2 has a padding layer)."""
+    """Return the positions of the convolutions in a block's layers (stride 2 has a padding layer)."""
     if block == 0:
         return (0, 2)
     return (0, 3, 5) if block in (1, 3, 6, 13) else (0, 2, 4)
 
 
 def import_movenet(graph_path: Path) -> HprnetMobile:
-    """hprnet-mobile with MoveNet MultiPose's trunk, centre, box and 17-joint branches.
+    """Create hprnet-mobile with MoveNet MultiPose's trunk, centre, box and 17-joint branches.
 
-    What is for feet, face and hands has random weights, the same ones every time.
+    The layers for feet, face and hands have random weights, the same ones every time.
 
     Args:
         graph_path: `models/movenet-multipose.json` of the unpacked npm package.
 
     Raises:
-        ModelError: the graph is another one.
+        ModelError: the file holds another graph.
     """
     source = read_graph_model(graph_path)
     with torch.random.fork_rng():
@@ -164,7 +165,7 @@ def import_movenet(graph_path: Path) -> HprnetMobile:
 
 @torch.no_grad()
 def scale_parts(network: HprnetMobile, images: Tensor) -> None:
-    """Let the parts' pyramid start with maps of mean near 0 and deviation near 1.
+    """Scale the parts' pyramid so that its maps have means near 0 and deviations near 1.
 
     The trunk's channels differ by orders of magnitude, because their batch norms are folded.
 
@@ -187,7 +188,7 @@ def scale_parts(network: HprnetMobile, images: Tensor) -> None:
 
 
 def _normalize(conv: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    """Change a convolution, and what it has just given, to mean 0 (where it has a bias) and deviation 1."""
+    """Scale a convolution, and return its output, to deviation 1, and where it has a bias to mean 0."""
     assert isinstance(conv, nn.Conv2d)
     deviation = output.std(dim=(0, 2, 3))
     conv.weight /= deviation.view(-1, 1, 1, 1)

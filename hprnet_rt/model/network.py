@@ -1,4 +1,4 @@
-"""What every network of the family is: a trunk, a feature map at stride 4, and the heads of its spec."""
+"""The base of every network: a trunk, a feature map at stride 4, and the heads of its spec."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Network(nn.Module, ABC):
     Attributes:
         spec: names and widths of the heads, and the input's normalisation.
         refiner: corrects the points of faces and hands; None where `spec` has no refinement.
-        unread: prefixes of weights that released files carry and no output reads; they do not learn.
+        unread: prefixes of weights that released files have and no output depends on; they are not trained.
     """
 
     unread: tuple[str, ...] = ()
@@ -38,27 +38,28 @@ class Network(nn.Module, ABC):
         self._on_gpu: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def _add_refiner(self) -> None:
-        """After all else, whose random weights thus do not depend on it."""
+        """Add the refinement last, so that the random weights of the rest do not depend on it."""
         if self.spec.refinement is not None:
             self.refiner = Refiner(self.spec.refinement)
 
     @abstractmethod
     def trunk_map(self, x: Tensor) -> Tensor:
-        """Normalised input (N, 3, H, W) -> the feature map that the heads read, (N, C, H / 4, W / 4)."""
+        """Return the heads' feature map (N, C, H / 4, W / 4) of normalised input (N, 3, H, W)."""
 
     @abstractmethod
     def head(self, name: str) -> Head:
-        """The branch called `name`."""
+        """Return the branch of a head."""
 
     def feature(self, images: Tensor) -> Tensor:
-        """(N, H, W, 3) uint8 or float BGR in [0, 255] -> (N, C, H / 4, W / 4).
+        """Return the feature map of images, (N, C, H / 4, W / 4).
 
-        H and W are multiples of `spec.multiple_px`.
+        Args:
+            images: (N, H, W, 3) uint8 or float BGR in [0, 255]; H and W are multiples of `spec.multiple_px`.
         """
         return self.trunk_map(self.normalized(images))
 
     def stacks(self, images: Tensor) -> list[Stack]:
-        """What training looks at: every feature map with its own branches, the last one being `feature`'s.
+        """Return every feature map that is trained, with its own branches; the last one is `feature`'s.
 
         Args:
             images: as `feature` takes them.
@@ -66,17 +67,17 @@ class Network(nn.Module, ABC):
         return [(self.feature(images), self.head)]
 
     def normalized(self, images: Tensor) -> Tensor:
-        """(N, H, W, 3) images -> (N, 3, H, W), what the trunk reads."""
+        """Return the input of the trunk: images (N, H, W, 3) -> (N, 3, H, W)."""
         mean, inverse = self._scale(images.device)
         x = images.to(torch.float32).permute(0, 3, 1, 2)
         return (x - mean.view(1, 3, 1, 1)) * inverse.view(1, 3, 1, 1)
 
     def _scale(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Mean and reciprocal deviation of each channel; on a GPU copied once, which a CUDA graph needs."""
+        """Return mean and reciprocal deviation of each channel; copied to a GPU once, as CUDA graphs need."""
         if device.type != "cuda":
             return self._made_scale(device)
         if device not in self._on_gpu:
-            with torch.inference_mode(False):  # may be used in training later
+            with torch.inference_mode(False):  # else they could not be used in training later
                 self._on_gpu[device] = self._made_scale(device)
         return self._on_gpu[device]
 
@@ -85,7 +86,7 @@ class Network(nn.Module, ABC):
         return mean, 1.0 / (torch.tensor(self.spec.std, device=device) * 255.0)
 
     def dense(self, images: Tensor) -> dict[str, Tensor]:
-        """Every head everywhere, by name: (N, channels, H / 4, W / 4); heat-maps are logits.
+        """Return every head at every cell, by name: (N, channels, H / 4, W / 4); heat-maps are logits.
 
         Args:
             images: as `feature` takes them.
@@ -95,7 +96,7 @@ class Network(nn.Module, ABC):
 
 
 def start_rare(head: Head) -> None:
-    """Let an untrained heat-map start with a probability of about 0.1 everywhere."""
+    """Initialise the bias of an untrained heat-map to a probability of about 0.1 at every cell."""
     for conv in head.last:
         assert conv.bias is not None
         nn.init.constant_(conv.bias, _RARE)

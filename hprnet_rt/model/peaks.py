@@ -15,18 +15,18 @@ from torch.nn import functional as F
 from hprnet_rt.model.heads import Patches
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.refine import Refiner
-from hprnet_rt.spec import PartSpec
+from hprnet_rt.spec import PartSpec, PeakLayout
 
 __all__ = ["DenseNetwork", "PeakNetwork", "RefineForm", "top_peaks"]
 
 RefineForm = Literal["inside", "after", "both"]
-"""Where points are corrected, see `PeakNetwork`."""
+"""Where the points of parts are corrected, see `PeakNetwork`."""
 
 _BELOW_ANY_LOGIT = -1.0e4
 
 
 def top_peaks(logits: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k strongest 3x3 local maxima of each channel, strongest first.
+    """Return the k strongest 3x3 local maxima of each channel, strongest first.
 
     Args:
         logits: (N, C, H, W) heat-map logits.
@@ -44,9 +44,14 @@ def top_peaks(logits: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _cell_xy(cells: Tensor, width: int) -> Tensor:
-    """Row-major cell numbers (...) -> float (..., 2), x before y."""
+    """Turn row-major cell numbers (...) into float (..., 2), x before y."""
     y = torch.div(cells, width, rounding_mode="floor")
     return torch.stack((cells - y * width, y), dim=-1).to(torch.float32)
+
+
+def _packed(fields: dict[str, Tensor], layout: PeakLayout) -> Tensor:
+    """Concatenate the fields in the order of the layout."""
+    return torch.cat([fields[field.name] for field in layout.fields], dim=-1)
 
 
 class PeakNetwork(nn.Module):
@@ -55,10 +60,10 @@ class PeakNetwork(nn.Module):
     Args:
         network: gives the feature map and the heads.
         k: people per image, and peaks per joint.
-        refine: where the points of a network with a refinement are corrected; others give their peaks
-            alone. "inside": in this module, all candidates; the peaks have a confidence for each point.
-            "after": elsewhere, those of people who are found; the maps for it are given too. "both": to
-            choose from in an exported file.
+        refine: where the points of a network with a refinement are corrected. "inside": in this module, at
+            all candidates; the peaks have a confidence for each point. "after": elsewhere, at the people who
+            are found; the outputs include the maps for it. "both": the outputs of both, to choose from in an
+            exported file. A network without a refinement returns its peaks alone.
     """
 
     def __init__(self, network: Network, k: int = 32, *, refine: RefineForm = "inside") -> None:
@@ -66,29 +71,37 @@ class PeakNetwork(nn.Module):
         self.network = network
         self.k = k
         self.refine = refine
+        self.layout = PeakLayout.of(network.spec)
+        self.refined_layout = PeakLayout.of(network.spec, refined=True)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """(N, H, W, 3) uint8 BGR -> (N, k, layout width) float32.
+        """Return the peaks (N, k, layout width) float32 of images (N, H, W, 3) uint8 BGR.
 
-        With maps, these follow: the feature map (N, H / 4, W / 4, C) and the local maps (N, H / 4, W / 4,
-        n); and with "both" the refined peaks.
+        A network that refines "after" returns the feature map (N, H / 4, W / 4, C) and the local maps
+        (N, H / 4, W / 4, n) besides; with "both" the refined peaks come last.
         """
         network, refiner = self.network, self.network.refiner
         feature = network.feature(images)
         features = feature.permute(0, 2, 3, 1)
         fields = self._fields(feature, features)
         if refiner is None:
-            return torch.cat(list(fields.values()), dim=-1)
+            return _packed(fields, self.layout)
         local = refiner.local_maps(feature)
         outputs = []
         if self.refine != "inside":
-            outputs = [torch.cat(list(fields.values()), dim=-1), features, local.permute(0, 2, 3, 1)]
+            outputs = [_packed(fields, self.layout), features, local.permute(0, 2, 3, 1)]
         if self.refine != "after":
-            outputs.append(torch.cat(list(self._refined(refiner, feature, local, fields).values()), dim=-1))
+            refined = self._refined(refiner, feature, local, fields)
+            outputs.append(_packed(refined, self.refined_layout))
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def _fields(self, feature: Tensor, features: Tensor) -> dict[str, Tensor]:
-        """The columns of `PeakLayout`, by name, from the feature map and the same with channels last."""
+        """Compute the fields of `PeakLayout` by name, (N, k, width) each.
+
+        Args:
+            feature: the feature map, (N, C, H, W).
+            features: the same with channels last.
+        """
         spec, head, k = self.network.spec, self.network.head, self.k
         batch, height, width, _ = features.shape
         joints = spec.num_joints
@@ -118,8 +131,7 @@ class PeakNetwork(nn.Module):
         fields = {
             "person_score": person_score[:, 0].unsqueeze(-1),
             "person_cell": person_xy,
-            "person_offset": head("reg").at(patches, cells),
-            "person_wh": head("wh").at(patches, cells),
+            **{field: head(name).at(patches, cells) for field, name in spec.person_fields.items()},
             "joint_regressed": regressed.flatten(2),
             "joint_regressed_score": regressed_score,
             "peak_score": peak_score.transpose(1, 2),
@@ -127,17 +139,17 @@ class PeakNetwork(nn.Module):
         }
         for part in spec.parts:
             joint = spec.joint(part.center)
-            for where, at in (("peak", peak_cell[:, joint]), ("regressed", regressed_cell[:, :, joint])):
-                fields |= self._part(f"{part.name}_{where}", part, patches, at, width)
+            for place, at in (("peak", peak_cell[:, joint]), ("regressed", regressed_cell[:, :, joint])):
+                fields |= self._part(f"{part.name}_{place}", part, patches, at, width)
         return fields
 
     def _refined(
         self, refiner: Refiner, feature: Tensor, local: Tensor, fields: dict[str, Tensor]
     ) -> dict[str, Tensor]:
-        """The fields with the parts' points corrected, and with their confidences."""
+        """Return the fields with the parts' points corrected, and with their confidences."""
         fields = dict(fields)
         for part in refiner.refinement.parts:
-            names = [f"{part.name}_{where}" for where in ("peak", "regressed")]
+            names = [f"{part.name}_{place}" for place in ("peak", "regressed")]
             batch = feature.shape[0]
             points = torch.cat([fields[name] for name in names], dim=1)
             points = points.reshape(batch, 2 * self.k, part.num_keypoints, 2)
@@ -150,7 +162,15 @@ class PeakNetwork(nn.Module):
     def _part(
         self, name: str, part: PartSpec, patches: Patches, cells: Tensor, width: int
     ) -> dict[str, Tensor]:
-        """The part's points (N, k, 2 * P), absolute, and its box size when it has one."""
+        """Return the field `name`, the part's points (N, k, 2 * P), absolute, and its size if it has one.
+
+        Args:
+            name: of the field; that of the size has "_wh" after it.
+            part: whose points are read.
+            patches: of the feature map.
+            cells: (N, k) where they are read.
+            width: of the map.
+        """
         first, channels = part.first_channel, 2 * part.num_keypoints
         offsets = self.network.head(part.head).at(patches, cells)[..., first : first + channels]
         offsets = offsets.reshape(*cells.shape, part.num_keypoints, 2)
@@ -168,6 +188,6 @@ class DenseNetwork(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(N, H, W, 3) uint8 BGR -> one (N, channels, H / 4, W / 4) per head."""
+        """Return one (N, channels, H / 4, W / 4) per head for images (N, H, W, 3) uint8 BGR."""
         heads = self.network.dense(images)
         return tuple(heads[head.name] for head in self.network.spec.heads)

@@ -1,7 +1,7 @@
 """Points corrected where they are: the feature map is read again at the points that were regressed.
 
-What is read at the points of a part, and the shape that they have, move all of them together, in a few
-steps. See `Refinement` for what a network's description says of it.
+All points of a part are moved together, in a few steps, according to what is read at them and to the shape
+that they have. `Refinement` describes it.
 """
 
 from __future__ import annotations
@@ -13,54 +13,61 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hprnet_rt.model.heads import SeparableHead
-from hprnet_rt.refinement import RefinedPart, Refinement
+from hprnet_rt.refinement import (
+    EVIDENCE_SIDE,
+    LEAST_REACH,
+    LEAST_SIZE,
+    SHIFT_SCALE,
+    STRENGTH_SCALE,
+    RefinedPart,
+    Refinement,
+)
 
 __all__ = ["Refiner"]
 
-LEAST_SIZE = 2.0  # cells; a part is never taken for smaller
-LEAST_REACH = 1.5  # cells around a point that the local maps are read in at least
-SIDE = 7  # places along a side of the square that is read there
-SHIFT_SCALE, STRENGTH_SCALE = 4.0, 0.25  # bring what the local maps say to the size of the rest
 _ABSENT = -4.0  # logit of an untrained local map
 
 
 def _grid(points: Tensor, height: int, width: int) -> Tensor:
-    """Cells (..., 2) as `grid_sample` counts, from -1 to 1."""
+    """Turn cells (..., 2) into the coordinates of `grid_sample`, from -1 to 1."""
     return torch.stack((points[..., 0] / width * 2 - 1, points[..., 1] / height * 2 - 1), dim=-1)
 
 
 def _sampled(maps: Tensor, points: Tensor) -> Tensor:
-    """Maps (N, C, H, W) at points (N, P, n, 2), bilinear, 0 outside -> (N, P, n, C)."""
-    batch, count, each, _ = points.shape
+    """Sample maps (N, C, H, W) at points (N, P, n, 2), bilinear, 0 outside: (N, P, n, C)."""
+    batch, count, num_points, _ = points.shape
     height, width = maps.shape[2:]
-    grid = _grid(points, height, width).reshape(batch, count * each, 1, 2)
+    grid = _grid(points, height, width).reshape(batch, count * num_points, 1, 2)
     found = F.grid_sample(maps, grid, align_corners=False)[..., 0]
-    return found.transpose(1, 2).reshape(batch, count, each, maps.shape[1])
+    return found.transpose(1, 2).reshape(batch, count, num_points, maps.shape[1])
 
 
 def _evidence(local: Tensor, points: Tensor, size: Tensor, reach: float) -> Tensor:
-    """What the local maps say around each point.
+    """Read the local map of each point around the point.
 
     Args:
         local: (N, n, H, W) logits, a map for each point.
-        points: (N, P, n, 2) cells; size: (N, P).
-        reach: in units of the size.
+        points: (N, P, n, 2) cells.
+        size: (N, P) of the parts, in cells.
+        reach: how far to read, in units of the size.
 
     Returns:
-        (N, P, n, 3): how far the point should move, in units of the size, and the strongest logit, both
-        scaled.
+        (N, P, n, 3): how far the point should move in x and in y, in units of the size, and the strongest
+        logit; scaled by `SHIFT_SCALE` and `STRENGTH_SCALE`.
     """
-    batch, count, each, _ = points.shape
+    batch, count, num_points, _ = points.shape
     height, width = local.shape[2:]
     radius = (reach * size).clamp(min=LEAST_REACH)[..., None, None]
-    steps = torch.linspace(-1, 1, SIDE, device=points.device)
+    steps = torch.linspace(-1, 1, EVIDENCE_SIDE, device=points.device)
     y, x = torch.meshgrid(steps, steps, indexing="ij")
-    unit = torch.stack((x, y), dim=-1).reshape(1, 1, 1, SIDE * SIDE, 2)
+    unit = torch.stack((x, y), dim=-1).reshape(1, 1, 1, EVIDENCE_SIDE * EVIDENCE_SIDE, 2)
     offsets = unit * radius[..., None]
     grid = _grid(points[:, :, :, None] + offsets, height, width)
-    grid = grid.permute(0, 2, 1, 3, 4).reshape(batch * each, count, SIDE * SIDE, 2)
-    found = F.grid_sample(local.reshape(batch * each, 1, height, width), grid, align_corners=False)[:, 0]
-    found = found.reshape(batch, each, count, SIDE * SIDE).permute(0, 2, 1, 3)
+    grid = grid.permute(0, 2, 1, 3, 4).reshape(batch * num_points, count, EVIDENCE_SIDE * EVIDENCE_SIDE, 2)
+    found = F.grid_sample(local.reshape(batch * num_points, 1, height, width), grid, align_corners=False)[
+        :, 0
+    ]
+    found = found.reshape(batch, num_points, count, EVIDENCE_SIDE * EVIDENCE_SIDE).permute(0, 2, 1, 3)
     weight = torch.softmax(found - (unit**2).sum(-1), dim=-1)
     shift = (weight[..., None] * offsets).sum(-2) / size[..., None, None]
     return torch.cat((shift * SHIFT_SCALE, found.amax(-1, keepdim=True) * STRENGTH_SCALE), dim=-1)
@@ -80,9 +87,16 @@ class _Step(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, read: Tensor, evidence: Tensor | None, shape: Tensor) -> Tensor:
-        """What was read (N, P, n, width), (N, P, n, 3) and where (N, P, n, 2) -> (N, P, n, 3).
+        """Compute how the points move.
 
-        The last are how far each point moves, in units of the part's size, and the logit of its confidence.
+        Args:
+            read: (N, P, n, width), what was read of the feature map.
+            evidence: (N, P, n, 3), what was read of the local maps; None for a part without.
+            shape: (N, P, n, 2), the points from their mean, in units of the part's size.
+
+        Returns:
+            (N, P, n, 3): how far each point moves in x and in y, in units of the part's size, and the logit
+            of its confidence.
         """
         seen = F.relu(read + self.read.bias + self.who)
         if evidence is not None:
@@ -96,7 +110,7 @@ class Refiner(nn.Module):
     """Corrects the points of parts.
 
     Args:
-        refinement: which parts, and how.
+        refinement: the parts, and how they are corrected.
     """
 
     def __init__(self, refinement: Refinement) -> None:
@@ -117,7 +131,11 @@ class Refiner(nn.Module):
         )
 
     def local_maps(self, feature: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, n, H, W): a map of logits for each point of the parts that read them."""
+        """Compute a map of logits for each point of the parts that read local maps: (N, n, H, W).
+
+        Args:
+            feature: (N, C, H, W).
+        """
         if not self.refinement.local_maps:
             return feature[:, :0]
         first, end = self.refinement.local
@@ -130,10 +148,11 @@ class Refiner(nn.Module):
         """Correct the points of one part; no gradient flows into where the maps are read.
 
         Args:
-            part: one of the refinement's.
-            feature: (N, C, H, W); local: see `local_maps`. Both are read as float32.
-            points: (N, P, n, 2) in cells (cell k spans k to k + 1), of P such parts in each image.
-            project: read from maps that are made first, of the few numbers that are read: the same
+            part: one of the refinement's parts.
+            feature: (N, C, H, W), read as float32.
+            local: the result of `local_maps`, read as float32.
+            points: (N, P, n, 2) in cells (cell k spans k to k + 1), of P parts of this kind in each image.
+            project: compute the maps of the few numbers that are read first, and sample those: the same
                 numbers, sooner where there are many points.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Stages on threads over closable channels, with a profiler and its trace."""
+"""Pipelines of stages that run in threads and are connected by closable channels; profiling and traces."""
 
 from hprnet_rt.pipeline.channel import Channel, ChannelClosed
 from hprnet_rt.pipeline.profiler import Profiler, Recent, Span, StageSummary

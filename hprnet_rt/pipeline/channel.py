@@ -1,7 +1,7 @@
-"""A bounded channel that closes.
+"""A bounded channel that can be closed.
 
-Unlike a queue with a sentinel, a closed channel wakes both sides: a producer whose consumer died cannot
-wait for room for ever, and a consumer whose producer died cannot wait for an item for ever.
+Unlike a queue with a sentinel, closing it wakes both sides: a producer never waits for a consumer that has
+ended, and a consumer never waits for a producer that has ended.
 """
 
 from __future__ import annotations
@@ -18,16 +18,19 @@ T = TypeVar("T")
 
 
 class ChannelClosed(Exception):
-    """The other side is gone: nothing more can be put, or nothing more will come."""
+    """The channel is closed: no item can be put, or no more items will come."""
 
 
 class Channel(Generic[T]):
-    """First in, first out, between threads.
+    """A first-in, first-out queue between threads.
 
     Args:
-        capacity: items held, at least 1.
-        newest_wins: when full, `put` drops the oldest item instead of waiting (live sources); `dropped`
-            counts them. Otherwise `put` waits and nothing is lost (files).
+        capacity: largest number of items inside, at least 1.
+        newest_wins: if the channel is full, `put` drops the oldest item instead of waiting (for live
+            sources). Otherwise `put` waits, and nothing is lost (for files).
+
+    Attributes:
+        dropped: number of items dropped by `put`.
     """
 
     def __init__(self, capacity: int, *, newest_wins: bool = False) -> None:
@@ -81,19 +84,19 @@ class Channel(Generic[T]):
         return not self._held if self._items else self._closed
 
     def hold(self, held: bool) -> None:
-        """Give nothing out while held, closed or not: `get` waits, unless the channel is closed and empty."""
+        """Let `get` wait while `held`, even if the channel is closed, unless it is closed and empty."""
         with self._changed:
             self._held = held
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Accept nothing more; what is inside can still be taken."""
+        """Accept no more items; those inside can still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def abort(self) -> None:
-        """Close and throw away what is inside."""
+        """Close the channel and discard the items inside."""
         with self._changed:
             self._items.clear()
             self._closed = True

@@ -1,4 +1,4 @@
-"""Where the time goes: per stage, waiting and service apart, in constant memory."""
+"""Wait and service times of each stage, in constant memory."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["LatencyHistogram", "Profiler", "Recent", "Span", "StageSummary"]
 _SHORTEST_S: Final = 1e-7
 _LONGEST_S: Final = 1e3
 _STEP: Final = 1.02  # neighbouring bins differ by 2%
-_RECENT: Final = 2048  # frames of a stage that the window can hold
+_RECENT: Final = 2048  # most frames of a stage in the window
 
 
 class LatencyHistogram:
-    """Counts of durations in logarithmic bins 2% wide, so that a long video costs no memory."""
+    """Counts of durations in logarithmic bins of 2%, whose memory does not grow with the video."""
 
     def __init__(self) -> None:
         bins = math.ceil(math.log(_LONGEST_S / _SHORTEST_S) / math.log(_STEP)) + 1
@@ -38,7 +38,7 @@ class LatencyHistogram:
         self.count += 1
 
     def percentile_s(self, percent: float) -> float | None:
-        """The duration that `percent` of the counted ones do not exceed, within 1%; None when empty."""
+        """Return the duration that `percent` of the counted ones do not exceed, within 1%; None if empty."""
         if not self.count:
             return None
         rank = math.ceil(percent / 100 * self.count)
@@ -47,7 +47,7 @@ class LatencyHistogram:
 
 @dataclass(frozen=True)
 class StageSummary:
-    """One stage over a run; times in milliseconds, None before the first frame."""
+    """The times of one stage in a run, in milliseconds; None before the first frame."""
 
     name: str
     frames: int
@@ -61,10 +61,10 @@ class StageSummary:
 
 @dataclass(frozen=True)
 class Recent:
-    """One stage over the last seconds.
+    """The times of one stage in the last seconds.
 
     Attributes:
-        rate_hz: frames a second, falling to 0 when no more come.
+        rate_hz: frames a second; it falls to 0 when no more frames come.
         wait_ms, service_ms: means; 0 without a frame.
     """
 
@@ -75,13 +75,13 @@ class Recent:
 
 @dataclass(frozen=True)
 class Span:
-    """One frame in one stage; times of `time.perf_counter`.
+    """The time of one frame in one stage, by `time.perf_counter`.
 
     Attributes:
-        stage: its name, `Profiler.AGE` for a frame's whole way from the camera to the eye.
-        sequence: of the frame.
-        wait_s: time in the queue before.
-        started_s, ended_s: of the service.
+        stage: name of the stage; `Profiler.AGE` for the whole time from the capture until the frame is shown.
+        sequence: number of the frame.
+        wait_s: seconds in the queue before the stage.
+        started_s, ended_s: start and end of the service.
     """
 
     stage: str
@@ -93,14 +93,14 @@ class Span:
 
 @dataclass
 class _Record:
-    """What is kept of a stage."""
+    """The records of one stage."""
 
     waits: LatencyHistogram = field(default_factory=LatencyHistogram)
     services: LatencyHistogram = field(default_factory=LatencyHistogram)
     recent: deque[tuple[float, float, float]] = field(default_factory=lambda: deque(maxlen=_RECENT))
 
     def since(self, start_s: float) -> list[tuple[float, float, float]]:
-        """(ended, wait, service) of frames that ended after this time."""
+        """Return (ended, wait, service) of the frames that ended at `start_s` or later."""
         return [item for item in self.recent if item[0] >= start_s]
 
 
@@ -108,15 +108,15 @@ class Profiler:
     """Collects wait and service times of named stages; any thread may record.
 
     Args:
-        window_s: what `recent` looks back on.
-        spans: how many of the last `Span` are kept, 0 for none.
+        window_s: length of the window of `recent`.
+        spans: how many of the last `Span` are kept.
 
     Raises:
         UsageError: the window is not above 0, or spans is negative.
     """
 
     AGE: Final = "age"
-    """The name of the age of shown frames among the stages."""
+    """The stage name under which the age of shown frames is recorded."""
 
     def __init__(self, *, window_s: float = 2.0, spans: int = 0) -> None:
         if window_s <= 0 or spans < 0:
@@ -129,12 +129,13 @@ class Profiler:
     def record(
         self, stage: str, wait_s: float, service_s: float, sequence: int = -1, ended_s: float | None = None
     ) -> None:
-        """Count one frame of `stage`: time in the queue before it, and time inside it.
+        """Record one frame of a stage.
 
         Args:
-            stage: its name.
-            wait_s, service_s: seconds.
-            sequence: of the frame, for spans.
+            stage: name of the stage.
+            wait_s: seconds in the queue before the stage.
+            service_s: seconds in the stage.
+            sequence: number of the frame, for spans.
             ended_s: `time.perf_counter()` at the end; now when None.
         """
         ended_s = time.perf_counter() if ended_s is None else ended_s
@@ -147,29 +148,29 @@ class Profiler:
                 self._spans.append(Span(stage, sequence, wait_s, ended_s - service_s, ended_s))
 
     def shown(self, sequence: int, captured_s: float, now_s: float | None = None) -> float:
-        """Count one frame that has reached the eye, or the file, and return its age in seconds.
+        """Record one frame that was shown or written, and return its age in seconds.
 
         Args:
-            sequence, captured_s: the frame's.
-            now_s: `time.perf_counter()` when it was there; now when None.
+            sequence, captured_s: of the frame.
+            now_s: `time.perf_counter()` when it was shown or written; now when None.
         """
         now_s = time.perf_counter() if now_s is None else now_s
         self.record(self.AGE, 0.0, now_s - captured_s, sequence, now_s)
         return now_s - captured_s
 
     def summary(self) -> list[StageSummary]:
-        """Every stage in the order in which it first recorded; the age is not among them."""
+        """Return every stage, in the order of their first records, without the age."""
         with self._lock:
             return [_summarise(name, kept) for name, kept in self._stages.items() if name != self.AGE]
 
     def age(self) -> StageSummary | None:
-        """The age of shown frames, as a stage's service time; None when none was shown."""
+        """Return the age of shown frames, as the service time of a stage; None if none was shown."""
         with self._lock:
             kept = self._stages.get(self.AGE)
             return None if kept is None else _summarise(self.AGE, kept)
 
     def recent(self, now_s: float | None = None) -> dict[str, Recent]:
-        """Every stage over the last `window_s`, the age among them."""
+        """Return every stage in the last `window_s`, by name, with the age."""
         now_s = time.perf_counter() if now_s is None else now_s
         start_s = now_s - self._window_s
         with self._lock:
@@ -183,13 +184,16 @@ class Profiler:
         return result
 
     def spans(self) -> list[Span]:
-        """The last spans, in the order in which they ended."""
+        """Return the last spans, in the order of their ends."""
         with self._lock:
             return list(self._spans)
 
 
 def _rate(ended_s: list[float], now_s: float) -> float:
-    """(n - 1) / (last - first), or n / (now - first) when another one is overdue: it falls on a stall."""
+    """Return the rate of events: (n - 1) / (last - first), or n / (now - first) if the next one is overdue.
+
+    So the rate falls during a stall.
+    """
     if len(ended_s) < 2:
         return 0.0
     count, first, last = len(ended_s), ended_s[0], ended_s[-1]
@@ -204,5 +208,13 @@ def _summarise(name: str, kept: _Record) -> StageSummary:
         seconds = histogram.percentile_s(percent)
         return None if seconds is None else 1e3 * seconds
 
-    service, wait = ([ms(each, percent) for percent in (50, 95, 99)] for each in (kept.services, kept.waits))
-    return StageSummary(name, kept.services.count, *service, *wait)
+    return StageSummary(
+        name=name,
+        frames=kept.services.count,
+        service_p50_ms=ms(kept.services, 50),
+        service_p95_ms=ms(kept.services, 95),
+        service_p99_ms=ms(kept.services, 99),
+        wait_p50_ms=ms(kept.waits, 50),
+        wait_p95_ms=ms(kept.waits, 95),
+        wait_p99_ms=ms(kept.waits, 99),
+    )

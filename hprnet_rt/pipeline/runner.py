@@ -1,14 +1,14 @@
-"""The runner: owns threads, clocks and errors; stages are plain functions.
+"""The runner of a pipeline: it owns threads, clocks and errors; stages are plain functions.
 
     source -> channel -> stage -> channel -> ... -> the caller
 
-The source and every stage have a thread. The end cascades: the source closes its channel, each stage
-closes the next one. A failure is recorded and aborts what comes before it; what has already passed still
-reaches the caller, and then the error rises there, once the threads are gone.
+The source and every stage run in a thread each. The end cascades: the source closes its channel, and then
+each stage closes the next one. After a failure in a stage everything before it is aborted. Frames that have
+already passed it still reach the caller; then the threads end, and the error is raised in the caller.
 
-Files lose nothing: a full channel makes its producer wait. Live sources must not lag: the newest frame wins
-before the first stage, and no more than a few frames are on their way behind it, the one that the caller
-works on included.
+With files nothing is lost: a full channel makes its producer wait. Live sources must not lag: before the
+first stage the newest frame replaces older ones, and only a few frames are in flight after that, including
+the one that the caller works on.
 """
 
 from __future__ import annotations
@@ -36,38 +36,38 @@ T = TypeVar("T")
 
 _CAPACITY = 3
 _JOIN_S = 5.0
-_POLL_S = 0.1  # a waiting caller looks this often whether it was cancelled
+_POLL_S = 0.1  # how often a waiting caller checks whether it was cancelled
 
 
 class Source(Protocol):
-    """Anything that gives frames and can be closed."""
+    """An iterable of frames that can be closed."""
 
     def __iter__(self) -> Iterator[Frame]: ...
 
     def close(self) -> None:
-        """Free what is open; further calls do nothing."""
+        """Release all resources; further calls do nothing."""
         ...
 
 
 class Pipeline(Generic[T]):
-    """Runs a source through stages, in order.
+    """Runs the frames of a source through stages, in order.
 
     Iterate it once, in a `with` block, to get the packets that leave the last stage. A caller with an event
-    loop of its own calls `start`, then `take` when `notify` says so, and `done` after each packet.
+    loop of its own calls `start`, then `take` whenever `notify` was called, and `done` after each packet.
 
     Args:
-        source: frames; iterated and closed in its own thread.
-        stages: in order, at least one for a live source.
-        profiler: gets a record per stage and frame; the source is "capture".
-        capacity: frames waiting before each stage.
-        in_flight: for live sources: the most frames that have left the first channel and that the caller is
-            not yet done with. None lets every frame through.
-        cancelled: when set, by a signal handler perhaps, the iteration ends early.
-        notify: called from a stage's thread when there is something to take, and when the end has come.
-        interrupt: called by `stop`, to end the waiting of a source that waits for a camera or a network.
+        source: frames; iterated and closed in a thread of its own.
+        stages: in order; at least one for a live source.
+        profiler: receives a record per stage and frame; the source is the stage "capture".
+        capacity: most frames that wait before each stage.
+        in_flight: for live sources, the most frames between the first channel and the end of the caller's
+            work on them. None lets every frame through.
+        cancelled: when it is set, by a signal handler for example, the iteration ends early.
+        notify: called from a stage's thread when a packet can be taken, and at the end.
+        interrupt: called by `stop`, to wake a source that waits for a camera or a network.
 
     Raises:
-        UsageError: `in_flight` is less than 1, or there is no first stage to limit that takes single frames.
+        UsageError: `in_flight` is less than 1, or there is no first stage that takes single frames.
     """
 
     def __init__(
@@ -93,13 +93,13 @@ class Pipeline(Generic[T]):
         self._stopping = threading.Event()
         self._started = False
         self._channels: list[Channel[Packet[Any]]] = [Channel(capacity) for _ in range(len(stages) + 1)]
-        self._permits: Channel[None] | None = None  # one is taken for each frame on its way
+        self._permits: Channel[None] | None = None  # each frame in flight holds one
         if in_flight is not None:
             self._channels[0] = Channel(1, newest_wins=True)
             self._permits = Channel(in_flight)
             for _ in range(in_flight):
                 self._permits.put(None)
-        self._holding = False  # the caller has not yet said that it is done
+        self._holding = False  # the caller has taken a packet and not yet called `done`
         self._notify = notify
         self._interrupt = interrupt
         self._cancelled = cancelled or threading.Event()
@@ -112,7 +112,7 @@ class Pipeline(Generic[T]):
             self._threads.append(self._thread(stage.name, position + 1, work))
 
     def _thread(self, name: str, outlet: int, run: Callable[[], None]) -> threading.Thread:
-        """A thread that puts into the channel numbered `outlet`."""
+        """Make a thread whose output goes to the channel with the number `outlet`."""
         return threading.Thread(target=self._guard, args=(run, outlet), name=f"hprnet-{name}", daemon=True)
 
     def __enter__(self) -> Pipeline[T]:
@@ -124,11 +124,11 @@ class Pipeline(Generic[T]):
         self.close()
 
     def __iter__(self) -> Iterator[Packet[T]]:
-        """Start, and yield packets until the source ends, `stop` is called, or a stage fails.
+        """Start the pipeline, and yield packets until the source ends, `stop` is called, or a stage fails.
 
         Raises:
             PipelineError: the pipeline was started before.
-            Exception: whatever the source or a stage raised first.
+            Exception: the first error of the source or a stage.
         """
         self.start()
         try:
@@ -155,11 +155,11 @@ class Pipeline(Generic[T]):
             thread.start()
 
     def take(self, timeout_s: float = 0.0) -> Packet[T] | None:
-        """The next packet, or None when none came in time; the one before is done with.
+        """Take the next packet, or None if none came in time; the packet before counts as done.
 
         Raises:
-            ChannelClosed: nothing more will come; the threads have ended.
-            Exception: whatever the source or a stage raised first.
+            ChannelClosed: no more packets will come; the threads have ended.
+            Exception: the first error of the source or a stage.
         """
         self.done()
         try:
@@ -175,7 +175,7 @@ class Pipeline(Generic[T]):
         return cast(Packet[T], packet)
 
     def done(self) -> None:
-        """The packet taken last is shown or written: another frame may enter a live pipeline."""
+        """Report that the packet taken last was shown or written, so that a live pipeline admits another."""
         if self._holding:
             self._holding = False
             if self._permits is not None:
@@ -183,19 +183,19 @@ class Pipeline(Generic[T]):
                     self._permits.put(None)
 
     def pause(self, paused: bool) -> None:
-        """Let no frame enter the first stage, or let them again; those on their way arrive.
+        """Keep frames out of the first stage while `paused`; frames in flight still arrive.
 
-        Without a stage, nothing arrives while paused. The source goes on until its channel is full.
+        Without stages, no packet arrives while paused. The source continues until its channel is full.
         """
         self._channels[0].hold(paused)
 
     @property
     def dropped(self) -> int:
-        """Frames of a live source that newer ones replaced before the first stage."""
+        """Number of frames of a live source that were replaced by newer ones before the first stage."""
         return self._channels[0].dropped
 
     def stop(self) -> None:
-        """End early, from any thread: frames on their way are dropped."""
+        """End early, from any thread; frames in flight are dropped."""
         self._stopping.set()
         if self._interrupt is not None:
             self._interrupt()
@@ -205,7 +205,7 @@ class Pipeline(Generic[T]):
             channel.abort()
 
     def close(self) -> None:
-        """Stop and wait for the threads; further calls do nothing."""
+        """Stop, and wait for the threads to end; further calls do nothing."""
         self.stop()
         deadline = time.perf_counter() + _JOIN_S
         for thread in self._threads:
@@ -219,7 +219,7 @@ class Pipeline(Generic[T]):
         try:
             run()
         except ChannelClosed:
-            pass  # a neighbour ended first; its own error, if any, is recorded
+            pass  # a neighbour ended first, and recorded its error if it had one
         except BaseException as error:
             with self._error_lock:
                 self._error = self._error or error
@@ -251,7 +251,7 @@ class Pipeline(Generic[T]):
         while True:
             try:
                 if position == 0 and self._permits is not None:
-                    self._permits.get()  # first: the frame is chosen after the wait, and is the newest
+                    self._permits.get()  # before the frame, so that it is the newest one after the wait
                 packet = inbox.get()
             except ChannelClosed:
                 return

@@ -1,4 +1,4 @@
-"""What a pipeline is made of, and how a stage that takes several frames at once works."""
+"""The stages and packets of a pipeline, and the execution of stages that take several frames at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Stage:
-    """A named function from one payload to the next; it runs in a thread of its own."""
+    """A named function from one payload to the next, which runs in a thread of its own."""
 
     name: str
     run: Callable[[Any], Any]
@@ -27,15 +27,17 @@ class Stage:
 
 @dataclass(frozen=True)
 class BatchStage:
-    """A stage that works on several frames at once, and gives them on in their order, one by one.
+    """A stage that works on several frames at once, and passes them on one by one, in order.
 
-    A batch waits until it is full, or the source has ended: not for live sources, unless it is 1.
+    A batch starts when it is full or the source has ended. Batches of more than 1 frame are therefore not for
+    live sources.
 
     Attributes:
         name: of the stage.
-        begin: payloads of a batch, in order -> what waits for the results, as many, and is called once.
-        batch: frames, 1 or more.
-        overlaps: the next batch, where it is there, is begun before this one's results are waited for.
+        begin: starts the work on the payloads of a batch, in order, and returns a function. That function is
+            called once; it waits for the results, one per payload, and returns them.
+        batch: number of frames, 1 or more.
+        overlaps: start the next batch, if it is ready, before waiting for the results of this one.
     """
 
     name: str
@@ -50,12 +52,12 @@ class BatchStage:
 
 @dataclass(frozen=True)
 class Packet(Generic[T]):
-    """One frame on its way.
+    """One frame between stages.
 
     Attributes:
-        sequence: of the frame.
-        payload: what the last stage made.
-        sent_s: when it was put into the channel it is in.
+        sequence: number of the frame.
+        payload: result of the last stage.
+        sent_s: when it was put into its channel.
     """
 
     sequence: int
@@ -71,25 +73,30 @@ class _Begun:
 
 
 Served = Callable[[Packet[Any], Any, float, float, float], None]
-"""Called for each frame: its packet, its result, seconds of wait and of service, and when they ended."""
+"""Called for each frame with its packet, its result, seconds of wait and of service, and its end time."""
 
 
 def serve_batches(stage: BatchStage, inbox: Channel[Packet[Any]], served: Served) -> None:
-    """Run a batch stage until its inbox has ended; the last batch may be smaller.
+    """Run a batch stage until its inbox is closed and empty; the last batch may be smaller.
 
-    A frame's service is its share of the time in which the stage was at work on its batch; the rest, the
-    company's share among it, is wait. So the services of all frames add up to the time at work.
+    The service time of a frame is its share of the stage's work on the batch; the rest counts as wait. So the
+    service times of all frames add up to the time that the stage worked.
+
+    Args:
+        stage: to run.
+        inbox: packets to work on.
+        served: called for each frame with its result.
 
     Raises:
-        Exception: whatever the stage raised, after what was begun before has been given on.
+        Exception: the error of the stage; batches begun before have been passed on by then.
     """
     begun: deque[_Begun] = deque()
     try:
         _serve(stage, inbox, served, begun)
     finally:
-        for each in begun:  # whoever works on them gets them back
+        for batch in begun:  # the backend expects that every batch begun is collected
             with contextlib.suppress(HprnetError):
-                each.collect()
+                batch.collect()
 
 
 def _serve(stage: BatchStage, inbox: Channel[Packet[Any]], served: Served, begun: deque[_Begun]) -> None:
@@ -109,24 +116,24 @@ def _serve(stage: BatchStage, inbox: Channel[Packet[Any]], served: Served, begun
                 collect = stage.begin([packet.payload for packet in waiting])
             except Exception:
                 while begun:
-                    _give_on(begun.popleft(), free_s, served)
+                    _pass_on(begun.popleft(), free_s, served)
                 raise
             begun.append(_Begun(waiting, collect, started_s))
             waiting = []
             if stage.overlaps and len(begun) == 1:
                 continue
         if begun:
-            free_s = _give_on(begun.popleft(), free_s, served)
+            free_s = _pass_on(begun.popleft(), free_s, served)
         elif not more:
             return
 
 
-def _give_on(batch: _Begun, free_s: float, served: Served) -> float:
-    """Wait for a batch's results and give them on; the time when the stage had them.
+def _pass_on(batch: _Begun, free_s: float, served: Served) -> float:
+    """Wait for a batch's results, pass them on, and return the time at which they were complete.
 
     Args:
-        batch: the oldest that was begun.
-        free_s: when the stage had the results of the one before.
+        batch: the oldest batch that was begun.
+        free_s: when the results of the batch before were complete.
         served: see `Served`.
     """
     results = batch.collect()

@@ -1,6 +1,6 @@
-"""What happened when, in a file: for a trace viewer (ui.perfetto.dev, chrome://tracing) or a spreadsheet.
+"""Traces of a run in a file, for a trace viewer (ui.perfetto.dev, chrome://tracing) or a spreadsheet.
 
-The JSON is the Trace Event Format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
+The JSON is in the Trace Event Format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COLUMNS: Final = ("stage", "sequence", "wait_ms", "started_ms", "service_ms", "
 
 
 def check_trace_name(path: Path) -> None:
-    """See that `write_trace` knows the kind of file.
+    """Check that `write_trace` can write a file of this name.
 
     Raises:
         UsageError: the name ends neither in .json nor in .csv.
@@ -38,17 +38,18 @@ def check_trace_name(path: Path) -> None:
 
 
 def write_trace(path: Path, profiler: Profiler) -> None:
-    """Write the spans that a profiler has kept; a profiler that keeps none gives a trace without spans.
+    """Write the spans of a profiler to a file.
 
     Args:
-        path: `.json`: a trace with a lane for each stage, a bar for each frame from its capture to the eye,
-            the frames in flight over time, and the stages' percentiles in ms under `otherData`.
-            `.csv`: a line for each span, times in ms from the start of the first.
-        profiler: made with `spans` above 0.
+        path: a name with `.json` gets a trace with a lane for each stage, a bar for each frame from its
+            capture until it is shown, the frames in flight over time, and the stages' percentiles in ms under
+            `otherData`. A name with `.csv` gets a line for each span, with times in ms from the start of the
+            first one.
+        profiler: made with `spans` above 0; otherwise the trace has no spans.
 
     Raises:
         UsageError: the name ends neither in .json nor in .csv.
-        OutputError: the file cannot be written; nothing is left of it.
+        OutputError: the file cannot be written; no part of it remains.
     """
     check_trace_name(path)
     text = _as_json(profiler) if path.suffix.lower() == _JSON else _as_csv(profiler)
@@ -81,7 +82,7 @@ def _as_csv(profiler: Profiler) -> str:
             span.ended_s - span.started_s,
             span.ended_s - first_s,
         )
-        table.writerow([span.stage, span.sequence, *(f"{1e3 * each:.3f}" for each in seconds)])
+        table.writerow([span.stage, span.sequence, *(f"{1e3 * value:.3f}" for value in seconds)])
     return text.getvalue()
 
 
@@ -93,16 +94,18 @@ def _as_json(profiler: Profiler) -> str:
     events = [
         *_names(lanes),
         *(_service(span, lanes[span.stage], first_s) for span in spans if span.stage in lanes),
-        *(event for span in ages for event in _way(span, first_s)),
+        *(event for span in ages for event in _begin_and_end(span, first_s)),
         *_in_flight(ages, first_s),
     ]
-    summaries = {each.name: asdict(each) for each in [*stages, *([age] if age else [])]}
+    if age is not None:
+        stages = [*stages, age]
+    summaries = {stage.name: asdict(stage) for stage in stages}
     data = {"traceEvents": events, "displayTimeUnit": "ms", "otherData": {"stages": summaries}}
     return json.dumps(data, separators=(",", ":"), allow_nan=False) + "\n"
 
 
 def _us(seconds: float) -> float:
-    """Microseconds, to the nanosecond."""
+    """Convert seconds to microseconds, rounded to the nanosecond."""
     return round(1e6 * seconds, 3)
 
 
@@ -115,7 +118,7 @@ def _names(lanes: dict[str, int]) -> Iterator[_Event]:
 
 
 def _service(span: Span, lane: int, first_s: float) -> _Event:
-    """A bar in the stage's lane."""
+    """Return the event of a bar in the stage's lane."""
     return {
         "ph": "X",
         "cat": "stage",
@@ -128,8 +131,8 @@ def _service(span: Span, lane: int, first_s: float) -> _Event:
     }
 
 
-def _way(span: Span, first_s: float) -> tuple[_Event, _Event]:
-    """The beginning and the end of a frame; frames overlap, and so have lanes of their own."""
+def _begin_and_end(span: Span, first_s: float) -> tuple[_Event, _Event]:
+    """Return the events of a frame's capture and end; the viewer gives overlapping frames separate lanes."""
     frame = {"cat": "frame", "name": "frame", "id": span.sequence, "pid": _PROCESS, "tid": 1}
     return (
         {**frame, "ph": "b", "ts": _us(span.started_s - first_s), "args": {"sequence": span.sequence}},
@@ -138,7 +141,7 @@ def _way(span: Span, first_s: float) -> tuple[_Event, _Event]:
 
 
 def _in_flight(ages: Sequence[Span], first_s: float) -> Iterator[_Event]:
-    """How many of the shown frames were captured and not yet shown, at each change."""
+    """Yield the number of frames captured and not yet shown, at each change; dropped frames do not count."""
     changes: dict[float, int] = {}
     for span in ages:
         for time_s, change in ((span.started_s, 1), (span.ended_s, -1)):

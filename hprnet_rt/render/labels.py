@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.grouping.compiled import kernel
-from hprnet_rt.render.lanes import FULL, LANES, PIXELS, blend_cover
+from hprnet_rt.render.lanes import FULL, LANES, PIXELS, Canvas, blend_cover
 
 __all__ = ["Digits", "draw_digits", "draw_ids"]
 
@@ -21,18 +21,35 @@ ByteArray = npt.NDArray[np.uint8]
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _SCALES: Final = np.arange(4, 11) / 10
 _SIZE_PX: Final = 400.0  # of a person whose id has scale 1
-_EDGE: Final = 3  # px around a digit that its black reaches
-_LAYERS: Final = ((4, 0), (1, 255))  # width of the stroke and its gray, from below
+_EDGE: Final = 3  # px around a digit for its black outline
+_LAYERS: Final = ((4, 0), (1, 255))  # width and gray of each stroke, the outline first
+
+
+class _Glyph(NamedTuple):
+    """One layer of a digit.
+
+    Attributes:
+        cover: address of (at least tall, columns, 3) bytes in 1/128, of which `wide` columns count.
+        columns: of a row of `cover`.
+        wide, tall: in pixels.
+        gray: 0 to 255.
+    """
+
+    cover: int
+    columns: int
+    wide: int
+    tall: int
+    gray: int
 
 
 class Digits(NamedTuple):
     """Digits of every size.
 
     Attributes:
-        cover: flat (sizes, layers, 10, rows, columns, 3), in 1/128, and 16 bytes more.
-        shape: of it.
-        wide, tall: (sizes,) px of one digit's place.
-        grays: (layers,).
+        cover: in 1/128, (sizes, layers, 10, rows, columns, 3) flattened, with 16 bytes added.
+        shape: the six sides of `cover`.
+        wide, tall: (sizes,) px that one digit takes.
+        grays: (layers,) from 0 to 255.
     """
 
     cover: ByteArray
@@ -43,7 +60,7 @@ class Digits(NamedTuple):
 
 
 def draw_digits() -> Digits:
-    """Draw them."""
+    """Draw the digits of every size."""
     wide, tall = (
         np.array([cv2.getTextSize("0", _FONT, scale, 1)[0][axis] for scale in _SCALES], np.int64)
         for axis in (0, 1)
@@ -64,33 +81,17 @@ def draw_digits() -> Digits:
 
 
 @kernel
-def _stamp(
-    image: int,
-    height: int,
-    width: int,
-    left: int,
-    top: int,
-    wide: int,
-    tall: int,
-    cover: int,
-    columns: int,
-    gray: int,
-) -> None:
-    """Blend one layer of a digit, whose corner is at (left, top).
-
-    Args:
-        image: address of (height, width, 3) bytes, changed in place.
-        cover: address of (at least tall, columns, 3) bytes, of which `wide` columns count.
-        gray: 0 to 255.
-    """
+def _stamp(canvas: Canvas, left: int, top: int, glyph: _Glyph) -> None:
+    """Blend one layer of a digit into the canvas, with its upper left corner at (left, top)."""
+    image, height, width = canvas
     end = image + 3 * height * width
-    first, last = max(0, -left), min(wide, width - left)
-    for row in range(max(0, -top), min(tall, height - top)):
+    first, last = max(0, -left), min(glyph.wide, width - left)
+    for row in range(max(0, -top), min(glyph.tall, height - top)):
         column = first
         while column < last:
             at = image + 3 * ((top + row) * width + left + column)
-            given = cover + 3 * (row * columns + column)
-            blend_cover(at, end, min(PIXELS, last - column), given, gray)
+            cover = glyph.cover + 3 * (row * glyph.columns + column)
+            blend_cover(at, end, min(PIXELS, last - column), cover, glyph.gray)
             column += PIXELS
 
 
@@ -106,10 +107,13 @@ def draw_ids(
 
     Args:
         image: (H, W, 3), contiguous, changed in place.
-        ids: (N,), negative for none; box: (N, 4) xyxy; visible: (N,) whose are written.
-        digits: of `draw_digits`.
+        ids: (N,), negative for none.
+        box: (N, 4) xyxy.
+        visible: (N,) whether a person's id is written.
+        digits: from `draw_digits`.
     """
     height, width = image.shape[0], image.shape[1]
+    canvas = Canvas(image.ctypes.data, height, width)
     sizes, layers = len(digits.wide), len(digits.grays)
     rows, columns = digits.shape[3], digits.shape[4]
     figures = np.empty(20, np.int64)  # as many as an int64 has
@@ -128,11 +132,7 @@ def draw_ids(
         y = math.floor(min(max(box[n, 1], tall), height) + 0.5)
         for layer in range(layers):
             for i in range(count):
-                glyph = (size * layers + layer) * 10 + figures[count - 1 - i]
-                cover = digits.cover.ctypes.data + 3 * rows * columns * glyph
-                left, top = x + i * wide - _EDGE, y - tall - _EDGE
-                sides = (wide + 2 * _EDGE, tall + 2 * _EDGE)
-                _stamp(
-                    *(image.ctypes.data, height, width, left, top, *sides),
-                    *(cover, columns, digits.grays[layer]),
-                )
+                index = (size * layers + layer) * 10 + figures[count - 1 - i]
+                cover = digits.cover.ctypes.data + 3 * rows * columns * index
+                glyph = _Glyph(cover, columns, wide + 2 * _EDGE, tall + 2 * _EDGE, digits.grays[layer])
+                _stamp(canvas, x + i * wide - _EDGE, y - tall - _EDGE, glyph)

@@ -1,15 +1,15 @@
-"""Blending of 16 bytes of an image at once: five pixels and the first byte of a sixth, which is left alone.
+"""Blending of 16 bytes of an image at once: five pixels and the first byte of a sixth, which does not change.
 
-Numba's own loops over colours and pixels are not turned into vector instructions; these are vectors from the
-start, for whatever the processor has. They take addresses, because calls with arrays take longer than they
-do. Cover is in 1/128: 128 is the colour alone. Kernels that use them do not notice a change here (see
-`hprnet_rt.grouping.compiled`).
+Numba does not turn loops over colours and pixels into vector instructions; these are vectors from the start,
+for any processor. They take addresses, because passing an array would take longer than the blending itself.
+Cover is in 1/128: 128 is the colour alone. The kernels that use them, and are kept on disk, are not compiled
+again when this file changes (see `hprnet_rt.grouping.compiled`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["FULL", "LANES", "PIXELS", "blend_band", "blend_cover", "blend_disc", "lane_colors"]
+__all__ = ["FULL", "LANES", "PIXELS", "Canvas", "blend_band", "blend_cover", "blend_disc", "lane_colors"]
 
 _types: Any = types  # numba declares them for itself only
 _code: Any = cgutils
@@ -35,13 +35,26 @@ _INTS: Final = ir.VectorType(ir.IntType(32), LANES)
 _FLOATS: Final = ir.VectorType(ir.FloatType(), LANES)
 
 
+class Canvas(NamedTuple):
+    """An image to draw on.
+
+    Attributes:
+        address: of its bytes, (height, width, 3).
+        height, width: in pixels.
+    """
+
+    address: int
+    height: int
+    width: int
+
+
 def lane_colors(colors: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Colours (N, 3) as every lane needs them: (N, 16)."""
+    """Repeat colours (N, 3) over all lanes: (N, 16)."""
     return np.ascontiguousarray(np.tile(colors, (1, PIXELS + 1))[:, :LANES])
 
 
 def _instruction(function: Callable[..., Any]) -> Callable[..., None]:
-    """What kernels call as a function is `function`'s code in their midst."""
+    """Let kernels call `function`: its instructions become part of theirs."""
     return cast(Callable[..., None], intrinsic(function))
 
 
@@ -50,7 +63,7 @@ def _constant(kind: Any, value: float) -> Any:
 
 
 def _spread(builder: Any, scalar: Any, kind: Any) -> Any:
-    """A vector whose lanes all hold `scalar`, an integer being cut to the lanes' width."""
+    """Return a vector whose lanes all hold `scalar`; an integer is cut to the lanes' width."""
     if kind is _SHORTS:
         scalar = builder.trunc(scalar, kind.element)
     undefined = ir.Constant(kind, ir.Undefined)
@@ -59,7 +72,7 @@ def _spread(builder: Any, scalar: Any, kind: Any) -> Any:
 
 
 def _clamped(builder: Any, cover: Any) -> Any:
-    """Between 0 and 128."""
+    """Clamp to between 0 and 128."""
     for sign, limit in (("<", FULL), (">", 0)):
         edge = _constant(_SHORTS, limit)
         cover = builder.select(builder.icmp_signed(sign, cover, edge), cover, edge)
@@ -67,7 +80,7 @@ def _clamped(builder: Any, cover: Any) -> Any:
 
 
 def _loaded(builder: Any, pointer: Any) -> Any:
-    """16 bytes as 16-bit numbers."""
+    """Load 16 bytes as 16-bit numbers."""
     loaded = builder.load(pointer)
     loaded.align = 1
     return builder.zext(loaded, _SHORTS)
@@ -104,15 +117,16 @@ def _blend(builder: Any, address: Any, end: Any, pixels: Any, cover: Any, color:
 def blend_band(
     _typing: Any, _address: Any, _end: Any, _pixels: Any, _color: Any, _across: Any, _along: Any
 ) -> Any:
-    """Blend what a band covers.
+    """Blend the pixels that a band covers.
 
     Args:
-        address, end: of the first of 16 bytes that are read and written, and after the image's last.
+        address: of the first of 16 bytes that are read and written.
+        end: the address after the image's last byte.
         pixels: how many of the 5 may change.
         color: address of one of `lane_colors`.
         across: (distance of the first pixel from the middle of the band, its step from pixel to pixel,
             distance at which cover is 0), in 1/128 px within 16 bits.
-        along: the same in the band's other direction.
+        along: likewise, along the band.
     """
     whole = _types.int64
     signature = _types.void(whole, whole, whole, whole, *2 * [_types.UniTuple(whole, 3)])
@@ -130,10 +144,8 @@ def blend_band(
             away = builder.select(builder.icmp_signed(">", off, other), off, other)
             cover = builder.sub(reach, away)
             least = builder.select(builder.icmp_signed("<", cover, least), cover, least)
-        _blend(
-            *(builder, address, end, pixels),
-            *(_clamped(builder, least), _loaded(builder, _at(builder, color))),
-        )
+        cover = _clamped(builder, least)
+        _blend(builder, address, end, pixels, cover, _loaded(builder, _at(builder, color)))
         return context.get_dummy_value()
 
     return signature, generate
@@ -143,12 +155,12 @@ def blend_band(
 def blend_disc(
     _typing: Any, _address: Any, _end: Any, _pixels: Any, _color: Any, _x: Any, _squared: Any, _outer: Any
 ) -> Any:
-    """Blend what a disc covers; arguments as of `blend_band`, and in px.
+    """Blend the pixels that a disc covers; `blend_band` has the first arguments too; lengths are in px.
 
     Args:
-        x: of the first pixel from the disc's centre.
-        squared: distance of the row from it.
-        outer: distance at which cover is 0.
+        x: of the first pixel, from the disc's centre.
+        squared: the square of the row's distance from the centre.
+        outer: distance from the centre at which cover is 0.
     """
     whole, real = _types.int64, _types.float32
     signature = _types.void(whole, whole, whole, whole, real, real, real)
@@ -163,10 +175,8 @@ def blend_disc(
         away = builder.call(root, [builder.fadd(builder.fmul(off, off), squared)])
         cover = builder.fmul(builder.fsub(reach, away), _constant(_FLOATS, float(FULL)))
         rounded = builder.trunc(builder.fptosi(cover, _INTS), _SHORTS)
-        _blend(
-            *(builder, address, end, pixels),
-            *(_clamped(builder, rounded), _loaded(builder, _at(builder, color))),
-        )
+        cover = _clamped(builder, rounded)
+        _blend(builder, address, end, pixels, cover, _loaded(builder, _at(builder, color)))
         return context.get_dummy_value()
 
     return signature, generate
@@ -174,11 +184,11 @@ def blend_disc(
 
 @_instruction
 def blend_cover(_typing: Any, _address: Any, _end: Any, _pixels: Any, _cover: Any, _gray: Any) -> Any:
-    """Blend a shade of gray by a cover that is given.
+    """Blend a shade of gray by a given cover.
 
     Args:
         address, end, pixels: as of `blend_band`.
-        cover: address of 16 bytes, one for each of the image's.
+        cover: address of 16 bytes, one for each byte of the image.
         gray: 0 to 255.
     """
     whole = _types.int64

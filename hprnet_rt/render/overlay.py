@@ -1,8 +1,7 @@
-"""Skeletons on pictures: anti-aliased, in COCO-WholeBody's palette, as wide as the person needs."""
+"""Skeletons on pictures: anti-aliased, in COCO-WholeBody's palette, with wider lines for larger people."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,8 +13,8 @@ from hprnet_rt import skeleton
 from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.render.labels import draw_digits, draw_ids
 from hprnet_rt.render.lanes import lane_colors
-from hprnet_rt.render.strokes import draw_people
-from hprnet_rt.types import HAND_THRESHOLD, POINT_THRESHOLD, Poses, sure_scores
+from hprnet_rt.render.strokes import LineWidth, Palette, draw_people
+from hprnet_rt.types import HAND_THRESHOLD, POINT_THRESHOLD, Poses, least_scores, sure_scores
 
 __all__ = ["Overlay", "OverlayStyle"]
 
@@ -26,11 +25,12 @@ _UNREFINED_HAND: Final = 0.3
 
 @dataclass(frozen=True)
 class OverlayStyle:
-    """How skeletons look.
+    """The look of skeletons.
 
     Attributes:
-        point_threshold: points that score less are not drawn, nor is a face whose points do in the mean.
-        hand_threshold: the same for hands and their points.
+        point_threshold: points with a lower score are not drawn, nor is a face with a lower mean score.
+        hand_threshold: points of hands with a lower score are not drawn, nor is a hand with a lower mean
+            score.
         line_of_size: width of a body line in units of the person's longer side.
         max_line_px: widest body line.
         ids: people who have an id get it written above the upper left corner of their box.
@@ -51,10 +51,10 @@ class OverlayStyle:
         """Return the style for a model.
 
         Args:
-            refined: the model's points have a confidence each. Without, a point of a hand scores what the
-                hand's centre does, which is sometimes guessed where it is hidden: on 512 photographs 0.3 left
-                out half of those in wrong places, and 5% of the good ones.
-            point_threshold: for all points, those of hands too, in place of the usual ones.
+            refined: each point has a confidence of its own. Otherwise a point of a hand has the score of the
+                hand's centre, which the model sometimes guesses where a hand is hidden: on 512 photographs a
+                threshold of 0.3 left out half of the hands in wrong places, and 5% of the good ones.
+            point_threshold: replaces both thresholds.
 
         Raises:
             UsageError: the threshold is not from 0 to 1.
@@ -67,22 +67,8 @@ class OverlayStyle:
 
 
 def _relative_width(keypoint: int) -> float:
-    """Faces and hands have many points close together: thinner lines."""
+    """Return the relative width of a keypoint's lines: less for faces and hands, whose points are dense."""
     return 1.0 if keypoint < skeleton.FACE.start else 0.5
-
-
-@functools.lru_cache(maxsize=8)
-def _least_scores(style: OverlayStyle) -> npt.NDArray[np.float32]:
-    """(133,) score from which a point is drawn; infinite where its part is not wanted."""
-    least = np.full(skeleton.NUM_KEYPOINTS, np.inf, np.float32)
-    for parts, wanted, score in (
-        (("body", "feet"), style.body, style.point_threshold),
-        (("face",), style.face, style.point_threshold),
-        (("left_hand", "right_hand"), style.hands, style.hand_threshold),
-    ):
-        for part in parts if wanted else ():
-            least[skeleton.PARTS[part]] = score
-    return least
 
 
 def _lanes(colors_rgb: Sequence[Color]) -> npt.NDArray[np.uint8]:
@@ -92,7 +78,7 @@ def _lanes(colors_rgb: Sequence[Color]) -> npt.NDArray[np.uint8]:
 class Overlay:
     """Draws people onto images. Made once, then called for every frame.
 
-    It compiles its kernels when it is made, so that no frame waits for that.
+    Compiles its kernels when it is made, so that no frame waits for that.
 
     Args:
         style: how skeletons look; may be replaced between frames, from any thread.
@@ -100,12 +86,12 @@ class Overlay:
 
     def __init__(self, style: OverlayStyle | None = None) -> None:
         self.style = style or OverlayStyle()
-        self._table = (
-            np.array(skeleton.LIMBS, np.int64),
-            _lanes(skeleton.LIMB_COLORS_RGB),
-            np.array([_relative_width(end) for _, end in skeleton.LIMBS], np.float32),
-            _lanes(skeleton.KEYPOINT_COLORS_RGB),
-            np.array([_relative_width(p) for p in range(skeleton.NUM_KEYPOINTS)], np.float32),
+        self._palette = Palette(
+            limbs=np.array(skeleton.LIMBS, np.int64),
+            limb_colors=_lanes(skeleton.LIMB_COLORS_RGB),
+            limb_widths=np.array([_relative_width(end) for _, end in skeleton.LIMBS], np.float32),
+            point_colors=_lanes(skeleton.KEYPOINT_COLORS_RGB),
+            point_widths=np.array([_relative_width(p) for p in range(skeleton.NUM_KEYPOINTS)], np.float32),
         )
         self._digits = draw_digits()
         self.draw(np.zeros((1, 1, 3), np.uint8), Poses.empty())
@@ -113,7 +99,7 @@ class Overlay:
     def draw(self, image: npt.NDArray[np.uint8], poses: Poses) -> None:
         """Draw everyone onto `image` (H, W, 3) uint8 BGR, in place; the strongest person comes out on top.
 
-        Ids are above all skeletons.
+        Ids are drawn above all skeletons.
 
         Raises:
             ShapeError: the image is of another shape or type; its memory is written without further checks.
@@ -126,16 +112,11 @@ class Overlay:
             image[...] = whole
             return
         style = self.style
-        least = _least_scores(style)
-        visible = draw_people(
-            image,
-            poses.xy,
-            sure_scores(poses.score, least),
-            poses.box_xyxy,
-            least,
-            style.line_of_size,
-            float(style.max_line_px),
-            *self._table,
+        least = least_scores(
+            style.point_threshold, style.hand_threshold, body=style.body, face=style.face, hands=style.hands
         )
+        line_width = LineWidth(float(style.line_of_size), float(style.max_line_px))
+        score = sure_scores(poses.score, least)
+        visible = draw_people(image, poses.xy, score, poses.box_xyxy, least, line_width, self._palette)
         if style.ids:
             draw_ids(image, poses.track_id, poses.box_xyxy, visible, self._digits)

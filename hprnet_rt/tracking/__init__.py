@@ -1,4 +1,4 @@
-"""People over time: ids that they keep, and points that do not tremble."""
+"""People over time: ids that they keep, and points that do not jitter."""
 
 from hprnet_rt.tracking.smoothing import OneEuro, OneEuroOptions, both_ways, smooth_both_ways
 from hprnet_rt.tracking.snapshots import Snapshots, State

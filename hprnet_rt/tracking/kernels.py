@@ -1,6 +1,6 @@
 """The compiled loops of tracking. Positions and sizes are in pixels, x before y; times are in seconds.
 
-`similarity` has a slow plain twin in tests/oracles.
+tests/oracles has a slow plain version of `similarity`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hprnet_rt import skeleton
 from hprnet_rt.grouping.assignment import assign
 from hprnet_rt.grouping.compiled import kernel
 
-__all__ = ["JOINTS", "Tracks", "expect", "follow", "similarity"]
+__all__ = ["JOINTS", "Rule", "Tracks", "expect", "follow", "similarity"]
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
@@ -26,24 +26,24 @@ _VARIANCE = tuple((2 * sigma) ** 2 for sigma in skeleton.SIGMAS[skeleton.BODY]) 
 _USUAL_VARIANCE = sum(_VARIANCE) / JOINTS
 _MOST_VARIANCE = max(_VARIANCE)
 _COASTS_S = 0.5  # an unseen person's speed falls to 1 / e in this time
-_STEADIES_S = 0.3  # a speed measured this long ago counts 1 / e
-_STRAYS = 0.7  # how fast an unseen person leaves the expected way, in sizes a second
-_BOXES_COUNT = 0.4  # the agreement of boxes where joints disagree
+_STEADIES_S = 0.3  # a speed measured this long ago has a weight of 1 / e
+_STRAYS = 0.7  # how fast an unseen person leaves the expected path, in sizes a second
+_FARTHEST = 1.0  # the most that an unseen person may be off that path, in sizes
+_BOXES_COUNT = 0.4  # weight of the overlap of boxes where joints disagree
 _MOST_GROWTH = 6.0  # of the area of a box, from one sighting to the next
-_NOWHERE = 25.0  # exp(-25) is nothing beside float32's digits
-_FARTHEST = 1.0  # size; and no farther
+_NOWHERE = 25.0  # exp(-25) does not change a sum of ones in float32
 
 
 class Tracks(NamedTuple):
-    """Everyone who is followed, one row each; rows are used again.
+    """Everyone who is followed, one row each; a free row is used again.
 
     Attributes:
         ids: (M,) int64, -1 where the row is free.
         xy: (M, 17, 2) float32 px, the body where it was last seen; NaN where absent or weak.
         box: (M, 4) float32 px, xyxy.
         speed: (M, 2) float32 px/s, of the whole body.
-        seen_s: (M,) float64, when it was last seen.
-        times: (M,) int64, how often it was seen.
+        seen_s: (M,) float64, the time at which the person was last seen.
+        times: (M,) int64, how often the person was seen.
     """
 
     ids: IntArray
@@ -54,15 +54,24 @@ class Tracks(NamedTuple):
     times: IntArray
 
 
+class Rule(NamedTuple):
+    """`TrackerOptions` as the kernels read them."""
+
+    joint_threshold: float
+    least_joints: int
+    least_similarity: float
+    patience_s: float
+
+
 @kernel
 def _area(box: FloatArray) -> float:
-    """Of a box, in px^2; at least 1."""
+    """Return the area of a box in px^2, at least 1."""
     return float(max(box[2] - box[0], 1.0) * max(box[3] - box[1], 1.0))
 
 
 @kernel
 def _overlap(a: FloatArray, b: FloatArray) -> float:
-    """Intersection over union of two boxes."""
+    """Return the intersection over union of two boxes."""
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
     if width <= 0.0 or height <= 0.0:
@@ -73,7 +82,7 @@ def _overlap(a: FloatArray, b: FloatArray) -> float:
 
 @kernel
 def _extents(xy: FloatArray) -> FloatArray:
-    """Box (N, 4) xyxy around the joints (N, 17, 2) of each person; inside out for one who has none."""
+    """Return the box (N, 4) xyxy around each person's joints (N, 17, 2); inside out where there are none."""
     extent = np.empty((len(xy), 4), np.float32)
     for n in range(len(xy)):
         for axis in range(2):
@@ -96,19 +105,21 @@ def similarity(
     away: FloatArray,
     least_joints: int,
 ) -> FloatArray:
-    """How well each person fits where each track is expected.
+    """Return how well each person fits each track where the track is expected.
 
-    It is OKS over the joints that both have, the size being the geometric mean of both boxes' areas. The
-    longer a track has not been seen, the farther from the expected place its person may be: `away` is added
-    to the deviation of each joint, in quadrature. Where fewer than `least_joints` are shared, it is the
-    intersection over union of the boxes; of that, 0.4 counts in any case, for a person who comes into the
-    picture so near that the joints differ from frame to frame. Boxes whose areas differ by more than 6 times
-    are not the same person's.
+    The similarity is OKS over the joints that both have; its scale is the geometric mean of both boxes'
+    areas. The longer a track has not been seen, the farther from the expected place its person may be: `away`
+    is added to the deviation of each joint, in quadrature. Where both share fewer than `least_joints` joints,
+    the similarity is the intersection over union of the boxes. It is never less than 0.4 times that: the
+    joints of a person who enters the picture very near may differ from frame to frame. It is 0 where one
+    box's area is more than 6 times the other's.
 
     Args:
-        xy: (N, 17, 2) with NaN where absent or weak; box: (N, 4) xyxy.
-        expected_xy: (T, 17, 2) likewise; expected_box: (T, 4).
-        away: (T,) in units of the person's size, the root of the box's area.
+        xy: (N, 17, 2) with NaN where absent or weak.
+        box: (N, 4) xyxy.
+        expected_xy: (T, 17, 2) with NaN where absent or weak.
+        expected_box: (T, 4) xyxy.
+        away: (T,) in units of the person's size, the square root of the box's area.
         least_joints: at least 1.
 
     Returns:
@@ -122,10 +133,10 @@ def similarity(
     for t in range(tracks):
         spread = away[t] * away[t]
         for n in range(people):
-            mine, other = _area(box[n]), _area(expected_box[t])
-            if max(mine, other) > _MOST_GROWTH * min(mine, other):
+            here, expected = _area(box[n]), _area(expected_box[t])
+            if max(here, expected) > _MOST_GROWTH * min(here, expected):
                 continue
-            area = math.sqrt(mine * other)
+            area = math.sqrt(here * expected)
             result[n, t] = _overlap(box[n], expected_box[t])
             if result[n, t] == 0.0:  # too far apart for any joint to count
                 wide = max(around[n, 0] - expected_around[t, 2], expected_around[t, 0] - around[n, 2], 0.0)
@@ -147,10 +158,10 @@ def similarity(
 
 @kernel
 def expect(tracks: Tracks, rows: IntArray, now_s: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Where the tracks of these rows should be now, were their speed to fade out since they were seen.
+    """Return where the tracks of some rows are expected now, at a speed that fades while they are not seen.
 
     Returns:
-        xy (T, 17, 2), box (T, 4), and how far off that may be, (T,) in units of the person's size.
+        xy (T, 17, 2), box (T, 4), and how far from there they may be, (T,) in units of the person's size.
     """
     xy, box = tracks.xy[rows], tracks.box[rows]
     away = np.zeros(len(rows), np.float32)
@@ -173,21 +184,20 @@ def _match(
     xy: FloatArray,
     box: FloatArray,
     now_s: float,
-    least_joints: int,
-    least_similarity: float,
+    rule: Rule,
 ) -> IntArray:
-    """The row of the track of each person (N,), -1 for none: the best sum of similarities.
+    """Return the row of each person's track (N,), -1 for none: the assignment with the most similarity.
 
-    A long unseen track fits many places; so its similarity counts as that of a normal distribution would,
-    less by as much as its variance is greater.
+    A track that has long not been seen fits many places. Its similarity is therefore divided by its variance
+    relative to a seen track's, as the density of a normal distribution would be.
     """
     expected_xy, expected_box, away = expect(tracks, rows, now_s)
-    fit = similarity(xy, box, expected_xy, expected_box, away, least_joints)
+    fit = similarity(xy, box, expected_xy, expected_box, away, rule.least_joints)
     cost = np.full(fit.shape, 1.0, np.float32)
     for t in range(len(rows)):
         certain = _USUAL_VARIANCE / (_USUAL_VARIANCE + away[t] * away[t])
         for n in range(len(box)):
-            if fit[n, t] >= least_similarity:
+            if fit[n, t] >= rule.least_similarity:
                 cost[n, t] = 1.0 - certain * fit[n, t]
     row_of = assign(cost)
     for n in range(len(box)):
@@ -198,7 +208,7 @@ def _match(
 
 @kernel
 def _see(tracks: Tracks, row: int, xy: FloatArray, box: FloatArray, now_s: float) -> None:
-    """Move a track to where its person is now: (17, 2) and (4,)."""
+    """Move a track to where its person is now: joints (17, 2) and box (4,)."""
     unseen_s = now_s - tracks.seen_s[row]
     if unseen_s > 0.0:
         gain = max(1.0 - math.exp(-unseen_s / _STEADIES_S), 1.0 / tracks.times[row])
@@ -221,7 +231,7 @@ def _see(tracks: Tracks, row: int, xy: FloatArray, box: FloatArray, now_s: float
 
 @kernel
 def _free_row(tracks: Tracks, now_s: float) -> int:
-    """A row for a new track: a free one, or that of the longest unseen; -1 when all are in this frame."""
+    """Return a row for a new track: a free one, or the longest unseen; -1 when all are in this frame."""
     oldest = -1
     for row in range(len(tracks.ids)):
         if tracks.ids[row] < 0:
@@ -240,19 +250,18 @@ def follow(
     box: FloatArray,
     now_s: float,
     next_id: int,
-    joint_threshold: float,
-    least_joints: int,
-    least_similarity: float,
-    patience_s: float,
+    rule: Rule,
 ) -> IntArray:
     """Give everyone in a frame an id: that of the track that they continue, or a new one.
 
     Args:
         tracks: changed in place.
-        xy: (N, 133, 2) with NaN where absent; score: (N, 133); box: (N, 4) xyxy. Strongest first.
+        xy: (N, 133, 2) of the people, strongest first, with NaN where absent.
+        score: (N, 133).
+        box: (N, 4) xyxy.
         now_s: not before any `tracks.seen_s`.
-        next_id: of the first new person; the others count on.
-        joint_threshold, least_joints, least_similarity, patience_s: see `TrackerOptions`.
+        next_id: of the first new person; the next ones count up from there.
+        rule: how people are followed.
 
     Returns:
         (N,) ids.
@@ -261,13 +270,13 @@ def follow(
     body = np.full((people, JOINTS, 2), np.nan, np.float32)
     for n in range(people):
         for j in range(JOINTS):
-            if score[n, j] >= joint_threshold:
+            if score[n, j] >= rule.joint_threshold:
                 body[n, j, 0], body[n, j, 1] = xy[n, j, 0], xy[n, j, 1]
     for row in range(len(tracks.ids)):
-        if now_s - tracks.seen_s[row] > patience_s:
+        if now_s - tracks.seen_s[row] > rule.patience_s:
             tracks.ids[row] = -1
     rows = np.nonzero(tracks.ids >= 0)[0]
-    row_of = _match(tracks, rows, body, box, now_s, least_joints, least_similarity)
+    row_of = _match(tracks, rows, body, box, now_s, rule)
     ids = np.empty(people, np.int64)
     for n in range(people):
         if row_of[n] >= 0:

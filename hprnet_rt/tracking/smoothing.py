@@ -1,11 +1,11 @@
-"""Points that do not tremble: the One-Euro filter, live and, without lag, for whole sequences."""
+"""Points that do not jitter: the One-Euro filter, live, and without lag for whole sequences."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,18 +22,18 @@ __all__ = ["OneEuro", "OneEuroOptions", "both_ways", "smooth_both_ways"]
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
-_LEAST_TRUST = 0.1  # of a point that scores next to nothing: it follows what is seen, if slowly
+_LEAST_TRUST = 0.1  # a point with a score near 0 still follows what is seen, slowly
 
 
 @dataclass(frozen=True)
 class OneEuroOptions:
-    """How much is smoothed. A size is the longer side of a person's box.
+    """Options of `OneEuro`. A size is the longer side of a person's box.
 
     Attributes:
-        still_hz: cut-off for a point that stands still; lower trembles less.
-        quick: what the cut-off gains with speed, in Hz for each size a second; higher lags less.
+        still_hz: cut-off for a point that stands still; lower jitters less.
+        quick: increase of the cut-off with speed, in Hz for each size a second; higher lags less.
         speed_hz: cut-off of the speed itself.
-        trusted_score: the cut-off of a point that scores less is lowered in proportion.
+        trusted_score: the cut-off of a point with a lower score is lowered in proportion.
     """
 
     still_hz: float = 0.7
@@ -52,9 +52,39 @@ class OneEuroOptions:
             raise UsageError(f"trusted_score is above 0 and at most 1, got {self.trusted_score}")
 
 
+class _Filter(NamedTuple):
+    """`OneEuroOptions` as the kernel reads them."""
+
+    still_hz: float
+    quick: float
+    speed_hz: float
+    trusted_score: float
+
+
+class _History(NamedTuple):
+    """People after the last step of the filter.
+
+    Attributes:
+        ids: (M,).
+        xy: (M, 133, 2) px, smoothed; NaN where absent.
+        speed: (M, 133, 2) px/s.
+    """
+
+    ids: IntArray
+    xy: FloatArray
+    speed: FloatArray
+
+
+_NOBODY = _History(
+    np.zeros(0, np.int64),
+    np.zeros((0, skeleton.NUM_KEYPOINTS, 2), np.float32),
+    np.zeros((0, skeleton.NUM_KEYPOINTS, 2), np.float32),
+)
+
+
 @kernel
 def _gain(cutoff_hz: float, step_s: float) -> float:
-    """Weight of the new value in a low-pass filter of the first order (Casiez et al., equations 2 and 3)."""
+    """Return the new value's weight in a first-order low-pass filter (Casiez et al., equations 2 and 3)."""
     return step_s / (step_s + 1.0 / (2.0 * math.pi * cutoff_hz))
 
 
@@ -64,57 +94,59 @@ def _smooth(
     score: FloatArray,
     box: FloatArray,
     ids: IntArray,
-    old_xy: FloatArray,
-    old_speed: FloatArray,
-    old_ids: IntArray,
+    history: _History,
     step_s: float,
-    still_hz: float,
-    quick: float,
-    speed_hz: float,
-    trusted_score: float,
+    options: _Filter,
 ) -> tuple[FloatArray, FloatArray]:
-    """One step of the filter.
+    """Take one step of the filter.
 
     Args:
-        xy: (N, 133, 2) px with NaN where absent; score: (N, 133); box: (N, 4) xyxy; ids: (N,).
-        old_xy, old_speed: (M, 133, 2), what the step before returned; old_ids: (M,).
+        xy: (N, 133, 2) px with NaN where absent.
+        score: (N, 133).
+        box: (N, 4) xyxy.
+        ids: (N,), negative for none.
+        history: the people after the step before.
         step_s: time since then, above 0.
+        options: of the filter.
 
     Returns:
         xy in px and speed in px/s, (N, 133, 2) each.
     """
     result, speed = xy.copy(), np.zeros_like(xy)
-    speed_gain = _gain(speed_hz, step_s)
+    speed_gain = _gain(options.speed_hz, step_s)
     for n in range(len(ids)):
         m = 0
-        while m < len(old_ids) and old_ids[m] != ids[n]:
+        while m < len(history.ids) and history.ids[m] != ids[n]:
             m += 1
-        if ids[n] < 0 or m == len(old_ids):
+        if ids[n] < 0 or m == len(history.ids):
             continue
+        old_xy, old_speed = history.xy[m], history.speed[m]
         size = max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1], 1.0)
         for p in range(xy.shape[1]):
-            dx, dy = xy[n, p, 0] - old_xy[m, p, 0], xy[n, p, 1] - old_xy[m, p, 1]
+            dx, dy = xy[n, p, 0] - old_xy[p, 0], xy[n, p, 1] - old_xy[p, 1]
             if not (dx == dx and dy == dy):  # NaN: absent now or before
                 continue
-            vx = old_speed[m, p, 0] + speed_gain * (dx / step_s - old_speed[m, p, 0])
-            vy = old_speed[m, p, 1] + speed_gain * (dy / step_s - old_speed[m, p, 1])
-            trust = min(1.0, max(_LEAST_TRUST, score[n, p] / trusted_score))
-            gain = _gain(trust * (still_hz + quick * math.sqrt(vx * vx + vy * vy) / size), step_s)
-            result[n, p, 0] = old_xy[m, p, 0] + gain * dx
-            result[n, p, 1] = old_xy[m, p, 1] + gain * dy
+            vx = old_speed[p, 0] + speed_gain * (dx / step_s - old_speed[p, 0])
+            vy = old_speed[p, 1] + speed_gain * (dy / step_s - old_speed[p, 1])
+            trust = min(1.0, max(_LEAST_TRUST, score[n, p] / options.trusted_score))
+            quickness_hz = options.quick * math.sqrt(vx * vx + vy * vy) / size
+            gain = _gain(trust * (options.still_hz + quickness_hz), step_s)
+            result[n, p, 0] = old_xy[p, 0] + gain * dx
+            result[n, p, 1] = old_xy[p, 1] + gain * dy
             speed[n, p, 0], speed[n, p, 1] = vx, vy
     return result, speed
 
 
 class OneEuro:
-    """Smooths every point of every person who has an id. One for each video; not for several threads.
+    """Smooths every point of every person who has an id. Use one for each video, in one thread.
 
-    A point that stands still is smoothed much, one that moves fast is not, and a low score makes it trust
-    its history more. Speeds are measured in sizes of the person, so that near and far people are treated
-    alike. Only points change: scores and boxes stay, and an absent point stays absent.
+    A point that stands still is smoothed the most, one that moves fast hardly at all, and one with a low
+    score keeps nearer to its history. Speeds are measured in sizes of the person, so that near and far people
+    are treated alike. Only points change: scores and boxes stay, and an absent point stays absent.
 
-    The history of a point is that of the frame before: a new person, one without an id, and a point or a
-    person that was absent there begin anew, as does everyone when time does not go forward.
+    The history of a point is that of the frame before. A new person, one without an id, and a point or
+    person that was absent in that frame start without a history, as does everyone when time does not go
+    forward.
 
     Args:
         options: how much is smoothed.
@@ -125,10 +157,14 @@ class OneEuro:
 
     def __init__(self, options: OneEuroOptions | None = None) -> None:
         self.options = options or OneEuroOptions()
+        self._filter = _Filter(
+            still_hz=float(self.options.still_hz),
+            quick=float(self.options.quick),
+            speed_hz=float(self.options.speed_hz),
+            trusted_score=float(self.options.trusted_score),
+        )
         self._last_s = math.inf
-        self._ids = np.zeros(0, np.int64)
-        self._xy = np.zeros((0, skeleton.NUM_KEYPOINTS, 2), np.float32)
-        self._speed = self._xy
+        self._history = _NOBODY
         self._compile()
 
     def _compile(self) -> None:
@@ -138,11 +174,11 @@ class OneEuro:
         self.reset()
 
     def __call__(self, poses: Poses, time_s: float) -> Poses:
-        """The same people in the same order with smoothed points.
+        """Return the same people in the same order with smoothed points.
 
         Args:
             poses: everyone in one frame, with ids.
-            time_s: when, in seconds from any start.
+            time_s: the frame's time, in seconds from any start.
 
         Raises:
             UsageError: the time is not a finite number.
@@ -150,42 +186,30 @@ class OneEuro:
         require_time(time_s)
         step_s = time_s - self._last_s
         if step_s <= 0.0:
-            self._ids = self._ids[:0]
+            self._history = _NOBODY
             step_s = 1.0
-        options = self.options
-        self._xy, self._speed = _smooth(
-            poses.xy,
-            poses.score,
-            poses.box_xyxy,
-            poses.track_id,
-            self._xy,
-            self._speed,
-            self._ids,
-            step_s,
-            options.still_hz,
-            options.quick,
-            options.speed_hz,
-            options.trusted_score,
+        xy, speed = _smooth(
+            poses.xy, poses.score, poses.box_xyxy, poses.track_id, self._history, step_s, self._filter
         )
-        self._ids, self._last_s = poses.track_id, time_s
-        return replace(poses, xy=self._xy.copy())
+        self._history, self._last_s = _History(poses.track_id, xy, speed), time_s
+        return replace(poses, xy=xy.copy())
 
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
-        """All that it remembers, for `restore`."""
-        return {"ids": self._ids, "xy": self._xy, "speed": self._speed, "last_s": np.array(self._last_s)}
+        """Return all that the filter remembers, for `restore`."""
+        return {**self._history._asdict(), "last_s": np.array(self._last_s)}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Go on from a `state`, of a filter with the same options, as if nothing had been between.
+        """Continue from the `state` of a filter with the same options.
 
         Raises:
-            KeyError, ValueError: it is none.
+            KeyError, ValueError: it is not the state of a filter.
         """
-        self._ids, self._xy, self._speed = state["ids"], state["xy"], state["speed"]
+        self._history = _History(*(state[name] for name in _History._fields))
         self._last_s = float(state["last_s"])
 
     def reset(self) -> None:
         """Forget everyone, as before another video."""
-        self._ids, self._last_s = self._ids[:0], math.inf
+        self._history, self._last_s = _NOBODY, math.inf
 
 
 def smooth_both_ways(
@@ -198,8 +222,8 @@ def smooth_both_ways(
         options: how much is smoothed.
 
     Returns:
-        the same frames with smoothed points. An absent point stays absent, and nothing is smoothed across a
-        frame in which it is.
+        the same frames with smoothed points. An absent point stays absent, and a point is not smoothed across
+        a frame in which it is absent.
 
     Raises:
         UsageError: a time is not a finite number.
@@ -212,11 +236,11 @@ def both_ways(
     behind: list[tuple[float, Poses]] | PoseSpool,
     options: OneEuroOptions | None = None,
 ) -> Iterator[tuple[float, Poses]]:
-    """`smooth_both_ways`, one frame after the other.
+    """Yield the frames of `smooth_both_ways` one after the other.
 
     Args:
         sequence: (seconds, everyone) of each frame in order, with ids.
-        behind: empty; gets what the way back gives.
+        behind: empty; the frames smoothed backwards in time are appended to it.
         options: how much is smoothed.
     """
     forwards, backwards = OneEuro(options), OneEuro(options)

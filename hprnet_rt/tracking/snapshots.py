@@ -1,4 +1,4 @@
-"""Following people through a video in a way that can be taken up again."""
+"""Tracking that can be continued after a stop: the state of trackers and filters at a frame."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from hprnet_rt.types import Poses
 __all__ = ["Snapshots", "State"]
 
 State = Mapping[str, np.ndarray[Any, Any]]
-"""What trackers and filters remember after a frame: arrays by name."""
+"""The memory of trackers and filters after a frame: arrays by name."""
 
 
 class Snapshots:
-    """A tracker and what comes behind it, as one step that remembers from time to time where it was.
+    """A tracker and the filters after it as one step, which keeps their state from time to time.
 
     It is called in one thread, and `at` in another one, for the frames that have gone through all stages.
 
     Args:
         steps: called one after the other.
-        every_s: between two snapshots.
-        frames: that an earlier run has done.
-        state: of that run, after them.
+        every_s: seconds between two snapshots.
+        frames: number of frames that an earlier run has finished.
+        state: of that run, after these frames.
 
     Raises:
         KeyError, ValueError: the state is of other steps.
@@ -54,7 +54,7 @@ class Snapshots:
                 )
 
     def __call__(self, poses: Poses, time_s: float) -> Poses:
-        """Everyone after all steps."""
+        """Return everyone after all steps."""
         for step in self._steps:
             poses = step(poses, time_s)
         self._frames += 1
@@ -70,9 +70,9 @@ class Snapshots:
         }
 
     def at(self, frames: int) -> State | None:
-        """The snapshot taken after so many frames, earlier runs' included; None when there is none.
+        """Return the snapshot taken after `frames` frames, those of earlier runs included; None without one.
 
-        Those taken before are forgotten.
+        Earlier snapshots are forgotten.
         """
         while self._taken and self._taken[0][0] < frames:
             self._taken.popleft()

@@ -1,4 +1,4 @@
-"""A sequence of poses that may be as long as a film: it lies in a file."""
+"""A sequence of poses that is kept in a file, so that it may be as long as a film."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The temporal steps of a run: what is done to people from one frame to the next."""
+"""The temporal steps of a run: those that need the frames before."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from hprnet_rt.tracking.tracker import Tracker
 __all__ = ["LIVE_SMOOTHINGS", "temporal_steps"]
 
 LIVE_SMOOTHINGS: Final = ("off", "one-euro")
-"""Ways to smooth points over time, knowing the past."""
+"""Ways to smooth points over time from past frames alone."""
 
 
 def temporal_steps(track: bool, smooth: str) -> list[Tracker | OneEuro]:
-    """What gives people ids, and what steadies their points as they come: for `pose_stages`.
+    """Return the steps that give people ids and smooth their points live, for `pose_stages`.
 
     Args:
-        track: whether they get ids.
-        smooth: "one-euro" steadies the points of people with ids; anything else does not.
+        track: whether people get ids.
+        smooth: with "one-euro" the points of people with ids are smoothed; otherwise they are not.
     """
     if not track:
         return []

@@ -1,4 +1,4 @@
-"""Who is who from frame to frame."""
+"""Ids that people keep from frame to frame."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["Tracker", "TrackerOptions", "require_time"]
 
 @dataclass(frozen=True)
 class TrackerOptions:
-    """How people are followed.
+    """Options of `Tracker`.
 
     Attributes:
-        patience_s: a person unseen for longer than this is a new one when coming back.
-        least_similarity: OKS with where a track is expected, below which nobody continues it.
-        joint_threshold: joints that score less are not compared.
-        least_joints: where fewer are shared, boxes are compared instead.
+        patience_s: a person who was not seen for longer than this gets a new id.
+        least_similarity: least OKS of a person with the expected pose of a track that they continue.
+        joint_threshold: joints with a lower score are not compared.
+        least_joints: where fewer joints can be compared, boxes are compared instead.
         max_tracks: people remembered at a time. When there are more, those unseen the longest are forgotten.
     """
 
@@ -48,7 +48,7 @@ class TrackerOptions:
 
 
 def require_time(time_s: float) -> None:
-    """See that a frame's time is one.
+    """Check that a frame's time is a finite number.
 
     Raises:
         UsageError: it is not a finite number.
@@ -58,16 +58,16 @@ def require_time(time_s: float) -> None:
 
 
 class Tracker:
-    """Gives people ids that they keep from frame to frame. One for each video; not for several threads.
+    """Gives people ids that they keep from frame to frame. Use one for each video, in one thread.
 
-    A person continues the track whose last pose, moved on by a speed that fades, is most like theirs in OKS
-    of the body; the sum over everyone is the best there is, so that two people who cross keep their ids.
-    Everyone gets an id in their first frame, from 0 upwards, and no id is given to a second person. It
-    compiles its kernels when it is made, so that no frame waits for that.
+    A person continues the track whose last pose, moved on at a speed that fades, is most like theirs in OKS
+    of the body. Tracks are assigned so that the sum over everyone is the greatest; two people who cross keep
+    their ids. Everyone gets an id in their first frame, from 0 upwards, and no two people get the same one.
+    Compiles its kernels when it is made, so that no frame waits for that.
 
-    Times may repeat. When one lies before that of the call before, another sequence has begun: all tracks
-    end, and ids count on. A jump forward is a time in which nobody was seen: it ends the tracks when it is
-    longer than `patience_s`.
+    Times may repeat. A time before that of the last call starts another sequence: all tracks end, and ids
+    count on. A jump forward is a time in which nobody was seen: it ends the tracks when it is longer than
+    `patience_s`.
 
     Args:
         options: how people are followed.
@@ -79,6 +79,12 @@ class Tracker:
 
     def __init__(self, options: TrackerOptions | None = None) -> None:
         self.options = options or TrackerOptions()
+        self._rule = kernels.Rule(
+            joint_threshold=float(self.options.joint_threshold),
+            least_joints=self.options.least_joints,
+            least_similarity=float(self.options.least_similarity),
+            patience_s=float(self.options.patience_s),
+        )
         self._tracks = self._nobody()
         self._next_id = 0
         self._last_s = -math.inf
@@ -87,12 +93,12 @@ class Tracker:
     def _nobody(self) -> kernels.Tracks:
         rows = self.options.max_tracks
         return kernels.Tracks(
-            np.full(rows, -1, np.int64),
-            np.full((rows, kernels.JOINTS, 2), np.nan, np.float32),
-            np.zeros((rows, 4), np.float32),
-            np.zeros((rows, 2), np.float32),
-            np.zeros(rows),
-            np.zeros(rows, np.int64),
+            ids=np.full(rows, -1, np.int64),
+            xy=np.full((rows, kernels.JOINTS, 2), np.nan, np.float32),
+            box=np.zeros((rows, 4), np.float32),
+            speed=np.zeros((rows, 2), np.float32),
+            seen_s=np.zeros(rows),
+            times=np.zeros(rows, np.int64),
         )
 
     def _compile(self) -> None:
@@ -105,11 +111,11 @@ class Tracker:
         self._next_id = 0
 
     def __call__(self, poses: Poses, time_s: float) -> Poses:
-        """The same people in the same order, with their ids.
+        """Return the same people in the same order, with their ids.
 
         Args:
             poses: everyone in one frame, strongest first.
-            time_s: when, in seconds from any start.
+            time_s: the frame's time, in seconds from any start.
 
         Raises:
             UsageError: the time is not a finite number.
@@ -123,32 +129,20 @@ class Tracker:
     def _follow(
         self, xy: kernels.FloatArray, score: kernels.FloatArray, box: kernels.FloatArray, now_s: float
     ) -> kernels.IntArray:
-        options = self.options
-        ids = kernels.follow(
-            self._tracks,
-            xy,
-            score,
-            box,
-            now_s,
-            self._next_id,
-            options.joint_threshold,
-            options.least_joints,
-            options.least_similarity,
-            options.patience_s,
-        )
+        ids = kernels.follow(self._tracks, xy, score, box, now_s, self._next_id, self._rule)
         self._next_id = max(self._next_id, int(ids.max(initial=-1)) + 1)
         return ids
 
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
-        """All that it remembers, for `restore`."""
+        """Return all that the tracker remembers, for `restore`."""
         kept = {name: value.copy() for name, value in self._tracks._asdict().items()}
         return {**kept, "next_id": np.array(self._next_id), "last_s": np.array(self._last_s)}
 
     def restore(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Go on from a `state`, of a tracker with the same options, as if nothing had been between.
+        """Continue from the `state` of a tracker with the same options.
 
         Raises:
-            KeyError, ValueError: it is none.
+            KeyError, ValueError: it is not the state of such a tracker.
         """
         for name, value in self._tracks._asdict().items():
             value[:] = state[name]

@@ -1,1 +1,1 @@
-"""Training: samples, augmentation, targets and losses. Needs the `train` extra (torch)."""
+"""Training: samples, augmentation, targets, losses and the training loop. Needs the extra `train` (torch)."""

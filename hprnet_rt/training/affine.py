@@ -1,7 +1,7 @@
-"""Image, points and boxes moved together by one affine map.
+"""Transform image, points and boxes together by one affine map.
 
-Positions are continuous as in `hprnet_rt.geometry`: a pixel i covers [i, i + 1). A map is a (2, 3) float64
-matrix from image to output positions: xy_out = matrix @ (x, y, 1).
+Positions are continuous, as in `hprnet_rt.geometry`: pixel i covers [i, i + 1). A map is a (2, 3) float64
+matrix from image positions to output positions: xy_out = matrix @ (x, y, 1).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from hprnet_rt.skeleton import FLIP_INDEX, PARTS
 from hprnet_rt.training.sample import BOXED_PARTS, BoolArray, FloatArray, Sample
 
-__all__ = ["PART_POINTS", "Matrix", "clipped", "moved", "placed", "warped"]
+__all__ = ["PART_POINTS", "Matrix", "clip_sample", "placement_matrix", "transform_sample", "warp_image"]
 
 Matrix = npt.NDArray[np.float64]
 ImageArray = npt.NDArray[np.uint8]
@@ -25,14 +25,14 @@ ImageArray = npt.NDArray[np.uint8]
 PART_POINTS: Final[npt.NDArray[np.bool_]] = np.array(
     [[PARTS[part].start <= i < PARTS[part].stop for i in range(len(FLIP_INDEX))] for part in BOXED_PARTS]
 )
-"""(3, 133) which points each of the boxed parts has."""
+"""(3, 133) True where the point belongs to the part, in the order of `BOXED_PARTS`."""
 
 _MIRRORED_PARTS: Final = [BOXED_PARTS.index(part) for part in ("face", "right_hand", "left_hand")]
 _MIN_SIDE_PX: Final = 1.0
-_MAX_SHRINK: Final = 2.0  # up to which bilinear interpolation looks at every source pixel
+_MAX_SHRINK: Final = 2.0  # bilinear interpolation skips source pixels when it shrinks by more
 
 
-def placed(
+def placement_matrix(
     center_xy: tuple[float, float],
     zoom: float,
     output_hw: tuple[int, int],
@@ -40,14 +40,14 @@ def placed(
     mirror: bool = False,
     turn_deg: float = 0.0,
 ) -> Matrix:
-    """The map that puts a point of the image on the middle of the output.
+    """Return the (2, 3) map that puts a point of the image at the centre of the output.
 
     Args:
-        center_xy: px of the image.
+        center_xy: the point, in px of the image.
         zoom: output pixels per image pixel.
         output_hw: height and width of the output in px.
         mirror: swap left and right.
-        turn_deg: clockwise as seen (x right, y down), after mirroring.
+        turn_deg: rotation, clockwise as seen (x right, y down), after mirroring.
     """
     turn = math.radians(turn_deg)
     cos, sin = zoom * math.cos(turn), zoom * math.sin(turn)
@@ -57,14 +57,15 @@ def placed(
     return np.column_stack((linear, middle - linear @ np.asarray(center_xy, np.float64)))
 
 
-def warped(image: ImageArray, matrix: Matrix, output_hw: tuple[int, int], *, smooth: bool) -> ImageArray:
-    """The image under the map, bilinear, on black.
+def warp_image(image: ImageArray, matrix: Matrix, output_hw: tuple[int, int], *, smooth: bool) -> ImageArray:
+    """Warp an image by bilinear interpolation, on a black background.
 
     Args:
         image: (H, W, 3).
-        matrix: (2, 3).
+        matrix: (2, 3) map from image to output.
         output_hw: height and width of the output in px.
-        smooth: average over areas before shrinking more than twofold, which otherwise skips pixels.
+        smooth: average over areas first when the image shrinks more than twofold; otherwise pixels are
+            skipped.
     """
     zoom = math.sqrt(abs(np.linalg.det(matrix[:, :2])))
     shrink = int(1 / (zoom * _MAX_SHRINK)) + 1 if smooth and zoom * _MAX_SHRINK < 1 else 1
@@ -73,13 +74,13 @@ def warped(image: ImageArray, matrix: Matrix, output_hw: tuple[int, int], *, smo
         small_wh = (max(1, width // shrink), max(1, height // shrink))
         image = np.asarray(cv2.resize(image, small_wh, interpolation=cv2.INTER_AREA), np.uint8)
         matrix = matrix @ np.diag([width / small_wh[0], height / small_wh[1], 1.0])
-    # OpenCV numbers pixel centres 0, 1, 2 ..., which are our 0.5, 1.5, 2.5 ...
+    # OpenCV counts pixel centres 0, 1, 2 ..., which are 0.5, 1.5, 2.5 ... here
     centers = matrix.copy()
     centers[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
     return np.asarray(cv2.warpAffine(image, centers, output_hw[::-1], flags=cv2.INTER_LINEAR), np.uint8)
 
 
-def moved(
+def transform_sample(
     sample: Sample,
     matrix: Matrix,
     output_hw: tuple[int, int],
@@ -87,36 +88,36 @@ def moved(
     smooth: bool = False,
     least_share: float = 0.0,
 ) -> Sample:
-    """The sample under the map, cut to the output.
+    """Transform a sample by the map and clip it to the output.
 
     Args:
         sample: in px of its image.
-        matrix: (2, 3). When it mirrors, left and right points and hands change places. When it turns, a box
-            becomes the upright one around the turned box and, for people and valid parts, their labelled
-            points.
+        matrix: (2, 3) map. If it mirrors, left and right points and hands are exchanged. If it rotates, each
+            box becomes an upright box around the rotated box and, for people and valid parts, around their
+            labelled points.
         output_hw: height and width of the output in px.
-        smooth: as in `warped`.
-        least_share: as in `clipped`.
+        smooth: see `warp_image`.
+        least_share: see `clip_sample`.
 
     Returns:
-        in px of the output, as `clipped` leaves it.
+        the sample in px of the output, clipped by `clip_sample`.
     """
     xy = (sample.xy @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
-    box, part_box = _bound(sample.box_xyxy, matrix), _bound(sample.part_box_xyxy, matrix)
+    box, part_box = _bounding_boxes(sample.box_xyxy, matrix), _bounding_boxes(sample.part_box_xyxy, matrix)
     if matrix[0, 1] or matrix[1, 0]:
-        box = _around(box, xy, sample.labelled)
+        box = _widen_boxes(box, xy, sample.labelled)
         for part, points in enumerate(PART_POINTS):
             seen = sample.labelled & points & sample.part_valid[:, part, None]
-            part_box[:, part] = _around(part_box[:, part], xy, seen)
+            part_box[:, part] = _widen_boxes(part_box[:, part], xy, seen)
     labelled, valid = sample.labelled, sample.part_valid
     if np.linalg.det(matrix[:, :2]) < 0:
         flip = np.array(FLIP_INDEX)
         xy, labelled = xy[:, flip], labelled[:, flip]
         part_box, valid = part_box[:, _MIRRORED_PARTS], valid[:, _MIRRORED_PARTS]
-    return clipped(
+    return clip_sample(
         Sample(
             image_id=sample.image_id,
-            image=warped(sample.image, matrix, output_hw, smooth=smooth),
+            image=warp_image(sample.image, matrix, output_hw, smooth=smooth),
             xy=xy,
             labelled=labelled,
             box_xyxy=box,
@@ -128,16 +129,16 @@ def moved(
     )
 
 
-def clipped(sample: Sample, *, least_share: float = 0.0) -> Sample:
-    """What is left of everyone inside the image.
+def clip_sample(sample: Sample, *, least_share: float = 0.0) -> Sample:
+    """Clip a sample's points and boxes to its image.
 
     Args:
-        sample: points and boxes may lie outside its image.
-        least_share: people of whose box's area a smaller share is inside are to be ignored from now on.
+        sample: its points and boxes may lie outside the image.
+        least_share: a person is marked as ignored if a smaller share of the box's area is inside.
 
-    Points outside become unlabelled and boxes end at the image's edge. A person whose box is then narrower or
-    lower than a pixel is gone, a part becomes invalid and its points unlabelled. An ignored box stays
-    however small it is, unless it lies outside.
+    Points outside the image become unlabelled, and boxes end at its edge. If a box is then less than a pixel
+    wide or high, a person is removed, and a part becomes invalid and its points unlabelled. An ignored box of
+    any size stays, unless it lies entirely outside.
     """
     height, width = sample.image.shape[:2]
     inside = ((sample.xy >= 0) & (sample.xy < (width, height))).all(axis=2)
@@ -161,11 +162,11 @@ def clipped(sample: Sample, *, least_share: float = 0.0) -> Sample:
     )
 
 
-def _bound(box_xyxy: FloatArray, matrix: Matrix) -> FloatArray:
-    """Upright boxes (..., 4) around the ellipses that fill the boxes (..., 4), under the map.
+def _bounding_boxes(box_xyxy: FloatArray, matrix: Matrix) -> FloatArray:
+    """Return upright boxes (..., 4) around the transformed ellipses inscribed in the boxes (..., 4).
 
-    A body fills the middle of its box, not the corners: the bound of the turned corners would be up to
-    twice too wide. Without a turn, and at right angles, the two are the same.
+    A body fills the middle of its box, not the corners: a box around the rotated corners would be up to
+    twice too wide. For rotations by multiples of 90 degrees both give the same box.
     """
     center = (box_xyxy[..., :2] + box_xyxy[..., 2:]) / 2 @ matrix[:, :2].T + matrix[:, 2]
     half = (box_xyxy[..., 2:] - box_xyxy[..., :2]) / 2
@@ -173,8 +174,8 @@ def _bound(box_xyxy: FloatArray, matrix: Matrix) -> FloatArray:
     return np.concatenate((center - reach, center + reach), axis=-1).astype(np.float32)
 
 
-def _around(box_xyxy: FloatArray, xy: FloatArray, seen: BoolArray) -> FloatArray:
-    """The boxes (N, 4) widened to hold the points (N, P, 2) that are seen (N, P)."""
+def _widen_boxes(box_xyxy: FloatArray, xy: FloatArray, seen: BoolArray) -> FloatArray:
+    """Widen the boxes (N, 4) so that they contain the points (N, P, 2) where `seen` (N, P) is True."""
     low = np.where(seen[..., None], xy, np.inf).min(axis=1)
     high = np.where(seen[..., None], xy, -np.inf).max(axis=1)
     widened = (np.minimum(box_xyxy[:, :2], low), np.maximum(box_xyxy[:, 2:], high))

@@ -1,4 +1,4 @@
-"""From a sample of any size to one of the network's input size: the paper's augmentation, and none."""
+"""Bring samples to the network's input size, with the paper's augmentation or without any."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from hprnet_rt.errors import UsageError
 from hprnet_rt.geometry import Letterbox
-from hprnet_rt.training.affine import clipped, moved, placed
-from hprnet_rt.training.colour import jittered
+from hprnet_rt.training.affine import clip_sample, placement_matrix, transform_sample
+from hprnet_rt.training.colour import jitter_colours
 from hprnet_rt.training.sample import Sample
 from hprnet_rt.training.strong import StrongAugmentation
 from hprnet_rt.training.transform import Draw, Transform
@@ -22,7 +22,7 @@ _PAPER_BORDER_PX: Final = 128
 
 
 def border_px(border: int, size: int) -> int:
-    """The border halved until something is left between two of them on a side of `size` px (CenterNet)."""
+    """Halve a border until two of them leave some pixels free on a side of `size` px (CenterNet's rule)."""
     if size < 1:
         raise UsageError(f"a side has at least 1 px, got {size}")
     parts = 1
@@ -35,10 +35,11 @@ def border_px(border: int, size: int) -> int:
 class PaperAugmentation:
     """The augmentation that HPRNet was trained with.
 
-    A square of 0.6 to 1.3 (in steps of 0.1) times the image's longer side, around a random pixel at least 128
-    px from the image's edges (less on small images, `border_px`), becomes the input; half of the samples are
-    mirrored; then `colour.jittered`. What differs from the released code: positions are continuous, where
-    that code is half a pixel off, and colours are rounded and cut to bytes.
+    The input is a square crop. Its side is 0.6 to 1.3 times the image's longer side, in steps of 0.1. Its
+    centre is a random pixel at least 128 px from the image's edges (less on small images, see `border_px`).
+    Half of the samples are mirrored; then `colour.jitter_colours` is applied. Two things differ from the
+    released code: positions are continuous (there they are half a pixel off), and colours are rounded and
+    clipped to bytes.
 
     Attributes:
         input_px: height and width of the network's input.
@@ -49,7 +50,7 @@ class PaperAugmentation:
     input_px: int = 512
 
     def __call__(self, sample: Sample, rng: np.random.Generator, draw: Draw | None = None) -> Sample:  # noqa: ARG002
-        """The sample, (input_px, input_px)."""
+        """Return an augmented sample of (input_px, input_px)."""
         height, width = sample.image.shape[:2]
         zoom = self.input_px / (rng.choice(_PAPER_SCALES) * max(height, width))
         borders = [border_px(_PAPER_BORDER_PX, side) for side in (width, height)]
@@ -58,17 +59,18 @@ class PaperAugmentation:
             for border, side in zip(borders, (width, height), strict=True)
         )
         input_hw = (self.input_px, self.input_px)
-        out = moved(sample, placed((x, y), zoom, input_hw, mirror=rng.random() < 0.5), input_hw)
-        return replace(out, image=jittered(out.image, rng))
+        matrix = placement_matrix((x, y), zoom, input_hw, mirror=rng.random() < 0.5)
+        out = transform_sample(sample, matrix, input_hw)
+        return replace(out, image=jitter_colours(out.image, rng))
 
 
 @dataclass(frozen=True)
 class Letterboxed:
-    """No augmentation: the whole image as the network sees it when it is used.
+    """No augmentation: the whole image, letterboxed as for inference.
 
     Attributes:
         input_hw: height and width of the network's input; None keeps the image's size (`Letterbox.keep`).
-        multiple_px: what the sides are multiples of when the size is kept.
+        multiple_px: when the size is kept, each side is padded to a multiple of this.
     """
 
     input_hw: tuple[int, int] | None = (512, 512)
@@ -80,7 +82,7 @@ class Letterboxed:
         rng: np.random.Generator | None = None,  # noqa: ARG002
         draw: Draw | None = None,  # noqa: ARG002
     ) -> Sample:
-        """The sample, scaled with its shape kept, centred on black."""
+        """Return the sample, scaled with its aspect ratio kept and centred on black."""
         height, width = sample.image.shape[:2]
         if self.input_hw is None:
             box = Letterbox.keep((height, width), self.multiple_px)
@@ -88,7 +90,7 @@ class Letterboxed:
             box = Letterbox.fit((height, width), self.input_hw)
         scale = np.array([box.inner_hw[1] / width, box.inner_hw[0] / height], np.float32)
         pad = np.array(box.pad_yx[::-1], np.float32)
-        return clipped(
+        return clip_sample(
             replace(
                 sample,
                 image=box.apply(sample.image)[0],

@@ -1,4 +1,4 @@
-"""Images with their targets, as torch batches them; and the validation set."""
+"""The training set (images with their targets, for torch to batch) and the validation set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hprnet_rt.spec import SPECS
 from hprnet_rt.training.augment import PaperAugmentation, Transform
 from hprnet_rt.training.config import TrainConfig
 from hprnet_rt.training.dataset import WholeBodyDataset
-from hprnet_rt.training.displacement import displaced, displaced_parts
+from hprnet_rt.training.displacement import displace_parts, displace_targets
 from hprnet_rt.training.images import ImageFiles
 from hprnet_rt.training.strong import StrongAugmentation
 from hprnet_rt.training.targets import HEAT_TARGETS, make_targets
@@ -24,18 +24,17 @@ from hprnet_rt.training.validate import Validator
 __all__ = ["Batch", "TargetSet", "training_set", "validation_set"]
 
 Batch = dict[str, Tensor]
-"""`image` (N, H, W, 3) uint8 BGR, and the arrays of `make_targets` by name, N of each."""
+"""`image` (N, H, W, 3) uint8 BGR, and the arrays of `make_targets` by name, stacked along N."""
 
-
-_DISPLACEMENT = 1  # a use of chance, beside the augmentation's
+_DISPLACEMENT = 1  # a stream of random numbers other than the augmentation's
 
 
 class TargetSet(Dataset[Batch]):
-    """The samples of a data set, each with the targets of one network.
+    """A data set of samples, each with the targets of one network.
 
     Args:
-        samples: transformed to one input size.
-        config: whose network.
+        samples: all of one input size, the network's.
+        config: names the network and the options of its targets.
     """
 
     def __init__(self, samples: WholeBodyDataset, config: TrainConfig) -> None:
@@ -55,7 +54,7 @@ class TargetSet(Dataset[Batch]):
         return len(self._samples)
 
     def set_epoch(self, epoch: int) -> None:
-        """Use other random numbers from now on."""
+        """Use the random numbers of another epoch from now on."""
         self._samples.set_epoch(epoch)
 
     def __getitem__(self, index: int) -> Batch:
@@ -63,22 +62,22 @@ class TargetSet(Dataset[Batch]):
         targets = make_targets(sample, self._spec, unlabelled_is_background=self._background)
         rng = self._samples.chance(index, _DISPLACEMENT)
         if self._spread:
-            targets = displaced(targets, rng, self._spread)
-        targets = displaced_parts(targets, self._spec, rng, self._part_spreads)
+            targets = displace_targets(targets, rng, self._spread)
+        targets = displace_parts(targets, self._spec, rng, self._part_spreads)
         arrays: dict[str, Any] = {"image": sample.image, **targets}
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def without_empty_rows(batch: Batch) -> Batch:
-    """A batch whose targets end with the last person of its fullest image; their values stay."""
+    """Cut the targets of a batch after the last person of its fullest image; at least one row stays."""
     there = batch["person_mask"]
-    most = max(1, int(there.any(dim=0).sum()))  # people stand first
+    most = max(1, int(there.any(dim=0).sum()))  # rows with people come first
     maps = ("image", *HEAT_TARGETS)
     return {name: tensor if name in maps else tensor[:, :most] for name, tensor in batch.items()}
 
 
 def training_set(config: TrainConfig) -> TargetSet:
-    """What a configuration trains on.
+    """Return the training set of a configuration.
 
     Raises:
         DataError: annotations or images are missing or damaged.
@@ -97,7 +96,12 @@ def training_set(config: TrainConfig) -> TargetSet:
 
 
 def validation_set(config: TrainConfig, device: torch.device, stop: threading.Event) -> Validator | None:
-    """What a configuration is validated on until `stop` is set, None when it names nothing.
+    """Return the validator of a configuration, or None if the configuration names no validation set.
+
+    Args:
+        config: of the run.
+        device: to run the network on.
+        stop: ends a validation when it is set.
 
     Raises:
         DataError: annotations or images are missing or damaged.

@@ -1,4 +1,4 @@
-"""What changes the image only: colour, light, blur, compression. uint8 in, uint8 out, BGR."""
+"""Augmentations of the image alone: colour, light, blur, compression. uint8 BGR in, uint8 BGR out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["blurred", "compressed", "dark_and_noisy", "jittered", "motion_blurred"]
+__all__ = ["compress_jpeg", "darken_with_noise", "gaussian_blur", "jitter_colours", "motion_blur"]
 
 ImageArray = npt.NDArray[np.uint8]
 
@@ -22,27 +22,27 @@ _EIGENVECTORS_BGR: Final = np.array(
         [-0.56089297, 0.71832671, 0.41158938],
     ]
 )
-"""Principal components of the colours of ImageNet, as columns."""
+"""Principal components of ImageNet's colours, one a column."""
 
 
-def jittered(
+def jitter_colours(
     image: ImageArray, rng: np.random.Generator, strength: float = 0.4, lighting: float = 0.1
 ) -> ImageArray:
     """Change brightness, contrast and saturation in random order, then the light (AlexNet's PCA noise).
 
-    Each of the three factors is uniform in [1 - strength, 1 + strength]; the image is blended with black,
-    with its mean grey, and with its own grey. Grey and mean grey are those of the image given, whatever came
-    before, as in the released code. All four steps are linear, so they are one 3 x 4 matrix here.
+    The image is blended with black, with its mean grey and with its own grey; each of the three factors is
+    uniform in [1 - strength, 1 + strength]. As in the released code, grey and mean grey are always those of
+    the original image. All four steps are linear, so they are applied as one 3 x 4 matrix.
 
     Args:
         image: (H, W, 3).
         rng: of this sample.
         strength: at most 1.
-        lighting: standard deviation of the amount of each colour component, on [0, 1] colours.
+        lighting: standard deviation of the amount of each colour component, for colours in [0, 1].
 
     Returns:
-        (H, W, 3). The released code hands the unrounded values to the network, also those below black and
-        above white; here they are rounded and cut to 0 ... 255, because the network normalises bytes.
+        (H, W, 3), rounded and clipped to 0 ... 255, because the network normalises bytes. (The released code
+        gives the network unrounded values, also those below black and above white.)
 
     Source: Zhou et al., "Objects as Points" (2019), training; Krizhevsky et al. (2012), section 4.1.
     """
@@ -59,13 +59,13 @@ def jittered(
     return np.asarray(cv2.transform(image, matrix), np.uint8)
 
 
-def blurred(image: ImageArray, sigma_px: float) -> ImageArray:
-    """Out of focus: a Gaussian of this standard deviation."""
+def gaussian_blur(image: ImageArray, sigma_px: float) -> ImageArray:
+    """Blur the image by a Gaussian of this standard deviation, as if it were out of focus."""
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px), np.uint8)
 
 
-def motion_blurred(image: ImageArray, length_px: float, angle_deg: float) -> ImageArray:
-    """Averaged along a straight line of this length, centred on each pixel, so that nothing shifts."""
+def motion_blur(image: ImageArray, length_px: float, angle_deg: float) -> ImageArray:
+    """Average along a straight line of this length, centred on each pixel so that nothing shifts."""
     radius = max(1, math.ceil(length_px / 2))
     kernel = np.zeros((2 * radius + 1, 2 * radius + 1), np.float32)
     angle = math.radians(angle_deg)
@@ -75,14 +75,14 @@ def motion_blurred(image: ImageArray, length_px: float, angle_deg: float) -> Ima
     return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum()), np.uint8)
 
 
-def compressed(image: ImageArray, quality: int) -> ImageArray:
-    """With the artefacts of JPEG at this quality, 1 to 100."""
+def compress_jpeg(image: ImageArray, quality: int) -> ImageArray:
+    """Add the artefacts of JPEG at this quality, 1 to 100."""
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 
 
-def dark_and_noisy(image: ImageArray, rng: np.random.Generator, gain: float, noise: float) -> ImageArray:
-    """Low light: darker by `gain` and with a sensor's noise.
+def darken_with_noise(image: ImageArray, rng: np.random.Generator, gain: float, noise: float) -> ImageArray:
+    """Simulate low light: multiply the image by `gain` and add a sensor's noise.
 
     Args:
         image: (H, W, 3).

@@ -1,4 +1,4 @@
-"""A training run, as a TOML file says it. Unknown keys are errors."""
+"""The configuration of a training run, read from a TOML file. Unknown keys are errors."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ AUGMENTATIONS = ("paper", "strong")
 OPTIMIZERS = ("adam", "relative")
 PRECISIONS = ("fp32", "bf16", "fp16")
 _NOT_NEGATIVE = ("rate_batch", "warm_up", "clip_norm", "seed", "pictures")
-_MOST_SEED = 2**40  # times a million, plus the epoch, is still a seed for PyTorch
+_MOST_SEED = 2**40  # seed * 1,000,003 + epoch must still be a valid seed for PyTorch
 _PLACES = ("train_annotations", "train_images", "val_annotations", "val_images")
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where the images and labels are; relative paths are looked up from the file's folder.
+    """Where the images and labels are. Relative paths start at the folder of the TOML file.
 
     Attributes:
-        train_annotations, val_annotations: COCO-WholeBody JSON (.gz is unpacked); no validation when empty.
-        train_images, val_images: a folder of images, or of tars with images.
-        unlabelled_is_background: joints without a label teach the heat-maps that nothing is there (the
-            paper's way, for sets that are labelled by hand).
-        workers: loader processes.
+        train_annotations, val_annotations: COCO-WholeBody JSON, also as .gz; without `val_annotations` there
+            is no validation.
+        train_images, val_images: a folder of images, or of tar files with images.
+        unlabelled_is_background: joints without a label count as background in the heat-maps (as in the
+            paper, for sets that are labelled by hand).
+        workers: number of loader processes.
     """
 
     train_annotations: str = ""
@@ -47,36 +48,39 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides a run. The defaults are the paper's.
+    """Everything that determines a run. The defaults are the paper's.
 
     Attributes:
-        name: of the run's folder.
-        model: of `heads.SPECS`.
+        name: name of the run's folder.
+        model: a key of `spec.SPECS`.
         weights: a checkpoint to start from, or hprnet-mobile.onnx; random weights when empty.
         input_px: side of the square input.
         augmentation: one of `AUGMENTATIONS`.
-        epochs, batch: `batch` is of all processes together.
-        learning_rate: for `rate_batch` images, and for other batches in proportion (Goyal et al., 2017).
-        rate_batch: 0 for whatever `batch` is: no such rule.
+        epochs: number of epochs.
+        batch: images a step, of all processes together.
+        learning_rate: for a batch of `rate_batch` images; scaled in proportion for other batches (Goyal et
+            al., 2017).
+        rate_batch: 0 uses `learning_rate` for any batch.
         optimizer: one of `OPTIMIZERS`: Adam, or Adam with steps in units of each weight's own size, for
             weights whose batch norms are folded.
-        rates: weights whose name starts with a key learn at that multiple of the rate, the longest such
-            key's; those at 0 stay as they are. In the file a table, [rates].
+        rates: weights whose name starts with a key learn at that multiple of the rate; the longest matching
+            key counts. Weights at 0 do not change. In the file, the table [rates].
         drops: epochs after which the rate is divided by 10.
         warm_up: steps over which the rate rises from 0.
-        clip_norm: gradients are scaled down to this norm; 0 for never.
+        clip_norm: largest norm of the gradients, which are scaled down to it; 0 for no limit.
         precision: of the network's arithmetic, one of `PRECISIONS`.
-        channels_last: memory order; faster on GPUs.
-        spread: how far beside the centres offsets are learned, see `displaced`; 0 as in the paper.
-        part_spread: the same of the parts that are refined, see `displaced_parts`.
-        points: how the errors of points count, one of `POINT_LOSSES`.
-        loss: weights of losses in their sum by name, where they are not as `HprLoss` says. In the file a
-            table, [loss].
-        ema: decay a step of the averaged weights that are validated and kept; 0 for the plain ones.
-        seed: of everything random.
-        save_every: steps between checkpoints, beside the one after each epoch.
-        validate_every: epochs.
-        pictures: validation images that are drawn after the first epoch and each validation.
+        channels_last: use this memory order, which is faster on GPUs.
+        spread: how far from the exact centres offsets are learned, see `displace_targets`; 0 as in the paper.
+        part_spread: the same for the parts that are refined, see `displace_parts`.
+        points: loss of a point's error, one of `POINT_LOSSES`.
+        loss: weights of losses in the sum, by name, where they differ from the defaults of `HprLoss`. In the
+            file, the table [loss].
+        ema: decay per step of the moving average of the weights, which is validated and saved; 0 uses the
+            weights themselves.
+        seed: of all random numbers.
+        save_every: steps between checkpoints, besides the one after each epoch.
+        validate_every: epochs between validations.
+        pictures: number of validation images that are drawn at each validation.
     """
 
     name: str = "run"
@@ -143,29 +147,29 @@ class TrainConfig:
             raise UsageError(f"ema is at least 0 and less than 1, got {self.ema}")
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for a checkpoint."""
+        """Return the configuration as plain values, for a checkpoint."""
         return dataclasses.asdict(self) | {"drops": list(self.drops)}
 
 
-def _value(text: str) -> Any:
-    """A value as TOML writes it; anything else is a string."""
+def _parse_value(text: str) -> Any:
+    """Parse a TOML value; text that is no TOML value is returned as it is."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Tables in tables as one, with dotted keys."""
+def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested tables into one with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in table.items():
         name = f"{prefix}{key}"
-        flat.update(_flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value})
+        flat.update(_flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: value})
     return flat
 
 
-def _made(kind: type, values: Mapping[str, Any], where: str) -> Any:
-    """A dataclass from a table, with types checked."""
+def _from_table(kind: type, values: Mapping[str, Any], where: str) -> Any:
+    """Make a dataclass from a table, checking keys and types."""
     known = {entry.name: entry for entry in dataclasses.fields(kind)}
     types = typing.get_type_hints(kind)
     result = {}
@@ -176,10 +180,10 @@ def _made(kind: type, values: Mapping[str, Any], where: str) -> Any:
         if dataclasses.is_dataclass(wanted):
             if not isinstance(value, Mapping):
                 raise UsageError(f"{where}: {key} is a table, written [{key}]")
-            result[key] = _made(typing.cast(type, wanted), value, f"{where} [{key}]")
+            result[key] = _from_table(typing.cast(type, wanted), value, f"{where} [{key}]")
             continue
         if typing.get_origin(wanted) is dict:
-            table = _flat(value) if isinstance(value, Mapping) else {}
+            table = _flatten(value) if isinstance(value, Mapping) else {}
             if not table or not all(type(item) in (int, float) for item in table.values()):
                 raise UsageError(f"{where}: {key} is a table of numbers, written [{key}]")
             result[key] = {name: float(item) for name, item in table.items()}
@@ -198,15 +202,15 @@ def _made(kind: type, values: Mapping[str, Any], where: str) -> Any:
 
 
 def read_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
-    """Read a run from a TOML file.
+    """Read the configuration of a run from a TOML file.
 
     Args:
         path: the file.
-        changes: KEY=VALUE, keys of the data table as data.KEY, values as in TOML; paths are looked up from
-            the working folder.
+        changes: KEY=VALUE, which replace values of the file; data.KEY for a key of the table [data]. Values
+            are written as in TOML. Relative paths start at the working folder.
 
     Raises:
-        UsageError: there is no such file, it is no TOML, or a key or value is wrong.
+        UsageError: the file is missing or not TOML, or a key or value is wrong.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -225,12 +229,12 @@ def read_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
             if not isinstance(table, dict):
                 raise UsageError(f"{change!r}: {parent} is not a table")
         path_like = key.strip() in (*(f"data.{name}" for name in _PLACES), "weights")
-        value = _value(text.strip())
+        value = _parse_value(text.strip())
         if path_like:
             place = value if isinstance(value, str) else text.strip()
             value = str(Path(place).absolute()) if place else ""
         table[last] = value
-    config: TrainConfig = _made(TrainConfig, values, path.name)
+    config: TrainConfig = _from_table(TrainConfig, values, path.name)
     folder = path.parent
     places: dict[str, Any] = {
         name: str(folder / getattr(config.data, name)) for name in _PLACES if getattr(config.data, name)

@@ -1,4 +1,4 @@
-"""COCO-WholeBody as a torch data set of transformed samples, the same ones for every number of workers."""
+"""COCO-WholeBody as a torch data set of transformed samples, which do not depend on the number of workers."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ __all__ = ["WholeBodyDataset", "loader_workers"]
 
 
 def _one_thread(_worker: int) -> None:
-    """A worker is one thread; the others are workers too."""
+    """Limit OpenCV to one thread in a loader worker: the other cores have workers of their own."""
     cv2.setNumThreads(1)
 
 
 def loader_workers(count: int) -> dict[str, Any]:
-    """The arguments that give a torch DataLoader `count` worker processes.
+    """Return the arguments that give a torch DataLoader `count` worker processes.
 
-    They are fresh processes, not forks: a fork inherits the locks of OpenCV's and other libraries' threads
-    but not the threads, and may wait for them for ever.
+    The workers are fresh processes, not forks: a fork inherits the locks of other libraries' threads
+    (OpenCV's, for example) but not the threads, and may wait for them forever.
     """
     if count == 0:
         return {"num_workers": 0}
@@ -45,19 +45,19 @@ def loader_workers(count: int) -> dict[str, Any]:
 
 
 class WholeBodyDataset(Dataset[Sample]):
-    """Transformed samples of all images of a set of annotations, in ascending order of image id.
+    """Transformed samples of all annotated images, in ascending order of image id.
 
-    What is a person: everyone with a labelled point. Crowds and people without any are to be ignored. The
-    points of a face or hand that is not valid, or has no box, count as unlabelled (the paper, section 3.2).
+    Everyone with a labelled point is a person. Crowds and people without a labelled point are ignored. Points
+    of a face or hand that is not valid, or has no box, count as unlabelled (the paper, section 3.2).
 
-    The chance in a sample depends on (seed, epoch, index) alone: not on the workers, nor on what was read
-    before. Collate with `collate_fn=list`, or with what stacks the targets.
+    The random numbers of a sample depend on (seed, epoch, index) only: not on the workers, nor on what was
+    read before. Collate with `collate_fn=list`, or with a function that stacks the targets.
 
     Args:
         annotations: with a file name for each image.
-        folder: the images, or tar files of them, as `ImageFiles` takes them.
-        transform: of each sample.
-        seed: at least 0.
+        folder: the images, or tar files of them; see `ImageFiles`.
+        transform: applied to each sample.
+        seed: of the random numbers, at least 0.
         with_people_only: leave out images in which nobody is labelled, as the released code does.
 
     Raises:
@@ -116,10 +116,10 @@ class WholeBodyDataset(Dataset[Sample]):
         seed: int,
         with_people_only: bool = False,
     ) -> WholeBodyDataset:
-        """As the class itself, from a JSON file (.gz too).
+        """Make the data set from a JSON file, also as .gz; the other arguments are those of the class.
 
         Raises:
-            DataError: also when the file is not annotations.
+            DataError: as for the class, or the file does not hold annotations.
         """
         annotations = read_annotations(annotations_path)
         return cls(annotations, folder, transform, seed=seed, with_people_only=with_people_only)
@@ -128,7 +128,7 @@ class WholeBodyDataset(Dataset[Sample]):
         return len(self._images)
 
     def set_epoch(self, epoch: int) -> None:
-        """Use other random numbers from now on; between epochs, also with persistent workers.
+        """Use the random numbers of another epoch from now on. Call it between epochs; workers may persist.
 
         Raises:
             UsageError: the epoch is negative.
@@ -147,16 +147,16 @@ class WholeBodyDataset(Dataset[Sample]):
         return self._transform(self.read(index), rng, draw)
 
     def chance(self, index: int, *use: int) -> np.random.Generator:
-        """Random numbers of this epoch for the index-th sample; another `use` has others."""
+        """Return the random generator of the index-th sample in this epoch; each `use` has one of its own."""
         return np.random.default_rng((self._seed, int(self._epoch), index, *use))
 
     def read(self, index: int) -> Sample:
-        """The index-th sample before any transform, in px of the image file.
+        """Return the index-th sample before any transform, in px of the image file.
 
         Raises:
-            IndexError: there are not so many.
+            IndexError: the index is out of range.
             MediaError: the image cannot be read.
-            DataError: the image has another size than the annotations say.
+            DataError: the image's size is not the one in the annotations.
         """
         index = range(len(self))[index]
         image, n = self._files.read(index), int(self._images[index])
@@ -181,6 +181,6 @@ class WholeBodyDataset(Dataset[Sample]):
 
 
 def _xyxy(box_xywh: npt.NDArray[np.float64]) -> FloatArray:
-    """Boxes (..., 4) by their corners."""
+    """Convert boxes (..., 4) from x, y, width, height to corners."""
     corner = box_xywh[..., :2]
     return np.concatenate((corner, corner + box_xywh[..., 2:]), axis=-1).astype(np.float32)

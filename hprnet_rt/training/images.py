@@ -1,4 +1,4 @@
-"""The image files of a data set, in a folder or straight out of tar files."""
+"""The image files of a data set, read from a folder or directly from tar files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hprnet_rt.video.image import decode_image
 
 __all__ = ["ImageFiles"]
 
-_NAMED = 3  # missing files that an error names
+_NAMED = 3  # most missing files that an error names
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where an image's bytes are; `size` None is the whole file."""
+    """Where an image's bytes are; with `size` None they are the whole file."""
 
     path: Path
     offset: int = 0
@@ -28,15 +28,15 @@ class _Place:
 
 
 class ImageFiles:
-    """The files of some names, all found when it is made.
+    """The image files of the given names. All of them are located at construction.
 
     Args:
         names: as in the annotations, relative to the folder.
         source: a folder with the images or with .tar files of them, or those tar files themselves. A name
-            matches a tar's member of this path, otherwise the only member of this file name.
+            matches the tar member with this path, otherwise the only member with this file name.
 
     Raises:
-        DataError: something is missing, twice there, or no tar file.
+        DataError: a file is missing, is in two tar files, or a tar file cannot be read.
     """
 
     def __init__(self, names: Sequence[str], source: Path | Sequence[Path]) -> None:
@@ -45,7 +45,7 @@ class ImageFiles:
             if folder.is_file():
                 places, tars = {}, [folder]
             elif folder.is_dir():
-                places = _in_folder(names, folder)
+                places = _find_in_folder(names, folder)
                 tars = sorted(folder.glob("*.tar")) if len(places) < len(set(names)) else []
             else:
                 raise DataError(f"there is no folder or tar file {folder} with the images")
@@ -54,8 +54,10 @@ class ImageFiles:
             tars, places = [Path(path) for path in source], {}
             where = ", ".join(path.name for path in tars)
         if tars:
-            members = _members(tars)
-            places = {name: members[_plain(name)] for name in names if _plain(name) in members} | places
+            members = _tar_members(tars)
+            places = {
+                name: members[_normal_path(name)] for name in names if _normal_path(name) in members
+            } | places
         missing = sorted(set(names) - set(places))
         if missing:
             some = ", ".join(missing[:_NAMED]) + (" ..." if len(missing) > _NAMED else "")
@@ -67,12 +69,12 @@ class ImageFiles:
         return len(self._names)
 
     def read(self, index: int) -> npt.NDArray[np.uint8]:
-        """The image of the index-th name, (H, W, 3) BGR, upright by its EXIF orientation.
+        """Read the image of the index-th name: (H, W, 3) BGR, upright by its EXIF orientation.
 
         The file is opened anew each time, so that processes do not share a position in it.
 
         Raises:
-            MediaError: it cannot be read, or is no image.
+            MediaError: the file cannot be read, or is not an image.
         """
         place, name = self._places[index], self._names[index]
         try:
@@ -86,8 +88,8 @@ class ImageFiles:
         return decode_image(data, name, "leave it out")
 
 
-def _in_folder(names: Iterable[str], folder: Path) -> dict[str, _Place]:
-    """Those of the names that are there; each folder is listed once, which is faster than asking by name."""
+def _find_in_folder(names: Iterable[str], folder: Path) -> dict[str, _Place]:
+    """Return the places of the names that exist. Each folder is listed once: faster than a check per name."""
     listed: dict[Path, set[str]] = {}
     places = {}
     for name in names:
@@ -102,18 +104,18 @@ def _in_folder(names: Iterable[str], folder: Path) -> dict[str, _Place]:
     return places
 
 
-def _members(tars: Sequence[Path]) -> dict[str, _Place]:
-    """Files in the tars by path, and by file name where it is unique.
+def _tar_members(tars: Sequence[Path]) -> dict[str, _Place]:
+    """Return the files in the tars by path, and by file name where that is unique.
 
     Raises:
-        DataError: a tar is missing, damaged, compressed, or a path is in two of them.
+        DataError: a tar is missing, damaged or compressed, or a path is in two of them.
     """
     by_path: dict[str, _Place] = {}
     for path in tars:
         try:
             with tarfile.open(path, "r:") as tar:  # not compressed, or there would be no offsets
                 inside = {
-                    _plain(member.name): _Place(path, member.offset_data, member.size)
+                    _normal_path(member.name): _Place(path, member.offset_data, member.size)
                     for member in tar
                     if member.isfile()
                 }
@@ -133,6 +135,6 @@ def _members(tars: Sequence[Path]) -> dict[str, _Place]:
     return {name: places[0] for name, places in by_name.items() if len(places) == 1} | by_path
 
 
-def _plain(name: str) -> str:
-    """Without a leading "./"."""
+def _normal_path(name: str) -> str:
+    """Return the path without a leading "./"."""
     return str(PurePosixPath(name))

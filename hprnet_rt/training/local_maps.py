@@ -1,4 +1,4 @@
-"""What the local maps of a refinement should say: a small Gaussian around each point of every hand."""
+"""Targets of a refinement's local maps: a small Gaussian around each point of every hand."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["local_targets"]
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
-_SIGMA: Final = 1 / 24  # of the hand
+_SIGMA: Final = 1 / 24  # of the hand's size
 _LEAST_SIGMA, _MOST_SIGMA = 0.55, 2.0  # cells
-_AROUND: Final = 0.35  # of the hand, by which its window is larger than what its points cover
-_AROUND_CELLS: Final = 1.0  # and so many cells
+_AROUND: Final = 0.35  # margin of a hand's window around its points, as a share of the hand's size
+_AROUND_CELLS: Final = 1.0  # and this many cells more
 
 
 @kernel
 def _draw(heat: FloatArray, window: BoolArray, points: FloatArray) -> None:
-    """Draw hands (N, n, 2) into heat (n, h, w), the higher value where two meet, and window (1, h, w)."""
-    each, height, width = heat.shape
+    """Draw hands (N, n, 2) into heat (n, h, w), keeping the higher value, and into window (1, h, w)."""
+    count, height, width = heat.shape
     for hand in points:
         size = max(hand[:, 0].max() - hand[:, 0].min(), hand[:, 1].max() - hand[:, 1].min())
         sigma = min(max(size * _SIGMA, _LEAST_SIGMA), _MOST_SIGMA)
@@ -33,7 +33,7 @@ def _draw(heat: FloatArray, window: BoolArray, points: FloatArray) -> None:
         top, bottom = hand[:, 1].min() - around, hand[:, 1].max() + around
         columns = np.arange(max(0, math.ceil(left - 0.5)), min(width, math.floor(right - 0.5) + 1))
         rows = np.arange(max(0, math.ceil(top - 0.5)), min(height, math.floor(bottom - 0.5) + 1))
-        for point in range(each):
+        for point in range(count):
             across = np.exp(-((columns + 0.5 - hand[point, 0]) ** 2) / (2.0 * sigma**2))
             down = np.exp(-((rows + 0.5 - hand[point, 1]) ** 2) / (2.0 * sigma**2))
             for i, row in enumerate(rows):
@@ -45,18 +45,18 @@ def _draw(heat: FloatArray, window: BoolArray, points: FloatArray) -> None:
 
 
 def local_targets(points: FloatArray, map_hw: tuple[int, int]) -> tuple[FloatArray, BoolArray]:
-    """What local maps should be for an image.
+    """Return the target of the local maps for an image, and the window in which they are learned.
 
     Args:
-        points: (N, n, 2) cells, of hands all of whose points are labelled.
-        map_hw: cells.
+        points: (N, n, 2) in cells, of hands with all points labelled.
+        map_hw: height and width of the maps in cells.
 
     Returns:
-        (n, h, w) a map for each point: 1 at the point of every hand, with a deviation of 1/24 of the hand
-        (0.55 to 2 cells); and (1, h, w) where they are learned: no farther from what a hand's points cover
-        than 0.35 of it and a cell.
+        (n, h, w) float32, one map per point of a hand: a Gaussian with peak 1 at this point of every hand,
+        with a standard deviation of 1/24 of the hand's size (0.55 to 2 cells), evaluated at cell centres;
+        (1, h, w) bool, True inside each hand's box widened on each side by 0.35 of its size plus one cell.
 
-    A hand is as large as the longer side of what its points cover. Values are those at the cells' middles.
+    The size of a hand is the longer side of the box around its points.
     """
     heat = np.zeros((points.shape[1], *map_hw), np.float32)
     window = np.zeros((1, *map_hw), np.bool_)

@@ -1,7 +1,7 @@
 """The training loop: one process or many (torchrun), resumed bit for bit where the device is deterministic.
 
-Nothing depends on the wall clock: the order of images and their augmentation follow from the seed, the
-epoch and the image's index, so that a run that was killed goes on as if it had not been.
+Nothing depends on the wall clock: the order of the images and their augmentation follow from the seed, the
+epoch and the image's index. So a run that was killed continues as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -37,16 +37,17 @@ __all__ = ["ProcessGroup", "Progress", "Trainer"]
 _log = logging.getLogger(__name__)
 
 LAST = "last.pth"
-_FIRST_IMAGES = 16  # that a fresh refinement is fitted to
+_FIRST_IMAGES = 16  # to which the input scale of a fresh refinement is fitted
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """The processes of a run, as torchrun starts them.
+    """The processes of a run, started by torchrun.
 
     Attributes:
-        rank, world: this process and how many there are.
+        rank: number of this process, from 0.
+        world: number of processes.
         device: of this process.
     """
 
@@ -56,7 +57,7 @@ class ProcessGroup:
 
     @classmethod
     def join(cls) -> ProcessGroup:
-        """Meet the other processes of torchrun's environment, if there are any."""
+        """Join the process group that torchrun's environment describes, or make a group of one process."""
         world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
         local = int(os.environ.get("LOCAL_RANK", "0"))
         device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
@@ -68,26 +69,29 @@ class ProcessGroup:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """Whether this is the process that writes files and messages."""
         return self.rank == 0
 
     def leave(self) -> None:
-        """Part from the other processes."""
+        """Leave the process group."""
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a step did.
+    """The result of one training step.
 
     Attributes:
-        epoch, epochs: from 0, and how many.
-        step, steps: of the epoch, from 1.
-        loss: in all; losses: by name.
-        rate: of learning.
-        images_s: images a second of all processes since the last report.
-        waiting: share of that time in which the loader was waited for.
+        epoch: number of the epoch, from 0.
+        epochs: number of epochs in the run.
+        step: number of the step in its epoch, from 1.
+        steps: number of steps in an epoch.
+        loss: the weighted sum.
+        losses: the terms by name, before their weights.
+        rate: the learning rate.
+        images_s: images a second of all processes, since the step before.
+        waiting: share of that time spent waiting for the loader.
     """
 
     epoch: int
@@ -102,11 +106,18 @@ class Progress:
 
 
 class _Order(Sampler[int]):
-    """A new order each epoch, split among processes, from any batch on; whole batches only."""
+    """A new order of images each epoch, split among the processes; whole batches only.
 
-    def __init__(self, count: int, config: TrainConfig, workers: ProcessGroup) -> None:
-        self._count, self._config, self._workers = count, config, workers
-        self.batch = config.batch // workers.world
+    Attributes:
+        batch: images of a batch that this process gets.
+        steps: batches of an epoch.
+        epoch: whose order comes next.
+        skipped: batches at the epoch's start that are left out, in a run that is resumed.
+    """
+
+    def __init__(self, count: int, config: TrainConfig, processes: ProcessGroup) -> None:
+        self._count, self._config, self._processes = count, config, processes
+        self.batch = config.batch // processes.world
         self.steps = count // config.batch
         self.epoch = 0
         self.skipped = 0
@@ -114,8 +125,9 @@ class _Order(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self._config.seed * 1_000_003 + self.epoch)
         order = torch.randperm(self._count, generator=generator)[: self.steps * self._config.batch]
-        mine = order.view(self.steps, self._workers.world, self.batch)[self.skipped :, self._workers.rank]
-        return iter(mine.reshape(-1).tolist())
+        batches = order.view(self.steps, self._processes.world, self.batch)
+        own = batches[self.skipped :, self._processes.rank]
+        return iter(own.reshape(-1).tolist())
 
     def __len__(self) -> int:
         return (self.steps - self.skipped) * self.batch
@@ -125,68 +137,68 @@ class Trainer:
     """One run of a configuration.
 
     Args:
-        config: what to do.
-        folder: for the checkpoints; a run that is there is gone on with.
-        workers: this process and the others.
+        config: of the run.
+        folder: for the checkpoints; if it holds a checkpoint, that run is continued.
+        processes: the group of processes that train together.
 
     Attributes:
-        starts_refinement: the weights to start from have no refinement: the network's is fresh.
+        starts_refinement: the weights to start from have no refinement, so the network's has fresh weights.
 
     Raises:
-        UsageError: the folder holds a run of another configuration, or the set is too small.
+        UsageError: the folder holds a run of another configuration, or the set is smaller than a batch.
         ModelError: a checkpoint is damaged.
         DataError: the annotations cannot be read.
         MediaError: images are missing.
     """
 
-    def __init__(self, config: TrainConfig, folder: Path, workers: ProcessGroup) -> None:
-        if config.batch % workers.world:
-            raise UsageError(f"a batch of {config.batch} cannot be shared by {workers.world} processes")
-        self.config, self.folder, self.workers = config, folder, workers
+    def __init__(self, config: TrainConfig, folder: Path, processes: ProcessGroup) -> None:
+        if config.batch % processes.world:
+            raise UsageError(f"a batch of {config.batch} cannot be shared by {processes.world} processes")
+        self.config, self.folder, self.processes = config, folder, processes
         torch.manual_seed(config.seed)
         self.network = create_model(config.model)
         self.starts_refinement = bool(config.weights) and start_from(self.network, Path(config.weights))
         memory = torch.channels_last if config.channels_last else torch.contiguous_format
-        self.network.to(workers.device, memory_format=memory)  # type: ignore[call-overload]
+        self.network.to(processes.device, memory_format=memory)  # type: ignore[call-overload]
         self.dataset = training_set(config)
         if self.starts_refinement:
             self._fit_scale()
         self.optimizer = make_optimizer(self.network, config, self.network.unread)
-        self.scaler = torch.amp.GradScaler(workers.device.type, enabled=config.precision == "fp16")
+        self.scaler = torch.amp.GradScaler(processes.device.type, enabled=config.precision == "fp16")
         self.averaged = Averaged(self.network, config.ema)
         self.loss = HprLoss(self.network.spec, weights=config.loss, points=config.points)
-        self._order = _Order(len(self.dataset), config, workers)
+        self._order = _Order(len(self.dataset), config, processes)
         if self._order.steps < 1:
             raise UsageError(f"{len(self.dataset)} images do not fill a batch of {config.batch}")
         self._loader: DataLoader[Batch] = DataLoader(
             cast(Any, self.dataset),
             batch_size=self._order.batch,
             sampler=self._order,
-            pin_memory=workers.device.type == "cuda",
+            pin_memory=processes.device.type == "cuda",
             drop_last=True,
             **loader_workers(config.data.workers),
         )
         self.epoch = self.step = self.total = 0
         self._rate_used = 0.0
         self._resume()
-        self._module = _Losses(self.network, self.loss)
+        self._module = _NetworkWithLoss(self.network, self.loss)
         self._wrapped: nn.Module = self._module
-        if workers.world > 1:
-            devices = [workers.device.index] if workers.device.type == "cuda" else None
+        if processes.world > 1:
+            devices = [processes.device.index] if processes.device.type == "cuda" else None
             self._wrapped = DistributedDataParallel(self._module, device_ids=devices)
 
     @property
     def steps(self) -> int:
-        """Steps of an epoch."""
+        """Number of steps in an epoch."""
         return self._order.steps
 
     def _fit_scale(self) -> None:
-        """To the first images of the set."""
+        """Fit the input scale of a fresh refinement to the first images of the training set."""
         assert self.network.refiner is not None
         count = min(_FIRST_IMAGES, len(self.dataset))
         images = torch.stack([self.dataset[index]["image"] for index in range(count)])
         with torch.no_grad():
-            feature = self.network.feature(images.to(self.workers.device))
+            feature = self.network.feature(images.to(self.processes.device))
         fit_scale(self.network.refiner, feature)
 
     def _resume(self) -> None:
@@ -194,8 +206,8 @@ class Trainer:
         if not path.exists():
             return
         data = load_state(path)
-        ours, theirs = self.config.to_dict(), TrainConfig().to_dict() | data["config"]  # keys may be new
-        changed = [key for key in ours if key not in ("epochs", "data") and ours[key] != theirs.get(key)]
+        now, then = self.config.to_dict(), TrainConfig().to_dict() | data["config"]  # `now` may have new keys
+        changed = [key for key in now if key not in ("epochs", "data") and now[key] != then.get(key)]
         if changed:
             raise UsageError(
                 f"{self.folder} holds a run with another {', '.join(changed)}; choose another --out"
@@ -217,8 +229,8 @@ class Trainer:
             raise ModelError(f"{path} is damaged; delete it to start again ({error})") from error
 
     def save(self) -> None:
-        """Write the checkpoint; only the first process does."""
-        if not self.workers.first:
+        """Write the checkpoint, in the first process; in the others do nothing."""
+        if not self.processes.first:
             return
         training = {
             "network": self.network.state_dict(),
@@ -238,7 +250,7 @@ class Trainer:
         )
 
     def _rate(self) -> float:
-        """The learning rate of the step to come."""
+        """Return the learning rate of the next step."""
         config = self.config
         rate = config.learning_rate * (config.batch / config.rate_batch if config.rate_batch else 1.0)
         rate *= 0.1 ** sum(self.epoch >= drop for drop in config.drops)
@@ -247,7 +259,7 @@ class Trainer:
         return rate
 
     def _batches(self) -> Iterator[Batch]:
-        """What is left of the epoch."""
+        """Return the batches of the epoch that are not done yet."""
         self._order.epoch, self._order.skipped = self.epoch, self.step
         self.dataset.set_epoch(self.epoch)
         return iter(self._loader)
@@ -264,13 +276,13 @@ class Trainer:
         Args:
             stepped: called after each step.
             epoch_ended: called with the epoch's number after its checkpoint is written.
-            stop: when set, the step is finished, a checkpoint written, and the call returns.
+            stop: when it is set, the run ends after the current step, with a checkpoint.
 
         Returns:
             whether the run is complete.
 
         Raises:
-            ModelError: the loss is no number, or another process of the run has ended.
+            ModelError: the loss is not finite, or another process of the run has ended.
         """
         stop = stop or threading.Event()
         try:
@@ -282,30 +294,33 @@ class Trainer:
                 self.save()
                 if epoch_ended is not None:
                     epoch_ended(ended)
-                if self._stops(stop):
+                if self._stop_requested(stop):
                     return self.epoch >= self.config.epochs
         except RuntimeError as error:
-            if self.workers.world > 1 and _is_of_a_lost_process(error):
+            if self.processes.world > 1 and _is_lost_process(error):
                 raise ModelError(
                     "another process of this run has ended; the same command goes on from the last checkpoint"
                 ) from error
             raise
         return True
 
-    def _stops(self, stop: threading.Event) -> bool:
-        """Whether any process was asked to stop: all leave at the same step, or the others wait for ever."""
-        if self.workers.world == 1:
+    def _stop_requested(self, stop: threading.Event) -> bool:
+        """Return whether any process was asked to stop.
+
+        All processes must end at the same step; otherwise those that go on would wait forever.
+        """
+        if self.processes.world == 1:
             return stop.is_set()
-        asked = torch.tensor(float(stop.is_set()), device=self.workers.device)
+        asked = torch.tensor(float(stop.is_set()), device=self.processes.device)
         torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
         return bool(asked.item())
 
     def _run_epoch(self, stepped: Callable[[Progress], None] | None, stop: threading.Event) -> bool:
         self._wrapped.train()
-        for module in self.network.modules():  # statistics of what does not learn stay too
+        for module in self.network.modules():  # a module that does not learn keeps its statistics too
             if not any(parameter.requires_grad for parameter in module.parameters()):
                 module.eval()
-        mark_s = time.perf_counter()
+        before_s = time.perf_counter()
         for batch in self._batches():
             ready_s = time.perf_counter()
             total, losses = self._step(batch)
@@ -313,19 +328,22 @@ class Trainer:
             self.total += 1
             now_s = time.perf_counter()
             if stepped is not None:
-                spent = now_s - mark_s
+                spent_s = now_s - before_s
                 stepped(
                     Progress(
-                        *(self.epoch, self.config.epochs, self.step, self.steps),
+                        epoch=self.epoch,
+                        epochs=self.config.epochs,
+                        step=self.step,
+                        steps=self.steps,
                         loss=float(total),
                         losses={name: float(value) for name, value in losses.items()},
                         rate=self._rate_used,
-                        images_s=self.config.batch / spent,
-                        waiting=(ready_s - mark_s) / spent,
+                        images_s=self.config.batch / spent_s,
+                        waiting=(ready_s - before_s) / spent_s,
                     )
                 )
-            mark_s = now_s
-            if self.step < self.steps and self._stops(stop):
+            before_s = now_s
+            if self.step < self.steps and self._stop_requested(stop):
                 self.save()
                 return False
             if self.total % self.config.save_every == 0:
@@ -333,7 +351,7 @@ class Trainer:
         return True
 
     def _step(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        device, config = self.workers.device, self.config
+        device, config = self.processes.device, self.config
         self._rate_used = self._rate()
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate_used * group["multiple"]
@@ -363,13 +381,13 @@ class Trainer:
         return total.detach(), {name: value.detach() for name, value in losses.items()}
 
 
-def _is_of_a_lost_process(error: RuntimeError) -> bool:
-    """Whether processes cannot speak to each other any more, as gloo and NCCL say it."""
+def _is_lost_process(error: RuntimeError) -> bool:
+    """Return whether the error of gloo or NCCL means that another process is gone."""
     return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
 
 
-class _Losses(nn.Module):
-    """Network and losses as one module, which is what DistributedDataParallel wraps."""
+class _NetworkWithLoss(nn.Module):
+    """Network and loss as one module, for DistributedDataParallel to wrap."""
 
     def __init__(self, network: Network, loss: HprLoss) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How far a network is from its targets.
+"""The losses between a network's outputs and their targets.
 
 Source: Samet and Akbas (2021), section 3.2; Zhou et al., "Objects as Points" (2019), sections 3 and 4.
 """
@@ -26,7 +26,7 @@ from hprnet_rt.training.refinement import refinement_losses, refinement_weights
 __all__ = ["POINT_LOSSES", "HprLoss", "focal_loss", "masked_mean", "wing"]
 
 POINT_LOSSES: Final = ("l1", "oks", "wing")
-"""What is made of the error of a regressed joint or part point."""
+"""The losses of a regressed joint or part point, see `HprLoss`."""
 
 _DENSE: Final = ("hm", "hm_hp")
 _EPSILON = 1e-4
@@ -35,17 +35,19 @@ _WING_WIDTH, _WING_CURVATURE = 2.5, 0.5  # cells; Feng et al. take 10 and 2 px
 
 
 def focal_loss(logits: Tensor, heat: Tensor, known: Tensor) -> Tensor:
-    """Penalty-reduced focal loss of heat-maps, a scalar.
+    """Return the penalty-reduced focal loss of heat-maps, a scalar.
 
     Args:
         logits: (...) any shape.
-        heat: (...) targets in [0, 1]; 1 exactly where something is.
+        heat: (...) targets in [0, 1]; exactly 1 at the positions of people or joints.
         known: (...) bool; cells that count.
 
-    With p the probability: (1 - p)^2 log p where heat is 1, (1 - heat)^4 p^2 log(1 - p) elsewhere; the
-    negative sum over the number of cells where heat is 1, or over 1 when there are none. Source: Law and
-    Deng, "CornerNet" (2018), equation 1, alpha 2, beta 4. The released code clamps p to [1e-4, 1 - 1e-4],
-    which leaves a cell that is as wrong as can be without a gradient, for ever; nothing is clamped here.
+    With p the probability, a cell contributes (1 - p)^2 log p where heat is 1, and otherwise
+    (1 - heat)^4 p^2 log(1 - p). The loss is the negative sum divided by the number of cells where heat is 1,
+    or by 1 if there are none. The released code clamps p to [1e-4, 1 - 1e-4], so the worst cells never get a
+    gradient; here nothing is clamped.
+
+    Source: Law and Deng, "CornerNet" (2018), equation 1, alpha 2, beta 4.
     """
     positive = (heat == 1.0) & known
     right = torch.where(positive, logits.float(), -logits.float())
@@ -55,13 +57,13 @@ def focal_loss(logits: Tensor, heat: Tensor, known: Tensor) -> Tensor:
 
 
 def masked_mean(error: Tensor, mask: Tensor) -> Tensor:
-    """Sum of the errors (..., 2) of the points that count (...), over the number of their values + 1e-4."""
+    """Return the mean of the errors (..., 2) where the mask (...) is True: sum / (number + 1e-4)."""
     weight = mask.unsqueeze(-1).expand_as(error).float()
     return (error * weight).sum() / (weight.sum() + _EPSILON)
 
 
 def wing(error: Tensor) -> Tensor:
-    """Steeper than the absolute error below 2.5 cells, and of slope 1 above; `error` is at least 0.
+    """Return the wing loss of errors in cells, at least 0: steep below 2.5 cells, of slope 1 above.
 
     Source: Feng et al., "Wing Loss for Robust Facial Landmark Localisation" (2018), equation 5.
     """
@@ -71,27 +73,32 @@ def wing(error: Tensor) -> Tensor:
 
 
 class _Predictions(ABC):
-    """What one stack says, where the targets ask it."""
+    """The outputs of one stack at the cells of the targets. A head's name selects the output."""
 
     @abstractmethod
     def heat(self, name: str) -> Tensor:
-        """(N, C, H, W) logits."""
+        """Return the logits (N, C, H, W) of a heat-map head."""
 
     @abstractmethod
     def at_people(self, name: str) -> Tensor:
-        """(N, P, C) at the people's cells."""
+        """Return the values (N, P, C) at the people's cells."""
 
     @abstractmethod
     def at_part(self, name: str, part: int) -> Tensor:
-        """(N, P, C) at the cells of one part's centres."""
+        """Return the values (N, P, C) at the cells of one part's centres."""
 
     @abstractmethod
     def at_joints(self, name: str, paired: bool) -> Tensor:
-        """(N, P, J, 2) at the joints' cells; `paired`: each joint has its own pair of channels."""
+        """Return the values (N, P, J, 2) at the joints' cells.
+
+        Args:
+            name: of the head.
+            paired: each joint has a pair of channels of its own; otherwise all share one pair.
+        """
 
 
 class _Dense(_Predictions):
-    """Reads maps (N, C, H, W)."""
+    """Reads the values from dense maps (N, C, H, W)."""
 
     def __init__(self, maps: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> None:
         self._maps = maps
@@ -102,7 +109,7 @@ class _Dense(_Predictions):
         return self._maps[name]
 
     def _at(self, name: str, cells: Tensor) -> Tensor:
-        """(N, P) cells -> (N, P, C)."""
+        """Return the values (N, P, C) at cells (N, P)."""
         maps = self._maps[name].flatten(2)
         return maps.gather(2, cells.unsqueeze(1).expand(-1, maps.shape[1], -1)).transpose(1, 2)
 
@@ -122,7 +129,7 @@ class _Dense(_Predictions):
 
 
 class _Sparse(_Predictions):
-    """Runs the branches on the 3x3 patches that they need."""
+    """Runs the heads only on the 3x3 patches around the cells."""
 
     def __init__(self, stack: Stack, targets: Mapping[str, Tensor]) -> None:
         self._feature, self._head = stack
@@ -151,7 +158,7 @@ class _Sparse(_Predictions):
 
 
 def _rows(spec: ModelSpec) -> list[str]:
-    """The targets that have a row a person."""
+    """Return the names of the targets that have one row per person."""
     names = ["person_cell", "person_mask", "wh", "reg", "joint_cell", "joint_mask", "part_cell"]
     names += ["hps", "hp_offset"]
     for part in spec.parts:
@@ -162,7 +169,7 @@ def _rows(spec: ModelSpec) -> list[str]:
 
 
 def _maps(spec: ModelSpec) -> list[str]:
-    """The targets that are maps."""
+    """Return the names of the targets that are maps."""
     names = [name for heat in _DENSE for name in (heat, f"{heat}_known")]
     if spec.refinement is not None and spec.refinement.local_maps:
         names += ["local", "local_window"]
@@ -170,12 +177,15 @@ def _maps(spec: ModelSpec) -> list[str]:
 
 
 def _mean(stacks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Of each term over the stacks."""
+    """Return the mean of each term over the stacks."""
     return {name: torch.stack([terms[name] for terms in stacks]).mean() for name in stacks[0]}
 
 
 def _tolerances(spec: ModelSpec) -> dict[str, list[float]]:
-    """2 sigma of OKS of every joint, as "hps", and of each part's points; a centre has its part's mean."""
+    """Return 2 sigma of OKS for the points of each part, by its name, and for the joints, as "hps".
+
+    A joint that is the centre of a part has the mean of the part's points.
+    """
     double = [2.0 * sigma for sigma in SIGMAS]
     found = {part.name: double[part.keypoints] for part in spec.parts}
     of_center = {part.center: sum(found[part.name]) / part.num_keypoints for part in spec.parts}
@@ -187,23 +197,23 @@ def _tolerances(spec: ModelSpec) -> dict[str, list[float]]:
 
 
 class HprLoss(nn.Module):
-    """The paper's losses: focal on the heat-maps, L1 at the targets' cells on everything else.
+    """The paper's losses: focal loss on the heat-maps, L1 at the targets' cells on everything else.
 
     Terms are named after heads and parts: hm, hm_hp, wh, reg, hps, hp_offset, each part (face, left_hand,
-    ...), and each part's `size_head` (wh_face). Each is the mean over the stacks, and over its labelled
-    values. Without a label it is 0, and still has a gradient (of 0) for every weight that it reads. A
-    refinement has its own terms, see `refinement_losses`; they are of the last stack.
+    ...), and each part's `size_head` (wh_face). Each term is the mean over its labelled values and over the
+    stacks. Without a label it is 0, and still has a gradient (of 0) for every weight that it reads. The terms
+    of a refinement (see `refinement_losses`) use the last stack.
 
     Args:
-        spec: the network's.
-        weights: of terms in the sum, by name; the others' is 0.1 for wh and wh_face, as
-            `refinement_weights` says for a refinement's, 1 for the rest.
-        points: one of `POINT_LOSSES`, for hps and the parts: the absolute error in cells (the paper's);
-            the absolute error in units of what OKS tolerates, 2 sigma sqrt(area of the person's box), where
-            a centre's sigma is the mean of its part's; or `wing` of the absolute error.
+        spec: of the network.
+        weights: of terms in the sum, by name. The defaults are 0.1 for wh and wh_face, those of
+            `refinement_weights` for a refinement, and 1 for the rest.
+        points: loss of the points in hps and the parts. "l1": the absolute error in cells (the paper's).
+            "oks": the absolute error divided by what OKS tolerates, 2 sigma sqrt(area of the person's box),
+            where a centre's sigma is the mean of its part's points. "wing": `wing` of the absolute error.
 
     Raises:
-        UsageError: there is no term, or way, of this name.
+        UsageError: there is no term or point loss of this name.
     """
 
     def __init__(
@@ -231,29 +241,29 @@ class HprLoss(nn.Module):
     def forward(
         self, network: Network, images: Tensor, targets: Mapping[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Run the network and compare.
+        """Run the network and return its losses.
 
         Args:
             network: of this `spec`.
             images: (N, H, W, 3) BGR in [0, 255].
-            targets: batched `make_targets`, on the images' device; other names are not looked at.
+            targets: batched `make_targets`, on the images' device; other names are not used.
 
         Returns:
             the weighted sum, a float32 scalar, and each term before its weight, without gradient.
 
-        The heat-maps' branches are run everywhere, the others at the targets' cells only: the numbers of
-        `dense`, for less. Under autocast the losses themselves are in float32.
+        The heat-map heads run on the whole map, the others at the targets' cells only: this gives the same
+        numbers as `dense` at a lower cost. Under autocast the losses are computed in float32.
         """
         return self.sparse(network.stacks(images), targets, network.refiner)
 
     def sparse(
         self, stacks: Sequence[Stack], targets: Mapping[str, Tensor], refiner: Refiner | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The same for feature maps that are there already; see `Network.stacks`.
+        """Return the losses, as `forward` does, for feature maps from `Network.stacks`.
 
-        Without the refiner there are the heads' terms alone.
+        Without `refiner` only the heads' terms are computed.
         """
-        asked = self._asked(targets)
+        asked = self._needed_targets(targets)
         found = [self._terms(_Sparse(stack, asked), asked) for stack in stacks]
         terms = _mean([terms for terms, _ in found])
         if refiner is not None:
@@ -264,18 +274,18 @@ class HprLoss(nn.Module):
     def dense(
         self, stacks: Sequence[Mapping[str, Tensor]], targets: Mapping[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The heads' terms for heads that are there already, (N, C, h, w) by name, one mapping a stack."""
-        asked = self._asked(targets)
+        """Return the losses of the heads' dense outputs, (N, C, h, w) by name, one mapping per stack."""
+        asked = self._needed_targets(targets)
         return self._total(_mean([self._terms(_Dense(maps, asked), asked)[0] for maps in stacks]))
 
-    def _asked(self, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What is looked at, up to the last row in which an image has a person; at least one row."""
+    def _needed_targets(self, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the targets that the losses read, up to the last row with a person; at least one row."""
         people = max(1, int(targets["person_mask"].sum(dim=1).max()))
         asked = {name: targets[name][:, :people] for name in self._rows}
         return asked | {name: targets[name] for name in self._maps}
 
     def _total(self, terms: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum, and each term."""
+        """Return the weighted sum, and each term."""
         terms = {name: terms[name] for name in self.weights if name in terms}
         total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
         return total, {name: value.detach() for name, value in terms.items()}
@@ -283,7 +293,7 @@ class HprLoss(nn.Module):
     def _terms(
         self, found: _Predictions, targets: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Every term of one stack's heads, and of each part the offsets (N, P, points, 2) that they say."""
+        """Return all terms of one stack's heads, and the predicted offsets (N, P, points, 2) of each part."""
 
         def l1(values: Tensor, name: str, mask: Tensor) -> Tensor:
             return masked_mean((values.float() - targets[name]).abs(), mask)
@@ -317,7 +327,7 @@ class HprLoss(nn.Module):
         return terms, regressed
 
     def _points(self, name: str, found: Tensor, true: Tensor, mask: Tensor, size_wh: Tensor) -> Tensor:
-        """Of points (N, P, points, 2) of people of size (N, P, 2)."""
+        """Return the point loss of points (N, P, points, 2) of people of size (N, P, 2)."""
         error = (found.float() - true).abs()
         if self.points == "wing":
             error = wing(error)

@@ -1,4 +1,4 @@
-"""Which weights learn, how fast, and with what steps."""
+"""The optimizer: which weights learn, and at which rates."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from hprnet_rt.training.config import TrainConfig
 
 __all__ = ["RelativeAdam", "make_optimizer", "typical_size"]
 
-_LEAST_SHARE = 1e-4  # of a tensor's size, that even its smallest rows have
+_LEAST_SHARE = 1e-4  # least size of a weight, as a share of the root mean square of its tensor
 _REFINER, _REFINER_SIZE = "refiner.", 0.2
 
 
 def typical_size(weight: Tensor) -> Tensor:
-    """How large the numbers of a convolution's or linear layer's weight are, of its shape.
+    """Return the typical magnitude of each number in a convolution's or linear layer's weight, same shape.
 
-    From the root mean squares of its output and of its input channels: as Adafactor's estimate of second
-    moments, product over mean. Where batch norms are folded, channels differ by orders of magnitude.
+    It is estimated from the mean squares of the output channels and of the input channels: their product over
+    the mean of all, as Adafactor estimates second moments. Where batch norms are folded, channels differ by
+    orders of magnitude.
 
     Source: Shazeer and Stern, "Adafactor" (2018), sections 3 and 8.
     """
@@ -34,7 +35,11 @@ def typical_size(weight: Tensor) -> Tensor:
 
 
 def _typical_bias(bias: Tensor, weight: Tensor | None) -> Tensor:
-    """The same for a bias, which grows with the channel's weights; of other vectors, the mean of all."""
+    """Return the typical magnitude of each number of a bias or another vector.
+
+    It is the median magnitude, or the number's own where that is larger. The median of a bias is taken
+    relative to the weights of its channel, with which a bias grows.
+    """
     magnitude = bias.detach().double().abs()
     rows = torch.ones_like(magnitude)
     if weight is not None and len(weight) == len(bias):
@@ -45,15 +50,15 @@ def _typical_bias(bias: Tensor, weight: Tensor | None) -> Tensor:
 
 
 class RelativeAdam(torch.optim.Adam):
-    """Adam with steps in units of each weight's size, as it was at the start.
+    """Adam with steps in units of each weight's size at the start.
 
-    A rate of 0.001 moves a weight by about a thousandth of what is usual around it. The sizes belong to
-    the state: a run that is resumed keeps them.
+    A rate of 0.001 moves a weight by about a thousandth of the magnitude that is typical for it. The sizes
+    are part of the state, so a resumed run keeps them.
 
     Args:
-        groups: of parameters, as Adam takes them.
-        sizes: of every parameter, of its shape.
-        lr: relative.
+        groups: parameter groups, as for Adam.
+        sizes: typical magnitudes of every parameter, in its shape.
+        lr: learning rate relative to the sizes.
     """
 
     def __init__(self, groups: list[dict[str, Any]], sizes: Mapping[Tensor, Tensor], lr: float) -> None:
@@ -65,7 +70,7 @@ class RelativeAdam(torch.optim.Adam):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """See Adam."""
+        """Do one step; see `torch.optim.Adam`."""
         before = [parameter.clone() for parameter in self._parameters()]
         loss: float | None = super().step(closure)
         for parameter, old, size in zip(self._parameters(), before, self._sizes, strict=True):
@@ -73,11 +78,11 @@ class RelativeAdam(torch.optim.Adam):
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """Adam's, with the sizes."""
+        """Return Adam's state with the sizes."""
         return {**super().state_dict(), "sizes": self._sizes}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with what `state_dict` gave."""
+        """Restore a state from `state_dict`."""
         others = {key: value for key, value in state_dict.items() if key != "sizes"}
         super().load_state_dict(others)
         pairs = zip(state_dict["sizes"], self._parameters(), strict=True)
@@ -85,13 +90,16 @@ class RelativeAdam(torch.optim.Adam):
 
 
 def _rate(name: str, rates: Mapping[str, float]) -> float:
-    """The multiple of the weight of this name."""
+    """Return the multiple of the learning rate for the weight of this name: that of the longest key."""
     keys = [key for key in rates if name == key or name.startswith(f"{key}.")]
     return rates[max(keys, key=len)] if keys else 1.0
 
 
 def _sizes(named: Mapping[str, nn.Parameter]) -> dict[Tensor, Tensor]:
-    """Of every parameter that learns; all alike in a refinement, much of which is 0 at the start."""
+    """Return the sizes of every parameter that learns.
+
+    In a refinement they are all equal, because many of its weights are 0 at the start.
+    """
     sizes: dict[Tensor, Tensor] = {}
     for name, parameter in named.items():
         if parameter.requires_grad and name.startswith(_REFINER):
@@ -105,15 +113,15 @@ def _sizes(named: Mapping[str, nn.Parameter]) -> dict[Tensor, Tensor]:
 
 
 def make_optimizer(network: nn.Module, config: TrainConfig, unread: tuple[str, ...]) -> torch.optim.Adam:
-    """An optimizer of the weights that learn; all others are set to need no gradient.
+    """Make an optimizer for the weights that learn, and mark all others as needing no gradient.
 
     Args:
-        network: its parameters.
-        config: its rates; a group's multiple of the learning rate is its "multiple".
+        network: whose parameters learn.
+        config: its rates; each group has its multiple of the learning rate under "multiple".
         unread: prefixes of weights that no output reads.
 
     Raises:
-        UsageError: a key of `rates` fits no weight, or none is left to learn.
+        UsageError: a key of `rates` matches no weight, or no weight is left to learn.
         ModelError: a weight is not finite.
     """
     named = dict(network.named_parameters())

@@ -1,6 +1,6 @@
-"""How far refined points are from their labels, and how well they are known: what a refinement learns from.
+"""The losses of a refinement: errors of the refined points, their confidences, and the local maps.
 
-A part counts where all its points are labelled and on the map: nothing less says how large it is.
+A part counts only if all its points are labelled and on the map, because its size is not known otherwise.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from hprnet_rt.spec import ModelSpec
 __all__ = ["confidence_loss", "local_loss", "refined_loss", "refinement_losses", "refinement_weights"]
 
 _REFINED_WEIGHT, _CONFIDENCE_WEIGHT, _LOCAL_WEIGHT = 1.5, 0.3, 0.6
-_ROBUST: Final = 0.05  # of the part: errors above count less and less, for some labels are wrong
-_SURE: Final = 0.1  # of the part: the error at which a confidence should be 1/e
-_LEAST_SIZE: Final = 3.0  # cells; errors of smaller parts are not held against them in full
-_ELSEWHERE, _THERE = 0.12, 2.0  # weights of a local map's cells, the latter times the target
+_ROBUST: Final = 0.05  # of the part's size; larger errors count less and less, because some labels are wrong
+_SURE: Final = 0.1  # of the part's size: the error at which a confidence should be 1/e
+_LEAST_SIZE: Final = 3.0  # cells; errors of smaller parts are divided by this size
+_ELSEWHERE, _THERE = 0.12, 2.0  # weight of a local map's cell: the first + the second times the target
 _EPSILON: Final = 1e-4
 
 
 def refinement_weights(refinement: Refinement) -> dict[str, float]:
-    """Every term of `refinement_losses` by name, with its weight in the sum unless another is asked for."""
+    """Return the default weight of every term of `refinement_losses`, by name."""
     weights = {}
     for part in refinement.parts:
         weights[f"{part.name}_refined"] = _REFINED_WEIGHT
@@ -38,23 +38,23 @@ def refinement_weights(refinement: Refinement) -> dict[str, float]:
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Of the values that count: their sum over their number + 1e-4."""
+    """Return the mean of the values that count: their sum over their number + 1e-4."""
     weight = mask.float()
     return (values * weight).sum() / (weight.sum() + _EPSILON)
 
 
 def refined_loss(error: Tensor, mask: Tensor) -> Tensor:
-    """Mean of log(1 + e / 0.05).
+    """Return the mean of log(1 + e / 0.05).
 
     Args:
-        error: (N, P, n) distances over the size of the part.
-        mask: the same shape, bool; those that count.
+        error: (N, P, n) distances divided by the size of the part.
+        mask: (N, P, n) bool; points that count.
     """
     return _mean(torch.log1p(error / _ROBUST), mask)
 
 
 def confidence_loss(logits: Tensor, error: Tensor, mask: Tensor) -> Tensor:
-    """Cross-entropy of confidences against exp(-(e / 0.1)^2); the errors have no gradient from it.
+    """Return the cross-entropy of confidences against exp(-(e / 0.1)^2), without gradient for the errors.
 
     Args:
         logits: (N, P, n).
@@ -65,10 +65,10 @@ def confidence_loss(logits: Tensor, error: Tensor, mask: Tensor) -> Tensor:
 
 
 def local_loss(logits: Tensor, heat: Tensor, window: Tensor) -> Tensor:
-    """Cross-entropy of local maps, weight 0.12 + 2 heat, over the sum of the heat + 1.
+    """Return the cross-entropy of local maps, weighted by 0.12 + 2 heat, over (the sum of the heat + 1).
 
     Args:
-        logits, heat: (N, n, h, w).
+        logits, heat: (N, n, h, w); heat is the target.
         window: (N, 1, h, w) bool; cells that count.
     """
     entropy = functional.binary_cross_entropy_with_logits(logits.float(), heat, reduction="none")
@@ -79,11 +79,12 @@ def local_loss(logits: Tensor, heat: Tensor, window: Tensor) -> Tensor:
 def _part_losses(
     steps: Sequence[tuple[Tensor, Tensor]], true: Tensor, whole: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Of one part, summed over its steps.
+    """Return the losses of one part's points and confidences, each summed over the steps.
 
     Args:
-        steps: see `Refiner`: points (N, P, n, 2) and logits (N, P, n).
-        true: (N, P, n, 2); whole: (N, P) bool, those that count.
+        steps: points (N, P, n, 2) and logits (N, P, n) after each step, see `Refiner`.
+        true: (N, P, n, 2) labels.
+        whole: (N, P) bool; parts that count.
     """
     size = (true.amax(2) - true.amin(2)).amax(-1, keepdim=True).clamp(min=_LEAST_SIZE)
     mask = whole.unsqueeze(-1).expand(true.shape[:-1])
@@ -100,18 +101,18 @@ def refinement_losses(
     offsets: Mapping[str, Tensor],
     targets: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
-    """Refine what the heads say at the parts' cells, and compare.
+    """Refine the points that the heads regress at the parts' cells, and return the losses.
 
     Args:
         spec: of the network.
-        refiner: the network's.
-        feature: (N, C, h, w).
-        offsets: of each part (N, P, n, 2), as the heads regress them at `part_cell`.
+        refiner: of the network.
+        feature: (N, C, h, w) feature map.
+        offsets: by part, (N, P, n, 2), as the heads regress them at `part_cell`.
         targets: batched `make_targets`.
 
     Returns:
-        the terms of `refinement_weights`: points and confidences after each step, summed over the steps;
-        and the local maps. Without a whole part a term is 0, and still has a gradient (of 0).
+        the terms of `refinement_weights`: of the points and confidences, summed over the steps, and of the
+        local maps. Without a whole part a term is 0, and still has a gradient (of 0).
     """
     found = {}
     local, wide = refiner.local_maps(feature), feature.float()

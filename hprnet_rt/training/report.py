@@ -1,4 +1,4 @@
-"""A run as a person sees it: progress, a log, TensorBoard, validation, pictures, the best weights."""
+"""A training run with everything that a user sees: progress, logs, validation, pictures, the best weights."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _LOG = "log.jsonl"
 
 
 def _silent(_text: str) -> None:
-    """Says nothing."""
+    """Ignore a message."""
 
 
 class _Journal:
-    """Numbers of the run: a line of JSON each, and TensorBoard's files where that is installed."""
+    """Writes the numbers of a run: as lines of JSON, and for TensorBoard if that is installed."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _LOG
@@ -48,7 +48,7 @@ class _Journal:
             self._board = SummaryWriter(folder / "tensorboard")
 
     def add(self, total: int, **numbers: float) -> None:
-        """Write numbers of step `total`."""
+        """Write numbers of the step `total`, counted from the start of the run."""
         try:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": total, **numbers}) + "\n")
@@ -64,14 +64,14 @@ class _Journal:
 
 
 class _Watcher:
-    """Follows a trainer: what is shown, logged, validated and kept."""
+    """Follows a trainer: shows progress, logs, validates, and keeps the best weights."""
 
     def __init__(self, trainer: Trainer, validator: Validator | None, say: Say | None) -> None:
         self._trainer, self._validator = trainer, validator
         self._quiet = say is None
         self._say = say or _silent
         self._record = trainer.folder / "best.json"
-        self._best, self._validated = self._earlier()
+        self._best, self._validated = self._read_record()
         self._journal = _Journal(trainer.folder)
         self._bar: tqdm[None] | None = None
 
@@ -104,8 +104,8 @@ class _Watcher:
                 f"{progress.images_s:.1f} images/s"
             )
 
-    def _earlier(self) -> tuple[dict[str, Any], int]:
-        """The best validation of an earlier run, and after how many epochs the last one was."""
+    def _read_record(self) -> tuple[dict[str, Any], int]:
+        """Return the best validation so far, and the number of epochs done at the last validation."""
         if not self._record.exists():
             return {"AP": -1.0}, 0
         try:
@@ -118,15 +118,15 @@ class _Watcher:
 
     @property
     def owes_validation(self) -> bool:
-        """Whether the validation after the last whole epoch is due and was not done, or not to its end."""
+        """Whether the validation after the last complete epoch is due and has not been completed."""
         trainer = self._trainer
         due = trainer.epoch > 0 and trainer.step == 0 and self._is_due(trainer.epoch - 1)
         return due and self._validated < trainer.epoch
 
     def _is_due(self, epoch: int) -> bool:
         config = self._trainer.config
-        wanted = epoch == 0 or epoch + 1 == config.epochs or (epoch + 1) % config.validate_every == 0
-        return self._validator is not None and wanted
+        due = epoch == 0 or epoch + 1 == config.epochs or (epoch + 1) % config.validate_every == 0
+        return self._validator is not None and due
 
     def epoch_ended(self, epoch: int) -> None:
         self._close_bar()
@@ -158,7 +158,7 @@ class _Watcher:
         self._keep_best(evaluation, epoch)
 
     def _keep_best(self, evaluation: Evaluation, epoch: int) -> None:
-        """Save the averaged weights when they are the best so far, by whole-body AP or else the body's."""
+        """Save the averaged weights if they are the best so far, by whole-body AP or else the body's AP."""
         part = "whole_body" if "whole_body" in evaluation.scores else next(iter(evaluation.scores))
         score = evaluation[part]["AP"] or 0.0
         if score > self._best["AP"]:
@@ -186,19 +186,19 @@ class _Watcher:
 def train(
     path: Path, changes: Sequence[str], out: Path, *, stop: threading.Event, say: Say | None = None
 ) -> bool:
-    """Run a configuration file, or go on with it.
+    """Start the run of a configuration file, or continue it.
 
     Args:
         path, changes: see `read_config`.
-        out: the run's folder is made in it, and called as the configuration says.
-        stop: ends the run after the step, with a checkpoint.
-        say: gets what a person wants to read, a line or a table at a time; None keeps silent.
+        out: the folder in which the run's folder is made, with the name from the configuration.
+        stop: when it is set, the run ends after the current step, with a checkpoint.
+        say: called with each message for the user, a line or a table; None for no messages.
 
     Returns:
         whether the run is complete.
 
     Raises:
-        HprnetError: as `read_config` and `Trainer` say.
+        HprnetError: see `read_config` and `Trainer`.
     """
     speak = say or _silent
     config = read_config(path, changes)
@@ -207,14 +207,14 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
-    workers = ProcessGroup.join()
-    if workers.device.type == "cpu":
+    processes = ProcessGroup.join()
+    if processes.device.type == "cpu":
         keep_freed_memory()
     try:
-        trainer = Trainer(config, folder, workers)
-        if not workers.first:
+        trainer = Trainer(config, folder, processes)
+        if not processes.first:
             return trainer.run(stop=stop)
-        watcher = _Watcher(trainer, validation_set(config, workers.device, stop), say)
+        watcher = _Watcher(trainer, validation_set(config, processes.device, stop), say)
         at = ""
         if trainer.total:
             left = trainer.epoch < config.epochs
@@ -222,7 +222,7 @@ def train(
         if trainer.starts_refinement and not trainer.total:
             speak(f"{config.weights} has no refinement; that of {config.model} starts fresh")
         speak(
-            f"{config.model} on {workers.world} x {workers.device.type}, {config.precision}: "
+            f"{config.model} on {processes.world} x {processes.device.type}, {config.precision}: "
             f"{len(trainer.dataset)} images, {trainer.steps} steps an epoch{at}"
         )
         try:
@@ -235,4 +235,4 @@ def train(
         speak(f"{'done' if complete else 'kept'}: {folder / LAST}")
         return complete
     finally:
-        workers.leave()
+        processes.leave()

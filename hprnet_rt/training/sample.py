@@ -14,7 +14,7 @@ FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
 BOXED_PARTS: Final = ("face", "left_hand", "right_hand")
-"""Parts whose box is annotated; the box's centre is the part's centre."""
+"""Parts with annotated boxes; the centre of the box is the part's centre."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,14 +22,15 @@ class Sample:
     """An image with its labels, in pixels of this image, x before y.
 
     Attributes:
-        image_id: of the annotations.
+        image_id: id of the image in the annotations.
         image: (H, W, 3) uint8 BGR.
         xy: (N, 133, 2) float32 px.
-        labelled: (N, 133) v > 0; an unlabelled point may still be visible.
+        labelled: (N, 133) True where v > 0; an unlabelled point may still be visible.
         box_xyxy: (N, 4) float32 px.
-        ignore: (N,) somebody is there, or may be, who is not labelled: neither person nor background.
+        ignore: (N,) True for a region that may hold unlabelled people: it counts neither as a person nor as
+            background.
         part_box_xyxy: (N, 3, 4) float32 px, in the order of `BOXED_PARTS`.
-        part_valid: (N, 3) the part's box and points are labelled.
+        part_valid: (N, 3) True where the part's box and points are labelled.
     """
 
     image_id: int

@@ -1,4 +1,4 @@
-"""The weights that a run starts from."""
+"""The weights from which a run starts."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _LEAST_DEVIATION = 1e-3
 
 
 def start_from(network: Network, path: Path) -> bool:
-    """Fill a network with the weights of a file, in evaluation mode.
+    """Load the weights of a file into a network, and leave it in evaluation mode.
 
     Args:
         network: from `create_model`.
         path: a checkpoint, or an exported ONNX file.
 
     Returns:
-        whether the network has a refinement and the file none: the refinement's weights are then as they
-        were. A file with some of them is refused, as with any other weight missing or unknown.
+        whether the network has a refinement and the file has none; the refinement then keeps its weights. A
+        file with only some of a refinement's weights is refused, as is any missing or unknown weight.
 
     Raises:
-        ModelError: as `load_checkpoint` and `load_weights` say.
+        ModelError: see `load_checkpoint` and `load_weights`.
     """
     load = load_weights if path.suffix == ".onnx" else load_checkpoint
     if network.refiner is None:
@@ -52,9 +52,14 @@ def start_from(network: Network, path: Path) -> bool:
 
 @torch.no_grad()
 def fit_scale(refiner: Refiner, feature: Tensor) -> None:
-    """Let a fresh refinement read each channel of a feature map (N, C, H, W) with a deviation of 1.
+    """Scale the input of a fresh refinement to a standard deviation of 1 in each channel.
 
-    Where batch norms are folded, channels differ by two orders of magnitude. Silent ones stay as they are.
+    Where batch norms are folded, channels differ by two orders of magnitude. Channels with almost no
+    deviation are not scaled.
+
+    Args:
+        refiner: its scales are set.
+        feature: (N, C, H, W) feature map of typical images.
     """
     deviation = feature.float().std(dim=(0, 2, 3))
     refiner.norm.copy_(torch.where(deviation > _LEAST_DEVIATION, 1.0 / deviation, 1.0))

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: complete or not there, whatever happens while they are written."""
+"""Checkpoints of a run. Each is either complete or absent, even if writing is interrupted."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Averaged:
     """An exponential moving average of a network's weights and statistics.
 
     Args:
-        network: its state is the start.
-        decay: a step; 0 follows the network itself.
+        network: its state is the average at the start.
+        decay: per step; with 0 the average is the network's state.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -30,7 +30,7 @@ class Averaged:
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
-        """Take in the weights after `step` (from 1); the first steps count more, to forget the start."""
+        """Add the weights after `step` (from 1). The first steps count more, to forget the start."""
         decay = min(self.decay, (1 + step) / (10 + step)) if self.decay else 0.0
         for name, tensor in network.state_dict().items():
             mine = self.state[name]
@@ -43,13 +43,13 @@ class Averaged:
 def save_state(
     path: Path, *, weights: dict[str, Tensor], epoch: int, training: dict[str, Any], config: dict[str, Any]
 ) -> None:
-    """Write a checkpoint that `load_checkpoint` reads as weights and `load_state` as a run.
+    """Write a checkpoint. `load_checkpoint` reads its weights, `load_state` everything.
 
     Args:
-        path: a file there is replaced when the new one is complete and on disk.
-        weights: to use (the averaged ones).
-        epoch: whole epochs done.
-        training: what the run needs to go on.
+        path: an existing file is replaced once the new one is completely on disk.
+        weights: for inference (the averaged ones).
+        epoch: number of complete epochs.
+        training: state from which the run continues.
         config: of the run.
 
     Raises:
@@ -60,10 +60,10 @@ def save_state(
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """A checkpoint of `save_state`; nothing in it is executed.
+    """Read a checkpoint of `save_state`; no code in the file is executed.
 
     Raises:
-        ModelError: it is damaged, or not of a run.
+        ModelError: the file is damaged, or is not a checkpoint of a run.
     """
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)

@@ -1,4 +1,4 @@
-"""More than the paper's augmentation, for a small network that must work on any camera."""
+"""An augmentation stronger than the paper's, for a small network that must work with any camera."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hprnet_rt.errors import UsageError
 from hprnet_rt.training import colour
-from hprnet_rt.training.affine import PART_POINTS, moved, placed
+from hprnet_rt.training.affine import PART_POINTS, placement_matrix, transform_sample
 from hprnet_rt.training.sample import FloatArray, Sample
 from hprnet_rt.training.transform import Draw
 
@@ -22,36 +22,37 @@ _HALF = 0.5
 
 @dataclass(frozen=True)
 class StrongAugmentation:
-    """Mosaic, scale, place, mirror, turn; then cut-out, colour, low light, blur and JPEG, in this order.
+    """Mosaic, scaling, shift, mirroring, rotation; then cut-out, colour, low light, blur and JPEG.
 
-    Sizes in pixels are of the network's input. A fixed `rng` gives a fixed sample.
+    Sizes in pixels refer to the network's input. A fixed `rng` gives a fixed sample.
 
     Attributes:
         input_hw: height and width of the network's input.
-        zoom: least and most, evenly spread on a logarithmic scale; 1 just fits the image into the input.
-        border: share of each side, at each end, in which the centre of the view never lies; below 0.5.
-        mirror: probability.
-        turn: probability.
-        turn_deg: most, either way.
-        mosaic: probability that four samples share the input, each in its own corner of it; 0 without `draw`.
-        mosaic_zoom: as `zoom`, in a corner of a mosaic.
-        mosaic_split: where the corners meet lies between these shares of both sides.
-        least_share: people of whose box less than this share is still in view are to be ignored, not found.
+        zoom: range of the scale, uniform in its logarithm; at 1 the image just fits into the input.
+        border: margin of the image, as a share of each side, that never holds the view's centre; below 0.5.
+        mirror: probability of mirroring.
+        turn: probability of a rotation.
+        turn_deg: largest rotation, in either direction.
+        mosaic: probability that four samples share the input, one in each corner; without `draw` there are no
+            mosaics.
+        mosaic_zoom: as `zoom`, for a sample in a mosaic.
+        mosaic_split: range of the point where the four samples meet, as shares of both sides.
+        least_share: a person is ignored if less than this share of the box is still in view.
         jitter: probability of the paper's colour jitter.
         dark: probability of low light with noise.
-        dark_gain, dark_noise: its ranges, see `colour.dark_and_noisy`.
+        dark_gain, dark_noise: ranges of its parameters, see `colour.darken_with_noise`.
         motion: probability of motion blur.
         motion_px: range of its length.
-        blur: probability of Gaussian blur, where there is no motion blur.
+        blur: probability of Gaussian blur; it excludes motion blur.
         blur_px: range of its standard deviation.
         jpeg: probability of JPEG artefacts.
-        jpeg_quality: range.
-        cut: probability of cut-out rectangles in a random colour.
-        cut_count: most of them.
+        jpeg_quality: range of JPEG's quality.
+        cut: probability of cut-out rectangles in random colours.
+        cut_count: largest number of rectangles.
         cut_share: range of their sides, as shares of the shorter side of the input.
 
     Raises:
-        UsageError: a probability or range is none.
+        UsageError: a probability or range is not valid.
     """
 
     input_hw: tuple[int, int] = (512, 512)
@@ -96,9 +97,9 @@ class StrongAugmentation:
             raise UsageError("input_hw is at least 2 px each way, and cut_count at least 1")
 
     def __call__(self, sample: Sample, rng: np.random.Generator, draw: Draw | None = None) -> Sample:
-        """The sample, or this and three drawn ones, of size `input_hw`.
+        """Return an augmented sample of size `input_hw`, of this sample or of a mosaic with three drawn ones.
 
-        A mosaic is of the first sample's `image_id`.
+        A mosaic has the `image_id` of the first sample.
         """
         if draw is not None and rng.random() < self.mosaic:
             out = self._mosaic([sample, draw(), draw(), draw()], rng)
@@ -115,18 +116,18 @@ class StrongAugmentation:
         hw: tuple[int, int],
         zooms: tuple[float, float],
     ) -> Sample:
-        """A random view of the sample, of this size, at one of these zooms relative to what just fits."""
+        """Return a random view of the sample, of size `hw`, with a zoom in the range `zooms`."""
         height, width = sample.image.shape[:2]
         low, high = np.log(zooms)
         zoom = min(hw[0] / height, hw[1] / width) * math.exp(rng.uniform(low, high))
         x, y = (side * rng.uniform(self.border, 1 - self.border) for side in (width, height))
         mirror = bool(rng.random() < self.mirror)
         turn_deg = rng.uniform(-self.turn_deg, self.turn_deg) if rng.random() < self.turn else 0.0
-        matrix = placed((x, y), zoom, hw, mirror=mirror, turn_deg=turn_deg)
-        return moved(sample, matrix, hw, smooth=True, least_share=self.least_share)
+        matrix = placement_matrix((x, y), zoom, hw, mirror=mirror, turn_deg=turn_deg)
+        return transform_sample(sample, matrix, hw, smooth=True, least_share=self.least_share)
 
     def _mosaic(self, samples: Sequence[Sample], rng: np.random.Generator) -> Sample:
-        """Views of four samples in the corners of the input, row by row."""
+        """Return a mosaic: views of four samples in the corners of the input, row by row."""
         height, width = self.input_hw
         top, left = (
             min(max(1, round(side * rng.uniform(*self.mosaic_split))), side - 1) for side in self.input_hw
@@ -158,10 +159,11 @@ class StrongAugmentation:
         )
 
     def _cut_out(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """Rectangles over the image; a face or hand that is more than half hidden is no longer labelled.
+        """Cover the image with random rectangles.
 
-        Other points keep their labels, as hidden points that an annotator can guess do. A rectangle that
-        hides more than half of a person is left out.
+        A face or hand that is more than half hidden loses its labels. Other points keep theirs, like hidden
+        points whose position an annotator can guess. A rectangle that would hide more than half of a person
+        is left out.
         """
         height, width = self.input_hw
         image, valid = sample.image.copy(), sample.part_valid
@@ -186,25 +188,25 @@ class StrongAugmentation:
         )
 
     def _degraded(self, image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-        """As other cameras, light and codecs would have taken it."""
+        """Return the image as another camera, other light or another codec could have produced it."""
         if rng.random() < self.jitter:
-            image = colour.jittered(image, rng)
+            image = colour.jitter_colours(image, rng)
         if rng.random() < self.dark:
             gain, noise = rng.uniform(*self.dark_gain), rng.uniform(*self.dark_noise)
-            image = colour.dark_and_noisy(image, rng, gain, noise)
+            image = colour.darken_with_noise(image, rng, gain, noise)
         chance = rng.random()
         if chance < self.motion:
-            image = colour.motion_blurred(image, rng.uniform(*self.motion_px), rng.uniform(0, 180))
+            image = colour.motion_blur(image, rng.uniform(*self.motion_px), rng.uniform(0, 180))
         elif chance < self.motion + self.blur:
-            image = colour.blurred(image, rng.uniform(*self.blur_px))
+            image = colour.gaussian_blur(image, rng.uniform(*self.blur_px))
         if rng.random() < self.jpeg:
             low, high = self.jpeg_quality
-            image = colour.compressed(image, int(rng.integers(low, high + 1)))
+            image = colour.compress_jpeg(image, int(rng.integers(low, high + 1)))
         return image
 
 
 def _hidden(box_xyxy: FloatArray, hole_xyxy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(...) share of each of the boxes (..., 4) inside the hole (4,); 0 for an empty box."""
+    """Return the share (...) of each box (..., 4) that lies inside the hole (4,); 0 for an empty box."""
     low, high = np.maximum(box_xyxy[..., :2], hole_xyxy[:2]), np.minimum(box_xyxy[..., 2:], hole_xyxy[2:])
     area = (box_xyxy[..., 2:] - box_xyxy[..., :2]).prod(axis=-1)
     shared: npt.NDArray[np.float64] = np.maximum(high - low, 0).prod(axis=-1) / np.maximum(area, 1e-6)

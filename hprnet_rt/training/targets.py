@@ -1,9 +1,9 @@
-"""What the heads should say about a sample: Gaussians on heat-maps, and offsets at person and part centres.
+"""The targets of the heads for a sample: Gaussians on heat-maps, and offsets at person and part centres.
 
-The paper's targets (Samet and Akbas, 2021, sections 3.1 and 4; Zhou et al., "Objects as Points", 2019).
-They differ from the released code's in three ways: a part whose centre lies outside the map teaches
-nothing (there it teaches cell 0); boxes end at the map's border, on all sides (there one cell before it,
-right and below); and regions with people who are not labelled are left out of the heat-maps' losses.
+They are the paper's (Samet and Akbas, 2021, sections 3.1 and 4; Zhou et al., "Objects as Points", 2019) and
+differ from the released code's in three ways. A part whose centre lies outside the map has no target (there
+it has one at cell 0). Boxes end at the map's border on all sides (there one cell before it, at the right and
+bottom). Regions with unlabelled people are left out of the heat-maps' losses.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from hprnet_rt.spec import ModelSpec
 from hprnet_rt.training.local_maps import local_targets
 from hprnet_rt.training.sample import BOXED_PARTS, Sample
 
-__all__ = ["HEAT_TARGETS", "Targets", "gaussian_radius", "make_targets", "where_known"]
+__all__ = ["HEAT_TARGETS", "Targets", "gaussian_radius", "make_targets", "zero_where_unknown"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 Targets = dict[str, npt.NDArray[Any]]
-"""Arrays by name, of shapes that depend on nothing but the network and the input; see `make_targets`."""
+"""Arrays by name. Their shapes depend only on the network and the input's size; see `make_targets`."""
 
 HEAT_TARGETS: Final = ("hm", "hm_known", "hm_hp", "hm_hp_known", "local", "local_window")
-"""The targets that are maps; all others have a row a person."""
+"""The targets that are maps; all others have one row per person."""
 
 _OVERLAP: Final = 0.7
 
 
 def gaussian_radius(height: float, width: float, overlap: float = _OVERLAP) -> float:
-    """How far a box's corners may move, in the unit of its sides, before it overlaps too little with itself.
+    """Return how far the corners of a box may move until it overlaps too little with the original box.
 
-    The corners may move apart, together, or both the same way; each case is a quadratic a r^2 - b r + c = 0
-    in the radius, and the smallest answer counts. Like CenterNet, and like CornerNet when it was published,
-    this takes (b + sqrt(b^2 - 4ac)) / 2 as the answer, which is the root only where a = 1: trained weights
-    expect these radii.
+    The radius has the unit of the sides. The corners may move apart, together, or both in the same direction.
+    Each case is a quadratic a r^2 - b r + c = 0 in the radius, and the smallest solution counts. Like
+    CenterNet, and like CornerNet as published, this takes (b + sqrt(b^2 - 4ac)) / 2 as the solution, which is
+    the root only where a = 1: published weights were trained with these radii.
 
     Args:
         height, width: sides of the box.
-        overlap: least intersection over union.
+        overlap: least intersection over union with the original box.
 
     Source: Law and Deng, "CornerNet" (2018), section 3.2.
     """
@@ -60,11 +60,14 @@ def gaussian_radius(height: float, width: float, overlap: float = _OVERLAP) -> f
 
 
 @kernel
-def _draw(heat: FloatArray, channel: IntArray, cell_xy: IntArray, radius: IntArray) -> None:
-    """Draw Gaussians into heat (C, h, w); where two meet, the higher value stays.
+def _draw_gaussians(heat: FloatArray, channel: IntArray, cell_xy: IntArray, radius: IntArray) -> None:
+    """Draw Gaussians into heat (C, h, w), keeping the higher value where they overlap.
 
     Args:
-        channel: (G,) which map; cell_xy: (G, 2) on the map; radius: (G,) cells, a square's half side.
+        heat: (C, h, w) maps.
+        channel: (G,) number of the map.
+        cell_xy: (G, 2) centre, on the map.
+        radius: (G,) cells around the centre, in x and y, that a Gaussian covers.
     """
     _, height, width = heat.shape
     for i in range(len(channel)):
@@ -80,8 +83,8 @@ def _draw(heat: FloatArray, channel: IntArray, cell_xy: IntArray, radius: IntArr
 
 
 @kernel
-def _forget(known: BoolArray, heat: FloatArray, channel: IntArray, box: IntArray) -> None:
-    """Mark boxes (B, 4) of cells, end exclusive, as unknown in channel (B,), but where heat is above 0."""
+def _mark_unknown(known: BoolArray, heat: FloatArray, channel: IntArray, box: IntArray) -> None:
+    """Mark boxes (B, 4) of cells, end exclusive, as unknown in channel (B,), except where heat is above 0."""
     for i in range(len(channel)):
         c = channel[i]
         for y in range(box[i, 1], box[i, 3]):
@@ -90,26 +93,38 @@ def _forget(known: BoolArray, heat: FloatArray, channel: IntArray, box: IntArray
                     known[c, y, x] = False
 
 
-def _inside(xy: FloatArray, map_wh: FloatArray) -> BoolArray:
-    """(..., 2) cells -> (...) whether they are on the map; NaN is not."""
+def _inside_map(xy: FloatArray, map_wh: FloatArray) -> BoolArray:
+    """Return whether cells (..., 2) are on the map, as (...); NaN is not."""
     inside: BoolArray = (xy >= 0.0) & (xy < map_wh)
     return inside[..., 0] & inside[..., 1]
 
 
-def _who(box: FloatArray, ignore: BoolArray, map_wh: FloatArray, most: int) -> tuple[IntArray, IntArray]:
-    """Who has targets, and who is ignored, as rows of `box` (N, 2, 2), which ends at the map's border."""
+def _choose_people(
+    box: FloatArray, ignore: BoolArray, map_wh: FloatArray, most: int
+) -> tuple[IntArray, IntArray]:
+    """Choose who has targets and who is ignored.
+
+    Args:
+        box: (N, 2, 2) corners in cells, clipped to the map.
+        ignore: (N,) people who are ignored in any case.
+        map_wh: width and height of the map.
+        most: most people with targets; the largest have them, the others are ignored.
+
+    Returns:
+        rows of `box` with targets, ascending, and rows that are ignored.
+    """
     size = box[:, 1] - box[:, 0]
-    there = (size > 0).all(axis=1) & _inside(box.mean(axis=1), map_wh)
+    there = (size > 0).all(axis=1) & _inside_map(box.mean(axis=1), map_wh)
     order = np.argsort(-size.prod(axis=1), kind="stable")
     largest = order[(there & ~ignore)[order]]
     return np.sort(largest[:most]), np.concatenate((np.flatnonzero(there & ignore), largest[most:]))
 
 
 def _part_boxes(sample: Sample, spec: ModelSpec, labelled: BoolArray) -> tuple[FloatArray, BoolArray]:
-    """Everyone's box of each part (N, parts, 2, 2), in pixels, and whether there is one (N, parts).
+    """Return everyone's box of each part (N, parts, 2, 2), in px, and whether it is known (N, parts).
 
-    It is the annotated box, unless that has no area. Feet have none: theirs is the bounding box of the
-    foot's labelled points, at least one.
+    It is the annotated box, if that has an area. Feet have no annotated box: theirs is the bounding box of
+    the foot's labelled points, of which there must be at least one.
     """
     boxes = np.zeros((len(sample), len(spec.parts), 2, 2), np.float32)
     known = np.zeros(boxes.shape[:2], np.bool_)
@@ -130,64 +145,64 @@ def _part_boxes(sample: Sample, spec: ModelSpec, labelled: BoolArray) -> tuple[F
 
 @functools.lru_cache(maxsize=8)
 def _joints(spec: ModelSpec) -> tuple[IntArray, IntArray]:
-    """Each joint's keypoint (J,), -1 for a part's centre; and each part's centre (parts,), a joint."""
+    """Return the keypoint of each joint (J,), -1 for a part's centre, and the joint of each part's centre."""
     centers = [spec.joint(part.center) for part in spec.parts]
     return np.array(spec.keypoint_of_joint, np.int64), np.array(centers, np.int64)
 
 
-def where_known(mask: BoolArray, values: FloatArray) -> FloatArray:
-    """Values (..., 2), 0 where the mask (...) is False."""
+def zero_where_unknown(mask: BoolArray, values: FloatArray) -> FloatArray:
+    """Return the values (..., 2), with 0 where the mask (...) is False."""
     return np.where(mask[..., None], values, np.float32(0))
 
 
-def _padded(values: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
-    """Zero rows up to `rows`."""
+def _pad_rows(values: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
+    """Append rows of zeros until there are `rows`."""
     out = np.zeros((rows, *values.shape[1:]), values.dtype)
     out[: len(values)] = values
     return out
 
 
-def _whole(values: FloatArray) -> IntArray:
+def _to_int(values: FloatArray) -> IntArray:
     return values.astype(np.int64)
 
 
 def make_targets(
     sample: Sample, spec: ModelSpec, *, max_people: int = 32, unlabelled_is_background: bool = True
 ) -> Targets:
-    """What a network's heads should be for a sample.
+    """Make the targets of a network's heads for a sample.
 
     Args:
         sample: an image, as large as the network's input, and its labels.
-        spec: the network; any number of joints and parts.
-        max_people: people with targets; when there are more, the largest have them and the others are
+        spec: of the network, with any number of joints and parts.
+        max_people: most people with targets. If there are more, the largest have targets and the others are
             treated as ignored.
-        unlabelled_is_background: the map of a joint says that nothing is there where a labelled person's
-            joint has no label (the paper's way). When False, such a person's box is unknown in that map:
-            for labels that were not made by hand.
+        unlabelled_is_background: where a labelled person's joint has no label, the joint's map counts as
+            background (as in the paper). When False, the box of such a person is unknown in that map, for
+            labels that were not made by hand.
 
     Returns:
-        by name, for a map of h x w cells, P = max_people and J joints, in output cells, x before y:
+        arrays by name, for a map of h x w cells, P = max_people and J joints, in output cells, x before y:
 
         - hm (1, h, w), hm_hp (J, h, w) float32: Gaussians around the cell of each person's centre and joint,
-          1 exactly in that cell. All of a person's have one radius r: `gaussian_radius` of the person's box,
-          sides rounded up, rounded down; sigma is (2r + 1) / 6. They end r cells away.
-        - hm_known (1, h, w), hm_hp_known (J, h, w) bool: False in the boxes of ignored people, and see
-          `unlabelled_is_background`; True wherever a Gaussian reaches.
-        - person_cell (P,) int64 row-major number of the cell of the box's centre; person_mask (P,) bool.
+          exactly 1 in that cell. All Gaussians of a person have one radius r: `gaussian_radius` of the box
+          with sides rounded up, the result rounded down; sigma is (2r + 1) / 6. They end r cells away.
+        - hm_known (1, h, w), hm_hp_known (J, h, w) bool: False in the boxes of ignored people, and where
+          `unlabelled_is_background` says so; True wherever a Gaussian reaches.
+        - person_cell (P,) int64 row-major index of the cell of the box's centre; person_mask (P,) bool.
         - wh (P, 2) size of the box; reg (P, 2) from the cell to the centre.
         - joint_cell (P, J) int64, joint_mask (P, J) bool: labelled and on the map.
         - part_cell (P, parts) int64: joint_cell of each part's centre.
         - hps (P, J, 2) from the person's cell to the joint; hp_offset (P, J, 2) from the joint's cell to it.
         - for each part, with its name for NAME: NAME_points (P, points, 2) from the cell of its centre, and
-          NAME_points_mask (P, points) bool: centre labelled and on the map, point too.
+          NAME_points_mask (P, points) bool: centre and point labelled and on the map.
         - for each part with a size: its `size_head`, e.g. wh_face (P, 2), size of its box on the map.
         - for a refinement with local maps: local (n, h, w) and local_window (1, h, w), the `local_targets` of
-          the hands all of whose points have a target.
+          the hands with a target for every point.
 
-        A part's centre is a joint: its cell and mask are that joint's. It is the centre of the annotated
-        box; a foot's is the centre of the bounding box of its labelled points. Everything that is masked is
-        0. A person's box ends at the map's border; nobody whose box is then empty has targets. People stand
-        in the sample's order.
+        A part's centre is a joint: its cell and mask are that joint's. It is the centre of the annotated box,
+        and for a foot the centre of the bounding box of its labelled points. Masked values are 0. A person's
+        box ends at the map's border; a person whose box is then empty has no targets. People are in the
+        sample's order.
 
     Raises:
         ShapeError: the image's sides are not multiples of the stride.
@@ -203,7 +218,7 @@ def make_targets(
     height, width = (side // stride for side in sample.image.shape[:2])
     map_wh = np.array((width, height), np.float32)
     box = np.clip(sample.box_xyxy.reshape(-1, 2, 2) / np.float32(stride), 0, map_wh)
-    people, others = _who(box, sample.ignore, map_wh, max_people)
+    people, others = _choose_people(box, sample.ignore, map_wh, max_people)
     size, center = box[people, 1] - box[people, 0], box[people].mean(axis=1)
 
     labelled = sample.labelled & np.isfinite(sample.xy).all(axis=2)
@@ -214,50 +229,52 @@ def make_targets(
     keypoint, center_joint = _joints(spec)
     joint_xy, joint_known = xy[:, keypoint], labelled[:, keypoint]
     joint_xy[:, center_joint], joint_known[:, center_joint] = part_box.mean(axis=2), part_known
-    joint_mask = joint_known & _inside(joint_xy, map_wh)
-    joint_xy = where_known(joint_mask, joint_xy)
+    joint_mask = joint_known & _inside_map(joint_xy, map_wh)
+    joint_xy = zero_where_unknown(joint_mask, joint_xy)
 
     person_cell, joint_cell = np.floor(center), np.floor(joint_xy)  # (x, y)
     number = np.array((1, width), np.int64)
     found: Targets = {
-        "person_cell": _whole(person_cell) @ number,
+        "person_cell": _to_int(person_cell) @ number,
         "person_mask": np.ones(len(people), np.bool_),
         "wh": size,
         "reg": center - person_cell,
-        "joint_cell": _whole(joint_cell) @ number,
+        "joint_cell": _to_int(joint_cell) @ number,
         "joint_mask": joint_mask,
-        "part_cell": (_whole(joint_cell) @ number)[:, center_joint],
-        "hps": where_known(joint_mask, joint_xy - person_cell[:, None]),
+        "part_cell": (_to_int(joint_cell) @ number)[:, center_joint],
+        "hps": zero_where_unknown(joint_mask, joint_xy - person_cell[:, None]),
         "hp_offset": joint_xy - joint_cell,
     }
     for i, part in enumerate(spec.parts):
         joint = center_joint[i]
         points = xy[:, part.keypoints]
-        mask = labelled[:, part.keypoints] & _inside(points, map_wh) & joint_mask[:, joint, None]
-        found[f"{part.name}_points"] = where_known(mask, points - joint_cell[:, joint, None])
+        mask = labelled[:, part.keypoints] & _inside_map(points, map_wh) & joint_mask[:, joint, None]
+        found[f"{part.name}_points"] = zero_where_unknown(mask, points - joint_cell[:, joint, None])
         found[f"{part.name}_points_mask"] = mask
         if part.size_head:
             on_map = np.clip(part_box[:, i], 0, map_wh)
-            found[part.size_head] = where_known(joint_mask[:, joint], on_map[:, 1] - on_map[:, 0])
-    targets = {name: _padded(values, max_people) for name, values in found.items()}
+            found[part.size_head] = zero_where_unknown(joint_mask[:, joint], on_map[:, 1] - on_map[:, 0])
+    targets = {name: _pad_rows(values, max_people) for name, values in found.items()}
     if spec.refinement is not None and spec.refinement.local_maps:
         with_maps = {part.name for part in spec.refinement.parts if part.reach}
         hands = [part for part in spec.parts if part.name in with_maps]
         of_hands = [xy[found[f"{part.name}_points_mask"].all(axis=1)][:, part.keypoints] for part in hands]
         targets["local"], targets["local_window"] = local_targets(np.concatenate(of_hands), (height, width))
 
-    # channel 0 is hm, the joints follow
+    # channel 0 is hm, the others are hm_hp
     heat = np.zeros((1 + spec.num_joints, height, width), np.float32)
     known = np.ones(heat.shape, np.bool_)
     person, joints = np.nonzero(joint_mask)
     radius = np.array([int(max(0.0, gaussian_radius(h, w))) for w, h in np.ceil(size).tolist()], np.int64)
-    _draw(heat, np.zeros(len(people), np.int64), _whole(person_cell), radius)
-    _draw(heat, 1 + joints, _whole(joint_cell[person, joints]), radius[person])
+    _draw_gaussians(heat, np.zeros(len(people), np.int64), _to_int(person_cell), radius)
+    _draw_gaussians(heat, 1 + joints, _to_int(joint_cell[person, joints]), radius[person])
     cells = np.concatenate((np.floor(box[:, 0]), np.ceil(box[:, 1])), axis=1)
     channels = np.arange(len(heat))
-    _forget(known, heat, np.tile(channels, len(others)), _whole(cells[others].repeat(len(heat), axis=0)))
+    _mark_unknown(
+        known, heat, np.tile(channels, len(others)), _to_int(cells[others].repeat(len(heat), axis=0))
+    )
     if not unlabelled_is_background:
         person, joints = np.nonzero(~joint_known)
-        _forget(known, heat, 1 + joints, _whole(cells[people[person]]))
+        _mark_unknown(known, heat, 1 + joints, _to_int(cells[people[person]]))
     targets.update(hm=heat[:1], hm_known=known[:1], hm_hp=heat[1:], hm_hp_known=known[1:])
     return targets

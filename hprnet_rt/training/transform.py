@@ -1,4 +1,4 @@
-"""What makes a training sample out of an annotated image."""
+"""The interface of transforms, which make a training sample from an annotated image."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from hprnet_rt.training.sample import Sample
 __all__ = ["Draw", "Transform"]
 
 Draw = Callable[[], Sample]
-"""Gives another sample of the set, at random, untransformed."""
+"""Returns a random sample of the set, without any transform."""
 
 
 class Transform(Protocol):
-    """Makes a training sample out of an annotated image."""
+    """Makes a training sample from an annotated image."""
 
     def __call__(self, sample: Sample, rng: np.random.Generator, draw: Draw | None = None) -> Sample:
-        """A new sample; the given one stays as it is.
+        """Return a new sample; the given one does not change.
 
         Args:
             sample: an image of any size.
-            rng: the only source of chance.
-            draw: gives other samples; None for a transform that needs none, or shall do without.
+            rng: the only source of random numbers.
+            draw: returns another sample; None for a transform that uses one sample only.
         """
         ...

@@ -1,4 +1,4 @@
-"""Validation while training: average precision and pictures, with the weights that would be kept."""
+"""Validation during training: average precision and pictures, with the weights that would be saved."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from hprnet_rt.types import Peaks, Poses
 
 __all__ = ["Validator"]
 
-_LEAST = 0.05  # average precision wants weak detections too
-_DRAWN = 0.3
+_LEAST_SCORE = 0.05  # low, because average precision counts weak detections too
+_DRAWN_SCORE = 0.3
 
 
 class Validator:
     """Runs a network over a validation set.
 
     Args:
-        annotations: the truth.
+        annotations: the true people.
         images: of the annotations, in their order.
         input_px: longer side of the input.
-        device: to run on.
-        stop: when set, ends what is being done after the image.
+        device: to run the network on.
+        stop: when it is set, a validation ends after the current image.
 
     Raises:
         BackendError: faster-coco-eval is not installed.
@@ -54,14 +54,17 @@ class Validator:
         device: torch.device,
         stop: threading.Event,
     ) -> None:
-        library()  # before an epoch is trained that cannot be scored
+        library()  # fail now, not after an epoch whose weights cannot be scored
         self.annotations, self._images = annotations, images
         self._input_px, self._device, self._stop = input_px, device, stop
 
-    def _found(
+    def _predict(
         self, network: Network, weights: Mapping[str, Tensor], threshold: float, limit: int | None
     ) -> Iterator[tuple[int, np.ndarray[Any, np.dtype[np.uint8]], Poses]]:
-        """(index of the image, image, people) with these weights; the network itself stays as it is."""
+        """Yield the index of each image, the image, and the people found in it with the given weights.
+
+        The network itself does not change. `limit` is the number of images; None for all.
+        """
         used = copy.deepcopy(network).eval()
         used.load_state_dict(dict(weights))
         peaks = PeakNetwork(used)  # refines inside
@@ -81,10 +84,10 @@ class Validator:
             yield index, image, group(Peaks(packed, layout, letterbox))
 
     def evaluate(self, network: Network, weights: Mapping[str, Tensor]) -> Evaluation | None:
-        """AP of every part that the annotations have and the network knows; None when it was stopped.
+        """Return the AP of every part that both the annotations and the network have; None if it was stopped.
 
         Args:
-            network: its heads; the weights are not used.
+            network: its architecture is used, its weights are not.
             weights: a state dict.
         """
         known = network.spec.trained_keypoints
@@ -96,22 +99,22 @@ class Validator:
         ]
         results = [
             result
-            for index, _, poses in self._found(network, weights, _LEAST, None)
+            for index, _, poses in self._predict(network, weights, _LEAST_SCORE, None)
             for result in to_results(int(self.annotations.image_ids[index]), poses, parts)
         ]
         if self._stop.is_set():
             return None
-        asked = [*parts, "whole_body"] if len(parts) == len(SINGLE_PARTS) else parts
-        return evaluate(self.annotations, results, asked, name="validation")
+        evaluated = [*parts, "whole_body"] if len(parts) == len(SINGLE_PARTS) else parts
+        return evaluate(self.annotations, results, evaluated, name="validation")
 
     def draw(self, network: Network, weights: Mapping[str, Tensor], folder: Path, count: int) -> None:
-        """Write the first `count` images with what is found in them; `folder` exists.
+        """Write the first `count` images into `folder`, which exists, with the people found drawn on them.
 
         Raises:
-            OutputError: one cannot be written.
+            OutputError: an image cannot be written.
         """
         overlay = Overlay()
-        for index, image, poses in self._found(network, weights, _DRAWN, count):
+        for index, image, poses in self._predict(network, weights, _DRAWN_SCORE, count):
             overlay.draw(image, poses)
             stem = Path(self.annotations.file_names[index]).stem
             path = folder / f"{index:03d}-{stem}.jpg"

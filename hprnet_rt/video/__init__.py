@@ -1,4 +1,4 @@
-"""Files of pictures: sources of frames, and sinks for annotated ones."""
+"""Videos and images: sources of frames, and sinks for annotated frames."""
 
 from hprnet_rt.video.file_source import FileSource, ResumePoint, chosen_frames, open_source
 from hprnet_rt.video.image import ImageSink, ImageSource

@@ -1,4 +1,4 @@
-"""The sound of a source, copied as it is: which container holds it, and its packets beside the pictures."""
+"""Audio copied without re-encoding: the container that holds it, its packets in step with the pictures."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ _CONTAINERS: Final = {".m4v": "ipod", ".mkv": "matroska", ".mov": "mov", ".mp4":
 
 
 def suffix_for_audio(source: Path | str, suffix: str) -> str:
-    """The suffix of a container that holds all of the source's audio as it is: this one, .mkv or .mov.
+    """Return the suffix of a container that holds all of the source's audio without re-encoding.
 
-    This one also where none does: then some of it is left out.
+    That is the given suffix, .mkv or .mov, the first that fits. Where none fits it is the given one, and some
+    of the audio is left out.
 
     Raises:
         MediaError: the source cannot be opened.
@@ -34,31 +35,31 @@ def suffix_for_audio(source: Path | str, suffix: str) -> str:
         return suffix
     with open_input(source) as container:
         known = [stream for stream in container.streams.audio if stream.codec_context]
-        for each in (suffix, ".mkv", ".mov"):
-            if all(_holds(_CONTAINERS[each], stream) for stream in known):
-                return each
+        for candidate in (suffix, ".mkv", ".mov"):
+            if all(_can_hold(_CONTAINERS[candidate], stream) for stream in known):
+                return candidate
     return suffix
 
 
-def _holds(container_name: str, stream: av.AudioStream) -> bool:
+def _can_hold(container_name: str, stream: av.AudioStream) -> bool:
     context = stream.codec_context
     if context.codec.canonical_name not in _supported(container_name):
         return False
     if not context.channels or not context.sample_rate:
         return False  # it begins too late for FFmpeg to find out more
-    # the only one that asks for the place of each channel
+    # only these need the place of each channel
     is_raw = container_name in ("mp4", "ipod") and context.codec.canonical_name.startswith("pcm_")
-    return not is_raw or _is_placed(_layout(context))
+    return not is_raw or _has_places(_layout(context))
 
 
 @functools.cache
 def _supported(container_name: str) -> frozenset[str]:
-    """Canonical names of the codecs that a container format can hold."""
+    """Return the canonical names of the codecs that a container format can hold."""
     with av.open("unused", "w", format=container_name) as output:
-        return frozenset(av.Codec(codec).canonical_name for codec in _decodable(output.supported_codecs))
+        return frozenset(av.Codec(codec).canonical_name for codec in _with_decoders(output.supported_codecs))
 
 
-def _decodable(names: set[str]) -> Iterator[str]:
+def _with_decoders(names: set[str]) -> Iterator[str]:
     for name in names:
         try:
             av.Codec(name)
@@ -67,23 +68,27 @@ def _decodable(names: set[str]) -> Iterator[str]:
         yield name
 
 
-def _is_placed(layout: av.AudioLayout) -> bool:
+def _has_places(layout: av.AudioLayout) -> bool:
+    """Return whether a layout says where its channels are, not only how many there are."""
     return layout.name != f"{layout.nb_channels} channels"
 
 
 def _layout(context: av.AudioCodecContext) -> av.AudioLayout:
-    """Where the channels are; as usual for so many, where the source does not say it."""
-    return context.layout if _is_placed(context.layout) else av.AudioLayout(f"{context.channels}c")
+    """Return where the channels are; the usual layout of their number where the source does not say it."""
+    return context.layout if _has_places(context.layout) else av.AudioLayout(f"{context.channels}c")
 
 
 class AudioCopy:
-    """Hands the source's audio packets to the output, in step with the pictures.
+    """Copies the source's audio packets to the output, in step with the pictures.
 
     Tracks that the output cannot hold, or that FFmpeg does not know, are left out with a warning.
 
     Args:
-        source: the file.
-        output: gets a stream for each track; nothing has been written to it.
+        source: the file or address.
+        output: gets a stream for each track; nothing may have been written to it.
+
+    Attributes:
+        start_s: time in the source, in seconds, at which the output begins; earlier packets are left out.
     """
 
     def __init__(self, source: Path | str, output: av.container.OutputContainer) -> None:
@@ -93,15 +98,15 @@ class AudioCopy:
         audio = self._container.streams.audio
         self._copies: dict[int, av.AudioStream] = {}
         for number, stream in enumerate(audio, 1):
-            if stream.codec_context is not None and _holds(output.format.name, stream):
+            if stream.codec_context is not None and _can_hold(output.format.name, stream):
                 self._copies[stream.index] = self._copy(stream)
             else:
                 name = "an unknown codec" if stream.codec_context is None else stream.codec_context.name
                 _log.warning(
                     "audio track %d of %s (%s) cannot be copied and is left out", number, source, name
                 )
-        # AAC of transport streams has a header before each packet, which other containers must not have
-        self._unwrap = {
+        # AAC of transport streams has a header before each packet, which other containers forbid
+        self._header_filters = {
             stream.index: av.BitStreamFilterContext("aac_adtstoasc", stream)
             for stream in audio
             if stream.index in self._copies
@@ -110,10 +115,10 @@ class AudioCopy:
         }
         self._joined = JoinedTimes()
         self._packets: Iterator[av.Packet[Any]] = iter(())
-        if self._copies:  # pictures tell where a file was joined
+        if self._copies:  # the times of pictures show where a file was joined
             self._packets = self._container.demux(self._pictures(), *audio)
         self._waiting: av.Packet[Any] | None = None
-        self._holds_equal = output.format.name == "matroska"
+        self._takes_equal_times = output.format.name == "matroska"
         self._last_dts: dict[int, int] = {}
         self._dropped = 0
         self.start_s = 0.0
@@ -122,9 +127,9 @@ class AudioCopy:
         copy = self._output.add_stream_from_template(stream)
         copy.codec_context.layout = _layout(stream.codec_context)
         copy.disposition = stream.disposition
-        said = stream.metadata
-        about = {"language": said.get("language"), "title": said.get("title") or said.get("name")}
-        copy.metadata.update({key: value for key, value in about.items() if value})
+        metadata = stream.metadata
+        kept = {"language": metadata.get("language"), "title": metadata.get("title") or metadata.get("name")}
+        copy.metadata.update({key: value for key, value in kept.items() if value})
         return copy
 
     def _pictures(self) -> tuple[av.VideoStream, ...]:
@@ -134,9 +139,10 @@ class AudioCopy:
             return ()
 
     def copy_until(self, seconds: float | None) -> None:
-        """Write the packets that start before `seconds` of the output; all that are left when None.
+        """Write the packets that start before a time of the output.
 
-        What lies before `start_s` of the source is left out, and that is the output's beginning.
+        Args:
+            seconds: the time; None writes all packets that are left.
         """
         while True:
             packet = self._waiting or self._next()
@@ -155,7 +161,8 @@ class AudioCopy:
                 packet.dts -= shift
                 packet.pts = None if packet.pts is None else packet.pts - shift
             index = packet.stream.index
-            for copy in self._unwrap[index].filter(packet) if index in self._unwrap else (packet,):
+            header_filter = self._header_filters.get(index)
+            for copy in (packet,) if header_filter is None else header_filter.filter(packet):
                 copy.stream = self._copies[index]
                 self._output.mux(copy)
 
@@ -167,8 +174,8 @@ class AudioCopy:
                 if dts is None or index not in self._copies:
                     continue
                 last = self._last_dts.get(index)
-                # no container holds packets whose times go back, and only this one equal times
-                if last is not None and (dts < last or (dts == last and not self._holds_equal)):
+                # no container takes packets whose times go back, and only Matroska takes equal times
+                if last is not None and (dts < last or (dts == last and not self._takes_equal_times)):
                     self._dropped += 1
                     continue
                 self._last_dts[index] = dts
@@ -182,10 +189,8 @@ class AudioCopy:
         self._container.close()
         if self._dropped:
             _log.warning(
-                *(
-                    "the audio of %s goes back in time: %d of its packets are left out",
-                    self._source,
-                    self._dropped,
-                )
+                "the audio of %s goes back in time: %d of its packets are left out",
+                self._source,
+                self._dropped,
             )
             self._dropped = 0

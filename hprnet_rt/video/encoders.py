@@ -1,4 +1,4 @@
-"""Which encoder writes videos, and how each is told how much to compress."""
+"""The encoders of videos: their options for a rate factor, and the choice of one that works here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ AUTO: Final = "auto"
 DEFAULT_ENCODER: Final = "libx264"
 DEFAULT_CRF: Final = 21
 WORST_CRF: Final = 51
-_TEST_SIDE_PX: Final = 256  # more than every encoder's least
+_TEST_SIDE_PX: Final = 256  # more than the least size of every encoder
 _TEST_FRAMES: Final = 3
 
 
@@ -43,11 +43,11 @@ class Encoder:
     """An encoder of FFmpeg.
 
     Attributes:
-        name: FFmpeg's.
-        quality: its options for a rate factor as libx264 has it, 0 (as it is, and large) to 51 (small).
-        hardware: it is a device's, which this machine may not have.
-        pix_fmt: 8-bit pixels that it takes.
-        tag: what .mp4 calls its video, so that players take it; FFmpeg's choice when None.
+        name: FFmpeg's name of it.
+        quality: returns its options for a rate factor of libx264, 0 (lossless, and large) to 51 (small).
+        hardware: it needs a device that this machine may not have.
+        pix_fmt: the 8-bit pixel format that it takes.
+        tag: the codec tag in .mp4 that players expect; FFmpeg's choice when None.
     """
 
     name: str
@@ -58,15 +58,15 @@ class Encoder:
 
 
 def _percent(crf: int) -> int:
-    """Quality of 1 to 100, best last."""
+    """Return the quality from 1 to 100 (best) of a rate factor."""
     return max(1, round(100 * (1 - crf / WORST_CRF)))
 
 
 # libx264 on a 720p clip, one thread: 4.7 ms a frame, 42.0 dB; "veryfast" at 20 takes 8.2 ms for 42.6 dB and
 # is a fifth smaller.
 ENCODERS: Final[dict[str, Encoder]] = {
-    each.name: each
-    for each in (
+    encoder.name: encoder
+    for encoder in (
         Encoder("libx264", lambda crf: {"preset": "superfast", "crf": str(crf)}, hardware=False),
         Encoder(
             "libx265",
@@ -74,7 +74,7 @@ ENCODERS: Final[dict[str, Encoder]] = {
             hardware=False,
             tag="hvc1",
         ),
-        # a cq of 0 means that it chooses
+        # a cq of 0 would let it choose
         Encoder("h264_nvenc", lambda crf: {"preset": "p4", "rc": "vbr", "cq": str(max(1, crf)), "b": "0"}),
         Encoder("h264_qsv", lambda crf: {"global_quality": str(max(1, crf))}, pix_fmt="nv12"),
         Encoder("h264_amf", lambda crf: {"rc": "cqp", "qp_i": str(crf), "qp_p": str(crf)}),
@@ -91,20 +91,20 @@ ENCODERS: Final[dict[str, Encoder]] = {
 
 
 def require_crf(crf: int) -> None:
-    """See that this is a rate factor.
+    """Check that this is a rate factor.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is out of range.
     """
     if not 0 <= crf <= WORST_CRF:
         raise UsageError(f"the rate factor (crf) is 0 to {WORST_CRF}, got {crf}")
 
 
 def require_encoder(name: str) -> Encoder:
-    """The encoder of this name, whether or not this machine has it.
+    """Return the encoder of this name, whether or not it works on this machine.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such encoder.
     """
     if name not in ENCODERS:
         raise UsageError(f"there is no encoder {name!r}; the encoders are {', '.join(ENCODERS)}")
@@ -112,40 +112,40 @@ def require_encoder(name: str) -> Encoder:
 
 
 def choose_encoder(name: str) -> str:
-    """The encoder to use: the named one if it works here, or for "auto" the first of a device that does.
+    """Return the named encoder if it works here, and for "auto" the first hardware encoder that does.
 
-    Every answer comes of encoding a few frames. "auto" is libx264 where no device encodes.
+    Encoders are tried by encoding a few frames. "auto" gives libx264 where no hardware encoder works.
 
     Raises:
         UsageError: there is no such encoder.
         BackendError: it does not work on this machine.
     """
     if name == AUTO:
-        working = (each for each in ENCODERS if ENCODERS[each].hardware and _trouble(each) is None)
+        working = (other for other in ENCODERS if ENCODERS[other].hardware and _failure(other) is None)
         return next(working, DEFAULT_ENCODER)
     require_encoder(name)
-    trouble = _trouble(name)
-    if trouble is not None:
-        there = ", ".join(each for each in ENCODERS if _trouble(each) is None)
+    failure = _failure(name)
+    if failure is not None:
+        working_names = ", ".join(other for other in ENCODERS if _failure(other) is None)
         raise BackendError(
-            f"the encoder {name} does not work on this machine ({trouble}); those that do: {there}"
+            f"the encoder {name} does not work on this machine ({failure}); those that do: {working_names}"
         )
     return name
 
 
 @functools.cache
-def _trouble(name: str) -> str | None:
-    """Why an encoder does not encode here; None when it does."""
+def _failure(name: str) -> str | None:
+    """Return why an encoder does not work on this machine, None when it works."""
     level = av.logging.get_level()
-    av.logging.set_level(av.logging.ERROR)  # what a library says of itself names what is missing
+    av.logging.set_level(av.logging.ERROR)  # messages of a library name what is missing
     try:
-        with av.logging.Capture() as said:
+        with av.logging.Capture() as messages:
             _encode_test_frames(ENCODERS[name])
     except av.codec.codec.UnknownCodecError:
         return "this build of FFmpeg has no such encoder"
     except (av.FFmpegError, OSError, ValueError) as error:
         _log.debug("%s: %s", name, error)
-        return said[0][2].strip() if said else reason(error)
+        return messages[0][2].strip() if messages else reason(error)
     finally:
         av.logging.set_level(level)
     return None

@@ -1,4 +1,4 @@
-"""Files as sources: opening one, and decoding the frames of it that are chosen."""
+"""Files as sources: opening one, and decoding its chosen frames."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from hprnet_rt.video.sequence import DEFAULT_RATE, SequenceSource
 __all__ = ["FileSource", "ResumePoint", "chosen_frames", "open_source"]
 
 FileSource = ImageSource | SequenceSource | VideoSource
-"""What `open_source` opens."""
+"""The results of `open_source`."""
 
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """What an earlier run has done of the chosen frames.
+    """The place behind the chosen frames that an earlier run has finished.
 
     Attributes:
-        frames: how many.
-        number, pts_s: of the last one.
+        frames: how many it has finished.
+        number: the last one's number in the source.
+        pts_s: the last one's media time in seconds, None when unknown.
     """
 
     frames: int
@@ -37,11 +38,12 @@ class ResumePoint:
 
 
 def open_source(path: Path | str, rate: Fraction = DEFAULT_RATE) -> FileSource:
-    """Open a video or an image; a string is an address, of a video on a server or a file that fsspec opens.
+    """Open a video or an image.
 
     Args:
-        path: a name such as `frames/img_%04d.png` is that of numbered images, which are a video.
-        rate: their frames a second; others say it themselves.
+        path: a file; numbered images such as `frames/img_%04d.png`, which are a video; or as a string an
+            address, of a video on a server or of a file that fsspec opens.
+        rate: frames a second of numbered images.
 
     Raises:
         UsageError: there is no such file.
@@ -61,24 +63,29 @@ def open_source(path: Path | str, rate: Fraction = DEFAULT_RATE) -> FileSource:
 def chosen_frames(
     source: FileSource, selection: Selection, done: ResumePoint | None = None
 ) -> Iterator[Frame]:
-    """The chosen frames of a source, decoded, behind those that have been done; of an image its only one.
+    """Decode the chosen frames of a source that no earlier run has finished; an image has only one.
 
-    Where it is sure to give the same frames with the same numbers, decoding begins at a key frame near the
-    first one. Then damage before it is not seen.
+    Decoding begins at a key frame near the first of them where that surely gives the same frames with the
+    same numbers. Damage before that key frame is not noticed then.
+
+    Args:
+        source: is read, and left open.
+        selection: the chosen frames of a video.
+        done: the frames that an earlier run has finished.
 
     Raises:
-        MediaError: while iterating: the last frame that was done is not there.
+        MediaError: while iterating: the last finished frame is not in the source.
     """
     if isinstance(source, ImageSource):
         return iter(source) if done is None else iter(())
-    first_s = _enter(source, selection, done) if isinstance(source, VideoSource) else None
+    first_s = _seek(source, selection, done) if isinstance(source, VideoSource) else None
     if done is None:
         return selection.of(source, first_s=first_s)
-    return selection.of(_behind(source, done), first_s=first_s, taken=done.frames)
+    return selection.of(_frames_behind(source, done), first_s=first_s, taken=done.frames)
 
 
-def _enter(source: VideoSource, selection: Selection, done: ResumePoint | None) -> float | None:
-    """Let the source begin as late as it can; returns when the first frame of the file is shown."""
+def _seek(source: VideoSource, selection: Selection, done: ResumePoint | None) -> float | None:
+    """Let the source begin as late as it can, and return the time of the file's first frame in seconds."""
     if source.first_pts is None:
         return None
     base = source.info.time_base
@@ -89,28 +96,28 @@ def _enter(source: VideoSource, selection: Selection, done: ResumePoint | None) 
     if until > source.first_pts:
         index = read_index(source.path, until)
         part = index.from_time(until) if index is not None else None
-        if index is not None and part is not None and _is_the_same(index, source.first_pts, done, until):
+        if index is not None and part is not None and _numbers_alike(index, source.first_pts, done, until):
             source.begin_at(part)
     return first_s
 
 
-def _is_the_same(index: VideoIndex, first_pts: int, done: ResumePoint | None, until: int) -> bool:
-    """Whether an index numbers the frames as decoding them has done, as far as that is known."""
+def _numbers_alike(index: VideoIndex, first_pts: int, done: ResumePoint | None, until: int) -> bool:
+    """Return whether an index numbers the frames as decoding did, as far as that is known."""
     if index.pts[0] != first_pts:
         return False
     return done is None or (len(index.pts) == done.number + 1 and index.pts[-1] == until)
 
 
-def _behind(source: FileSource, done: ResumePoint) -> Iterator[Frame]:
-    """The frames behind the last one that was done.
+def _frames_behind(source: FileSource, done: ResumePoint) -> Iterator[Frame]:
+    """Yield the frames behind the last one that is finished.
 
     Raises:
-        MediaError: that one is not there.
+        MediaError: the last finished frame is not in the source.
     """
-    is_there = False
+    is_behind = False
     for frame in source:
-        if is_there:
+        if is_behind:
             yield frame
-        is_there = is_there or frame.sequence == done.number
-    if not is_there:
+        is_behind = is_behind or frame.sequence == done.number
+    if not is_behind:
         raise MediaError(f"{source.info.source} is not as it was when its keypoints were found")

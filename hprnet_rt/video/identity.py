@@ -1,4 +1,4 @@
-"""By what a file is known again without reading all of it."""
+"""A check of whether a file is still the same, without reading all of it."""
 
 from __future__ import annotations
 
@@ -16,34 +16,35 @@ _DIGITS: Final = 16
 
 
 def source_check(source: Path | str, size_bytes: int | None) -> str | None:
-    """A hash of how a file begins and ends, 64 KiB each.
+    """Return a hash of the first and the last 64 KiB of a file.
 
-    Of numbered images the names and sizes of all, and the ends of the first and the last.
+    For numbered images it covers the names and sizes of all, and the first and last 64 KiB of the first and
+    the last image.
 
     Args:
         source: a file, numbered images, or an address.
-        size_bytes: where a file ends: what has been appended since does not count.
+        size_bytes: the length of a file; bytes that were appended since are not counted.
 
     Returns:
-        hexadecimal digits; None of an address, and of what cannot be read.
+        hexadecimal digits; None for an address, and for a file that cannot be read.
     """
     if isinstance(source, str) or size_bytes is None:
         return None
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     try:
         if is_sequence(source):
             files = [file for _, file in sequence_files(source)]
             for file in files:
-                found.update(os.fsencode(f"{file.name} {file.stat().st_size}\n"))
+                digest.update(os.fsencode(f"{file.name} {file.stat().st_size}\n"))
             for file in (files[0], files[-1]):
-                found.update(_ends(file, file.stat().st_size))
+                digest.update(_ends(file, file.stat().st_size))
         elif source.is_file():
-            found.update(_ends(source, size_bytes))
+            digest.update(_ends(source, size_bytes))
         else:
             return None
     except (OSError, IndexError):
         return None
-    return found.hexdigest()[:_DIGITS]
+    return digest.hexdigest()[:_DIGITS]
 
 
 def _ends(path: Path, size_bytes: int) -> bytes:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hprnet_rt.environment import LIMIT_VARIABLE, MOST_PIXELS
 from hprnet_rt.errors import MediaError, OutputError
-from hprnet_rt.files import PartialFile, reason
+from hprnet_rt.files import PartialFile, output_errors, reason
 from hprnet_rt.types import Frame, FramePoses
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.opening import require_file
@@ -30,15 +30,15 @@ _TIFF_ENTRY_BYTES = 12
 
 
 def decode_image(data: bytes, name: str, advice: str) -> npt.NDArray[np.uint8]:
-    """An image file's bytes as (H, W, 3) BGR, upright by its EXIF orientation.
+    """Decode an image file to (H, W, 3) BGR, upright by its EXIF orientation.
 
     Args:
-        data: the file.
-        name: of it, for sentences.
-        advice: what to do with a file that is no image, besides checking it.
+        data: the bytes of the file.
+        name: the file's name for messages.
+        advice: what a message recommends for a file that is no image, beside checking it.
 
     Raises:
-        MediaError: it is no image.
+        MediaError: the file is empty, too large or no image.
     """
     if not data:
         raise MediaError(f"{name} is empty (0 bytes)")
@@ -58,14 +58,14 @@ def decode_image(data: bytes, name: str, advice: str) -> npt.NDArray[np.uint8]:
 
 
 def of_size(image: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
-    """The image (H, W, 3) itself where it has this size, otherwise scaled to it."""
+    """Return the image (H, W, 3) scaled to a size, itself where it has that size."""
     if image.shape[:2] == (height, width):
         return image
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _has_pages(data: bytes) -> bool:
-    """Whether a TIFF file has several pictures: whether its first directory names a next one."""
+    """Return whether a TIFF file has several pictures: its first directory points to a next one."""
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     try:
         if order is None or struct.unpack_from(order + "H", data, 2)[0] != _TIFF:
@@ -79,18 +79,24 @@ def _has_pages(data: bytes) -> bool:
 
 
 def _is_animated(data: bytes) -> bool:
-    """Whether a PNG or WebP file has several pictures."""
+    """Return whether a PNG or WebP file is an animation."""
     if data[8:16] == b"WEBPVP8X":
         return bool(data[20:21] and data[20] & 2)
     return data.startswith(b"\x89PNG") and b"acTL" in data[: data.find(b"IDAT")]
 
 
 class ImageSource:
-    """One frame from an image file, upright by its EXIF orientation; of several in a file the first.
+    """Iterates the picture of an image file, upright by its EXIF orientation.
+
+    Of several pictures in a file only the first is read.
+
+    Args:
+        path: the file, or an address as a string.
 
     Attributes:
         path: as given.
-        info: its size.
+        info: size of the picture.
+        damage: always None.
 
     Raises:
         MediaError: the file cannot be read, or is no image.
@@ -119,6 +125,7 @@ class ImageSource:
         self.info = MediaInfo(str(path), width=self._image.shape[1], height=self._image.shape[0], frames=1)
 
     def __iter__(self) -> Iterator[Frame]:
+        """Yield the picture as the only frame."""
         yield Frame(0, self._image, time.perf_counter())
 
     def close(self) -> None:
@@ -126,7 +133,11 @@ class ImageSource:
 
 
 class ImageSink:
-    """Writes the one frame it gets to an image file of the type its name says."""
+    """Writes one frame to an image file; the type is that of its suffix.
+
+    Args:
+        path: the final name.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = PartialFile(path)
@@ -134,25 +145,23 @@ class ImageSink:
         self.partial_path = self._file.partial
 
     def write(self, item: FramePoses) -> None:
-        """Encode and write.
+        """Encode the frame and write the file.
 
         Raises:
             OutputError: the file cannot be written.
         """
         with quiet():
-            done, data = cv2.imencode(self._file.path.suffix, item.frame.image)
-        if not done:
+            is_encoded, data = cv2.imencode(self._file.path.suffix, item.frame.image)
+        if not is_encoded:
             raise OutputError(f"cannot encode {self._file.path.name}: use a .png or .jpg name")
-        try:
-            self._file.partial.write_bytes(data.tobytes())
-        except OSError as error:
-            raise OutputError(f"cannot write {self._file.path}: {reason(error)}") from error
+        with output_errors(self.path):
+            self.partial_path.write_bytes(data.tobytes())
 
     def close(self, *, all_audio: bool = False) -> None:
         """Nothing is held open."""
 
     def frames_kept(self) -> int:
-        """Frames in the partial file."""
+        """Count the frames in the partial file: 1 when it exists."""
         return int(self.partial_path.exists())
 
     def commit(self) -> None:

@@ -1,4 +1,4 @@
-"""Where a video can be entered: the times of its frames and its key frames, found without decoding."""
+"""The index of a video: the times of its frames and its key frames, read without decoding."""
 
 from __future__ import annotations
 
@@ -25,18 +25,24 @@ IntArray = npt.NDArray[np.int64]
 SEEKABLE: Final = frozenset(
     {"av1", "ffv1", "h264", "hevc", "mjpeg", "mpeg2video", "mpeg4", "prores", "rawvideo", "vp9"}
 )
-"""Codecs of which a packet is a frame, and nothing that comes before a key frame matters behind it."""
-_PROGRAM_STREAM: Final = "mpeg"  # .mpg: after a seek the first frame is only found in pieces
-_FIELDS: Final = 2  # and more: FFmpeg's ways to interlace, of which H.264 may have a packet a field
+"""Codecs whose packets are frames, and whose frames behind a key frame need nothing from before it."""
+_PROGRAM_STREAM: Final = "mpeg"  # .mpg: after a seek the first frame arrives in pieces
+_FIELDS: Final = 2  # FFmpeg's numbers from here on are interlaced orders: H.264 may have a packet per field
 
 
 class PartDiffers(Exception):
-    """What was decoded is not what the index says: the file must be read from its beginning."""
+    """The decoded frames differ from the index: the file must be read from its beginning."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The packet of a key frame: `pts` and `dts` in the stream's time base, `size` and place in bytes."""
+    """The packet of a key frame.
+
+    Attributes:
+        pts, dts: in the stream's time base.
+        size: in bytes.
+        pos: its place in the file in bytes, None when unknown.
+    """
 
     pts: int
     dts: int
@@ -46,13 +52,13 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Neighbouring frames of a video that decode without those before them.
+    """Consecutive frames of a video that can be decoded without those before them.
 
     Attributes:
-        number: of the first one in the file.
-        pts: (N,) of all, ascending.
-        entry: where decoding begins; None is the beginning of the file.
-        is_open: it goes on to the end of the file; `pts` are those of the first frames.
+        number: the first frame's number in the file.
+        pts: (N,) times of the frames, ascending.
+        entry: the key frame at which decoding begins; None for the beginning of the file.
+        is_open: the part goes on to the end of the file; `pts` has only its first frames.
     """
 
     number: int
@@ -63,21 +69,21 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class VideoIndex:
-    """The frames of a video whose packets are without blemish.
+    """The times and key frames of a video whose packets show no damage.
 
     Attributes:
-        pts: (N,) of all frames, ascending, in the stream's time base; of those up to a time where it was read
-            up to there only.
-        entries: key frames by number, ascending; the first frame is none of them.
+        pts: (N,) times of all frames in the stream's time base, ascending; with `until` of `read_index`, only
+            of the frames up to that time.
+        entries: the numbers of key frames with their packets, ascending, without the first frame.
     """
 
     pts: IntArray
     entries: tuple[tuple[int, Entry], ...]
 
     def parts(self, least: int) -> list[Part]:
-        """All frames, in parts of at least so many; the last may be smaller."""
+        """Return all frames in parts of at least `least` frames; the last part may be smaller."""
         begins: list[tuple[int, Entry | None]] = [(0, None)]
-        begins += [each for each in self.entries if each[0] > 0]
+        begins += [(number, entry) for number, entry in self.entries if number > 0]
         chosen = begins[:1]
         for begin in begins[1:]:
             if begin[0] - chosen[-1][0] >= least:
@@ -89,7 +95,7 @@ class VideoIndex:
         ]
 
     def from_time(self, pts: int) -> Part | None:
-        """The frames from the last key frame at or before a time on; None when that is the first frame."""
+        """Return the frames from the last key frame at or before a time; None if that is the first frame."""
         last = bisect_right([entry.pts for _, entry in self.entries], pts) - 1
         if last < 0:
             return None
@@ -98,17 +104,16 @@ class VideoIndex:
 
 
 def read_index(path: Path | str, until: int | None = None) -> VideoIndex | None:
-    """Read all packets of a file, or those up to a time, without decoding one.
-
-    Returns:
-        None where it is not sure that a packet is a frame with its own time, and that decoding can begin in
-        the middle: other codecs than `SEEKABLE`, addresses, missing or repeated times, times that say
-        nothing of when a frame is shown, signs of damage.
-        Damage inside a packet is not seen here.
+    """Read the index of a file from its packets, without decoding any.
 
     Args:
         path: the file.
-        until: a time in units of the stream's time base.
+        until: read only the packets up to this time, in units of the stream's time base.
+
+    Returns:
+        the index; None where a packet may not be a frame with its own time, or decoding may not be possible
+        from the middle: codecs outside `SEEKABLE`, addresses, missing or repeated times, times of storage
+        instead of presentation, signs of damage. Damage inside a packet is not noticed here.
 
     Raises:
         MediaError: it cannot be opened.
@@ -173,22 +178,22 @@ def _read(
         return None
     numbers = np.searchsorted(pts_of, [entry.pts for entry in entries])
     numbered = zip(map(int, numbers), entries, strict=True)
-    return VideoIndex(pts_of, tuple(each for each in numbered if each[0] > 0))
+    return VideoIndex(pts_of, tuple((number, entry) for number, entry in numbered if number > 0))
 
 
 def decode_part(path: Path, part: Part) -> Iterator[av.VideoFrame]:
-    """Decode the frames of a part, each held against the part's times.
+    """Decode the frames of a part, and compare each with the part's times.
 
     Raises:
-        PartDiffers: something failed, looks damaged, or is not what the index says. The frames before were
-            right.
+        PartDiffers: decoding failed, or a frame is damaged or differs from the index. The frames that were
+            yielded before are right.
     """
     given = 0
     try:
         with open_input(path) as container:
             stream = video_stream(container, path)
             stream.thread_type = "AUTO"
-            # a picture may be made of one that is shown after it, and found damaged there
+            # a picture may depend on one that is shown after it, and is found to be damaged only there
             ahead = stream.codec_context.reorder_depth
             for frame in _delayed(_checked(_decode_from(container, stream, part.entry), part), ahead):
                 given += 1
@@ -204,9 +209,9 @@ def decode_part(path: Path, part: Part) -> Iterator[av.VideoFrame]:
 def _decode_from(
     container: av.container.InputContainer, stream: av.VideoStream, entry: Entry | None
 ) -> Iterator[av.VideoFrame]:
-    """All frames that packets from one on give."""
+    """Decode all packets from a key frame on."""
     if entry is not None:
-        # Matroska looks for when packets are shown, other containers for when they are decoded
+        # Matroska seeks by presentation time, other containers by decoding time
         is_matroska = "matroska" in container.format.name
         container.seek(entry.pts if is_matroska else entry.dts, stream=stream, backward=True)
     inside = entry is None
@@ -222,23 +227,23 @@ def _decode_from(
 
 
 def _checked(frames: Iterator[av.VideoFrame], part: Part) -> Iterator[av.VideoFrame]:
-    """The frames of a part and behind it, without those that are shown before its key frame."""
+    """Yield the frames of a part and behind it, without those that are shown before its key frame."""
     expected = iter(part.pts.tolist())
     last: int | None = None
     for frame in frames:
         if frame.pts is not None and frame.time_base is not None:
             if last is not None and begins_anew(frame.pts, last, frame.time_base):
-                raise PartDiffers  # what is joined there has its place behind this
+                raise PartDiffers  # a joined file, whose times run on when it is read from its beginning
             last = frame.pts
         if part.entry is not None and frame.pts is not None and frame.pts < part.entry.pts:
-            continue  # of the part before
+            continue  # it belongs to the part before
         if frame.is_corrupt or frame.pts != next(expected, frame.pts):
             raise PartDiffers
         yield frame
 
 
 def _delayed(frames: Iterator[av.VideoFrame], ahead: int) -> Iterator[av.VideoFrame]:
-    """The same frames, of which so many are decoded before one is given."""
+    """Yield the same frames, each after `ahead` further ones have been decoded."""
     held: deque[av.VideoFrame] = deque()
     for frame in frames:
         held.append(frame)

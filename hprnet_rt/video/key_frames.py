@@ -1,4 +1,4 @@
-"""Whether decoding can begin at what a container calls a key frame, with exact pictures behind it."""
+"""Finding the key frames at which decoding gives exact pictures: not all that a container marks do."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 __all__ = ["begins_exactly", "length_bytes"]
 
 _START_CODE = b"\0\0\1"
-_AVCC, _HVCC = 4, 21  # where the length of lengths is, in the two forms of a header that is no stream
+_AVCC, _HVCC = 4, 21  # byte with the size of length fields, in headers of H.264 and HEVC
 _RECOVERY_POINT = 6
 
 
 def length_bytes(codec: str, extradata: bytes | None) -> int | None:
-    """Bytes of the length before each unit of H.264 or HEVC; None where start codes are between them."""
+    """Return the size in bytes of the length field before each H.264 or HEVC unit, None with start codes."""
     where = _HVCC if codec == "hevc" else _AVCC
     if not extradata or extradata[0] != 1 or len(extradata) <= where:
         return None
@@ -20,15 +20,15 @@ def length_bytes(codec: str, extradata: bytes | None) -> int | None:
 
 
 def begins_exactly(codec: str, data: bytes, lengths: int | None) -> bool:
-    """Whether everything that is shown from this key frame on decodes exactly without what lies before it.
+    """Return whether all pictures shown from this key frame on decode exactly without those before it.
 
-    H.264 has key frames that promise less: the picture may be refreshed little by little from there on. So
-    there an IDR picture is asked for, or a recovery point that is exact at once (ITU-T H.264, D.2.8). In HEVC
-    it is any IRAP picture (ITU-T H.265, 3.74). In the other codecs of `SEEKABLE` it is every key frame.
+    Some key frames of H.264 promise less: the picture is refreshed gradually from there on. It must be an IDR
+    picture, or a recovery point that is exact at once (ITU-T H.264, D.2.8). In HEVC any IRAP picture will do
+    (ITU-T H.265, 3.74), in the other codecs of `SEEKABLE` any key frame.
 
     Args:
         codec: FFmpeg's name.
-        data: of the packet.
+        data: the packet.
         lengths: from `length_bytes`.
     """
     if codec == "h264":
@@ -40,7 +40,7 @@ def begins_exactly(codec: str, data: bytes, lengths: int | None) -> bool:
 
 
 def _units(data: bytes, lengths: int | None) -> Iterator[bytes]:
-    """The network abstraction layer units of a packet that are not empty."""
+    """Yield the network abstraction layer units of a packet that are not empty."""
     if lengths is None:
         yield from filter(None, data.split(_START_CODE)[1:])
         return
@@ -66,7 +66,7 @@ def _h264_begins(units: Iterator[bytes]) -> bool:
 
 
 def _recovers_at_once(message: bytes) -> bool:
-    """Whether supplemental information says: a recovery point, after 0 frames, and an exact match."""
+    """Return whether supplemental information marks a recovery point after 0 frames with an exact match."""
     at = 0
     while at + 2 < len(message):
         kind, at = _number(message, at)
@@ -78,7 +78,7 @@ def _recovers_at_once(message: bytes) -> bool:
 
 
 def _number(message: bytes, at: int) -> tuple[int, int]:
-    """A number in bytes of which all but the last are 255, and where it ends."""
+    """Return a number, whose bytes but the last are 255, and the place behind it."""
     total = 0
     while at < len(message) and message[at] == 255:
         total, at = total + 255, at + 1

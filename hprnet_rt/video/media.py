@@ -1,4 +1,4 @@
-"""What is known of an input before its first frame."""
+"""Names of inputs and their kinds, and the description of an opened one."""
 
 from __future__ import annotations
 
@@ -28,55 +28,67 @@ __all__ = [
 IMAGE_SUFFIXES: Final = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES: Final = frozenset(
     {
-        *(".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
-        *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
+        ".3gp",
+        ".avi",
+        ".flv",
+        ".gif",
+        ".m2ts",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".ogv",
+        ".ts",
+        ".webm",
+        ".wmv",
     }
 )
-"""Suffixes looked for in folders; a file named by the user is tried whatever its suffix."""
+"""Suffixes of the videos in a folder; a file that the user names is opened whatever its suffix."""
 
 OUTPUT_VIDEO_SUFFIXES: Final = frozenset({".m4v", ".mkv", ".mov", ".mp4"})
 """Suffixes of videos that are written."""
 
 LEAST_RATE: Final = Fraction(1, 1000)
-"""Frames a second that every container and encoder takes."""
+"""The lowest rate, in frames a second, that every container and encoder takes."""
 
 _ADDRESS: Final = re.compile(r"(https?|ftps?)://", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"%(?:0(\d+))?d")
+"""The place of the number in the name of a sequence: %d, or %04d for four digits and more."""
 
 
 def as_fraction(rational: Any) -> Fraction | None:
-    """A number of PyAV's, which has a type of its own for it since version 19; None where it is None or 0."""
+    """Convert a rational number of PyAV, which has its own type since version 19; None for None and 0."""
     return Fraction(rational.numerator, rational.denominator) if rational else None
 
 
 def is_address(text: str) -> bool:
-    """Whether this names a file on a server."""
+    """Return whether a text names a file on a server."""
     return _ADDRESS.match(text) is not None
 
 
-_PLACE: Final = re.compile(r"%(?:0(\d+))?d")
-"""Of the number in the name of a sequence: %d, or %04d for four digits and more."""
-
-
 def is_image(source: Path | str) -> bool:
-    """Whether the name is one of a still image; addresses on servers are taken for videos."""
+    """Return whether a name is one of a still image; addresses on servers are taken for videos."""
     if isinstance(source, str):
         return is_remote(source) and Path(remote_name(source)).suffix.lower() in IMAGE_SUFFIXES
     return source.suffix.lower() in IMAGE_SUFFIXES and not is_sequence(source)
 
 
 def is_sequence(source: Path | str) -> bool:
-    """Whether this names numbered images, `frames/img_%04d.png`; a file that is called so is a file."""
+    """Return whether a name means numbered images, as `frames/img_%04d.png` does; not if that is a file."""
     return (
         isinstance(source, Path)
-        and len(_PLACE.findall(source.name)) == 1
+        and len(_NUMBER.findall(source.name)) == 1
         and source.suffix.lower() in IMAGE_SUFFIXES
         and not source.exists()
     )
 
 
 def sequence_files(pattern: Path) -> list[tuple[int, Path]]:
-    """The numbers and files of a sequence that are there, in ascending order."""
-    before, digits, after = _PLACE.split(pattern.name)
+    """Return the numbers and files of a sequence, in ascending order."""
+    before, digits, after = _NUMBER.split(pattern.name)
     least = int(digits or 1)
     number = rf"(\d{{{least}}}|[1-9]\d{{{least},}})"
     name = re.compile(re.escape(before) + number + re.escape(after))
@@ -86,12 +98,12 @@ def sequence_files(pattern: Path) -> list[tuple[int, Path]]:
 
 
 def sequence_name(pattern: Path) -> str:
-    """What a sequence is called: its name without the number, or that of its folder."""
-    return _PLACE.sub("", pattern.stem).strip(" ._-") or pattern.absolute().parent.name or "sequence"
+    """Return a name for a sequence: its pattern without the number, or the name of its folder."""
+    return _NUMBER.sub("", pattern.stem).strip(" ._-") or pattern.absolute().parent.name or "sequence"
 
 
 def size_bytes(source: Path | str) -> int | None:
-    """Of a file, or of all files of a sequence; None where there is none, or it is on a server."""
+    """Return the size of a file or of all files of a sequence, None where it is unknown or on a server."""
     if isinstance(source, str):
         return remote_bytes(source) if is_remote(source) else None
     try:
@@ -108,12 +120,12 @@ class MediaInfo:
 
     Attributes:
         source: the file, or the live source as the user named it.
-        width, height: of the upright frames, in pixels.
-        rate: average frames a second, None for stills and unknown.
+        width, height: size of the upright frames in pixels.
+        rate: average frames a second, None for images and where it is unknown.
         time_base: seconds per timestamp unit.
-        frames: number of frames by the file's own index, None when it has none.
-        pixel_aspect: width of a pixel over its height.
-        color: (range, matrix, primaries, transfer) as FFmpeg's numbers, to label an output alike.
+        frames: number of frames in the file's own index, None without one.
+        pixel_aspect: width of a pixel over its height, None for square pixels.
+        color: range, matrix, primaries and transfer as FFmpeg's numbers, which label an output alike.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""Opening a media file, and what is seen of it at once."""
+"""Opening a media file, choosing its video stream, and first signs of damage."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from hprnet_rt.video.remote import is_remote, open_remote
 __all__ = ["file_url", "is_cut_off", "open_any", "open_input", "other_videos", "require_file", "video_stream"]
 
 _TIMEOUT_S = 30.0
-_PATIENT = {"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "10"}
-"""For servers: a connection that breaks in the middle of a file is made again."""
-_LAST_ENTRIES = 32  # of an index; its end lies at the end of the file
+_RECONNECT = {"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "10"}
+"""FFmpeg's options for servers: a connection that breaks in the middle of a file is made again."""
+_LAST_ENTRIES = 32  # of an index, which point to the end of the file
 
 
 def file_url(path: Path) -> str:
-    """The path as FFmpeg takes it, even when a colon makes it look like `protocol:address`."""
+    """Return a path as FFmpeg takes it, even when a colon makes it look like `protocol:address`."""
     return f"file:{path}"
 
 
 def open_any(file: Any, **options: Any) -> av.container.InputContainer:
-    """`av.open`, where titles that are not UTF-8 are read with replacements, as newer versions always do."""
+    """Call `av.open`; titles that are not UTF-8 get replacement characters, as in newer versions of PyAV."""
     if int(av.__version__.partition(".")[0]) < 19:
         options["metadata_errors"] = "replace"
     container: av.container.InputContainer = av.open(file, **options)
@@ -35,26 +35,26 @@ def open_any(file: Any, **options: Any) -> av.container.InputContainer:
 
 
 def require_file(path: Path) -> None:
-    """See that a path is none of a pipe or a device: their bytes can be read only once, or never end.
+    """Check that a path is not a pipe or a device, whose bytes can be read only once or never end.
 
     Raises:
-        MediaError: it is one.
+        MediaError: it is one, or a folder.
     """
     if path.exists() and not path.is_file():
         raise MediaError(f"{path} is not a file but a folder, a pipe or a device: save it as a file first")
 
 
 def open_input(path: Path | str) -> av.container.InputContainer:
-    """Open a media file; a string is an address, of a server or an object store.
+    """Open a media file; a string is the address of a file on a server or in an object store.
 
     Raises:
-        MediaError: it cannot be read, is empty, or is no media file.
+        MediaError: the file cannot be read, is empty, or is no media file.
     """
     try:
         if is_remote(path):
             return open_any(open_remote(str(path)), mode="r")
         if isinstance(path, str):
-            return open_any(path, options=_PATIENT, timeout=_TIMEOUT_S)
+            return open_any(path, options=_RECONNECT, timeout=_TIMEOUT_S)
         require_file(path)
         if path.stat().st_size == 0:
             raise MediaError(f"{path} is empty (0 bytes)")
@@ -70,10 +70,10 @@ def open_input(path: Path | str) -> av.container.InputContainer:
 
 
 def video_stream(container: av.container.InputContainer, path: Path | str) -> av.VideoStream:
-    """The first real video stream: cover pictures of audio files do not count.
+    """Return the first video stream that is not a cover picture.
 
     Raises:
-        MediaError: there is none, or none of a codec that FFmpeg knows.
+        MediaError: there is none, or FFmpeg knows the codec of none.
     """
     streams = _videos(container)
     for stream in streams:
@@ -86,17 +86,17 @@ def video_stream(container: av.container.InputContainer, path: Path | str) -> av
 
 
 def other_videos(container: av.container.InputContainer) -> int:
-    """How many video streams there are beside that of `video_stream`."""
+    """Count the video streams beside that of `video_stream`."""
     return len(_videos(container)) - 1
 
 
 def _videos(container: av.container.InputContainer) -> list[av.VideoStream]:
-    pictures = Disposition.attached_pic
-    return [stream for stream in container.streams.video if not stream.disposition & pictures]
+    cover = Disposition.attached_pic
+    return [stream for stream in container.streams.video if not stream.disposition & cover]
 
 
 def is_cut_off(stream: av.VideoStream, path: Path | str) -> bool:
-    """Whether the stream's index, where the container has one, points beyond the end of the file."""
+    """Return whether the stream's index, if the container has one, points beyond the end of the file."""
     entries = stream.index_entries
     size = size_bytes(path)
     if size is None:

@@ -1,4 +1,4 @@
-"""Times of packets where a container's own ones do not do: of joined files, and of AVI."""
+"""Corrected times of packets where the container's own are wrong: in joined files, and in AVI."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from hprnet_rt.video.media import as_fraction
 __all__ = ["JoinedTimes", "StoredTimes", "begins_anew", "has_stored_times"]
 
 _JUMP_S: Final = 1
-"""Decoding times that are further apart than this do not follow each other; back they never go otherwise."""
+"""Decoding times further apart than this belong to different parts of a joined file, or are wrong."""
 _UNORDERED: Final = frozenset({"h264", "hevc"})
-"""Codecs that reorder frames, and of which FFmpeg does not find out the order."""
+"""Codecs that reorder frames, and whose order FFmpeg does not find out in AVI."""
 
 
 def begins_anew(time: int, last: int, time_base: Any) -> bool:
-    """Whether a time goes back so far that the file has been joined there."""
+    """Return whether a time goes back so far that the file must have been joined there."""
     back_s: Fraction = (last - time) * time_base
     return back_s > _JUMP_S
 
 
 def has_stored_times(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
-    """Whether the times of packets say when they are stored, not when they are shown.
+    """Return whether the times of packets are those of storage, not of presentation.
 
-    AVI has no others. Frames that are reordered then come out of the decoder with each other's times.
+    AVI has no others. The decoder then gives reordered frames each other's times.
     """
     context = stream.codec_context
     reorders = context.codec.canonical_name in _UNORDERED and context.reorder_depth > 0
@@ -43,7 +43,7 @@ class StoredTimes:
         self._times: list[int] = []
 
     def decode(self, packet: av.Packet[av.VideoStream]) -> Iterator[av.VideoFrame]:
-        """The frames that come out of the decoder when it gets this packet.
+        """Decode a packet, and yield the frames that come out of the decoder.
 
         Raises:
             FFmpegError: it cannot be decoded; its time is forgotten.
@@ -64,14 +64,15 @@ class StoredTimes:
 
 @dataclass(frozen=True)
 class _Track:
-    """One stream up to some packet, in its time base.
+    """The state of one stream behind some packet; times are in units of its time base.
 
     Attributes:
+        time_base: seconds per unit.
+        begin_dts, last_dts: the stream's own decoding times since the last jump.
         shift: how far packets are moved.
-        end: of what came so far, moved.
-        parts: of how many it was so far.
-        begin_dts, last_dts: own times behind the last jump.
-        before: up to the last jump.
+        end: the end of all packets so far, after they were moved.
+        parts: the number of joined parts so far.
+        before: the state before the last jump.
     """
 
     time_base: Fraction
@@ -83,18 +84,18 @@ class _Track:
     before: _Track | None = None
 
     def slipped(self, dts: int) -> bool:
-        """Whether this time goes on where the last jump was, and what lies between was short: damage."""
+        """Return whether a time continues those before the last jump, which was short: a sign of damage."""
         if self.before is None or (self.last_dts - self.begin_dts) * self.time_base > _JUMP_S:
             return False
         return 0 <= (dts - self.before.last_dts) * self.time_base <= _JUMP_S
 
 
 class JoinedTimes:
-    """Lets times run on in a file that was joined from several, as transport streams are by `cat`.
+    """Makes times continuous in a file that was joined from several, as `cat` joins transport streams.
 
-    Where the times of a stream go back by more than a second, what follows is placed behind the end of all
-    that came before; the file's other streams follow it, so that they stay in step. Times that come back
-    within a second were wrong ones, and change nothing behind them.
+    Where the times of a stream go back by more than a second, the following packets are moved behind the end
+    of all earlier ones; the file's other streams are moved alike, so that they stay in step. When times
+    return to the old course within a second, they were wrong, and later packets are not moved.
     """
 
     def __init__(self) -> None:
@@ -102,12 +103,12 @@ class JoinedTimes:
         self._shift_s = Fraction(0)
 
     def parts_of(self, stream: av.stream.Stream) -> int:
-        """Of how many parts this stream was so far."""
+        """Return the number of joined parts of a stream so far."""
         track = self._tracks.get(stream.index)
         return 1 if track is None else track.parts
 
     def place(self, packet: av.Packet[Any]) -> None:
-        """Move a packet; every one of the streams that belong together is to be given, as they come."""
+        """Correct the times of a packet; call it for every packet of all streams, in their order."""
         dts = packet.dts
         track = self._tracks.get(packet.stream.index)
         base = as_fraction(packet.time_base) if track is None else None
@@ -136,7 +137,7 @@ class JoinedTimes:
         begin_s = (dts if packet.pts is None else packet.pts) * track.time_base
         own_end_s = track.end * track.time_base
         end_s = max(other.end * other.time_base for other in self._tracks.values())
-        # as another stream has been moved, if that is behind this one's end and not far behind all others
+        # keep the shift of another stream if this part then begins behind its own end, not far behind all
         if not own_end_s - _JUMP_S <= begin_s + self._shift_s <= end_s + _JUMP_S:
             self._shift_s = end_s - begin_s
         return replace(behind, shift=round(self._shift_s / track.time_base), parts=track.parts + 1)

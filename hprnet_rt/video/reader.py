@@ -1,4 +1,4 @@
-"""Frames of a video file: every decodable one, upright, with its own timestamp."""
+"""Reading a video file: every frame that can be decoded, upright, with its own timestamp."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["VideoSource", "frame_color", "upright"]
 _log = logging.getLogger(__name__)
 
 _FALLBACK_RATE = Fraction(25)
-_HOPELESS = 32  # read errors in a row after which the rest of a file is given up
+_MAX_ERRORS = 32  # in a row, after which the rest of a file is given up
 
 
 class VideoSource:
@@ -38,20 +38,20 @@ class VideoSource:
 
     Frames are upright (the rotation stored by phones is applied). Timestamps are the file's own; a frame
     without one continues at the average rate, and one that does not increase is moved by one unit. Where
-    times go back by more than a second, the file was joined from several, and they run on. In AVI with
-    reordered H.264, whose times say when a frame is stored, the n-th frame gets the n-th time.
+    times go back by more than a second, the file was joined from several, and the times are made continuous.
+    In AVI with reordered H.264, whose times are those of storage, the n-th frame gets the n-th time.
 
     Args:
-        path: the file, or its address on a server as a string.
+        path: the file, or an address as a string.
 
     Attributes:
         path: as given.
         info: size, rate and labels.
-        first_pts: of the first frame that decodes, None when it has no time.
-        damage: after iteration, what could not be read, None when all was well.
+        first_pts: timestamp of the first frame that can be decoded, None when it has none.
+        damage: what could not be read, known after the iteration; None when all was well.
 
     Raises:
-        MediaError: the file cannot be opened, or has not one decodable frame.
+        MediaError: the file cannot be opened, or has no frame that can be decoded.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -62,7 +62,7 @@ class VideoSource:
         try:
             self._stream = video_stream(self._container, path)
             self._errors = int(is_cut_off(self._stream, path))
-            self._marked = 0  # packets that the container calls damaged
+            self._marked = 0  # packets that the container marks as damaged
             self._parts = 1
             self._frames = self._decode()
             try:
@@ -91,10 +91,10 @@ class VideoSource:
         )
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        """All frames that decode.
+        """Yield all frames that can be decoded.
 
-        Frame threads are fast, but an error in them takes frames along that had been decoded before. So at
-        the first sign of damage the file is read again without them, up to where it was.
+        Decoding in frame threads is fast, but an error loses frames that were decoded before it. So at the
+        first sign of damage the file is read again without frame threads, from its beginning.
         """
         given = 0
         if not self._is_damaged():
@@ -115,16 +115,16 @@ class VideoSource:
         return self._errors > 0 or self._marked > 0
 
     def _packets(self) -> Iterator[av.Packet[Any]]:
-        """Those of the pictures and the sound: both tell where a file was joined."""
+        """Return the packets of pictures and audio: the times of both show where a file was joined."""
         return self._container.demux(self._stream, *self._container.streams.audio)
 
     def _decode_packets(self, *, until_damage: bool) -> Iterator[av.VideoFrame]:
-        """Decode; what fails is counted, and skipped or the end."""
+        """Decode the packets; errors are counted, and skipped unless `until_damage` ends the iteration."""
         in_a_row = 0
         joined = JoinedTimes()
         stored = StoredTimes() if has_stored_times(self._container, self._stream) else None
         packets = self._packets()
-        while in_a_row < _HOPELESS and not (until_damage and self._is_damaged()):
+        while in_a_row < _MAX_ERRORS and not (until_damage and self._is_damaged()):
             try:
                 packet = next(packets, None)
                 if packet is None:
@@ -150,21 +150,21 @@ class VideoSource:
                 packets = self._packets()
 
     def begin_at(self, part: Part) -> None:
-        """Let the iteration begin at a key frame: the frames before it are not decoded.
+        """Let the iteration begin at a key frame; the frames before it are not decoded.
 
-        Where the file turns out to be other than its index says, it is decoded from its beginning after all,
-        and what comes behind the frames that were given is given. When the key frame itself is not there, all
-        frames are.
+        Where the file turns out to differ from its index, it is decoded from its beginning after all, and the
+        iteration goes on behind the frames that were yielded. When the key frame itself is missing, all
+        frames are yielded.
 
         Args:
-            part: of this file, an open one.
+            part: an open part of this file.
         """
         self._part = part
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames in order of presentation, from the first one or where `begin_at` said.
+        """Yield the frames in order of presentation, from the first one or from the part of `begin_at`.
 
-        The image is a fresh array; the receiver may draw on it.
+        Every image is a new array; the receiver may draw on it.
         """
         straight = enumerate(self._straight())
         numbered = straight if self._part is None else self._from_part(self._part, straight)
@@ -175,10 +175,10 @@ class VideoSource:
         self._report(count)
 
     def part(self, part: Part) -> Iterator[Frame]:
-        """Yield the frames of one part, and nothing else in its place.
+        """Yield the frames of one part.
 
         Raises:
-            PartDiffers: they are not those of the index; the ones before were right.
+            PartDiffers: a frame differs from the index; the frames that were yielded before are right.
         """
         if not isinstance(self.path, Path):
             raise PartDiffers
@@ -191,22 +191,22 @@ class VideoSource:
     def _from_part(
         self, part: Part, straight: Iterator[tuple[int, av.VideoFrame]]
     ) -> Iterator[tuple[int, av.VideoFrame]]:
-        """The frames of a part, and those of the straight decoder behind the place where it fails."""
+        """Yield the frames of a part; where decoding it fails, those of `straight` behind that place."""
         number, pts = -1, None
         try:
-            assert isinstance(self.path, Path)  # there is no index of others
+            assert isinstance(self.path, Path)  # an address has no index
             for number, frame in enumerate(decode_part(self.path, part), part.number):
                 pts = frame.pts
                 yield number, frame
         except PartDiffers:
-            _log.debug("%s is not as its index says: it is decoded from its beginning", self.path)
+            _log.debug("%s differs from its index: it is decoded from its beginning", self.path)
             for counted, frame in straight:
                 if pts is None or (frame.pts is not None and frame.pts > pts):
                     number = max(counted, number + 1)
                     yield number, frame
 
     def _timed(self, numbered: Iterator[tuple[int, av.VideoFrame]]) -> Iterator[Frame]:
-        """The frames upright, of one size, at times that increase."""
+        """Yield the frames upright, in one size, with ascending timestamps."""
         base = self.info.time_base
         step = max(1, round(1 / ((self.info.rate or _FALLBACK_RATE) * base)))
         last: int | None = None
@@ -221,6 +221,7 @@ class VideoSource:
             yield Frame(number, image, time.perf_counter(), pts, base)
 
     def _report(self, decoded: int) -> None:
+        """Set `damage`, or warn of a joined file."""
         if not self._errors and self._marked < self._parts:  # a seam marks the packet before it
             if self._parts > 1:
                 _log.warning(
@@ -239,7 +240,7 @@ class VideoSource:
 
 
 def frame_color(frame: av.VideoFrame) -> tuple[int, int, int, int]:
-    """(range, matrix, primaries, transfer) as FFmpeg's numbers."""
+    """Return the range, matrix, primaries and transfer of a frame as FFmpeg's numbers."""
     return (
         int(frame.color_range),
         int(frame.colorspace),
@@ -249,7 +250,7 @@ def frame_color(frame: av.VideoFrame) -> tuple[int, int, int, int]:
 
 
 def upright(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
-    """A decoded frame as a fresh (H, W, 3) BGR image, turned as its display matrix says."""
+    """Return a decoded frame as a new (H, W, 3) BGR image, turned by its display matrix."""
     image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
     swaps, flips_x, flips_y = _orientation(frame)
     if swaps:
@@ -261,11 +262,11 @@ def upright(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
 
 
 def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
-    """What brings the frame upright: transpose, then mirror along x, then along y.
+    """Return how to bring a frame upright: whether to transpose it, then to mirror it along x and along y.
 
-    Read from the display matrix that phones store: quarter turns and mirrors, in any combination.
+    The display matrix that phones store may have any combination of quarter turns and mirrors.
     """
-    # frame.side_data would make a circle of both, which only the garbage collector frees
+    # frame.side_data would make a reference cycle, which only the garbage collector frees
     matrix: Any = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
     if matrix is None:
         return False, False, False

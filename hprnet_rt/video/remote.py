@@ -1,4 +1,4 @@
-"""Files in object stores and archives: s3://bucket/clip.mp4 and whatever else fsspec opens."""
+"""Files in object stores and archives: s3://bucket/clip.mp4 and all other addresses that fsspec opens."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from hprnet_rt.files import reason
 __all__ = ["find_remote", "is_remote", "open_remote", "remote_bytes", "remote_name", "send", "split_remote"]
 
 _REMOTE: Final = re.compile(r"(?!(?:https?|ftps?)://)[a-z][a-z0-9+-]+://", re.IGNORECASE)
-"""One letter alone is a drive of Windows; FFmpeg opens http and ftp itself."""
+"""One letter alone is a drive of Windows; FFmpeg opens http and ftp without fsspec."""
 
 
 def is_remote(text: object) -> bool:
-    """Whether this names a file or folder that fsspec opens."""
+    """Return whether a text names a file or folder that fsspec opens."""
     return isinstance(text, str) and _REMOTE.match(text) is not None
 
 
 def remote_name(url: str) -> str:
-    """The last part of its path."""
+    """Return the last part of an address's path."""
     return url.split("::")[0].rstrip("/").rsplit("/", 1)[-1]
 
 
 def split_remote(url: str) -> tuple[str, str]:
-    """What it lies in, which ends with a slash, and its name.
+    """Return the folder of an address, which ends with a slash, and its name.
 
     Raises:
-        UsageError: it has no name.
+        UsageError: the address has no name.
     """
     if not url.split("://", 1)[1].strip("/"):
         raise UsageError(f"{url} names no file or folder")
@@ -42,8 +42,8 @@ def split_remote(url: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _explained(url: str, kind: type[MediaError | OutputError]) -> Iterator[None]:
-    """Turn what a file system raises, which may be anything, into one sentence."""
+def _remote_errors(url: str, kind: type[MediaError | OutputError]) -> Iterator[None]:
+    """Turn the errors of a file system, of whatever class, into one of ours that names the address."""
     try:
         yield
     except HprnetError:
@@ -56,7 +56,7 @@ def _explained(url: str, kind: type[MediaError | OutputError]) -> Iterator[None]
 
 
 def _file_system(url: str) -> tuple[Any, str]:
-    """fsspec's file system of an address, and the path in it.
+    """Return fsspec's file system of an address, and the path in it.
 
     Raises:
         BackendError: fsspec, or its package for this kind of address, is not installed.
@@ -76,13 +76,13 @@ def _file_system(url: str) -> tuple[Any, str]:
 
 
 class _RemoteFile(io.RawIOBase):
-    """An open file for FFmpeg, whose errors are sentences."""
+    """An open file for FFmpeg that raises `MediaError`."""
 
     def __init__(self, url: str, system: Any, path: str) -> None:
         self._url = url
-        self._system = system  # one of an archive closes it when nobody holds it
+        self._system = system  # held because an archive is closed with its last reference
         file = system.open(path, "rb")
-        # a file of memory:// is one object with one position, for all who read it
+        # a file of memory:// is one object, whose position all readers share
         self._file = io.BytesIO(file.getvalue()) if isinstance(file, io.BytesIO) else file
         self.name = url
 
@@ -93,11 +93,11 @@ class _RemoteFile(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        with _explained(self._url, MediaError):
+        with _remote_errors(self._url, MediaError):
             return bytes(self._file.read(size))
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        with _explained(self._url, MediaError):
+        with _remote_errors(self._url, MediaError):
             return int(self._file.seek(offset, whence))
 
     def tell(self) -> int:
@@ -110,21 +110,21 @@ class _RemoteFile(io.RawIOBase):
 
 
 def open_remote(url: str) -> io.RawIOBase:
-    """Open a file to read.
+    """Open a file for reading.
 
     Raises:
-        MediaError: it is not there, or cannot be read.
-        BackendError, UsageError: there is no way to it, see `find_remote`.
+        MediaError: the file does not exist, or cannot be read.
+        BackendError, UsageError: fsspec cannot open such an address, see `find_remote`.
     """
-    with _explained(url, MediaError):
+    with _remote_errors(url, MediaError):
         system, path = _file_system(url)
         return _RemoteFile(url, system, path)
 
 
 def remote_bytes(url: str) -> int | None:
-    """How large it is, None when that is not known."""
+    """Return the size of a file, None where it is unknown."""
     try:
-        with _explained(url, MediaError):
+        with _remote_errors(url, MediaError):
             system, path = _file_system(url)
             size = system.size(path)
     except HprnetError:
@@ -133,35 +133,39 @@ def remote_bytes(url: str) -> int | None:
 
 
 def find_remote(url: str, suffixes: frozenset[str]) -> list[tuple[str, Path]]:
-    """The files that an address means: itself, those of a folder with these suffixes, or of a pattern.
+    """Find the files of an address, which names one, a folder, or a glob pattern.
+
+    Args:
+        url: the address.
+        suffixes: of the files that are found in a folder.
 
     Returns:
-        their addresses and their places below the folder, in the order of the addresses.
+        the addresses of the files and their paths below the folder, in the order of the addresses.
 
     Raises:
-        UsageError: there are none, or fsspec knows no such kind of address.
+        UsageError: there is no file, or fsspec knows no such kind of address.
         BackendError: fsspec, or its package for this kind of address, is not installed.
-        MediaError: they cannot be listed.
+        MediaError: the files cannot be listed.
     """
-    with _explained(url, MediaError):
+    with _remote_errors(url, MediaError):
         system, path = _file_system(url)
         if system.isfile(path):
             return [(url, Path(remote_name(url)))]
         if system.isdir(path):
             below = path.rstrip("/") + "/"
-            inside = [each for each in system.find(path) if Path(each).suffix.lower() in suffixes]
+            inside = [file for file in system.find(path) if Path(file).suffix.lower() in suffixes]
             found = [
-                (each, Path(each.lstrip("/").removeprefix(below.lstrip("/")))) for each in sorted(inside)
+                (file, Path(file.lstrip("/").removeprefix(below.lstrip("/")))) for file in sorted(inside)
             ]
             none = f"the folder {url} holds no video or image"
         else:
             matches = sorted(system.glob(path)) if glob.has_magic(path) else []
-            found = [(each, Path(remote_name(each))) for each in matches if system.isfile(each)]
+            found = [(file, Path(remote_name(file))) for file in matches if system.isfile(file)]
             none = f"no file matches {url}" if glob.has_magic(path) else f"{url} does not exist"
     if not found:
         raise UsageError(none)
     _, *outer = url.split("::", 1)
-    return [("::".join((_address(system, each), *outer)), place) for each, place in found]
+    return [("::".join((_address(system, file), *outer)), place) for file, place in found]
 
 
 def _address(system: Any, path: str) -> str:
@@ -173,17 +177,17 @@ def send(local: Path, url: str, *, anew: bool) -> None:
     """Copy a file, or all files of a folder, to an address.
 
     Args:
-        local: what to copy.
-        url: its address; what is there is replaced.
-        anew: copy it also where one of its size is there.
+        local: the file or folder.
+        url: where it goes; a file there is replaced.
+        anew: copy a file also where one of the same size exists.
 
     Raises:
-        OutputError: it cannot be written.
-        BackendError, UsageError: there is no way to it, see `find_remote`.
+        OutputError: the address cannot be written.
+        BackendError, UsageError: fsspec cannot open such an address, see `find_remote`.
     """
     for file in sorted(local.rglob("*")) if local.is_dir() else [local]:
         target = url if file == local else f"{url}/{file.relative_to(local).as_posix()}"
-        with _explained(target, OutputError):
+        with _remote_errors(target, OutputError):
             system, path = _file_system(target)
             if anew or not system.exists(path) or system.size(path) != file.stat().st_size:
                 system.put_file(str(file), path)

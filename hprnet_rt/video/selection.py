@@ -1,4 +1,4 @@
-"""Some of a video's frames."""
+"""Choosing some of the frames of a video."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class BorrowedFrames:
-    """Frames of a source that somebody else closes."""
+    """Frames of a source that its owner closes.
+
+    Attributes:
+        frames: are iterated.
+    """
 
     frames: Iterable[Frame]
 
@@ -30,15 +34,16 @@ class BorrowedFrames:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which frames of a video are looked at; they keep their numbers and times.
+    """A choice of frames of a video; they keep their numbers and times.
 
     Attributes:
-        start_s, end_s: those from `start_s` on and before `end_s`, counted from the first frame of the file.
-        stride: of these the first and every so many-th.
-        limit: of these the first so many; all when None.
+        start_s, end_s: take the frames from `start_s` on and before `end_s`, in seconds after the first frame
+            of the file; to the end of the file when `end_s` is None.
+        stride: of these, take the first and every `stride`-th after it.
+        limit: of these, take the first `limit`; all when None.
 
     Raises:
-        UsageError: there can be no such frames.
+        UsageError: no frame can be chosen so.
     """
 
     start_s: float = 0.0
@@ -58,12 +63,12 @@ class Selection:
             raise UsageError(f"the limit is at least 1 frame, got {self.limit}")
 
     def of(self, frames: Iterable[Frame], *, first_s: float | None = None, taken: int = 0) -> Iterator[Frame]:
-        """These of the frames of a video.
+        """Yield the chosen ones of a video's frames.
 
         Args:
-            frames: all of them, or those from some number on, if not one is missing that is looked at.
-            first_s: when the first frame of the file is shown; the first of `frames` when None.
-            taken: of those that are looked at, so many come before `frames`, the last of them just before.
+            frames: all frames, or those from some frame on, if no chosen one is missing.
+            first_s: time of the first frame of the file; that of the first of `frames` when None.
+            taken: how many chosen frames come before `frames`; the last of them is just before.
         """
         timed = ((frame.pts_s or 0.0, frame) for frame in frames)
         return self.choose(timed, first_s=first_s, taken=taken)
@@ -71,8 +76,8 @@ class Selection:
     def choose(
         self, timed: Iterable[tuple[float, T]], *, first_s: float | None = None, taken: int = 0
     ) -> Iterator[T]:
-        """The same of anything that has a time in seconds."""
-        wanted = 0 if not taken else (taken - 1) * self.stride + 1
+        """Yield the chosen ones of any items with times in seconds; the arguments are those of `of`."""
+        place = 0 if not taken else (taken - 1) * self.stride + 1
         if taken == self.limit:
             return
         for time_s, item in timed:
@@ -81,9 +86,9 @@ class Selection:
                 return
             if time_s - first_s < self.start_s:
                 continue
-            if wanted % self.stride == 0:
+            if place % self.stride == 0:
                 yield item
                 taken += 1
                 if taken == self.limit:
                     return
-            wanted += 1
+            place += 1

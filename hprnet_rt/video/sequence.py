@@ -21,17 +21,17 @@ __all__ = ["DEFAULT_RATE", "SequenceSource", "require_rate"]
 _log = logging.getLogger(__name__)
 
 DEFAULT_RATE: Final = Fraction(25)
-"""Frames a second of images, which do not say it."""
+"""Frames a second of numbered images, unless the user gives another rate."""
 
 _MOST_RATE: Final = 10_000
-_MOST_PARTS: Final = 100_000  # with it a rate is a fraction of numbers that every container holds
+_MAX_DENOMINATOR: Final = 100_000  # of a rate, so that every container can hold it
 
 
 def require_rate(rate: Fraction) -> None:
-    """See that a video can have so many frames a second.
+    """Check that a video can have this rate.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: the rate is out of range.
     """
     if not LEAST_RATE <= rate <= _MOST_RATE:
         raise UsageError(f"the rate is {float(LEAST_RATE):g} to {_MOST_RATE} frames a second, got {rate}")
@@ -40,26 +40,26 @@ def require_rate(rate: Fraction) -> None:
 class SequenceSource:
     """Iterates numbered images once, as frames of a video.
 
-    Numbers may begin anywhere and go in steps. Where some are missing the image before them lasts longer: an
-    image is shown at its number's time. All are brought to the size of the first.
+    Numbers may begin anywhere and go in steps. An image is shown at the time of its number: where some are
+    missing, the image before them is shown longer. All are scaled to the size of the first.
 
     Args:
-        pattern: a path with %d, or %04d and the like, in its name.
+        pattern: a path with %d, %04d or the like in its name.
         rate: frames a second.
 
     Attributes:
         path: the pattern.
         info: size, rate and the number of images.
-        damage: after iteration, which images could not be read, None when all was well.
+        damage: which images could not be read, known after the iteration; None when all was well.
 
     Raises:
-        UsageError: there is no such image, or no container holds the rate.
-        MediaError: the first one cannot be read.
+        UsageError: no image matches, or no container holds the rate.
+        MediaError: the first image cannot be read.
     """
 
     def __init__(self, pattern: Path, rate: Fraction = DEFAULT_RATE) -> None:
         require_rate(rate)
-        rate = rate.limit_denominator(_MOST_PARTS)
+        rate = rate.limit_denominator(_MAX_DENOMINATOR)
         self.damage: str | None = None
         self.path = pattern
         self._files = sequence_files(pattern)
@@ -71,18 +71,23 @@ class SequenceSource:
         if missing:
             _log.warning(
                 "%s lacks %d of the numbers %d to %d: the image before a gap lasts longer",
-                *(pattern, missing, numbers[0], numbers[-1]),
+                pattern,
+                missing,
+                numbers[0],
+                numbers[-1],
             )
         first = ImageSource(self._files[0][1]).info
         self.info = MediaInfo(
-            *(str(pattern), first.width, first.height),
+            str(pattern),
+            first.width,
+            first.height,
             rate=rate,
             time_base=1 / rate,
             frames=len(numbers),
         )
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the images in the order of their numbers; one that cannot be read is left out."""
+        """Yield the images in the order of their numbers, without those that cannot be read."""
         unreadable: list[str] = []
         sequence = 0
         for number, file in self._files:

@@ -1,4 +1,4 @@
-"""OpenCV's own messages, kept off the terminal: this package says what is wrong itself."""
+"""Silencing OpenCV's messages on the terminal: the errors of this package replace them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import cv2
 __all__ = ["quiet"]
 
 _lock = threading.Lock()
-_inside = 0
-_before = 0
+_users = 0
+_level_before = 0
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence OpenCV; its level comes back when the last thread is out."""
-    global _inside, _before
+    """Silence OpenCV; its level of messages returns when the last thread has left."""
+    global _users, _level_before
     with _lock:
-        if not _inside:
-            _before = cv2.utils.logging.getLogLevel()
+        if not _users:
+            _level_before = cv2.utils.logging.getLogLevel()
             cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        _inside += 1
+        _users += 1
     try:
         yield
     finally:
         with _lock:
-            _inside -= 1
-            if not _inside:
-                cv2.utils.logging.setLogLevel(_before)
+            _users -= 1
+            if not _users:
+                cv2.utils.logging.setLogLevel(_level_before)

@@ -1,4 +1,4 @@
-"""Annotated video out: same frames, same timestamps, the source's audio packets untouched."""
+"""Writing an annotated video: the source's frames and timestamps, and its audio packets unchanged."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ __all__ = ["VideoSink", "comment_of"]
 _FALLBACK_RATE = Fraction(25)
 _KEY_FRAME_S = 2
 _LIMITED_RANGE = 1
-# A fragmented file is playable up to the last fragment whatever happens to the process; closing it
-# turns it into an ordinary one.
+# A fragmented file can be played up to its last fragment whatever happens to the process; closing it turns it
+# into an ordinary one.
 _MP4_OPTIONS: Final = {"movflags": "hybrid_fragmented+delay_moov", "flush_packets": "1"}
 _LEAST_TIMESCALE: Final = 1000
 _LARGEST_TIMESCALE: Final = 10_000_000
@@ -32,7 +32,7 @@ _MP4_SUFFIXES: Final = frozenset({".mp4", ".m4v", ".mov"})
 
 
 def comment_of(path: Path) -> str:
-    """What a `VideoSink` has stored in a file; empty when it is none."""
+    """Return the comment that a `VideoSink` has stored in a file, "" where there is none."""
     try:
         with open_input(path) as container:
             return str(container.metadata.get("comment") or container.metadata.get("COMMENT") or "")
@@ -41,7 +41,7 @@ def comment_of(path: Path) -> str:
 
 
 def _fine_timescale(time_base: Fraction) -> int:
-    """Units a second in which every multiple of `time_base` is whole, if that fits the file format."""
+    """Return units a second in which every multiple of `time_base` is whole, if the file format allows it."""
     units = time_base.denominator
     while units < _LEAST_TIMESCALE:
         units *= 10
@@ -49,16 +49,16 @@ def _fine_timescale(time_base: Fraction) -> int:
 
 
 class VideoSink:
-    """Encodes frames to H.264, or what its encoder makes.
+    """Encodes frames to a video file.
 
     Args:
-        path: final name; .mp4, .mov, .m4v or .mkv.
-        info: the source: size, time base, labels.
-        audio_from: file whose audio is copied; None, and a sequence of images, have none.
-        threads: of the encoder; its own choice when None.
-        from_zero: the first frame and the audio with it are moved to the time 0, instead of keeping theirs.
-        comment: stored in the file.
-        crf: H.264's constant rate factor, 0 (as it is, and large) to 51 (small).
+        path: the final name; .mp4, .mov, .m4v or .mkv.
+        info: size, rate, time base and labels of the source.
+        audio_from: file or address whose audio is copied; None and numbered images have none.
+        threads: number of the encoder's threads; its own choice when None.
+        from_zero: move the first frame to time 0, and the audio with it; otherwise keep the source's times.
+        comment: text to store in the file.
+        crf: constant rate factor of H.264, 0 (lossless, and large) to 51 (small).
         encoder: one of `ENCODERS` that works here, see `choose_encoder`.
 
     Raises:
@@ -70,9 +70,9 @@ class VideoSink:
         self,
         path: Path,
         info: MediaInfo,
+        *,
         audio_from: Path | str | None = None,
         threads: int | None = None,
-        *,
         from_zero: bool = False,
         comment: str = "",
         crf: int = DEFAULT_CRF,
@@ -101,25 +101,7 @@ class VideoSink:
         if comment:
             self._container.metadata["comment"] = comment
         self._size = (info.width + info.width % 2, info.height + info.height % 2)
-        rate = max(info.rate or _FALLBACK_RATE, LEAST_RATE)  # times stay as they are
-        # fragments are cut at key frames: what is lost when the process is killed is at most one of them
-        quality = {**self._encoder.quality(crf), "threads": str(threads or 0)}
-        quality["g"] = str(max(1, round(_KEY_FRAME_S * rate)))
-        stream = self._container.add_stream(self._encoder.name, rate=rate, options=quality)
-        assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height = self._size
-        stream.pix_fmt = self._encoder.pix_fmt
-        stream.time_base = stream.codec_context.time_base = info.time_base
-        if self._encoder.tag and path.suffix.lower() in _MP4_SUFFIXES:
-            stream.codec_context.codec_tag = self._encoder.tag
-        if info.pixel_aspect:
-            stream.codec_context.sample_aspect_ratio = info.pixel_aspect
-        _, matrix, primaries, transfer = info.color
-        stream.codec_context.color_range = _LIMITED_RANGE
-        stream.codec_context.colorspace = matrix
-        stream.codec_context.color_primaries = primaries
-        stream.codec_context.color_trc = transfer
-        self._stream = stream
+        self._stream = self._add_stream(crf, threads)
         if audio_from is not None and not is_sequence(audio_from):
             try:
                 self._audio = AudioCopy(audio_from, self._container)
@@ -128,8 +110,30 @@ class VideoSink:
                 self.partial_path.unlink(missing_ok=True)
                 raise OutputError(f"cannot copy the audio of {audio_from} to {path}: {error}") from error
 
+    def _add_stream(self, crf: int, threads: int | None) -> av.VideoStream:
+        info = self._info
+        rate = max(info.rate or _FALLBACK_RATE, LEAST_RATE)  # timestamps do not depend on it
+        options = {**self._encoder.quality(crf), "threads": str(threads or 0)}
+        # fragments are cut at key frames: a process that is killed loses at most one of them
+        options["g"] = str(max(1, round(_KEY_FRAME_S * rate)))
+        stream = self._container.add_stream(self._encoder.name, rate=rate, options=options)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height = self._size
+        stream.pix_fmt = self._encoder.pix_fmt
+        stream.time_base = stream.codec_context.time_base = info.time_base
+        if self._encoder.tag and self.path.suffix.lower() in _MP4_SUFFIXES:
+            stream.codec_context.codec_tag = self._encoder.tag
+        if info.pixel_aspect:
+            stream.codec_context.sample_aspect_ratio = info.pixel_aspect
+        _, matrix, primaries, transfer = info.color
+        stream.codec_context.color_range = _LIMITED_RANGE
+        stream.codec_context.colorspace = matrix
+        stream.codec_context.color_primaries = primaries
+        stream.codec_context.color_trc = transfer
+        return stream
+
     def write(self, item: FramePoses) -> None:
-        """Encode one frame at its own time.
+        """Encode a frame at its own time.
 
         Raises:
             OutputError: the file cannot be written.
@@ -140,11 +144,16 @@ class VideoSink:
         if (width, height) != self._size:  # 4:2:0 needs even sides
             image = np.asarray(
                 cv2.copyMakeBorder(
-                    *(image, 0, self._size[1] - height, 0, self._size[0] - width), cv2.BORDER_REPLICATE
+                    image,
+                    top=0,
+                    bottom=self._size[1] - height,
+                    left=0,
+                    right=self._size[0] - width,
+                    borderType=cv2.BORDER_REPLICATE,
                 ),
                 np.uint8,
             )
-        # shares memory: nobody writes into a frame that has reached the sink
+        # the picture shares the image's memory: nobody writes into a frame that has reached the sink
         picture = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="bgr24")
         picture = picture.reformat(
             format=self._encoder.pix_fmt, dst_colorspace=self._info.color[1], dst_color_range=_LIMITED_RANGE
@@ -162,11 +171,11 @@ class VideoSink:
                 self._container.mux(packet)
         except (av.FFmpegError, OSError) as error:
             self._failed = True
-            raise OutputError(f"cannot write {self._file.path}: {reason(error)}") from error
+            raise OutputError(f"cannot write {self.path}: {reason(error)}") from error
         self._end_s = float(pts * source.time_base + 1 / (self._info.rate or _FALLBACK_RATE))
 
     def close(self, *, all_audio: bool = False) -> None:
-        """Finish the partial file, so that it plays; further calls do nothing.
+        """Complete the partial file, so that it can be played; further calls do nothing.
 
         Args:
             all_audio: copy the audio to its end, not only as far as the pictures go.
@@ -187,13 +196,13 @@ class VideoSink:
                 self._container.close()
         except (av.FFmpegError, OSError) as error:
             self._failed = True
-            raise OutputError(f"cannot write {self._file.path}: {reason(error)}") from error
+            raise OutputError(f"cannot write {self.path}: {reason(error)}") from error
         finally:
             if self._audio is not None:
                 self._audio.close()
 
     def frames_kept(self) -> int:
-        """Pictures that the closed partial file really holds, 0 when it does not open."""
+        """Count the frames that the closed partial file really holds, 0 when it cannot be opened."""
         try:
             with open_input(self.partial_path) as container:
                 return sum(packet.size > 0 and not packet.is_corrupt for packet in container.demux(video=0))

@@ -1,12 +1,12 @@
-"""The cache: fetched checkpoints and the engines made of them, one folder per user.
+"""The cache: fetched checkpoints and the model files converted from them, one folder per user.
 
     checkpoints/<name>.pth             as fetched, with <name>.json: its SHA-256, address, date and size
-    engines/<name>-<sha>-k<k>.onnx     made of the checkpoint with this SHA-256 (12 digits), with its sidecar
-    engines/<name>.json                which checkpoint's engine the bare name stands for
+    engines/<name>-<sha>-k<k>.onnx     the model file of the checkpoint with this SHA-256 (12 digits)
+    engines/<name>.json                the checkpoint whose model file the bare name stands for
 
-`hprnet_rt.environment` decides where the folder is. A file appears under its name
-only when it is complete. Locks keep two processes from fetching or converting the same thing at once; the
-system releases them when a process dies.
+`hprnet_rt.environment` decides where the folder is. A file appears under its name only when it is complete.
+Locks keep two processes from fetching or converting the same file at once; the system releases them when a
+process dies.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from hprnet_rt.errors import ModelError, OutputError, UsageError
 __all__ = [
     "OFFLINE_VARIABLE",
     "checkpoint_path",
-    "choice_path",
-    "engine_path",
     "files_of",
+    "import_record_path",
     "locked",
+    "model_file_path",
     "offline",
     "publish",
     "read_record",
@@ -52,10 +52,10 @@ _NO: Final = ("", "0", "false", "no", "off")
 
 
 def offline() -> bool:
-    """Whether $HPRNET_RT_OFFLINE forbids the network.
+    """Return whether $HPRNET_RT_OFFLINE forbids the use of the network.
 
     Raises:
-        UsageError: the variable says neither yes nor no.
+        UsageError: the variable is neither yes nor no.
     """
     text = os.environ.get(OFFLINE_VARIABLE, "").strip().lower()
     if text not in (*_YES, *_NO):
@@ -64,22 +64,22 @@ def offline() -> bool:
 
 
 def checkpoint_path(name: str) -> Path:
-    """Where the fetched checkpoint of a network is or would be; its record is the JSON beside it."""
+    """Return the path of the fetched checkpoint of a network; its record is the JSON beside it."""
     return cache_folder() / "checkpoints" / f"{name}.pth"
 
 
-def engine_path(name: str, checkpoint_sha256: str, k: int) -> Path:
-    """Where the engine made of a checkpoint is or would be."""
+def model_file_path(name: str, checkpoint_sha256: str, k: int) -> Path:
+    """Return the path of the model file of a checkpoint."""
     return cache_folder() / "engines" / f"{name}-{checkpoint_sha256[:12]}-k{k}.onnx"
 
 
-def choice_path(name: str) -> Path:
-    """The record of which checkpoint's engine the bare name stands for."""
+def import_record_path(name: str) -> Path:
+    """Return the path of the record that says which checkpoint's model file a bare name stands for."""
     return cache_folder() / "engines" / f"{name}.json"
 
 
 def refusal(error: OSError) -> OutputError:
-    """The system's refusal to write in the cache, in a sentence with a way out."""
+    """Return the error for the system's refusal to write in the cache, with a remedy."""
     return OutputError(
         f"cannot write in the cache folder {cache_folder()}: {error.strerror or error}; make room there, or "
         f"set {CACHE_VARIABLE} to another folder"
@@ -87,7 +87,7 @@ def refusal(error: OSError) -> OutputError:
 
 
 def require_folder(path: Path) -> Path:
-    """Make a folder of the cache unless it is there, and return it.
+    """Create a folder of the cache unless it exists, and return it.
 
     Raises:
         OutputError: the system refuses.
@@ -100,10 +100,10 @@ def require_folder(path: Path) -> Path:
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file, None when there is no such file.
+    """Return the JSON object in a file, None when there is no such file.
 
     Raises:
-        ModelError: the file holds something else or cannot be read.
+        ModelError: the file holds something else, or cannot be read.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -117,7 +117,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def write_record(path: Path, data: dict[str, Any]) -> None:
-    """Write a JSON object at once: a reader finds the old one or the new one, never a part.
+    """Write a JSON object so that a reader finds the old one or the new one, never a part.
 
     Raises:
         OutputError: the system refuses.
@@ -134,12 +134,12 @@ def write_record(path: Path, data: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def workshop(path: Path) -> Iterator[Path]:
-    """A hidden folder beside `path`, to make it in; gone afterwards, with what is left in it.
+    """Create a hidden folder beside `path` in which to make it; it is deleted afterwards.
 
-    The caller holds the lock of `path`, so that what a killed process has left may be swept away.
+    The caller holds the lock of `path`: remains of a killed process are deleted first.
 
     Raises:
-        OutputError: the system refuses to make it.
+        OutputError: the system refuses to create it.
     """
     require_folder(path.parent)
     made = path.with_name(f".{path.stem}.making")
@@ -155,8 +155,9 @@ def workshop(path: Path) -> Iterator[Path]:
 
 
 def publish(made: Path, path: Path) -> None:
-    """Move what a workshop holds to the folder of `path`, and the file called like `path` with .json last:
-    it says that the others are complete.
+    """Move the files of a workshop to the folder of `path`.
+
+    The JSON of `path` comes last: its presence means that the others are complete.
 
     Raises:
         OutputError: the system refuses.
@@ -171,7 +172,7 @@ def publish(made: Path, path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other processes from making `path`; waits for one that does.
+    """Keep other processes from making `path`, after waiting for one that does.
 
     Raises:
         OutputError: the system refuses to write the lock.
@@ -192,18 +193,18 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def files_of(name: str) -> list[Path]:
-    """All files that the cache holds for a network, in order of their names; unfinished downloads too.
+    """Return all files that the cache holds for a network, sorted; unfinished downloads too.
 
     Raises:
-        OutputError: the system does not let the folder be read.
+        OutputError: the folder cannot be read.
     """
-    ours = re.compile(
+    of_network = re.compile(
         rf"{re.escape(name)}(\.json|\.pth.*|-[0-9a-f]{{12}}-k\d+\.(onnx|json).*)", flags=re.DOTALL
     )
     found = []
     for part in ("checkpoints", "engines"):
         try:
-            found += [path for path in (cache_folder() / part).iterdir() if ours.fullmatch(path.name)]
+            found += [path for path in (cache_folder() / part).iterdir() if of_network.fullmatch(path.name)]
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
@@ -215,7 +216,7 @@ def files_of(name: str) -> list[Path]:
 
 
 def remove(name: str) -> list[Path]:
-    """Delete all files that the cache holds for a network; returns them.
+    """Delete all files that the cache holds for a network, and return their paths.
 
     Raises:
         OutputError: the system refuses.

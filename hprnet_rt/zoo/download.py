@@ -1,8 +1,8 @@
-"""Fetching a checkpoint: from the first source that gives it, checked, and recorded.
+"""Fetching of checkpoints: from the first address that has the file, checked, and recorded.
 
-An interrupted transfer is kept beside the checkpoint, one per address (bytes of two sources are never
-mixed), and continued by the next `pull`. Without a known SHA-256 the first one is recorded, and later
-fetches must match it.
+The part that an interrupted download leaves is kept beside the checkpoint, one per address (bytes of two
+addresses are never mixed), and continued by the next `pull`. Where no SHA-256 is known, the first one is
+recorded, and later downloads must match it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Checkpoint:
         sha256: of the file.
         url: the address it came from; None when the file was put into the cache by hand.
         size: bytes.
-        fresh: fetched now, not found in the cache.
+        fresh: it was fetched now, not found in the cache.
     """
 
     path: Path
@@ -53,7 +53,7 @@ class Checkpoint:
 
 
 def checkpoint_flaw(path: Path) -> str | None:
-    """Why a file cannot be a whole PyTorch checkpoint, None when it may be one.
+    """Return why a file cannot be a whole PyTorch checkpoint, None when it may be one.
 
     Raises:
         OSError: the file cannot be read.
@@ -79,7 +79,7 @@ def checkpoint_flaw(path: Path) -> str | None:
 
 
 def _sources(entry: ZooEntry, url: str | None) -> list[str]:
-    """Addresses in the order in which they are tried; an address that was asked for is the only one."""
+    """Return the addresses to try, in order; an address that the user gave is the only one."""
     mirror = os.environ.get(MIRROR_VARIABLE, "").strip()
     if url is not None:
         found = [url]
@@ -98,7 +98,7 @@ def _sources(entry: ZooEntry, url: str | None) -> list[str]:
 
 
 def stored_checkpoint(entry: ZooEntry) -> Checkpoint | None:
-    """The network's checkpoint in the cache, None when it is not there or not what its record says.
+    """Return a network's checkpoint from the cache, None when it is missing or differs from its record.
 
     Raises:
         ModelError: it or its record cannot be read.
@@ -125,18 +125,18 @@ def stored_checkpoint(entry: ZooEntry) -> Checkpoint | None:
 def pull(
     entry: ZooEntry, *, url: str | None = None, overwrite: bool = False, progress: Progress | None = None
 ) -> Checkpoint:
-    """Fetch a network's checkpoint into the cache, unless it is there.
+    """Fetch a network's checkpoint into the cache, unless the cache has it.
 
     Args:
-        entry: of the zoo.
-        url: the only address to try; otherwise $HPRNET_RT_MIRROR, the zoo's mirrors and Google Drive.
+        entry: the network.
+        url: the only address to try; otherwise $HPRNET_RT_MIRROR, the mirrors and Google Drive in turn.
         overwrite: fetch it again, and accept a file that differs from the one recorded earlier.
         progress: called while bytes arrive.
 
     Raises:
         UsageError: no weights are published, or $HPRNET_RT_OFFLINE forbids the network.
         BackendError: the downloader is not installed.
-        ModelError: no address gives the file; the message says for each one why, and what to do.
+        ModelError: no address has the file; the message gives the reason for each one, and a remedy.
         OutputError: the cache folder cannot be written.
     """
     path = cache.checkpoint_path(entry.name)
@@ -173,9 +173,9 @@ def _by_hand(entry: ZooEntry) -> str:
 
 
 def _fetch(url: str, entry: ZooEntry, record: dict[str, Any], progress: Progress | None) -> Checkpoint:
-    """Fetch from one address, check, record and name the file."""
+    """Fetch the file from one address, check it, record it, and move it to its name."""
     path = cache.checkpoint_path(entry.name)
-    # One name per address: a part of one source is not continued with bytes of another.
+    # One name per address: a part from one is not continued with bytes from another.
     whole = path.with_name(f"{path.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}")
     try:
         whole.unlink(missing_ok=True)
@@ -187,7 +187,7 @@ def _fetch(url: str, entry: ZooEntry, record: dict[str, Any], progress: Progress
             whole.unlink()
             raise SourceError(f"what it sent is not kept: {flaw}")
         fetched = Checkpoint(path, sha256, url, whole.stat().st_size, fresh=True)
-        _record(fetched)  # before the file: a file that is not what its record says is fetched again
+        _record(fetched)  # before the file: a file that differs from its record is fetched again
         shutil.copymode(path.with_suffix(".json"), whole)  # gdown's files are for their owner only
         whole.replace(path)
         for part in path.parent.glob(f"{path.name}.*"):
@@ -198,7 +198,7 @@ def _fetch(url: str, entry: ZooEntry, record: dict[str, Any], progress: Progress
 
 
 def _mismatch(sha256: str, entry: ZooEntry, record: dict[str, Any]) -> str | None:
-    """Why a checkpoint with this hash is not the one that is expected."""
+    """Return why a checkpoint with a hash is not the expected one, None when it is."""
     if entry.sha256 and sha256 != entry.sha256:
         return (
             f"its SHA-256 is {sha256}, but the published file's is {entry.sha256} "

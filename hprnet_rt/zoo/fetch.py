@@ -1,4 +1,4 @@
-"""One address to one file, through gdown, which knows Google Drive's pages and continues broken transfers."""
+"""Downloads of one file, through gdown, which knows Google Drive's pages and continues broken downloads."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ __all__ = ["Progress", "SourceError", "fetch_url"]
 
 _log = logging.getLogger(__name__)
 
-_RETRIES: Final = 2  # each continues where the last one broke
+_RETRIES: Final = 2  # each continues where the last one broke off
 _TIMEOUT_S: Final = (15.0, 60.0)  # to connect, and between bytes
 
 Progress = Callable[[int, "int | None"], None]
-"""Called with the bytes that are there, and with all of them, None when the server does not say."""
+"""Called with the bytes received so far, and the size of the file, None where it is not reported."""
 
 
 class SourceError(Exception):
-    """An address does not give the file; the message says why."""
+    """The file cannot be had from an address; the message says why."""
 
 
 def fetch_url(url: str, path: Path, progress: Progress | None = None) -> None:
-    """Fetch `url` as the file `path`, which does not exist.
+    """Download `url` to the file `path`, which does not exist.
 
-    What an earlier transfer to the same path has left is continued, where the server can do that; what this
-    one leaves when it breaks or is interrupted lies beside `path` as `<its name>*.part`.
+    A download that breaks or is interrupted leaves the files `<name>*.part` beside `path`. The next one to
+    the same path continues them, where the server supports that.
 
     Raises:
-        SourceError: the address does not give the file.
+        SourceError: the file cannot be had from the address.
         BackendError: gdown is not installed.
         OSError: the file cannot be written.
     """
@@ -99,7 +99,7 @@ def _continues(path: Path) -> str:
 
 
 def _why(error: Exception, url: str) -> str:
-    """What went wrong, for a person: requests' messages are nested reprs of four libraries."""
+    """Return what went wrong, in plain words: requests' messages are nested reprs of four libraries."""
     import requests
 
     host = urlsplit(url).hostname

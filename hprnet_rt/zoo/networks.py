@@ -1,4 +1,4 @@
-"""The zoo: every network of the project, what it costs, and where its weights come from.
+"""The zoo: every network of the project, its cost, and the origin of its weights.
 
 Only `hprnet-mobile` comes with the package. The authors of HPRNet published the weights of two networks;
 they are fetched on request (`hprnet-rt models pull NAME`) and never bundled.
@@ -27,22 +27,22 @@ _UNPUBLISHED_TERMS: Final = (
 
 @dataclass(frozen=True)
 class ZooEntry:
-    """What is known of a network besides its heads (`spec`).
+    """A network of the project: its cost, and the origin and terms of its weights.
 
     Attributes:
-        name: a key of `heads.SPECS`.
+        name: a key of `spec.SPECS`.
         parameters: of the torch module; DLA-34's include the classifier `base.fc` (513,000) that the
             released checkpoint carries and no output uses.
-        gmac: 1e9 multiply-accumulates at `spec.input_px` squared, as the engines of this project run it
-            (only heat-maps are computed everywhere); what is refined of each person's parts is not in it.
-        gmac_dense: the same with every head computed everywhere, as the released code does.
-        released: weights are published: they come with the package, or `pull` finds them.
+        gmac: 1e9 multiply-accumulates for a square input of `spec.input_px`, as this project runs the network
+            (only heat-maps are computed at every cell), without the refinement of each person's parts.
+        gmac_dense: the same with every head computed at every cell, as the released code does.
+        released: weights are published: they come with the package, or `pull` fetches them.
         licence: of the weights, in a few words.
         terms: the same in sentences.
-        origin: where the weights come from, in a few words.
-        homepage: where their authors tell about them.
+        origin: of the weights, in a few words.
+        homepage: the authors' page about the weights.
         drive_id: of the checkpoint on the authors' Google Drive.
-        sha256: of the checkpoint; None until somebody has vouched for it.
+        sha256: of the checkpoint; None where it has not been confirmed.
         mirrors: other addresses of the same file, tried in this order before Google Drive.
     """
 
@@ -61,22 +61,22 @@ class ZooEntry:
 
     @property
     def spec(self) -> ModelSpec:
-        """Its joints, heads and parts."""
+        """The network's joints, heads and parts."""
         return SPECS[self.name]
 
     @property
     def float32_bytes(self) -> int:
-        """Bytes of the parameters in float32, which is about the size of a checkpoint."""
+        """The size of the parameters in float32, about that of a checkpoint."""
         return 4 * self.parameters
 
     @property
     def drive_url(self) -> str | None:
-        """The address for a downloader that knows Google Drive."""
+        """The address for a downloader that supports Google Drive."""
         return self.drive_id and f"https://drive.google.com/uc?id={self.drive_id}"
 
     @property
     def page(self) -> str:
-        """The address where a person can get or read about the weights with a browser."""
+        """The address to open in a browser to get the weights, or to read about them."""
         return f"https://drive.google.com/file/d/{self.drive_id}/view" if self.drive_id else self.homepage
 
 
@@ -141,11 +141,11 @@ _NETWORKS: Final = (
 )
 
 ZOO: Final[dict[str, ZooEntry]] = {entry.name: entry for entry in _NETWORKS}
-"""By name; the same names, in the same order, as `heads.SPECS`."""
+"""By name; the same names, in the same order, as `spec.SPECS`."""
 
 
 def zoo_entry(name: str) -> ZooEntry:
-    """The network called `name`.
+    """Return the network of a name.
 
     Raises:
         UsageError: there is none.

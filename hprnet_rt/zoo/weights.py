@@ -1,7 +1,7 @@
-"""Which weights a model runs with: shipped, imported, fetched, or a checkpoint that is converted first.
+"""The weights that a model runs with: shipped, imported, fetched, or converted from a checkpoint first.
 
-A checkpoint is converted to an engine once and kept in the cache under its SHA-256. The converter needs
-torch, which the base install has not; it is looked up when it is needed.
+A checkpoint is converted to a model file once, which is kept in the cache under the SHA-256 of the
+checkpoint. The converter needs torch, which the base install lacks, and is imported only when it is needed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
     "DEFAULT_K",
     "WEIGHTS_STATES",
     "import_checkpoint",
-    "imported_engine",
+    "imported_model_file",
     "model_file_for",
     "weights_state",
 ]
@@ -33,25 +33,25 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 DEFAULT_K: Final = 32
-"""People per image, and peaks per joint, of an engine unless told otherwise."""
+"""People per image, and peaks per joint, of a model file unless stated otherwise."""
 
 WEIGHTS_STATES: Final = ("shipped", "imported", "pulled", "not here", "none published")
-"""What `weights_state` says."""
+"""The values of `weights_state`."""
 
 _CONVERTER: Final = "hprnet_rt.model.convert"
 
 
 def model_file_for(model: str | Path, weights: str | Path | None = None, *, k: int = DEFAULT_K) -> ModelFile:
-    """The engine that runs a model, converted now if need be.
+    """Return the model file of a model, converted now if necessary.
 
     Args:
         model: a network's name, or an .onnx file with its JSON beside it.
-        weights: a checkpoint of that network, or an engine of it (.onnx); None takes what the name stands
-            for: the shipped engine, the imported one, or the fetched checkpoint.
-        k: people per image of an engine that is made of a checkpoint.
+        weights: a checkpoint or a model file (.onnx) of that network; when None, the name decides: the
+            shipped model file, the imported one, or that of the fetched checkpoint.
+        k: people per image of a model file that is converted from a checkpoint.
 
     Raises:
-        UsageError: there is no such model or file, or no weights are on this machine.
+        UsageError: there is no such model or file, or this machine has no weights of it.
         ModelError: a file is damaged or holds another network.
         BackendError: a conversion needs packages that are not installed.
         OutputError: the cache cannot be written.
@@ -69,7 +69,7 @@ def model_file_for(model: str | Path, weights: str | Path | None = None, *, k: i
         return _given(name, Path(weights), k)
     if name in shipped_models():
         return ModelFile.find(name)
-    return imported_engine(name, k=k) or _fetched(name, k)
+    return imported_model_file(name, k=k) or _fetched(name, k)
 
 
 def import_checkpoint(
@@ -80,9 +80,9 @@ def import_checkpoint(
     Args:
         name: of a network that does not come with the package.
         path: the checkpoint.
-        k: people per image of the engine.
-        overwrite: convert it again though the cache has its engine.
-        url: where the checkpoint came from, for the record.
+        k: people per image of the model file.
+        overwrite: convert it again even if the cache has its model file.
+        url: the origin of the checkpoint, for the record.
 
     Raises:
         UsageError: there is no such network or file.
@@ -96,48 +96,49 @@ def import_checkpoint(
             f"hprnet-rt annotate --model {name} --weights {path}"
         )
     sha256 = _checkpoint_sha256(path)
-    engine = _converted(name, path, sha256, k, overwrite=overwrite)
+    model_file = _converted(name, path, sha256, k, overwrite=overwrite)
     now = datetime.datetime.now(datetime.UTC)
     cache.write_record(
-        cache.choice_path(name),
+        cache.import_record_path(name),
         {
             "checkpoint_sha256": sha256,
             "checkpoint": url or str(path.absolute()),
             "date": now.isoformat(timespec="seconds"),
         },
     )
-    return engine
+    return model_file
 
 
-def imported_engine(name: str, *, k: int = DEFAULT_K) -> ModelFile | None:
-    """The engine that was imported last for a network, None when there is none.
+def imported_model_file(name: str, *, k: int = DEFAULT_K) -> ModelFile | None:
+    """Return the model file that was imported last for a network, None when there is none.
 
     Raises:
-        ModelError: it is damaged, or an older version made it.
+        ModelError: it is damaged, or was made by another version of hprnet-rt.
     """
-    choice = cache.read_record(cache.choice_path(name))
-    if choice is None:
+    record = cache.read_record(cache.import_record_path(name))
+    if record is None:
         return None
-    sha256 = str(choice.get("checkpoint_sha256"))
-    path = cache.engine_path(name, sha256, k)
+    sha256 = str(record.get("checkpoint_sha256"))
+    path = cache.model_file_path(name, sha256, k)
     if not path.with_suffix(".json").is_file() or not path.is_file():
         return None
-    flaw, engine = _open(name, path)
-    if engine is None:
+    flaw, model_file = _open(name, path)
+    if model_file is None:
         raise ModelError(
-            f"{flaw}; import it again: hprnet-rt models import {name} {choice.get('checkpoint')}"
+            f"{flaw}; import it again: hprnet-rt models import {name} {record.get('checkpoint')}"
         )
-    for checkpoint in (cache.checkpoint_path(name), Path(str(choice.get("checkpoint")))):
+    for checkpoint in (cache.checkpoint_path(name), Path(str(record.get("checkpoint")))):
         if checkpoint.is_file():
-            return _made_of(engine, checkpoint, sha256)
-    return engine
+            return _with_checkpoint(model_file, checkpoint, sha256)
+    return model_file
 
 
 def weights_state(name: str) -> str:
-    """Where a network's weights are, one of `WEIGHTS_STATES`; looks at file names only."""
+    """Return where a network's weights are, one of `WEIGHTS_STATES`, from file names alone."""
     if name in shipped_models():
         return "shipped"
-    if any(path.suffix == ".onnx" for path in cache.files_of(name)) and cache.choice_path(name).is_file():
+    has_model_file = any(path.suffix == ".onnx" for path in cache.files_of(name))
+    if has_model_file and cache.import_record_path(name).is_file():
         return "imported"
     if cache.checkpoint_path(name).is_file():
         return "pulled"
@@ -145,22 +146,24 @@ def weights_state(name: str) -> str:
 
 
 def _given(name: str, path: Path, k: int) -> ModelFile:
+    """Return the model file of weights that the user gave."""
     if path.suffix != ".onnx":
         return _converted(name, path, _checkpoint_sha256(path), k)
-    engine = ModelFile.find(path)
-    if engine.spec.name != name:
-        raise UsageError(f"{path} holds {engine.spec.name}, not {name}; use --model {engine.spec.name}")
-    return engine
+    model_file = ModelFile.find(path)
+    held = model_file.spec.name
+    if held != name:
+        raise UsageError(f"{path} holds {held}, not {name}; use --model {held}")
+    return model_file
 
 
 def _fetched(name: str, k: int) -> ModelFile:
-    """The engine of the checkpoint that `pull` has left, which becomes what the name stands for."""
+    """Return the model file of the fetched checkpoint, and let the name stand for it."""
     found = stored_checkpoint(zoo_entry(name))
-    choice = cache.read_record(cache.choice_path(name))
-    if choice is not None and (found is None or found.sha256 != choice.get("checkpoint_sha256")):
+    record = cache.read_record(cache.import_record_path(name))
+    if record is not None and (found is None or found.sha256 != record.get("checkpoint_sha256")):
         raise ModelError(
-            f"the engine of {name} is gone from the cache; import it again: "
-            f"hprnet-rt models import {name} {choice.get('checkpoint')}"
+            f"the model file of {name} is gone from the cache; import it again: "
+            f"hprnet-rt models import {name} {record.get('checkpoint')}"
         )
     if found is not None:
         return import_checkpoint(name, found.path, k=k, url=found.url)
@@ -184,37 +187,37 @@ def _checkpoint_sha256(path: Path) -> str:
 
 
 def _open(name: str, path: Path) -> tuple[str, ModelFile | None]:
-    """An engine of the cache, or why it cannot be used."""
+    """Return a model file of the cache, or None and why it cannot be used."""
     try:
-        engine = ModelFile.find(path)
+        model_file = ModelFile.find(path)
     except (ModelError, UsageError) as error:
         return str(error), None
-    if engine.spec != zoo_entry(name).spec:
+    if model_file.spec != zoo_entry(name).spec:
         return f"{path} was made by another version of hprnet-rt", None
-    return "", engine
+    return "", model_file
 
 
 def _converted(name: str, checkpoint: Path, sha256: str, k: int, *, overwrite: bool = False) -> ModelFile:
-    """The engine of a checkpoint from the cache, made now unless it is there and sound."""
-    path = cache.engine_path(name, sha256, k)
+    """Return the model file of a checkpoint from the cache, converted now if missing or damaged."""
+    path = cache.model_file_path(name, sha256, k)
 
     def find() -> ModelFile | None:
         if overwrite or not path.with_suffix(".json").is_file():
             return None
-        flaw, engine = _open(name, path)
-        if engine is None:
+        flaw, model_file = _open(name, path)
+        if model_file is None:
             _log.warning("%s; converting the checkpoint again", flaw)
-        return engine
+        return model_file
 
     found = find()
     if found is not None:
-        return _made_of(found, checkpoint, sha256)
+        return _with_checkpoint(found, checkpoint, sha256)
     convert = _converter()
     source, licence = _provenance(name, sha256)
     with cache.locked(path):
         found = find()  # another process was faster
         if found is not None:
-            return _made_of(found, checkpoint, sha256)
+            return _with_checkpoint(found, checkpoint, sha256)
         _log.info("converting %s for %s; this happens once", checkpoint, name)
         with cache.workshop(path) as made:
             try:
@@ -223,15 +226,15 @@ def _converted(name: str, checkpoint: Path, sha256: str, k: int, *, overwrite: b
             except OutputError as error:
                 raise OutputError(f"{error}; {CACHE_VARIABLE} sets another cache folder") from error
             cache.publish(made, path)
-    return _made_of(ModelFile.find(path), checkpoint, sha256)
+    return _with_checkpoint(ModelFile.find(path), checkpoint, sha256)
 
 
-def _made_of(engine: ModelFile, checkpoint: Path, sha256: str) -> ModelFile:
-    return dataclasses.replace(engine, checkpoint=checkpoint, checkpoint_sha256=sha256)
+def _with_checkpoint(model_file: ModelFile, checkpoint: Path, sha256: str) -> ModelFile:
+    return dataclasses.replace(model_file, checkpoint=checkpoint, checkpoint_sha256=sha256)
 
 
 def _provenance(name: str, checkpoint_sha256: str) -> tuple[str, str]:
-    """Source and licence for the engine's JSON: the zoo's where the file was fetched, else unknown."""
+    """Return source and licence for the model file's JSON: the zoo's if it was fetched, else unknown."""
     entry = zoo_entry(name)
     record = cache.read_record(cache.checkpoint_path(name).with_suffix(".json")) or {}
     fetched = checkpoint_sha256 == record.get("sha256")

@@ -5,19 +5,19 @@ import dataclasses
 import pytest
 
 import hprnet_rt
-from hprnet_rt.backends import ModelFile, create, create_backend
+from hprnet_rt.backends import ModelFile, create, create_backend, registry
 from hprnet_rt.backends.built_engine import BuiltEngine
 from hprnet_rt.backends.trt import backend as trt_backend
-from hprnet_rt.backends.trt import library
 from hprnet_rt.building import find
 from hprnet_rt.cli import main
 from hprnet_rt.errors import BackendError
 from hprnet_rt.machine import Gpu, Nvidia
+from tests.backends.cases import MISSING_LIBRARY, change_spec
 from tests.backends.test_built_engine import RECIPE
 from tests.backends.trt.gpu import FakeDevice, FakeLibrary
 from tests.clips import SAMPLE
 
-ENGINE = ModelFile.find("hprnet-mobile")
+MODEL_FILE = ModelFile.find("hprnet-mobile")
 WITH_GPU = Nvidia("570.1", (Gpu("NVIDIA H200", "9.0", 140 << 30),))
 WITHOUT = Nvidia(None, (), "no NVIDIA driver")
 
@@ -27,9 +27,10 @@ def machine(monkeypatch, tmp_path):
     """A machine where TensorRT and nothing else for GPUs is installed; a function says what its GPUs are."""
     (tmp_path / "some_tensorrt.py").write_text("__version__ = '10.9'")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(library.LIBRARIES, "tensorrt", "some_tensorrt")
-    monkeypatch.setitem(library.LIBRARIES, "tensorrt-rtx", "a_module_that_nobody_has")
-    monkeypatch.setattr(create, "GPU_BACKENDS", ("tensorrt", "tensorrt-rtx"))
+    change_spec(monkeypatch, "tensorrt", library="some_tensorrt")
+    change_spec(monkeypatch, "tensorrt-rtx", library=MISSING_LIBRARY)
+    others = tuple(spec for spec in registry.BACKEND_SPECS if spec.name != "torch-cuda")
+    monkeypatch.setattr(registry, "BACKEND_SPECS", others)
 
     def gpus(found):
         for module in (create, find):
@@ -39,7 +40,7 @@ def machine(monkeypatch, tmp_path):
     return gpus
 
 
-def said(capsys, *options):
+def error_of(capsys, *options):
     """The one line that annotate ends with."""
     assert main(["annotate", str(SAMPLE), "-o", "never-written", "--no-video", *options]) == 1
     text = capsys.readouterr().err
@@ -49,39 +50,39 @@ def said(capsys, *options):
 
 @pytest.mark.parametrize("name", ["tensorrt", "tensorrt-rtx"])
 def test_a_library_that_is_missing_is_a_sentence(machine, monkeypatch, capsys, name):
-    monkeypatch.setitem(library.LIBRARIES, name, "a_module_that_nobody_has")
-    text = said(capsys, "--backend", name)
+    change_spec(monkeypatch, name, library=MISSING_LIBRARY)
+    text = error_of(capsys, "--backend", name)
     assert f"the backend {name} needs the package" in text
     assert "pip install" in text
 
 
 def test_a_machine_without_a_gpu_is_a_sentence(machine, capsys):
-    assert "needs an NVIDIA GPU, and there is none here: no NVIDIA driver" in said(
+    assert "needs an NVIDIA GPU, and there is none here: no NVIDIA driver" in error_of(
         capsys, "--backend", "tensorrt"
     )
 
 
 def test_a_driver_that_is_broken_is_a_sentence(machine, capsys):
     machine(Nvidia(None, (), "the NVIDIA driver does not answer (NVML status 18)"))
-    assert "does not answer (NVML status 18)" in said(capsys, "--backend", "tensorrt")
+    assert "does not answer (NVML status 18)" in error_of(capsys, "--backend", "tensorrt")
 
 
 def test_an_engine_that_was_never_built_is_a_sentence_with_the_command(machine, monkeypatch, capsys):
     machine(WITH_GPU)
     monkeypatch.setattr("hprnet_rt.building.make.nvidia", lambda: WITH_GPU)
-    text = said(capsys, "--backend", "tensorrt")
+    text = error_of(capsys, "--backend", "tensorrt")
     assert "there is no tensorrt engine of hprnet-mobile for 384x224" in text
     assert "build it: hprnet-rt build hprnet-mobile --backend tensorrt" in text
 
 
 def test_without_a_search_for_engines_there_is_a_sentence(machine):
     with pytest.raises(BackendError, match="needs a built engine"):
-        create_backend(ENGINE, (64, 64), backend="tensorrt")
+        create_backend(MODEL_FILE, (64, 64), backend="tensorrt")
 
 
 def test_auto_without_a_gpu_takes_the_cpu_and_speaks_of_no_gpu(machine, caplog):
     with caplog.at_level("INFO", logger="hprnet_rt"):
-        create_backend(ENGINE, (64, 64)).close()
+        create_backend(MODEL_FILE, (64, 64)).close()
     assert "chose openvino" in caplog.text
     assert "tensorrt" not in caplog.text
 
@@ -93,14 +94,14 @@ def test_auto_says_why_it_passes_over_a_gpu_backend(machine, caplog):
         raise BackendError("the GPU has too little memory")
 
     with caplog.at_level("INFO", logger="hprnet_rt"):
-        create_backend(ENGINE, (64, 64), find_built=refuse).close()
+        create_backend(MODEL_FILE, (64, 64), find_engine=refuse).close()
     assert "backend auto: tensorrt cannot run: the GPU has too little memory" in caplog.text
     assert "chose openvino" in caplog.text
 
 
 def test_auto_passes_over_a_backend_that_takes_one_image_when_more_are_asked_for(machine, caplog):
     with caplog.at_level("INFO", logger="hprnet_rt"):
-        made = create_backend(ENGINE, (64, 64), batch=2)
+        made = create_backend(MODEL_FILE, (64, 64), batch=2)
     assert (made.name, made.max_batch) == ("onnxruntime", 2)
     made.close()
 
@@ -114,14 +115,14 @@ def test_auto_chooses_once_and_may_build_for_every_size(machine, monkeypatch, tm
         libraries.append(FakeLibrary(FakeDevice()))
         return libraries[-1]
 
-    def found(_engine, backend, *, precision, input_hw, batch, may_build):
+    def found(_model_file, backend, *, precision, input_hw, batch, may_build):
         asked.append((backend, input_hw, may_build))
         recipe = dataclasses.replace(RECIPE, backend=backend, batch=(1, 8))
         return BuiltEngine(tmp_path / "some.engine", recipe)
 
     monkeypatch.setattr(trt_backend, "load_library", load_library)
     monkeypatch.setattr(trt_backend, "open_device", lambda _: libraries[-1].device)
-    monkeypatch.setattr("hprnet_rt.inference.model.find_built", found)
+    monkeypatch.setattr("hprnet_rt.inference.model.find_engine", found)
     with hprnet_rt.load(input_px=128) as model:
         assert model.overlaps
         assert model.description.startswith("TensorRT")

@@ -44,22 +44,22 @@ def test_the_flip_test_averages_with_the_mirror_image(picture):
         assert "flip test" in model.description
         found = model(picture)
         batch, letterbox = model.prepare(picture)
-    engine = ModelFile.find("hprnet-mobile")
-    network = load_weights(HprnetMobile(), engine.path)
+    model_file = ModelFile.find("hprnet-mobile")
+    network = load_weights(HprnetMobile(), model_file.path)
 
     def dense(images):
         with torch.inference_mode():
             return {name: maps.numpy() for name, maps in network.dense(torch.from_numpy(images)).items()}
 
     averaged = average_flipped(dense(batch), dense(batch[:, :, ::-1].copy()), network.spec)
-    packed = pack_peaks(averaged, network.spec, engine.k, probabilities=True)[0]
+    packed = pack_peaks(averaged, network.spec, model_file.k, probabilities=True)[0]
     with torch.inference_mode():  # points are refined on the maps of the picture as it is
         feature = network.feature(torch.from_numpy(batch))
         maps = [
             each[0].permute(1, 2, 0).contiguous().numpy()
             for each in (feature, network.refiner.local_maps(feature))
         ]
-    group = Grouper(network.spec, weights=engine.refiner_weights())
+    group = Grouper(network.spec, weights=model_file.refiner_weights())
     expected = group(Peaks(packed, PeakLayout.of(network.spec), letterbox, Maps(*maps)))
     assert_same(found, expected, atol=1e-2)
 

@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
 import hprnet_rt  # noqa: E402
-from hprnet_rt.backends import AsyncBackend, ModelFile, create_backend  # noqa: E402
+from hprnet_rt.backends import AsyncBackend, BackendRequest, ModelFile, create_backend  # noqa: E402
 from hprnet_rt.backends.torch_cuda import _TorchCudaBackend  # noqa: E402
 from hprnet_rt.errors import BackendError  # noqa: E402
 from hprnet_rt.geometry import Letterbox  # noqa: E402
@@ -19,7 +19,7 @@ from hprnet_rt.types import Peaks  # noqa: E402
 from hprnet_rt.video import VideoSource  # noqa: E402
 from tests.clips import SAMPLE  # noqa: E402
 
-ENGINE = ModelFile.find("hprnet-mobile")
+MODEL_FILE = ModelFile.find("hprnet-mobile")
 HW = (64, 96)
 CPU = torch.device("cpu")
 
@@ -46,17 +46,18 @@ def people(count):
 
 @pytest.fixture(scope="module")
 def backend():
-    made = _TorchCudaBackend(ENGINE, HW, "fp32", 3, CPU)
+    request = BackendRequest(model_file=MODEL_FILE, input_hw=HW, precision="fp32", batch=3)
+    made = _TorchCudaBackend(request, CPU)
     yield made
     made.close()
 
 
 def test_a_batch_and_a_part_of_one_give_what_the_reference_gives(backend):
     """Columns are the reference's, but for the points, which it leaves to grouping: people are the same."""
-    reference = create_backend(ENGINE, HW, backend="torch", threads=1)
-    plain, refined = PeakLayout.of(ENGINE.spec), PeakLayout.of(ENGINE.spec, refined=True)
+    reference = create_backend(MODEL_FILE, HW, backend="torch", threads=1)
+    plain, refined = PeakLayout.of(MODEL_FILE.spec), PeakLayout.of(MODEL_FILE.spec, refined=True)
     options = GroupingOptions(person_threshold=0.0)
-    group, letterbox = Grouper(ENGINE.spec, options, ENGINE.refiner_weights()), Letterbox.fit(HW, HW)
+    group, letterbox = Grouper(MODEL_FILE.spec, options, MODEL_FILE.refiner_weights()), Letterbox.fit(HW, HW)
     for count in (3, 1):
         batch = people(count)
         found, (expected, maps) = backend.run(batch), reference.run_with_maps(batch)
@@ -87,12 +88,13 @@ def test_too_many_images_are_a_sentence(backend):
 
 
 def test_half_precision_is_named_and_runs():
-    made = _TorchCudaBackend(ENGINE, HW, "bf16", 1, CPU)
+    request = BackendRequest(model_file=MODEL_FILE, input_hw=HW, precision="bf16")
+    made = _TorchCudaBackend(request, CPU)
     assert "bf16" in made.description
     assert made.run(images(1)).dtype == np.float32
     made.close()
     made.close()
-    with pytest.raises(BackendError, match="torch-cuda engine is closed"):
+    with pytest.raises(BackendError, match="torch-cuda backend is closed"):
         made.run(images(1))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hprnet_rt.bench.report import Report, Series
+from hprnet_rt.bench.report import BenchReport, Series
 
 MACHINE = {
     "processor": "a processor",
@@ -16,7 +16,7 @@ STAGES = {"capture": 3.0, "preprocess": 0.4, "engine": 7.0, "grouping": 0.02, "r
 
 
 def figures(seed, *, slower=None, mood=1.0, kind="stages", machine=None, **settings):
-    """A run of 60 rounds whose times scatter by 2% and drift by 1%; one stage may be `slower` by 10%."""
+    """Make a run of 60 rounds with noise of 2% and a drift of 1%; one stage may be `slower` by 10%."""
     random = np.random.default_rng(seed)
     drift = 1 + 0.01 * np.sin(np.linspace(0, 4, 60) + random.uniform(0, 6))
     series, whole = [], np.zeros(60)
@@ -25,4 +25,4 @@ def figures(seed, *, slower=None, mood=1.0, kind="stages", machine=None, **setti
         whole += rounds
         series.append(Series("clip.mp4", name, tuple(rounds)))
     series.append(Series("clip.mp4", "end to end", tuple(whole), whole=True))
-    return Report(kind, {"model": "hprnet-mobile", **settings}, tuple(series), {}, machine or MACHINE)
+    return BenchReport(kind, {"model": "hprnet-mobile", **settings}, tuple(series), {}, machine or MACHINE)

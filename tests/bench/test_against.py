@@ -1,11 +1,11 @@
-"""What has changed is named, what has not is not."""
+"""Changes are named; stages without a change are not."""
 
 import numpy as np
 import pytest
 
 from hprnet_rt.bench.against import compare_reports
 from hprnet_rt.bench.measure import Limits, take_turns
-from hprnet_rt.bench.report import Report, Series, series_of
+from hprnet_rt.bench.report import BenchReport, Series, series_of
 from hprnet_rt.errors import UsageError
 from tests.bench.figures import MACHINE, STAGES, figures
 
@@ -39,13 +39,15 @@ def test_a_slower_machine_is_told_from_a_slower_stage():
 def test_a_sum_is_named_when_none_of_its_parts_is():
     def run(whole_ms):
         parts = [Series("a", name, (1.0,) * 20) for name in "bcde"]
-        return Report("people", {}, (*parts, Series("a", "sum", (whole_ms,) * 20, whole=True)), {}, MACHINE)
+        return BenchReport(
+            "people", {}, (*parts, Series("a", "sum", (whole_ms,) * 20, whole=True)), {}, MACHINE
+        )
 
     assert [change.name for change in compare_reports(run(4.0), run(5.0)).named] == ["a: sum"]
 
 
 def test_few_rounds_are_no_evidence():
-    old, new = (Report("people", {}, (Series("a", "b", (ms,) * 3),), {}, MACHINE) for ms in (1.0, 2.0))
+    old, new = (BenchReport("people", {}, (Series("a", "b", (ms,) * 3),), {}, MACHINE) for ms in (1.0, 2.0))
     assert compare_reports(old, new).named == ()
 
 
@@ -61,7 +63,7 @@ def test_figures_of_two_machines_settings_or_commands_are_not_compared():
 
 def test_figures_without_any_in_common_are_not_compared():
     one, other, zero = (
-        Report("people", {}, (Series("a", name, (ms,) * 20),), {}, MACHINE)
+        BenchReport("people", {}, (Series("a", name, (ms,) * 20),), {}, MACHINE)
         for name, ms in (("b", 1.0), ("c", 1.0), ("b", 0.0))
     )
     for old in (other, zero):
@@ -75,7 +77,7 @@ def test_other_versions_and_clocks_are_compared():
 
 
 def measured(seed, slower=None):
-    """A run as `take_turns` makes it, on clocks that scatter by 2%; one stage may take 10% longer."""
+    """Measure with `take_turns`, on clocks with noise of 2%; one stage may take 10% longer."""
     random = np.random.default_rng(seed)
 
     def task(people):
@@ -90,7 +92,7 @@ def measured(seed, slower=None):
 
     limits = Limits(narrow=1e-6, least_rounds=60, most_rounds=60)
     tasks = {f"{people} people": task(people) for people in (1, 50)}
-    return Report("people", {}, series_of(take_turns(tasks, limits)), {}, MACHINE)
+    return BenchReport("people", {}, series_of(take_turns(tasks, limits)), {}, MACHINE)
 
 
 @pytest.mark.parametrize("seed", range(0, 10, 2))

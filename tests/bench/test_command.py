@@ -1,4 +1,4 @@
-"""`hprnet-rt bench`, with as few rounds as can be."""
+"""`hprnet-rt bench`, with as few rounds as possible."""
 
 import json
 
@@ -7,16 +7,16 @@ import pytest
 from hprnet_rt.bench import people, subject
 from hprnet_rt.bench.measure import Limits
 from hprnet_rt.bench.people import ALL, PeopleOptions, crossover, measure_people, people_chart
-from hprnet_rt.bench.report import Report, write_report
+from hprnet_rt.bench.report import BenchReport, write_report
 from hprnet_rt.cli import main
 
 SHORT = Limits(seconds=0.01, least_rounds=3, warm_up=0)
-RUNNING = subject.Running(threads=1, input_px=128)
+MODEL_OPTIONS = subject.ModelOptions(threads=1, input_px=128)
 
 
 @pytest.fixture(scope="module")
 def report():
-    """Two scenes, and a pipeline that takes 10 ms and 5 ms for each person."""
+    """Measure two scenes, and a peer that takes 10 ms plus 5 ms for each person."""
     options = PeopleOptions((1, 35), planted=40, image_wh=(320, 180), limits=SHORT)
 
     class TopDown:
@@ -27,8 +27,8 @@ def report():
         def __call__(self, _image, count):
             return {"detector": 0.01, "pose": 0.005 * count, "end to end": 0.01 + 0.005 * count}
 
-    with subject.subject("hprnet-mobile") as network:
-        return options, measure_people(network, RUNNING, options, peers={"ZoomNet": TopDown})
+    with subject.open_subject("hprnet-mobile") as network:
+        return options, measure_people(network, MODEL_OPTIONS, options, peers={"ZoomNet": TopDown})
 
 
 def test_people_has_every_stage_and_says_who_was_found(report):
@@ -65,7 +65,7 @@ def test_the_chart_has_the_paper_s_numbers(report, tmp_path):
 
 
 def test_a_slowed_stage_shows_in_its_own_figures(report, monkeypatch):
-    """Drawing that waits is drawing that takes longer, and nothing else."""
+    """If drawing takes longer, only the figures of drawing change."""
     options, before = report
 
     class Slow(people.Overlay):
@@ -74,8 +74,8 @@ def test_a_slowed_stage_shows_in_its_own_figures(report, monkeypatch):
                 super().draw(image, poses)
 
     monkeypatch.setattr(people, "Overlay", Slow)
-    with subject.subject("hprnet-mobile") as network:
-        after = measure_people(network, RUNNING, options)
+    with subject.open_subject("hprnet-mobile") as network:
+        after = measure_people(network, MODEL_OPTIONS, options)
     drawing = [each.find("35 people", "everyone: drawing").p50_ms for each in (before, after)]
     assert drawing[1] > 2 * drawing[0]
 
@@ -115,7 +115,7 @@ def test_what_cannot_be_compared_is_refused_before_it_is_measured(
     tmp_path, monkeypatch, capsys, entry, value, words
 ):
     path = tmp_path / "people.json"
-    report = Report("people", {"size": 384}, ())
+    report = BenchReport("people", {"size": 384}, ())
     path.write_text(json.dumps(json.loads(report.to_json()) | {entry: value}))
     monkeypatch.setattr(people, "take_turns", lambda *_, **__: pytest.fail("it was measured"))
     assert main(["bench", "people", "--against", str(path)]) == 2
@@ -147,7 +147,7 @@ def test_a_picture_of_no_size_is_refused(capsys, size):
 def test_more_people_than_an_engine_can_return_are_refused_before_the_export(capsys):
     pytest.importorskip("onnxscript", reason="the extra train is not installed")
     assert main(["bench", "people", "--k", "100000"]) == 2
-    assert "an engine of hprnet-mobile returns 1 to 384 people, got 100000" in capsys.readouterr().err
+    assert "a model file of hprnet-mobile returns 1 to 384 people, got 100000" in capsys.readouterr().err
 
 
 def test_mistakes_are_sentences_with_exit_codes(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""The script for a machine with a GPU, where there is none: every path that can be taken is."""
+"""The script for GPUs on a machine without one: every path that is possible there runs."""
 
 import subprocess
 import sys

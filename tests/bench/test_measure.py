@@ -1,9 +1,9 @@
-"""Taking turns, and when it is enough."""
+"""Tasks that take turns, and when the measurement ends."""
 
 import numpy as np
 import pytest
 
-from hprnet_rt.bench.measure import Limits, half_width, lapped, take_turns, theil_sen
+from hprnet_rt.bench.measure import Limits, half_width, take_turns, theil_sen, time_steps
 from hprnet_rt.errors import UsageError
 
 
@@ -70,7 +70,7 @@ def test_the_slope_bears_a_bad_point():
 
 def test_laps_add_up_in_order():
     done = []
-    laps = lapped(("first", lambda: done.append(1)), ("second", lambda: done.append(2)))
+    laps = time_steps(("first", lambda: done.append(1)), ("second", lambda: done.append(2)))
     assert list(laps) == ["first", "second"]
     assert done == [1, 2]
 

@@ -1,4 +1,4 @@
-"""The peer that is another package: what is said without it, and how often it is asked with it."""
+"""The peer from another package: the message without it, and the number of its calls with it."""
 
 import importlib.util
 import sys

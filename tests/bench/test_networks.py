@@ -1,4 +1,4 @@
-"""The comparators: their shapes, and that they give what they stand for."""
+"""The comparators: their shapes and outputs."""
 
 import numpy as np
 import pytest

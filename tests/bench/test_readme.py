@@ -1,4 +1,4 @@
-"""README's tables are those of the results."""
+"""The README's tables are those of the results."""
 
 import importlib.util
 from pathlib import Path

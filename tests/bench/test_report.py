@@ -9,7 +9,7 @@ import pytest
 
 from hprnet_rt.bench.against import compare_reports
 from hprnet_rt.bench.chart import Chart, Curve, write_chart
-from hprnet_rt.bench.report import Report, Series, make_folder, read_report, table, write_report
+from hprnet_rt.bench.report import BenchReport, Series, make_folder, read_report, table, write_report
 from hprnet_rt.errors import DataError, OutputError
 from tests.bench.figures import figures
 
@@ -27,7 +27,7 @@ def test_a_written_report_is_read_back(tmp_path):
 
 def test_a_file_of_many_rounds_stays_small_and_keeps_its_median(tmp_path):
     rounds = tuple(np.random.default_rng(0).lognormal(0, 0.1, 20000))
-    path = write_report(Report("people", {}, (Series("a", "b", rounds),)), tmp_path)[0]
+    path = write_report(BenchReport("people", {}, (Series("a", "b", rounds),)), tmp_path)[0]
     assert len(json.loads(path.read_text())["series"][0]["rounds_ms"]) == 400
     assert read_report(path).series[0].p50_ms == pytest.approx(np.median(rounds), rel=0.01)
 

@@ -1,4 +1,4 @@
-"""Scenes: as many people as asked for, the same every time."""
+"""Scenes: they have the requested number of people, and are the same every time."""
 
 import numpy as np
 import pytest

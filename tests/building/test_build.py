@@ -9,12 +9,13 @@ pytest.importorskip("hprnet_rt.graph", reason="the extra build is not installed"
 
 import hprnet_rt
 from hprnet_rt.backends import ModelFile
-from hprnet_rt.backends.trt import InputRange, build_engine, library, load_library
+from hprnet_rt.backends.trt import InputRange, build_engine, load_library
 from hprnet_rt.building import BuildPlan, build
 from hprnet_rt.cli import main
 from hprnet_rt.errors import BackendError, UsageError
 from hprnet_rt.machine import Nvidia
 from hprnet_rt.spec import HPRNET_HOURGLASS104, HPRNET_MOBILE
+from tests.backends.cases import MISSING_LIBRARY, change_spec
 
 SHIPPED = ModelFile.find("hprnet-mobile")
 NO_RTX = "tensorrt-rtx has no wheels for this platform"
@@ -58,10 +59,10 @@ def test_the_default_model_is_built_by_tensorrt_rtx_without_a_gpu(tmp_path, caps
     (path,) = tmp_path.glob("*.engine")
     assert path.name.startswith("hprnet-mobile-tensorrt-rtx-fp16-b1-8-384x224-")
     assert path.stat().st_size > 10e6  # 5.5 million weights in fp16
-    said = json.loads(path.with_suffix(".json").read_text())
-    assert said["library_version"] == rtx.__version__
-    assert (said["batch"], said["height"], said["width"]) == ([1, 8], [224, 224], [384, 384])
-    assert (said["gpus"], said["onnx_sha256"]) == (["sm86", "sm89"], SHIPPED.sha256)
+    sidecar = json.loads(path.with_suffix(".json").read_text())
+    assert sidecar["library_version"] == rtx.__version__
+    assert (sidecar["batch"], sidecar["height"], sidecar["width"]) == ([1, 8], [224, 224], [384, 384])
+    assert (sidecar["gpus"], sidecar["onnx_sha256"]) == (["sm86", "sm89"], SHIPPED.sha256)
     written = path.stat().st_mtime_ns
     assert main(command) == 0
     assert "already there" in capsys.readouterr().out
@@ -69,15 +70,15 @@ def test_the_default_model_is_built_by_tensorrt_rtx_without_a_gpu(tmp_path, caps
 
 
 @pytest.mark.timeout(600)
-def test_progress_is_told_and_the_first_engine_lands_in_the_cache(own_cache):
+def test_progress_is_reported_and_the_first_engine_lands_in_the_cache(own_cache):
     pytest.importorskip("tensorrt_rtx", reason=NO_RTX)
-    told = []
+    steps_reported = []
     plan = BuildPlan.parse(HPRNET_MOBILE, backend="tensorrt-rtx", size="128")
-    built = build(SHIPPED, plan, progress=lambda *step: told.append(step))
+    built = build(SHIPPED, plan, progress=lambda *step: steps_reported.append(step))
     assert built.fresh
     assert built.path.parent == own_cache / "engines" / "built"
-    assert len(told) > 10
-    assert all(0 <= done <= steps for _, done, steps in told)
+    assert len(steps_reported) > 10
+    assert all(0 <= done <= steps for _, done, steps in steps_reported)
 
 
 def test_a_gpu_that_the_library_does_not_know_is_refused():
@@ -164,17 +165,17 @@ def test_a_library_that_does_not_start_is_a_sentence():
 
 
 def test_a_missing_library_is_a_sentence(monkeypatch, capsys):
-    monkeypatch.setitem(library.LIBRARIES, "tensorrt", "a_module_that_nobody_has")
+    change_spec(monkeypatch, "tensorrt", library=MISSING_LIBRARY)
     assert main(["build", "hprnet-mobile", "--backend", "tensorrt"]) == 1
-    said = capsys.readouterr().err
-    assert "pip install 'hprnet-rt[tensorrt]'" in said
-    assert said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert "pip install 'hprnet-rt[tensorrt]'" in message
+    assert message.count("\n") == 1
 
 
 def test_a_library_that_cannot_be_loaded_is_a_sentence(monkeypatch, tmp_path):
     (tmp_path / "broken_library.py").write_text("raise OSError('libnvinfer.so: cannot open')")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(library.LIBRARIES, "tensorrt", "broken_library")
+    change_spec(monkeypatch, "tensorrt", library="broken_library")
     with pytest.raises(BackendError, match="installed but cannot be loaded: libnvinfer"):
         load_library("tensorrt")
 
@@ -182,7 +183,7 @@ def test_a_library_that_cannot_be_loaded_is_a_sentence(monkeypatch, tmp_path):
 def test_tensorrt_without_a_gpu_is_a_sentence(monkeypatch, tmp_path):
     (tmp_path / "some_tensorrt.py").write_text("__version__ = '10.9'")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(library.LIBRARIES, "tensorrt", "some_tensorrt")
+    change_spec(monkeypatch, "tensorrt", library="some_tensorrt")
     monkeypatch.setattr("hprnet_rt.building.make.nvidia", lambda: Nvidia(None, (), "none"))
     plan = BuildPlan.parse(HPRNET_MOBILE, backend="tensorrt")
     with pytest.raises(BackendError, match="there is none here"):

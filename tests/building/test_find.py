@@ -8,15 +8,15 @@ import pytest
 
 from hprnet_rt.backends import ModelFile
 from hprnet_rt.backends.built_engine import sidecar_path, write_sidecar
-from hprnet_rt.backends.trt import library
-from hprnet_rt.building import find, make
-from hprnet_rt.building.find import find_built
+from hprnet_rt.backends.trt import load_library
+from hprnet_rt.building import find, find_engine, make
 from hprnet_rt.building.make import Built, recipe_of
 from hprnet_rt.building.plan import BuildPlan
 from hprnet_rt.errors import BackendError, ModelError
 from hprnet_rt.machine import Gpu, Nvidia
+from tests.backends.cases import change_spec
 
-ENGINE = ModelFile.find("hprnet-mobile")
+MODEL_FILE = ModelFile.find("hprnet-mobile")
 HW = (256, 384)
 H200 = Gpu("NVIDIA H200", "9.0", 140 << 30)
 
@@ -26,7 +26,7 @@ def backend(request, monkeypatch, tmp_path):
     """A library of this backend, on a machine with a GPU."""
     (tmp_path / "some_library.py").write_text("__version__ = '10.9'")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(library.LIBRARIES, request.param, "some_library")
+    change_spec(monkeypatch, request.param, library="some_library")
     for module in (find, make):
         monkeypatch.setattr(module, "nvidia", lambda: Nvidia("570.1", (H200,)))
     return request.param
@@ -34,19 +34,19 @@ def backend(request, monkeypatch, tmp_path):
 
 def put(backend, *, precision="fp16", size="384x256", batch="1", **changes):
     """An engine as `build` leaves it."""
-    plan = BuildPlan.parse(ENGINE.spec, backend=backend, precision=precision, size=size, batch=batch)
-    recipe = recipe_of(ENGINE, plan, library.load_library(backend))
+    plan = BuildPlan.parse(MODEL_FILE.spec, backend=backend, precision=precision, size=size, batch=batch)
+    recipe = recipe_of(MODEL_FILE, plan, load_library(backend))
     recipe = dataclasses.replace(recipe, **changes)
     make.built_folder().mkdir(parents=True, exist_ok=True)
     path = make.built_folder() / f"{recipe.stem}.engine"
     path.write_bytes(b"an engine")
-    write_sidecar(path, recipe, ENGINE.spec, build_seconds=1.0)
+    write_sidecar(path, recipe, MODEL_FILE.spec, build_seconds=1.0)
     return path
 
 
 def ask(backend, *, precision="auto", input_hw=HW, batch=1, may_build=False):
-    return find_built(
-        ENGINE, backend, precision=precision, input_hw=input_hw, batch=batch, may_build=may_build
+    return find_engine(
+        MODEL_FILE, backend, precision=precision, input_hw=input_hw, batch=batch, may_build=may_build
     )
 
 
@@ -55,7 +55,7 @@ def built(monkeypatch):
     """Plans that were built."""
     plans = []
 
-    def build(engine, plan):
+    def build(model_file, plan):
         plans.append(plan)
         return Built(put(plan.backend), fresh=True, seconds=1.0)
 

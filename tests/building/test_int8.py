@@ -10,8 +10,10 @@ import pytest
 import hprnet_rt
 from hprnet_rt.backends import ModelFile, create_backend
 from hprnet_rt.backends import openvino as openvino_backend
-from hprnet_rt.building import BuildPlan, build, find_int8, int8
+from hprnet_rt.backends.built_engine import BuiltEngine
+from hprnet_rt.building import BuildPlan, build, find_engine, int8
 from hprnet_rt.building.calibration import calibration_inputs
+from hprnet_rt.building.make import recipe_of
 from hprnet_rt.cli import main
 from hprnet_rt.errors import BackendError, MediaError, ModelError, UsageError
 from hprnet_rt.evaluation import Movement
@@ -27,6 +29,10 @@ def moved(people=100, lost=0, new=0, away=0.0):
     return Movement(people, lost, new, np.full(1000, away))
 
 
+def find_int8():
+    return find_engine(SHIPPED, "openvino", precision="int8", input_hw=(128, 128), batch=1, may_build=False)
+
+
 def roundings(model):
     return {node.get_friendly_name() for node in model.get_ops() if node.get_type_name() == "FakeQuantize"}
 
@@ -35,8 +41,8 @@ def roundings(model):
 def unquantised(monkeypatch):
     """Engines come out as float32 ones."""
 
-    def quantise(engine, inputs, *, progress=None):
-        return int8.Quantised(openvino_backend.reader().read_model(engine.for_grouping()), 0, 80)
+    def quantise(model_file, inputs, *, progress=None):
+        return int8.Quantised(openvino_backend.reader().read_model(model_file.for_grouping()), 0, 80)
 
     monkeypatch.setattr(int8, "_nncf", lambda: None)
     monkeypatch.setattr(int8, "quantise", quantise)
@@ -57,8 +63,9 @@ def test_the_trunk_is_int8_and_first_layers_heads_and_decode_are_not(tmp_path):
     assert len(before) > made.int8
     assert roundings(maps) == before  # folded ones would leave float32 layers
     assert not roundings(decode)
+    engine = BuiltEngine(path, recipe_of(SHIPPED, PLAN, None))
     with_int8 = create_backend(
-        SHIPPED, (128, 128), backend="openvino", precision="int8", find_int8=lambda _: path
+        SHIPPED, (128, 128), backend="openvino", precision="int8", find_engine=lambda *_, **__: engine
     )
     assert "int8 and" in with_int8.description
     assert np.isfinite(with_int8.run(inputs[0])).all()
@@ -69,25 +76,25 @@ def test_an_engine_that_moves_nothing_is_built_with_its_figures_and_found_by_nam
     built = build(SHIPPED, PLAN, calibrate=SAMPLE)
     assert built.path.parent == own_cache / "engines" / "built"
     assert not list(built.path.parent.glob("*partial*"))
-    said = json.loads(built.path.with_suffix(".json").read_text())["measured"]
-    assert (said["calibrated_on"], said["frames"], said["held_out"]) == ("sample.mp4", 93, 32)
-    assert (said["lost"], said["new"]) == (0, 0)
-    assert said["within"]["4.0"] > 0.99
-    assert said["people"] > 50
+    sidecar = json.loads(built.path.with_suffix(".json").read_text())["measured"]
+    assert (sidecar["calibrated_on"], sidecar["frames"], sidecar["held_out"]) == ("sample.mp4", 93, 32)
+    assert (sidecar["lost"], sidecar["new"]) == (0, 0)
+    assert sidecar["within"]["4.0"] > 0.99
+    assert sidecar["people"] > 50
     assert not build(SHIPPED, PLAN).fresh
-    assert find_int8(SHIPPED) == built.path
+    assert find_int8().path == built.path
     with hprnet_rt.load(backend="openvino", precision="int8", input_px=128) as model:
         assert "int8" in model.description
 
 
 def test_an_engine_that_moves_people_is_refused_and_gone(unquantised, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(int8, "_judged", lambda *_: moved(lost=3, new=2))
+    monkeypatch.setattr(int8, "_compare", lambda *_: moved(lost=3, new=2))
     command = ["build", "hprnet-mobile", "--backend", "openvino", "--precision", "int8", "-o", str(tmp_path)]
     assert main([*command, "--calibrate", str(SAMPLE)]) == 1
-    said = capsys.readouterr().err
-    assert "not accepted: on 32 frames of sample.mp4 kept apart" in said
-    assert "of 100 people 3 are lost and 2 are new" in said
-    assert said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert "not accepted: on 32 frames of sample.mp4 kept apart" in message
+    assert "of 100 people 3 are lost and 2 are new" in message
+    assert message.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
@@ -113,7 +120,7 @@ def test_an_engine_that_was_not_built_is_a_sentence_with_the_command():
 
 @pytest.mark.parametrize("field", ["library_version", "onnx_sha256", "spec_sha256", "k"])
 def test_a_stale_engine_is_refused_by_what_differs(unquantised, monkeypatch, field):
-    monkeypatch.setattr(int8, "_judged", lambda *_: moved())
+    monkeypatch.setattr(int8, "_compare", lambda *_: moved())
     built = build(SHIPPED, PLAN, calibrate=SAMPLE)
     sidecar = built.path.with_suffix(".json")
     data = json.loads(sidecar.read_text())
@@ -123,7 +130,7 @@ def test_a_stale_engine_is_refused_by_what_differs(unquantised, monkeypatch, fie
     stale.with_suffix(".json").write_text(json.dumps({**data, field: "other"}))
     sidecar.unlink()
     with pytest.raises(ModelError, match=f"another {field.replace('_', ' ')}: other.*build it again"):
-        find_int8(SHIPPED)
+        find_int8()
 
 
 @pytest.mark.parametrize("backend", ["auto", "onnxruntime"])

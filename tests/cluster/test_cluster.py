@@ -1,4 +1,4 @@
-"""Two workers on a real local Ray cluster, one of which is killed, find what one process finds."""
+"""Two workers on a local Ray cluster, one of which is killed, give the results of one process."""
 
 import itertools
 import os
@@ -37,14 +37,14 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module", autouse=True)
 def local_ray(tmp_path_factory):
-    """One cluster for all tests; its workers import this checkout."""
+    """Start one cluster for all tests; its workers import this checkout."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_AUTH_TOKEN", "of the tests")  # else Ray writes one to the home
     with pytest.MonkeyPatch.context() as patch:
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         patch.setenv("PYTHONPATH", os.pathsep.join(paths))
         ray.init(
-            *("local",),
+            "local",
             num_cpus=8,  # of which two workers and those of single tests take one each
             include_dashboard=False,
             object_store_memory=80 * 2**20,
@@ -70,12 +70,12 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory):
-    """The sample with people in it, with a key frame every 12 frames."""
+    """Write the sample with people, with a key frame every 12 frames."""
     path = tmp_path_factory.mktemp("people") / "people.mp4"
     images = [image for _, image in clips.decodable(clips.SAMPLE)[:120]]
     height, width = images[0].shape[:2]
     return clips.make(
-        *(path,),
+        path,
         frames=len(images),
         size=(width // 2, height // 2),
         draw=lambda index, *_: np.ascontiguousarray(images[index][::2, ::2]),
@@ -85,7 +85,7 @@ def people(tmp_path_factory):
 
 
 def do(finder, out, options, source, stop_at=None):
-    """Annotate; with `stop_at`, cancel when so many frames have been reported."""
+    """Annotate; cancel after `stop_at` frames have been reported."""
     (job,) = plan([str(source)], out, options)
     cancelled, count = threading.Event(), 0
 
@@ -242,7 +242,7 @@ def test_workers_that_die_over_the_same_frames_are_given_up(cluster, people, tmp
     def die():
         raise ray.exceptions.ActorDiedError
 
-    monkeypatch.setattr(made, "_see_that_it_works", lambda _actor: None)
+    monkeypatch.setattr(made, "_check_started", lambda _actor: None)
     with pytest.raises(BackendError, match="3 workers died one after the other"):
         do(cluster, tmp_path / "out", KEYPOINTS, people)
 
@@ -268,7 +268,7 @@ def test_model_that_is_missing_is_the_sentence_of_one_machine(tmp_path):
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "127.0.0.1:99999"])
 def test_address_where_nobody_listens_is_a_sentence(address):
     with pytest.raises(BackendError, match=r"cannot join the Ray cluster .*: nobody answers there"):
-        workers._see_that_it_is_there(address)
+        workers._require_listener(address)
 
 
 def test_cluster_without_room_is_a_sentence(monkeypatch):

@@ -17,7 +17,7 @@ CELL_PX = 4
 
 
 def person(xy, visible, area, box_xywh, image_id, number):
-    """An annotation; unlabelled points are (0, 0, 0)."""
+    """Make an annotation; unlabelled points are (0, 0, 0)."""
     visible = np.asarray(visible, bool)
     triples = np.concatenate((np.where(visible[:, None], xy, 0), 2 * visible[:, None]), axis=1)
     return {
@@ -39,7 +39,7 @@ def annotations(people, image_ids=None):
 
 
 def detection(annotation, xy, score, **more):
-    """A result for the person of an annotation."""
+    """Make a result for the person of an annotation."""
     triples = np.concatenate((xy, np.ones((len(xy), 1))), axis=1)
     return {
         "image_id": annotation["image_id"],
@@ -52,7 +52,7 @@ def detection(annotation, xy, score, **more):
 
 
 def golden_annotations():
-    """The people of the golden scenes in px; an area is about half the box's, as with real people."""
+    """Return the people of the golden scenes in px; areas are about half the box's, as of real people."""
     people = []
     for scene in SCENES:
         boxes = CELL_PX * golden(scene, "gt_box").astype(float)
@@ -69,7 +69,7 @@ def golden_annotations():
 
 
 def random_set(seed, images=12, people=6, extra=3, noise=0.02):
-    """Annotations and results that agree somewhat, with missing parts, crowds, ties, and strangers.
+    """Make annotations and similar results, with missing parts, crowds, ties and false detections.
 
     Returns:
         the annotations' dict and the results' list, as in their files.
@@ -117,7 +117,7 @@ def random_set(seed, images=12, people=6, extra=3, noise=0.02):
 
 
 def decoded(matching):
-    """The golden scenes' heads, decoded, as results in px."""
+    """Decode the heads of the golden scenes, and return them as results in px."""
     options = GroupingOptions(person_threshold=0.0, peak_threshold=0.1, matching=matching)
     results = []
     for scene in SCENES:
@@ -128,9 +128,9 @@ def decoded(matching):
 
 
 def known_errors():
-    """Three people of one image, of whom the third is not found; the others' points are off by so much:
+    """Make three people of one image, of whom the third is not found. The errors of the others' points are:
 
-    bodies (none), faces of 50 px with 20 px between the outer eye corners (4 and 6 px), left hands of 40 px
+    bodies none, faces of 50 px with 20 px between the outer eye corners (4 and 6 px), left hands of 40 px
     (4 and 12 px) and right hands of 20 px (as the left ones). Every point scores 0.5.
 
     Returns:

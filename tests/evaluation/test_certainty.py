@@ -18,7 +18,7 @@ def drawn(report):
 
 
 def right(report, part):
-    """(points, share) of each class of scores that has points."""
+    """Return (points, share) of each class of scores that has points."""
     rows = [one for one in report.reliability if one.part == part]
     assert [(one.low, one.high) for one in rows] == list(SCORE_CLASSES)
     return {one.low: (one.points, one.right) for one in rows if one.points}

@@ -1,4 +1,4 @@
-"""Files that are not what they must be, each with its sentence."""
+"""Faulty files, and the message for each fault."""
 
 import copy
 import json
@@ -21,7 +21,7 @@ def written(folder, content):
 
 
 def changed(data, *where, to):
-    """A copy in which one thing, found by these keys, is another; `to` None deletes it."""
+    """Return a copy with the value under these keys replaced by `to`; None deletes it."""
     data = copy.deepcopy(data)
     place = data
     for key in where[:-1]:

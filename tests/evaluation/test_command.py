@@ -64,7 +64,7 @@ def test_mistakes_are_sentences_with_exit_codes(tmp_path, capsys):
 
 
 def measures_of(tmp_path, *options):
-    """What `eval --measures` with these options writes of the set with known errors."""
+    """Return what `eval --measures` writes with these options for the set with known errors."""
     paths = [tmp_path / "truth.json", tmp_path / "found.json"]
     for path, data in zip(paths, known_errors(), strict=True):
         path.write_text(json.dumps(data))

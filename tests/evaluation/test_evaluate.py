@@ -65,7 +65,7 @@ def test_means_are_there_only_when_all_their_rows_are():
 
 
 def with_pycocotools(truth, results, part, ranking):
-    """AP ... ARL by pycocotools, whose OKS is its own; sizes as our documentation says."""
+    """Return AP ... ARL by pycocotools with its own OKS; sizes are as in our documentation."""
     coco = pytest.importorskip("pycocotools.coco")
     cocoeval = pytest.importorskip("pycocotools.cocoeval")
     truth, results = copy.deepcopy(truth), copy.deepcopy(results)
@@ -206,7 +206,7 @@ def test_face_boxes_by_field_and_by_extreme_visible_points():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_face_boxes_score_as_pycocotools_says(seed):
-    """Its box evaluation, where people without a labelled face are ignored and sizes are the person's."""
+    """In its box evaluation, people without a labelled face are ignored, and sizes are the person's."""
     coco = pytest.importorskip("pycocotools.coco")
     cocoeval = pytest.importorskip("pycocotools.cocoeval")
     truth, results = random_set(seed)

@@ -1,4 +1,4 @@
-"""How far two engines are apart."""
+"""The differences between two backends."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ BODY = 17
 
 
 def people(*places, score=0.9):
-    """A grid of joints of 100 px at each place, the other points absent."""
+    """Make a person at each place: a grid of joints of 100 px, with all other points absent."""
     count = len(places)
     empty = Poses.empty()
     xy = np.full((count, *empty.xy.shape[1:]), np.nan, np.float32)

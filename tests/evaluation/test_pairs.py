@@ -1,4 +1,4 @@
-"""Who is compared with whom."""
+"""Pairs of true people and detections."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def test_box_overlap():
 
 
 def boxed(*boxes_xywh, crowd=()):
-    """People of one image with these boxes, no point of whom is labelled."""
+    """Make people of one image with these boxes and no labelled points."""
     people = [
         person(np.zeros((133, 2)), np.zeros(133), box[2] * box[3], box, 1, number)
         for number, box in enumerate(boxes_xywh, start=1)

@@ -1,4 +1,4 @@
-"""People in COCO-WholeBody's results format, and what the two ways of matching score there."""
+"""People in COCO-WholeBody's results format, and the scores of both ways of matching."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ SIX_DIGITS = 6e-6  # of a point's score
 
 
 def poses_of(truth):
-    """The people of some annotations of one image, found to the pixel; unlabelled points are absent."""
+    """Return the annotated people of one image as exact poses; unlabelled points are absent."""
     people = len(truth)
     corners = np.concatenate((truth.box_xywh[:, :2], truth.box_xywh[:, :2] + truth.box_xywh[:, 2:]), axis=1)
     return Poses(
@@ -126,7 +126,7 @@ def test_a_file_is_complete_or_not_there(tmp_path):
 
 
 def test_released_matching_loses_most_of_the_whole_body_and_little_of_the_parts():
-    """The same heads: faces and hands of other people cost the whole body, while each part hardly notices."""
+    """With the same heads, a face or hand of another person costs the whole body, but each part little."""
     truth = read_annotations(golden_annotations())
     released, ours = (
         evaluate(truth, decoded(matching), name=matching) for matching in ("released", "one-to-one")

@@ -9,7 +9,8 @@ import pytest
 
 from hprnet_rt import cli
 from hprnet_rt.formats import read_keypoints, write_keypoints
-from tests.formats.recordings import HEADER, frames
+from tests.formats.forms import ALL, usable
+from tests.formats.recordings import HEADER, frames, frames_for
 
 FAILED, WRONG_USAGE = 1, 2
 
@@ -41,6 +42,33 @@ def test_a_file_s_name_says_its_format(run, clip, tmp_path):
     assert run(tmp_path / "out" / "clip.csv", "-o", tmp_path / "out" / "clip.jsonl")[0] == 0
     assert names(tmp_path / "out") == ["clip.csv", "clip.json", "clip.jsonl"]
     assert len(list(read_keypoints(tmp_path / "out" / "clip.jsonl").frames)) == 9
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_format_is_written_by_name_or_option_and_read_back(run, tmp_path, name):
+    form = usable(name)
+    people = [frame for frame in frames_for(form) if len(frame.poses)]
+    write_keypoints(tmp_path / "clip.jsonl", HEADER, people)
+    made, again = tmp_path / "out" / f"clip{form.suffix}", tmp_path / "again.jsonl"
+    assert run(tmp_path / "clip.jsonl", "-q", "-o", made) == (0, "", "")
+    written = names(made.parent)
+    assert run(tmp_path / "clip.jsonl", "-q", "--overwrite", "-o", made.parent, "--to", name) == (0, "", "")
+    assert names(made.parent) == written
+    assert written
+    for suffix in form.other_suffixes:
+        assert run(tmp_path / "clip.jsonl", "-q", "-o", tmp_path / f"other{suffix}") == (0, "", "")
+    if form.read is None:
+        return
+    assert run(made, "-q", "-o", again) == (0, "", "")
+    assert [frame.number for frame in read_keypoints(again).frames] == [frame.number for frame in people]
+
+
+def test_help_has_a_line_for_every_format(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    lines = out.partition("formats:")[2].splitlines()
+    for form in ALL.values():
+        assert [form.name, form.suffix, *form.summary.split()] in [line.split() for line in lines]
 
 
 def test_many_go_to_a_folder(run, clip, tmp_path):

@@ -8,25 +8,24 @@ import numpy as np
 import pytest
 
 from hprnet_rt.errors import DataError, HprnetError, UsageError
-from hprnet_rt.formats import FORMATS, KeypointsFrame, Recording, read_keypoints, write_keypoints
+from hprnet_rt.formats import KeypointsFrame, Recording, read_keypoints, write_keypoints
+from hprnet_rt.formats.format import Format
 from tests.formats.damage import damaged
+from tests.formats.forms import ALL, MADE_UP, READABLE, usable
 from tests.formats.recordings import HEADER, frames, poses
 
-READABLE = [name for name, form in FORMATS.items() if form.read is not None]
 TIMES = 60
 
 
 def file_of(folder, name, kept):
     """(the file to damage, what to read) of a recording in this format."""
-    if name.startswith("parquet"):
-        pytest.importorskip("pyarrow")
-    path = folder / f"clip{FORMATS[name].suffix}"
+    path = folder / f"clip{usable(name).suffix}"
     write_keypoints(path, HEADER, kept)
     return (sorted(path.iterdir())[-1] if path.is_dir() else path), path
 
 
 def read_and_write(path, out, names=("jsonl",)):
-    """What could be read, as JSON lines, or None; it can be written in these formats, and read again."""
+    """Read a file and write it in these formats: its JSON lines, or None when it was refused."""
     try:
         recording = read_keypoints(path)
         found = list(recording.frames)
@@ -35,15 +34,16 @@ def read_and_write(path, out, names=("jsonl",)):
         assert path.name in str(error)
         assert len(str(error).replace(str(path.parent), "")) < 400
         return None
-    for name in names:
-        again = out / f"again{FORMATS[name].suffix}"
+    for form in map(usable, names):
+        again = out / f"again{form.suffix}"
         try:
             write_keypoints(again, recording.header, found)
         except UsageError:
-            assert name == "trc"
+            assert form.needs_ids or form.needs_times
             continue
-        if FORMATS[name].read is not None:
-            assert len(list(read_keypoints(again).frames)) == len(found) or name == "coco"
+        if form.read is not None:
+            written = [frame for frame in found if len(frame.poses) or "empty frames" not in form.loses]
+            assert len(list(read_keypoints(again).frames)) == len(written)
     write_keypoints(out / "read.jsonl", {}, found)
     return (out / "read.jsonl").read_bytes()
 
@@ -61,10 +61,10 @@ def test_damaged_files_are_read_or_refused(tmp_path, name):
             found.append(read_and_write(path, tmp_path))
     assert not all(found)
     spoiled.write_bytes(data)
-    assert read_and_write(path, tmp_path, FORMATS)
+    assert read_and_write(path, tmp_path, ALL)
 
 
-@pytest.mark.parametrize("name", ["npz", "parquet", "parquet-compact"])
+@pytest.mark.parametrize("name", ["npz", "parquet", "parquet-compact", MADE_UP.name])
 def test_a_number_that_has_changed_is_noticed(tmp_path, name):
     """Where a format has checksums of its numbers."""
     rng = random.Random(7)
@@ -100,12 +100,12 @@ def test_values_that_make_no_sense_are_refused_with_their_frame(tmp_path, monkey
             getattr(people, name)[0, ..., -1] = wrong
     monkeypatch.setattr(
         "hprnet_rt.formats.registry.format_of",
-        lambda _path: FORMATS["jsonl"].__class__(
-            "made",
-            ".jsonl",
-            lambda _path: Recording({}, iter([KeypointsFrame(**fields, poses=people)])),
-            None,
-            "",
+        lambda _path: Format(
+            name="made",
+            suffix=".jsonl",
+            summary="",
+            read=lambda _path: Recording({}, iter([KeypointsFrame(**fields, poses=people)])),
+            write=None,
         ),
     )
     (tmp_path / "clip.jsonl").write_text("")
@@ -114,9 +114,9 @@ def test_values_that_make_no_sense_are_refused_with_their_frame(tmp_path, monkey
 
 
 @pytest.mark.parametrize("order", [(0, 2, 1), (0, 1, 1)])
-@pytest.mark.parametrize("name", ["jsonl", "npz", "csv"])
+@pytest.mark.parametrize("name", [name for name in READABLE if ALL[name].loses <= {"header"}])
 def test_frames_out_of_order_are_refused(tmp_path, name, order):
-    path = tmp_path / f"clip{FORMATS[name].suffix}"
+    path = tmp_path / f"clip{usable(name).suffix}"
     made = [KeypointsFrame(number, place / 25, poses(1)) for place, number in enumerate(order)]
     write_keypoints(path, {}, made)
     with pytest.raises(DataError, match=f"frame 1 cannot come after frame {order[1]}"):
@@ -129,8 +129,8 @@ def test_header_that_makes_no_sense_is_refused(tmp_path, monkeypatch, name, head
     _, path = file_of(tmp_path, name, frames(2))
     if name == "jsonl":
         first, *rest = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        said = first[:-2] + ", " + header[1:] if header.startswith("{") else header
-        path.write_text("\n".join([said, *rest]), encoding="utf-8")
+        line = first[:-2] + ", " + header[1:] if header.startswith("{") else header
+        path.write_text("\n".join([line, *rest]), encoding="utf-8")
     else:
         module = f"hprnet_rt.formats.{name}"
         with monkeypatch.context() as patch:

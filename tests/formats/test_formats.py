@@ -11,18 +11,15 @@ import pytest
 
 from hprnet_rt.errors import DataError, OutputError, UsageError
 from hprnet_rt.evaluation import read_results
-from hprnet_rt.formats import FORMATS, KeypointsFrame, read_keypoints, write_keypoints
+from hprnet_rt.formats import KeypointsFrame, format_of, read_keypoints, require_format, write_keypoints
 from hprnet_rt.formats.openpose import _BODY_25
 from hprnet_rt.skeleton import KEYPOINT_NAMES
 from hprnet_rt.types import Poses
-from tests.formats.recordings import HEADER, frames, poses
+from tests.formats.forms import ALL, READABLE, WHOLE, usable
+from tests.formats.recordings import HEADER, frames, frames_for, poses
 
 ROOT = Path(__file__).parents[2]
-
-WHOLE = ("jsonl", "parquet", "parquet-compact", "npz")
-"""Formats that hold everything."""
-
-READABLE = [name for name, form in FORMATS.items() if form.read is not None]
+PERSON_FIELDS = {"person scores": ("score",), "boxes": ("box_xyxy", "face_xyxy")}
 
 
 @pytest.fixture
@@ -32,15 +29,9 @@ def master(tmp_path):
     return tmp_path / "clip.jsonl"
 
 
-def needs(name):
-    if name.startswith("parquet"):
-        pytest.importorskip("pyarrow")
-
-
 def through(master, name):
-    """A file made of the hub, in the format of this name."""
-    needs(name)
-    path = master.with_name(f"made{FORMATS[name].suffix}")
+    """A file made of the master, in the format of this name."""
+    path = master.with_name(f"made{usable(name).suffix}")
     recording = read_keypoints(master)
     write_keypoints(path, recording.header, recording.frames)
     return path
@@ -63,24 +54,48 @@ def test_what_goes_through_a_whole_format_comes_back_byte_by_byte(master, name):
     )
 
 
-def test_csv_loses_only_the_header(master):
-    path = through(master, "csv")
-    assert back(path).splitlines()[1:] == master.read_bytes().splitlines()[1:]
-    assert read_keypoints(path).header == {}
+def kept(lines, loses):
+    """The frames of JSON lines without the contents that a format loses."""
+    found = list(map(json.loads, lines.splitlines()[1:]))
+    if "empty frames" in loses:
+        found = [frame for frame in found if frame["people"]]
+    for frame in found:
+        if "times" in loses:
+            frame["pts_s"] = None
+        for person in frame["people"]:
+            for field in (name for lost in loses for name in PERSON_FIELDS.get(lost, ())):
+                person.pop(field, None)
+    return found
 
 
-def test_coco_loses_header_times_and_frames_without_anyone(master):
-    path = through(master, "coco")
-    expected = [
-        {**json.loads(line), "pts_s": None}
-        for line in master.read_text().splitlines()[1:]
-        if '"score"' in line
-    ]
-    assert [json.loads(line) for line in back(path).splitlines()[1:]] == expected
-    assert read_results(path) is not None  # the evaluation takes it
+@pytest.mark.parametrize("name", READABLE)
+def test_a_format_loses_only_what_it_says(master, name):
+    path = through(master, name)
+    loses = ALL[name].loses
+    assert read_keypoints(path).header == ({} if "header" in loses else HEADER)
+    after = back(path)
+    assert kept(after, loses) == kept(master.read_bytes(), loses)
+    assert ("times" in loses) == (b'"pts_s":null' in after)
+    if not loses & {"times", "person scores", "boxes", "point scores", "empty frames"}:
+        assert after.splitlines()[1:] == master.read_bytes().splitlines()[1:]
 
 
-def test_openpose_loses_header_times_people_s_scores_and_boxes(master):
+@pytest.mark.parametrize("name", ALL)
+def test_a_name_says_its_format(tmp_path, name):
+    form = ALL[name]
+    assert require_format(usable(name).name) is form
+    for suffix in (form.suffix, *form.other_suffixes):
+        assert format_of(tmp_path / f"a clip{suffix.upper()}") is form
+    (tmp_path / f"folder{form.suffix}").mkdir()
+    in_folder = format_of(tmp_path / f"folder{form.suffix}")
+    assert in_folder is form if form.is_folder else in_folder.reads_any_folder
+
+
+def test_the_evaluation_reads_coco(master):
+    assert read_results(through(master, "coco")) is not None
+
+
+def test_openpose_has_a_file_for_each_frame_and_boxes_around_the_points(master):
     path = through(master, "openpose")
     names = sorted(file.name for file in path.iterdir())
     assert names[0] == "çığ clip_000000000000_keypoints.json"
@@ -115,13 +130,13 @@ def test_openpose_body_has_a_neck_between_the_shoulders(tmp_path):
 
 @pytest.mark.parametrize("name", READABLE)
 def test_numbers_of_frames_may_have_gaps_and_files_may_hold_no_frame(tmp_path, name):
-    needs(name)
-    path = tmp_path / f"gaps{FORMATS[name].suffix}"
+    form = usable(name)
+    path = tmp_path / f"gaps{form.suffix}"
     write_keypoints(path, {}, frames(4, stride=30))
     found = [frame.number for frame in read_keypoints(path).frames]
-    assert found == ([30, 60, 90] if name == "coco" else [0, 30, 60, 90])
-    if name != "openpose":
-        empty = tmp_path / f"empty{FORMATS[name].suffix}"
+    assert found == ([30, 60, 90] if "empty frames" in form.loses else [0, 30, 60, 90])
+    if not form.is_folder:
+        empty = tmp_path / f"empty{form.suffix}"
         write_keypoints(empty, {}, [])
         assert list(read_keypoints(empty).frames) == []
 
@@ -129,21 +144,20 @@ def test_numbers_of_frames_may_have_gaps_and_files_may_hold_no_frame(tmp_path, n
 @pytest.mark.parametrize("name", READABLE)
 def test_damaged_file_is_one_sentence(master, name):
     path = through(master, name)
-    if name == "openpose":
-        path = sorted(path.iterdir())[5]
-    data = path.read_bytes()
+    file = sorted(path.iterdir())[5] if ALL[name].is_folder else path
+    data = file.read_bytes()
     middle = len(data) // 2
-    path.write_bytes(data[: middle - 200] + b"\n\0rubbish" + data[middle:])
+    file.write_bytes(data[: middle - 200] + b"\n\0rubbish" + data[middle:])
     with pytest.raises(DataError) as caught:
-        list(read_keypoints(path.parent if name == "openpose" else path).frames)
-    assert path.name in str(caught.value)
+        list(read_keypoints(path).frames)
+    assert file.name in str(caught.value)
 
 
-@pytest.mark.parametrize("name", [name for name in READABLE if name != "openpose"])
+@pytest.mark.parametrize("name", [name for name in READABLE if not ALL[name].is_folder])
 def test_file_of_something_else_is_one_sentence(tmp_path, name):
-    needs(name)
+    form = usable(name)
     for content in (b"", b"hello\n", b"{}\n", b"[1, 2]\n"):
-        path = tmp_path / f"other{FORMATS[name].suffix}"
+        path = tmp_path / f"other{form.suffix}"
         path.write_bytes(content)
         with pytest.raises(DataError, match="other"):
             list(read_keypoints(path).frames)
@@ -155,50 +169,41 @@ def test_line_that_a_crash_cut_off_is_left_out(master, caplog):
     assert "line 10" in caplog.text
 
 
-def test_failure_in_the_middle_leaves_no_file(tmp_path):
+@pytest.mark.parametrize("name", ALL)
+def test_failure_in_the_middle_leaves_no_file(tmp_path, name):
+    form = usable(name)
+
     def broken():
-        yield from frames(3)
+        yield from frames_for(form, 3)
         raise DataError("the input is damaged")
 
-    for name, form in FORMATS.items():
-        if name.startswith("parquet") or form.read is None:
-            continue  # below, where pyarrow is; and in its own tests
-        with pytest.raises(DataError):
-            write_keypoints(tmp_path / f"x{form.suffix}", {}, broken())
+    with pytest.raises(DataError, match="the input is damaged"):
+        write_keypoints(tmp_path / f"x{form.suffix}", HEADER, broken())
     assert list(tmp_path.iterdir()) == []
 
 
-def test_failure_in_the_middle_leaves_no_parquet_file(tmp_path):
-    needs("parquet")
+@pytest.mark.parametrize("name", READABLE)
+def test_old_file_stays_until_the_new_one_is_complete(tmp_path, name):
+    path = tmp_path / f"clip{usable(name).suffix}"
+    people = [frame for frame in frames(7) if len(frame.poses)]
+    write_keypoints(path, {}, people)
+    seen = []
 
-    def broken():
-        yield from frames(3)
-        raise DataError("the input is damaged")
+    def slowly():
+        for frame in people[:2]:
+            seen.append(len(list(read_keypoints(path).frames)))
+            yield frame
 
-    with pytest.raises(DataError):
-        write_keypoints(tmp_path / "x.parquet", {}, broken())
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_old_file_stays_until_the_new_one_is_complete(tmp_path):
-    for suffix in (".jsonl", ".openpose"):
-        path = tmp_path / f"clip{suffix}"
-        write_keypoints(path, {}, frames(5))
-        seen = []
-
-        def slowly(path=path, seen=seen):
-            for frame in frames(2):
-                seen.append(len(list(read_keypoints(path).frames)))
-                yield frame
-
-        write_keypoints(path, {}, slowly())
-        assert seen == [5, 5]
-        assert len(list(read_keypoints(path).frames)) == 2
+    write_keypoints(path, {}, slowly())
+    assert seen == [5, 5]
+    assert len(list(read_keypoints(path).frames)) == 2
 
 
-def test_place_that_cannot_be_written_is_one_sentence(tmp_path):
-    with pytest.raises(OutputError, match="cannot write"):
-        write_keypoints(tmp_path / "no folder" / "clip.csv", {}, frames())
+@pytest.mark.parametrize("name", ALL)
+def test_place_that_cannot_be_written_is_one_sentence(tmp_path, name):
+    form = usable(name)
+    with pytest.raises(OutputError, match=r"cannot write .*clip"):
+        write_keypoints(tmp_path / "no folder" / f"clip{form.suffix}", {}, frames_for(form))
 
 
 def test_missing_pyarrow_is_said_with_what_to_install(monkeypatch, tmp_path):
@@ -216,11 +221,10 @@ def test_a_point_at_the_edge_of_presence_stays_present(tmp_path):
     write_keypoints(
         tmp_path / "a.jsonl", {}, [KeypointsFrame(0, None, faint), KeypointsFrame(1, None, Poses.empty())]
     )
-    for name in (*WHOLE, "csv"):
-        if name.startswith("parquet"):
-            continue
-        path = through(tmp_path / "a.jsonl", name)
-        assert back(path) == (tmp_path / "a.jsonl").read_bytes()
+    for name in READABLE:
+        if ALL[name].loses <= {"header"}:
+            path = through(tmp_path / "a.jsonl", name)
+            assert back(path) == (tmp_path / "a.jsonl").read_bytes()
 
 
 SCRIPT = """
@@ -248,8 +252,7 @@ print(peak_mib() - small)
     ("name", "count"), [("csv", 1500), ("jsonl", 1500), ("npz", 1500), ("parquet", 6000)]
 )
 def test_memory_does_not_grow_with_the_length(tmp_path, name, count):
-    needs(name)
-    path = tmp_path / f"long{FORMATS[name].suffix}"
+    path = tmp_path / f"long{usable(name).suffix}"
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, path, str(count)],
         cwd=ROOT,

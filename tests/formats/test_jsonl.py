@@ -1,4 +1,4 @@
-"""What the keypoints file says of a face's box."""
+"""The face box in JSON lines."""
 
 import time
 

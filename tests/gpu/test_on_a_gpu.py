@@ -5,10 +5,9 @@ import pytest
 
 import hprnet_rt
 from hprnet_rt.backends import ModelFile, create_backend
-from hprnet_rt.backends.trt import LIBRARIES
+from hprnet_rt.backends.registry import backend_spec, backend_specs
 from hprnet_rt.backends.trt import device as devices
-from hprnet_rt.backends.trt.library import library_installed
-from hprnet_rt.building import BuildPlan, build, find_built
+from hprnet_rt.building import BuildPlan, build, find_engine
 from hprnet_rt.machine import nvidia
 from hprnet_rt.spec import HPRNET_MOBILE
 from hprnet_rt.video import VideoSource
@@ -20,7 +19,7 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-ENGINE = ModelFile.find("hprnet-mobile")
+MODEL_FILE = ModelFile.find("hprnet-mobile")
 HW = (224, 384)
 NEAR_PX = {"fp32": 0.1, "fp16": 1.0, "bf16": 6.0}  # of the source, of 99% of the points that are sure
 FRAMES = 100
@@ -65,7 +64,7 @@ def test_pytorch_allocates_nothing_per_frame():
     torch = pytest.importorskip("torch", reason="the extra train is not installed")
     if not torch.cuda.is_available():
         pytest.skip("this PyTorch cannot use the GPU")
-    backend = create_backend(ENGINE, HW, backend="torch-cuda")
+    backend = create_backend(MODEL_FILE, HW, backend="torch-cuda")
     images = np.zeros((1, *HW, 3), np.uint8)
     backend.run(images)
     before = torch.cuda.memory_stats()["allocation.all.allocated"]
@@ -101,13 +100,13 @@ def test_buffers_streams_events_and_graphs_bring_back_what_was_sent(package):
         device.close()
 
 
-@pytest.mark.parametrize("backend", LIBRARIES)
+@pytest.mark.parametrize("backend", [spec.name for spec in backend_specs("gpu") if spec.needs_engine("auto")])
 @pytest.mark.parametrize("batch", [1, 4])
 def test_a_tensorrt_engine_that_is_built_here_finds_what_the_cpu_finds(frames, expected, backend, batch):
-    if not library_installed(backend):
+    if not backend_spec(backend).installed:
         pytest.skip(f"{backend} is not installed")
-    build(ENGINE, BuildPlan.parse(HPRNET_MOBILE, backend=backend, size="384x224", batch=str(batch)))
-    found = find_built(ENGINE, backend, precision="auto", input_hw=HW, batch=batch, may_build=False)
+    build(MODEL_FILE, BuildPlan.parse(HPRNET_MOBILE, backend=backend, size="384x224", batch=str(batch)))
+    found = find_engine(MODEL_FILE, backend, precision="auto", input_hw=HW, batch=batch, may_build=False)
     assert found.recipe.batch == (batch, batch)
     with hprnet_rt.load(backend=backend, batch=batch) as model:
         assert "CUDA graph" in model.description

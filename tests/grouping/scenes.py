@@ -3,26 +3,29 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from hprnet_rt.skeleton import PARTS
-from hprnet_rt.spec import HPRNET_MOBILE, SPECS, ModelSpec, PeakLayout
+from hprnet_rt.spec import HPRNET_MOBILE, ModelSpec, PeakLayout
+from tests.specs import ALL_SPECS
 
 K = 32
 CELLS = 96
 
 
 def whole_body(spec: ModelSpec) -> ModelSpec:
-    """The network as if all of its parts were trained."""
+    """Return the network with all of its parts trained."""
     return dataclasses.replace(spec, trained=tuple(PARTS))
 
 
 ALL_TRAINED = whole_body(HPRNET_MOBILE)
 BODY_ONLY = dataclasses.replace(HPRNET_MOBILE, trained=("body",))
-WHOLE_BODY_SPECS = [whole_body(spec) for spec in SPECS.values()]
+WHOLE_BODY_SPECS = [whole_body(spec) for spec in ALL_SPECS.values()]
+EVERY_NETWORK = pytest.mark.parametrize("spec", WHOLE_BODY_SPECS, ids=list(ALL_SPECS))
 
 
 def random_peaks(people: int, seed: int, spec: ModelSpec = ALL_TRAINED) -> np.ndarray:
-    """People anywhere, joints near where they are regressed, parts contested: (K, layout width)."""
+    """Return people anywhere, joints near where they are regressed, parts contested: (K, layout width)."""
     rng = np.random.default_rng(seed)
     layout = PeakLayout.of(spec)
     columns = layout.columns
@@ -51,4 +54,7 @@ def random_peaks(people: int, seed: int, spec: ModelSpec = ALL_TRAINED) -> np.nd
         for where in ("peak", "regressed"):
             if part.size_head:
                 packed[:, columns[f"{part.name}_{where}_wh"]] = rng.uniform(-2, 10, (K, 2))
+    for field, head in spec.person_fields.items():
+        if head not in ("reg", "wh"):
+            packed[:, columns[field]] = rng.uniform(0, CELLS, (K, spec.head(head).channels))
     return packed

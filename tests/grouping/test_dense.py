@@ -8,8 +8,8 @@ from hprnet_rt.geometry import Letterbox
 from hprnet_rt.grouping import GroupingOptions, decode_dense, pack_peaks
 from hprnet_rt.grouping.dense import top_peaks
 from hprnet_rt.skeleton import PARTS
-from hprnet_rt.spec import HPRNET_DLA34, HPRNET_MOBILE, SPECS, PeakLayout
-from tests.grouping.scenes import WHOLE_BODY_SPECS
+from hprnet_rt.spec import HPRNET_DLA34, HPRNET_MOBILE, PeakLayout
+from tests.grouping.scenes import EVERY_NETWORK, WHOLE_BODY_SPECS
 from tests.oracles import grouping as grouping_oracle
 from tests.oracles.decode import peaks_from_dense, sigmoid
 from tests.oracles.golden import SCENES, dense_heads, golden
@@ -20,7 +20,7 @@ SIZE = (18, 23)
 
 
 def random_heads(spec, batch=1, seed=0, size=SIZE):
-    """Heads with people of a few cells; the strongest centres are in the middle of the map."""
+    """Return heads with people of a few cells; the strongest centres are in the middle of the map."""
     rng = np.random.default_rng(seed)
     heads = {
         head.name: rng.normal(0, 3, (batch, head.channels, *size)).astype(np.float32) for head in spec.heads
@@ -35,7 +35,7 @@ def image(heads, n):
 
 
 @pytest.mark.parametrize("k", [3, 32, 80])
-@pytest.mark.parametrize("spec", SPECS.values(), ids=lambda spec: spec.name)
+@EVERY_NETWORK
 def test_rows_equal_the_plain_decode(spec, k):
     heads = random_heads(spec)
     packed = pack_peaks(heads, spec, k)
@@ -109,7 +109,7 @@ def test_rows_equal_those_of_the_network_in_torch():
     np.testing.assert_allclose(pack_peaks(heads, HPRNET_MOBILE, 16), unrefined, rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize("spec", WHOLE_BODY_SPECS, ids=lambda spec: spec.name)
+@EVERY_NETWORK
 @pytest.mark.parametrize("matching", ["one-to-one", "released"])
 def test_every_network_of_the_family_is_decoded(spec, matching):
     heads = random_heads(spec, batch=3)
@@ -137,7 +137,7 @@ def test_people_of_dense_maps_equal_the_plain_rule():
 
 
 def person_of(poses, box):
-    """Index of the person whose box is that of a golden scene."""
+    """Return the index of the person with a box of a golden scene."""
     off = np.abs(poses.box_xyxy - box).max(axis=1)
     assert off.min() < 0.5
     return int(off.argmin())

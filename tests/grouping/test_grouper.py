@@ -8,7 +8,7 @@ from hprnet_rt.grouping.assignment import assign
 from hprnet_rt.skeleton import PARTS
 from hprnet_rt.spec import PeakLayout
 from hprnet_rt.types import Peaks
-from tests.grouping.scenes import ALL_TRAINED, BODY_ONLY, CELLS, WHOLE_BODY_SPECS, K, random_peaks
+from tests.grouping.scenes import ALL_TRAINED, BODY_ONLY, CELLS, EVERY_NETWORK, K, random_peaks
 from tests.oracles import grouping as oracle
 
 LAYOUT = PeakLayout.of(ALL_TRAINED)
@@ -22,7 +22,7 @@ def grouper():
 
 
 @pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize("spec", WHOLE_BODY_SPECS, ids=lambda spec: spec.name)
+@EVERY_NETWORK
 def test_grouping_equals_the_plain_rule(spec, seed):
     people = (1, 2, 5, 20)[seed % 4]
     packed = random_peaks(people, seed, spec)
@@ -34,7 +34,7 @@ def test_grouping_equals_the_plain_rule(spec, seed):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)  # cells; float32 against float64
 
 
-@pytest.mark.parametrize("spec", [s for s in WHOLE_BODY_SPECS if s.parts], ids=lambda spec: spec.name)
+@EVERY_NETWORK
 @pytest.mark.parametrize("seed", range(20))
 def test_no_part_peak_serves_two_people(spec, seed):
     packed = random_peaks(20, seed, spec)  # the points of each peak are like no other's
@@ -66,7 +66,7 @@ def test_assignment_is_as_cheap_as_scipys_and_never_shares_a_peak():
 
 
 def two_people() -> np.ndarray:
-    """Two people, side by side, whose faces rank the other way round than they do."""
+    """Return two people, side by side; the weaker one has the stronger face."""
     packed = np.zeros((K, LAYOUT.width), np.float32)
     face = ALL_TRAINED.joint("face_center")
     regressed = packed[:, COLUMNS["joint_regressed"]].reshape(K, -1, 2)

@@ -125,7 +125,7 @@ def test_weights_of_another_refinement_are_refused(weights):
 
 
 def one_person(layout, centers=("face", "left_hand"), score=0.8):
-    """A person at (16, 16) with the centres of some parts, of a score; their points lie around them."""
+    """Return a person at (16, 16) with some parts' centres, which score `score`, and points around them."""
     packed, columns = np.zeros((4, layout.width), np.float32), layout.columns
     packed[0, columns["person_score"]] = 0.9
     packed[0, columns["person_cell"]] = (16, 16)

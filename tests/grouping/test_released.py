@@ -1,4 +1,4 @@
-"""The released matching, against the released code's own numbers and a plain twin."""
+"""The released matching, against the released code's own numbers and a plain version."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hprnet_rt.grouping import Grouper, GroupingOptions, decode_dense
 from hprnet_rt.skeleton import PARTS
 from hprnet_rt.spec import HPRNET_DLA34, PeakLayout
 from hprnet_rt.types import Peaks
-from tests.grouping.scenes import BODY_ONLY, CELLS, WHOLE_BODY_SPECS, K, random_peaks
+from tests.grouping.scenes import BODY_ONLY, CELLS, EVERY_NETWORK, WHOLE_BODY_SPECS, K, random_peaks
 from tests.oracles.golden import SCENES, dense_heads, golden
 from tests.oracles.released import NO_SCORE, group_as_released
 
@@ -47,7 +47,12 @@ def test_released_matching_equals_the_released_code(scene, k):
 @pytest.mark.parametrize("scene", SCENES)
 def test_image_pixels_equal_the_released_post_processing(scene):
     (poses,) = decode_dense(
-        *(dense_heads(scene), HPRNET_DLA34, [KEEP_RES_500X480]), k=25, options=RELEASED, probabilities=True
+        dense_heads(scene),
+        HPRNET_DLA34,
+        [KEEP_RES_500X480],
+        k=25,
+        options=RELEASED,
+        probabilities=True,
     )
     expected = golden(scene, "post25")
     atol = 4 * CELL_ATOL  # a cell is 4 px
@@ -59,15 +64,16 @@ def test_image_pixels_equal_the_released_post_processing(scene):
         poses.face_xyxy[served], np.clip(expected[served, 51:55], 0, border), atol=atol
     )
     for part, points in (
-        *(("face", slice(56, 192)), ("left_hand", slice(193, 235))),
+        ("face", slice(56, 192)),
+        ("left_hand", slice(193, 235)),
         ("right_hand", slice(236, 278)),
     ):
         np.testing.assert_allclose(poses.xy[:, PARTS[part]].reshape(25, -1), expected[:, points], atol=atol)
 
 
 @pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("spec", WHOLE_BODY_SPECS, ids=lambda spec: spec.name)
-def test_released_matching_equals_its_plain_twin(spec, seed):
+@EVERY_NETWORK
+def test_released_matching_equals_its_plain_version(spec, seed):
     people = (1, 2, 5, 20)[seed % 4]
     packed = random_peaks(people, seed, spec)
     columns = PeakLayout.of(spec).columns

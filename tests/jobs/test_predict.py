@@ -11,7 +11,7 @@ import pytest
 
 import hprnet_rt
 from hprnet_rt import cli
-from hprnet_rt.commands import evaluate
+from hprnet_rt.commands import contenders
 from hprnet_rt.errors import MediaError, UsageError
 from hprnet_rt.evaluation import PART_TYPES, read_annotations
 from hprnet_rt.jobs.predict import known_parts, predict
@@ -224,7 +224,7 @@ def test_the_command_takes_images_at_their_own_size_and_the_flip_test(truth, tmp
 def test_wrong_usage_is_a_sentence(truth, tmp_path, monkeypatch, capsys, arguments, words):
     """And is told before any image is looked at."""
     monkeypatch.chdir(truth)
-    monkeypatch.setattr(evaluate, "predict", lambda *_, **__: pytest.fail("a model ran"))
+    monkeypatch.setattr(contenders, "predict", lambda *_, **__: pytest.fail("a model ran"))
     assert run("--annotations", truth / "truth.json", *arguments) == 2
     error = capsys.readouterr().err
     assert words in error

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import urllib.request
+from fractions import Fraction
 
 import pytest
 
@@ -70,11 +71,9 @@ def test_a_file_plays_by_its_clock_and_is_written_while_it_plays(run, tmp_path):
 
 
 def test_as_fast_as_it_goes_ends_with_the_file(run, tmp_path):
-    clip = clips.make(tmp_path / "clip.mp4", frames=30, rate=10)
-    start_s = time.perf_counter()
+    clip = clips.make(tmp_path / "clip.mp4", frames=30, rate=Fraction(1, 60))  # half an hour by its own clock
     code, out, _ = run(clip, "--no-window", "--no-realtime")
     assert code == DONE
-    assert time.perf_counter() - start_s < 3.0
     assert "frames shown" in out
 
 

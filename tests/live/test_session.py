@@ -1,4 +1,5 @@
 from dataclasses import replace
+from threading import Event, current_thread
 
 import cv2
 import numpy as np
@@ -9,10 +10,11 @@ from hprnet_rt import MediaError, OutputError, UsageError
 from hprnet_rt.formats import KeypointsSink
 from hprnet_rt.jobs.outputs import Outputs
 from hprnet_rt.live.session import Session, SessionOptions
+from hprnet_rt.live.writer import WRITING
 from hprnet_rt.pipeline import ChannelClosed
 from hprnet_rt.video import VideoSink, VideoSource
 from tests.clips import times
-from tests.live.driving import Clip, own_threads, sample_pictures
+from tests.live.driving import DEADLINE_S, Clip, own_threads, sample_pictures
 
 IMAGES = sample_pictures(4)
 
@@ -29,10 +31,10 @@ def test_frames_come_with_skeletons_ids_and_an_age(model):
         shown = list(session)
     assert len(shown) == session.count == 6
     for item in shown:
-        assert len(item.estimated.poses) == 3
-        assert (item.estimated.poses.track_id >= 0).all()
-        assert item.picture is item.estimated.frame.image
-        assert not np.array_equal(item.picture, IMAGES[item.estimated.frame.sequence % 4])
+        assert len(item.result.poses) == 3
+        assert (item.result.poses.track_id >= 0).all()
+        assert item.picture is item.result.frame.image
+        assert not np.array_equal(item.picture, IMAGES[item.result.frame.sequence % 4])
     age = session.profiler.age()
     assert age.frames == 6
     assert source.closed
@@ -133,8 +135,8 @@ def test_a_mirror_turns_the_picture_and_not_the_poses(model):
         with session:
             items.extend(session)
     (one,), (other,) = plain, mirrored
-    assert np.array_equal(one.estimated.poses.xy, other.estimated.poses.xy, equal_nan=True)
-    assert np.array_equal(one.estimated.frame.image, other.estimated.frame.image)
+    assert np.array_equal(one.result.poses.xy, other.result.poses.xy, equal_nan=True)
+    assert np.array_equal(one.result.frame.image, other.result.frame.image)
     same = np.abs(cv2.flip(other.picture, 1).astype(int) - one.picture).max(axis=2) < 40
     assert same.mean() > 0.995  # but for the rounding of lines
 
@@ -144,22 +146,21 @@ def test_parts_are_left_out_of_the_picture_while_it_runs(model):
     session.overlay.style = replace(session.overlay.style, body=False, face=False, hands=False, ids=False)
     with session:
         (item,) = list(session)
-    assert len(item.estimated.poses) == 3
+    assert len(item.result.poses) == 3
     assert np.array_equal(item.picture, IMAGES[0])
 
 
-def test_the_threshold_changes_who_is_found(model):
-    with Session(Clip(IMAGES), model) as session:
-        before = model.group.options.person_threshold
-        try:
-            frames = iter(session)
-            assert len(next(frames).estimated.poses) == 3
-            assert session.nudge_threshold(0.9) == 1.0
-            last = [next(frames) for _ in range(4)][-1]
-            assert len(last.estimated.poses) == 0
-        finally:
-            session.nudge_threshold(-1.0)
-            session.nudge_threshold(before)
+def test_a_threshold_changes_who_is_found_in_its_own_session_only(model):
+    usual = model.group.options.person_threshold
+    with Session(Clip(IMAGES), model) as session, Session(Clip(IMAGES), model) as other:
+        frames, other_frames = iter(session), iter(other)
+        assert len(next(frames).result.poses) == 3
+        assert session.nudge_threshold(0.9) == session.threshold == 1.0
+        last = [next(frames) for _ in range(4)][-1]
+        assert len(last.result.poses) == 0
+        assert len(next(other_frames).result.poses) == 3
+        assert other.threshold == model.facts.threshold == usual
+    assert len(model(IMAGES[0])) == 3
 
 
 def test_nothing_is_taken_while_paused(model):
@@ -231,12 +232,119 @@ def test_a_recording_that_cannot_be_finished_does_not_cost_the_outputs(model, tm
     assert session.close() == () and own_threads() == []
 
 
-def test_writing_and_showing_is_a_stage_of_its_own_and_the_stages_are_named(model):
+def test_showing_is_a_stage_of_its_own_and_the_stages_are_named(model):
     with Session(Clip(IMAGES), model, SessionOptions(limit=3)) as session:
         shown = sum(1 for _ in session)
         summary = {stage.name: stage for stage in session.profiler.summary()}
     assert session.stages[-1] == Session.OUTPUT
     assert list(summary)[1:] == list(session.stages) and summary[Session.OUTPUT].frames == shown
+
+
+class Gate:
+    """A stream whose writes wait until it is opened, and then fail if there is an error."""
+
+    def __init__(self, error=None):
+        self.entered, self.opened, self.written, self._error = Event(), Event(), [], error
+        self.viewer = current_thread()
+
+    def write(self, item):
+        assert current_thread() is not self.viewer
+        self.entered.set()
+        assert self.opened.wait(DEADLINE_S)
+        if self._error is not None:
+            raise self._error
+        self.written.append(item.frame.sequence)
+
+
+def _take_all(session, taken):
+    """Show frames until none comes, and append their numbers."""
+    while (item := session.take(0.5)) is not None:
+        taken.append(item.result.frame.sequence)
+        session.shown()
+
+
+def test_a_stream_that_blocks_does_not_block_the_viewer_and_loses_nothing_that_was_shown(model):
+    gate, ready, taken = Gate(), Event(), []
+    with Session(Clip(IMAGES, rate=100), model, SessionOptions(limit=30), streams=[gate]) as session:
+        session.start(ready.set)
+        _take_all(session, taken)  # ends though the source goes on: no more may wait to be written
+        assert gate.entered.is_set() and gate.written == []
+        assert 1 < len(taken) < 30
+        ready.clear()
+        gate.opened.set()
+        assert ready.wait(DEADLINE_S)  # there is room again
+        with pytest.raises(ChannelClosed):
+            while True:
+                _take_all(session, taken)
+        assert gate.written == taken and len(taken) == session.count == 30
+        summary = {stage.name: stage for stage in session.profiler.summary()}
+        assert summary[WRITING].frames == 30 and WRITING in session.readings().stages
+    assert not own_threads()
+
+
+def test_the_last_frames_are_written_when_a_session_is_closed(model):
+    gate, taken = Gate(), []
+    session = Session(Clip(IMAGES), model, streams=[gate])
+    session.start()
+    _take_all(session, taken)
+    gate.opened.set()
+    session.close()
+    assert gate.written == taken and not own_threads()
+
+
+@pytest.mark.parametrize("error", [OutputError("no space left"), BrokenPipeError()])
+def test_an_error_in_the_last_frame_rises_once_at_the_latest_when_it_is_closed(model, tmp_path, error):
+    for early in (True, False):
+        clip, gate = Clip(IMAGES), Gate(error)
+        keypoints = tmp_path / "out.jsonl"
+        outputs = Outputs([KeypointsSink(keypoints, {})])
+        session = Session(clip, model, SessionOptions(limit=1), outputs=outputs, streams=[gate])
+        session.start()
+        assert session.take(DEADLINE_S) is not None
+        session.shown()
+        assert session.take(0.01) is None  # over, but not yet written
+        gate.opened.set()
+        if early:
+            with pytest.raises(type(error)):
+                session.wait_until_written()
+            session.wait_until_written()
+            assert session.close() == (keypoints,)
+            keypoints.unlink()
+        else:
+            with pytest.raises(type(error)):
+                session.close()
+            assert not keypoints.exists()
+        assert not own_threads()
+
+
+def test_a_recording_that_cannot_be_completed_is_told_and_does_not_end_the_run(model, tmp_path, monkeypatch):
+    def fail(_):
+        raise OutputError("the disk is gone")
+
+    monkeypatch.setattr(VideoSink, "commit", fail)
+    with Session(Clip(IMAGES), model, folder=tmp_path) as session:
+        frames = iter(session)
+        session.record()
+        next(frames)
+        session.record()
+        session.wait_until_written()
+        assert "the disk is gone" in session.readings().trouble
+        assert session.readings().recorded is None
+        assert next(frames)
+
+
+def test_recordings_that_begin_in_one_second_have_files_of_their_own(model, tmp_path):
+    with Session(Clip(IMAGES, rate=100), model, folder=tmp_path) as session:
+        frames = iter(session)
+        paths = []
+        for _ in range(3):
+            paths.append(session.record())
+            next(frames)
+            next(frames)
+            assert session.record() == paths[-1]
+        session.wait_until_written()
+        assert session.readings().recorded == paths[-1]
+    assert [len(times(path)) for path in paths] == [2, 2, 2]
 
 
 def test_a_recording_without_a_frame_leaves_no_file_and_says_so(model, tmp_path):

@@ -56,7 +56,6 @@ def offscreen(monkeypatch):
 def make_session(model, pictures, tmp_path):
     """Makes sessions on a clip, and closes them at the end."""
     made = []
-    threshold = model.group.options
 
     def make(options=None, folder=tmp_path, **clip):
         made.append(Session(Clip(pictures, **clip), model, options, folder=folder))
@@ -65,7 +64,6 @@ def make_session(model, pictures, tmp_path):
     yield make
     for session in made:
         session.close(whole=False)
-    model.group.options = threshold
 
 
 def _press(viewer, name):
@@ -105,8 +103,10 @@ def test_every_key_does_what_the_help_says(make_session, tmp_path):
         assert session.recording and f"recording {session.recording.name}" in viewer.status.text()
         yield _frames(session, 3)
         press("r")
+        assert not session.recording
+        yield lambda: "recorded" in viewer.status.text()
         (recorded,) = tmp_path.glob("*.mp4")
-        assert not session.recording and f"recorded {recorded.name}" in viewer.status.text()
+        assert f"recorded {recorded.name}" in viewer.status.text()
 
         before = session.threshold
         press("-")
@@ -185,7 +185,7 @@ def test_mirror_swaps_the_picture_and_not_the_poses(make_session, pictures):
         session.overlay.style = hprnet_rt.render.OverlayStyle(ids=False, body=False, face=False, hands=False)
         _press(viewer, "m")
         yield _frames(session, 3)
-        shown = viewer.picture._pixels
+        shown = viewer.picture.pixels
         assert any(np.array_equal(shown, cv2.flip(picture, 1)) for picture in pictures)
         viewer.close()
 
@@ -285,7 +285,7 @@ def test_a_recording_that_fails_is_told_and_does_not_end_the_run(make_session, t
         for name in ("r", "s"):
             _press(viewer, name)
             assert "cannot write" in viewer.status.text() and not session.recording
-        session._folder = tmp_path
+        session.folder = tmp_path
         _press(viewer, "r")
         monkeypatch.setattr(VideoSink, "write", fail)
         yield lambda: "recording has ended" in viewer.status.text()
@@ -294,6 +294,43 @@ def test_a_recording_that_fails_is_told_and_does_not_end_the_run(make_session, t
         viewer.close()
 
     drive(session, script)
+
+
+def test_the_window_answers_keys_while_a_recording_cannot_be_written(make_session, monkeypatch):
+    session = make_session()
+    writing, released, written = threading.Event(), threading.Event(), []
+    write = VideoSink.write
+
+    def wait(sink, item):
+        assert threading.current_thread() is not threading.main_thread()
+        writing.set()
+        assert released.wait(DEADLINE_S)
+        write(sink, item)
+        written.append(item.frame.sequence)
+
+    monkeypatch.setattr(VideoSink, "write", wait)
+
+    def script(viewer):
+        yield _frames(session, 1)
+        _press(viewer, "r")
+        before = session.count
+        yield writing.is_set
+        yield lambda: session.count > before + 1  # shown though none of them is written
+        _press(viewer, "h")
+        assert viewer.help.isVisible() and not written
+        _press(viewer, "r")
+        assert not session.recording and not written
+        path = session.record()  # the next one, while the first one is still queued
+        released.set()
+        yield lambda: "recorded" in viewer.status.text()
+        assert session.recording == path and f"recorded {path.name}" not in viewer.status.text()
+        yield _frames(session, 2)
+        viewer.close()
+
+    drive(session, script)
+    files = session.close()
+    assert len(files) == 1 and len(set(written)) == len(written) >= 4
+    assert sorted(written) == written and own_threads() == []
 
 
 def test_plots_get_data_and_the_parts_make_up_the_age(make_session):
@@ -306,7 +343,7 @@ def test_plots_get_data_and_the_parts_make_up_the_age(make_session):
         assert history.people[-1] == 3
         # a mean of ages and means of parts look back on the same 2 s, but not on quite the same frames
         assert history.parts_ms[-1].sum() == pytest.approx(history.age_ms[-1], rel=0.4)
-        x, y = viewer.plots._fps.getData()
+        x, y = viewer.plots.fps_curve.getData()
         assert len(x) == len(history) and x[-1] == 0 and y[-1] == history.fps[-1]
         viewer.close()
 

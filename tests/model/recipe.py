@@ -7,6 +7,7 @@ import torch
 
 from hprnet_rt.model import create_model
 from hprnet_rt.model.peaks import PeakNetwork
+from hprnet_rt.spec import ModelSpec
 
 EXPORTED_K = 25  # people per image of the fixture `exported`
 _GAIN = {"hprnet-hourglass104": 0.9}
@@ -35,12 +36,12 @@ def _values(key: str, shape: tuple[int, ...], heads: set[str], gain: float) -> n
     return v.astype(np.float32)
 
 
-def recipe_network(name: str) -> torch.nn.Module:
-    """A network of `SPECS` with the recipe's weights: every head is alive."""
+def recipe_network(model: str | ModelSpec) -> torch.nn.Module:
+    """Return a network, see `create_model`, with the recipe's weights: every head is alive."""
     with torch.device("meta"):
-        network = create_model(name)
+        network = create_model(model)
     heads = {head.name for head in network.spec.heads}
-    gain = _GAIN.get(name, _TRUNK_GAIN)
+    gain = _GAIN.get(network.spec.name, _TRUNK_GAIN)
     state = {
         key: torch.from_numpy(np.asarray(_values(key, tuple(tensor.shape), heads, gain)))
         for key, tensor in network.state_dict().items()

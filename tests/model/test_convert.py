@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
 from hprnet_rt import cli, load  # noqa: E402
+from hprnet_rt.backends.registry import backend_specs  # noqa: E402
 from hprnet_rt.errors import BackendError  # noqa: E402
 from hprnet_rt.model import convert  # noqa: E402
 from hprnet_rt.skeleton import NUM_KEYPOINTS  # noqa: E402
@@ -40,18 +41,18 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def imported(files, tmp_path_factory):
-    """A cache in which `models import` has put that checkpoint, and what the command said."""
+    """A cache in which `models import` has put that checkpoint, and the output of the command."""
     folder = tmp_path_factory.mktemp("cache")
-    said = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         patch.setenv("HPRNET_RT_CACHE", str(folder))
         assert cli.main(["models", "import", "hprnet-dla34", str(files / "dla34.pth")]) == 0
-    return folder, said.getvalue()
+    return folder, printed.getvalue()
 
 
 def test_a_checkpoint_runs_on_every_backend_after_one_conversion(files, tmp_path, caplog):
     people = []
-    for backend in ("openvino", "onnxruntime", "torch"):
+    for backend in (spec.name for spec in backend_specs("cpu")):
         out = tmp_path / backend
         arguments = ["annotate", files / "picture.png", "-o", out, "--backend", backend, "--size", "128"]
         arguments += ["--model", "hprnet-dla34", "--weights", files / "dla34.pth", "--threshold", "0.1"]
@@ -70,8 +71,8 @@ def test_a_checkpoint_runs_on_every_backend_after_one_conversion(files, tmp_path
 
 
 def test_the_command_imports_and_the_name_then_runs(files, imported, monkeypatch):
-    cache, said = imported
-    assert "hprnet-dla34-" in said.splitlines()[0]
+    cache, printed = imported
+    assert "hprnet-dla34-" in printed.splitlines()[0]
     monkeypatch.setenv("HPRNET_RT_CACHE", str(cache))
     monkeypatch.setenv("HPRNET_RT_OFFLINE", "1")
     with load("hprnet-dla34", input_px=128) as model:

@@ -19,10 +19,46 @@ from tests.model.recipe import images  # noqa: E402
 ATOL = 1e-3  # the same graph in another form
 HALF_SHARE = 0.02  # of a head's own spread: fp16 against fp32 with the recipe's weights, 99% of cells
 STANDARD = {
-    *("Add", "And", "Cast", "Clip", "Concat", "Conv", "ConvTranspose", "Div", "Equal", "Expand", "Floor"),
-    *("Gather", "GatherElements", "GatherND", "GridSample", "MatMul", "Max", "MaxPool", "Min", "Mul", "Pad"),
-    *("Pow", "Range", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu", "Reshape", "Resize"),
-    *("Shape", "Sigmoid", "Slice", "Softmax", "Split", "Squeeze", "Sub", "TopK", "Transpose", "Unsqueeze"),
+    "Add",
+    "And",
+    "Cast",
+    "Clip",
+    "Concat",
+    "Conv",
+    "ConvTranspose",
+    "Div",
+    "Equal",
+    "Expand",
+    "Floor",
+    "Gather",
+    "GatherElements",
+    "GatherND",
+    "GridSample",
+    "MatMul",
+    "Max",
+    "MaxPool",
+    "Min",
+    "Mul",
+    "Pad",
+    "Pow",
+    "Range",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceSum",
+    "Relu",
+    "Reshape",
+    "Resize",
+    "Shape",
+    "Sigmoid",
+    "Slice",
+    "Softmax",
+    "Split",
+    "Squeeze",
+    "Sub",
+    "TopK",
+    "Transpose",
+    "Unsqueeze",
     "Where",
 }
 SIZE = (128, 256)
@@ -67,10 +103,10 @@ def test_every_network_becomes_a_graph_of_standard_operations(exported):
 @pytest.mark.timeout(600)
 def test_a_batch_gives_what_its_images_give_one_by_one(exported):
     _, folder = exported
-    engine = InferenceSession(folder / "peaks.onnx", providers=["CPUExecutionProvider"])
+    session = InferenceSession(folder / "peaks.onnx", providers=["CPUExecutionProvider"])
     batch = np.concatenate((images(SIZE), images(SIZE)[:, ::-1]))
-    (together,) = engine.run(None, {"images": batch})
-    alone = [engine.run(None, {"images": image[None]})[0] for image in batch]
+    (together,) = session.run(None, {"images": batch})
+    alone = [session.run(None, {"images": image[None]})[0] for image in batch]
     np.testing.assert_allclose(together, np.concatenate(alone), atol=ATOL)
 
 
@@ -103,7 +139,7 @@ def test_dla34_is_built_by_tensorrt_rtx_without_a_gpu(exported, tmp_path, batch)
     network, folder = exported
     if network.spec is not HPRNET_DLA34:
         return  # the largest of what can be built in a few seconds
-    engine = ModelFile.find(folder / "peaks.onnx")
-    plan = BuildPlan.parse(engine.spec, backend="tensorrt-rtx", precision="fp16", size="512", batch=batch)
-    built = build(engine, plan, tmp_path)
+    model_file = ModelFile.find(folder / "peaks.onnx")
+    plan = BuildPlan.parse(model_file.spec, backend="tensorrt-rtx", precision="fp16", size="512", batch=batch)
+    built = build(model_file, plan, tmp_path)
     assert built.path.stat().st_size > 40e6  # 20.6 million weights in fp16

@@ -1,4 +1,4 @@
-"""Sparse heads and in-graph decode against dense heads, in torch and in both backends."""
+"""Sparse heads and in-graph decode against dense heads, in torch and in every backend."""
 
 import numpy as np
 import onnxruntime
@@ -6,13 +6,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
-from hprnet_rt.backends import CPU_BACKENDS, ModelFile, create_backend  # noqa: E402
+from hprnet_rt.backends import ModelFile, create_backend  # noqa: E402
 from hprnet_rt.errors import ModelError  # noqa: E402
 from hprnet_rt.model import HprnetMobile, load_weights  # noqa: E402
 from hprnet_rt.spec import (  # noqa: E402
     HPRNET_MOBILE,
     PeakLayout,
 )
+from tests.backends.cases import ON_CPU  # noqa: E402
 from tests.model.recipe import unrefined_peaks  # noqa: E402
 from tests.oracles.decode import peaks_from_dense  # noqa: E402
 
@@ -78,28 +79,28 @@ def test_sparse_heads_equal_dense_ones_in_torch(network, size):
         assert_same_peaks(sparse[n], oracle)
 
 
-@pytest.mark.parametrize("backend", CPU_BACKENDS)
+@pytest.mark.parametrize("backend", ON_CPU)
 @pytest.mark.parametrize("size", SIZES)
-def test_sparse_equals_dense_in_both_backends(exported, backend, size):
+def test_sparse_equals_dense_in_every_backend(exported, backend, size):
     batch = images(size)
     dense = onnxruntime.InferenceSession(exported / "dense.onnx", providers=["CPUExecutionProvider"])
     maps = dense.run(None, {"images": batch})
     names = [output.name for output in dense.get_outputs()]
     assert names == [head.name for head in HPRNET_MOBILE.heads]
     oracle = peaks_from_dense({n: m[0] for n, m in zip(names, maps, strict=True)}, HPRNET_MOBILE, K)
-    engine = create_backend(ModelFile.find(exported / "sparse.onnx"), size, backend=backend, precision="fp32")
-    ours = engine.run(batch)[0]
-    engine.close()
+    made = create_backend(ModelFile.find(exported / "sparse.onnx"), size, backend=backend, precision="fp32")
+    ours = made.run(batch)[0]
+    made.close()
     assert_same_peaks(ours, oracle)
 
 
 @pytest.mark.parametrize("file", ["shipped", "exported"])
 def test_a_batch_gives_what_its_images_give_one_by_one(exported, file):
     path = SHIPPED.path if file == "shipped" else exported / "sparse.onnx"
-    engine = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     batch = images(SIZES[0], 3)
-    together = engine.run(None, {"images": batch})
-    alone = zip(*(engine.run(None, {"images": image[None]}) for image in batch), strict=True)
+    together = session.run(None, {"images": batch})
+    alone = zip(*(session.run(None, {"images": image[None]}) for image in batch), strict=True)
     for ours, theirs in zip(together, alone, strict=True):
         np.testing.assert_allclose(ours, np.concatenate(theirs), atol=2e-4)
 
@@ -111,7 +112,7 @@ def test_the_shipped_file_gives_its_weights_back(network, exported):
 
 
 def test_the_shipped_file_is_what_the_code_exports(exported):
-    """Same graph from the same weights: nobody edits the shipped engine by hand."""
+    """Same graph from the same weights: nobody edits the shipped model file by hand."""
     import onnx
 
     ours, shipped = (onnx.load(path).graph for path in (exported / "sparse.onnx", SHIPPED.path))

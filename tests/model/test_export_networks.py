@@ -1,4 +1,4 @@
-"""The paper's networks as ONNX, in both backends, against PyTorch."""
+"""The paper's networks as ONNX, in every backend that runs such files, against PyTorch."""
 
 import cv2
 import numpy as np
@@ -25,6 +25,7 @@ from hprnet_rt.spec import (  # noqa: E402
     refined,
 )
 from hprnet_rt.types import Peaks  # noqa: E402
+from tests.backends.cases import ON_CPU_FROM_FILE  # noqa: E402
 from tests.model.recipe import EXPORTED_K as K  # noqa: E402
 from tests.model.recipe import images, recipe_network, unrefined_peaks  # noqa: E402
 from tests.model.test_networks import GOLDEN, THIN  # noqa: E402
@@ -96,17 +97,17 @@ def test_openvino_itself_still_lacks_deformable_convolution(tmp_path, export_onc
         openvino.Core().compile_model(tmp_path / "dense.onnx", "CPU")
 
 
-@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("backend", ON_CPU_FROM_FILE)
 def test_peaks_of_every_network_equal_pytorch(exported, backend):
     network, folder = exported
     layout = PeakLayout.of(network.spec)
     batch = images((128, 256))
     expected = unrefined_peaks(network, K, batch)[0]
-    engine = create_backend(
+    made = create_backend(
         ModelFile.find(folder / "peaks.onnx"), (128, 256), backend=backend, precision="fp32"
     )
-    found = engine.run(batch)[0]
-    engine.close()
+    found = made.run(batch)[0]
+    made.close()
 
     scores = expected[:, layout.columns["peak_score"]]
     gap = np.full((K + 1, scores.shape[1]), np.inf)
@@ -131,16 +132,16 @@ def test_a_network_of_the_paper_with_the_refinement_finds_the_same_people_everyw
     spec = refined(HPRNET_DLA34, 8)
     network, hw = TinyNetwork(spec).eval(), (128, 192)
     export_once(network, tmp_path / "tiny.onnx", k=K)
-    engine = ModelFile.describe(tmp_path / "tiny.onnx", spec, K, "test", "none")
+    model_file = ModelFile.describe(tmp_path / "tiny.onnx", spec, K, "test", "none")
     letterbox, batch = Letterbox.fit(hw, hw), images(hw)
     everyone = GroupingOptions(person_threshold=0.0, part_threshold=0.0)
-    group = Grouper(spec, everyone, engine.refiner_weights())
+    group = Grouper(spec, everyone, model_file.refiner_weights())
     with torch.no_grad():
         inside = PeakNetwork(network, K)(torch.from_numpy(batch)).numpy()
     expected = group(Peaks(inside[0], PeakLayout.of(spec, refined=True), letterbox))
     assert len(expected) > 3
-    for backend in ("openvino", "onnxruntime"):
-        made = create_backend(engine, hw, backend=backend, precision="fp32")
+    for backend in ("openvino", "onnxruntime", "made-up"):
+        made = create_backend(model_file, hw, backend=backend, precision="fp32")
         packed, maps = made.run_with_maps(batch)
         made.close()
         found = group(Peaks(packed[0], PeakLayout.of(spec), letterbox, maps[0]))
@@ -171,7 +172,7 @@ def assert_same_people(ours, expected):
         )
 
 
-@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("backend", ON_CPU_FROM_FILE)
 @pytest.mark.parametrize("matching", ["one-to-one", "released"])
 def test_people_of_the_golden_image_equal_pytorch(exported, backend, matching):
     network, folder = exported
@@ -182,34 +183,41 @@ def test_people_of_the_golden_image_equal_pytorch(exported, backend, matching):
     letterbox = Letterbox.keep(image.shape[:2], network.spec.multiple_px)
     options = GroupingOptions(person_threshold=0.1, peak_threshold=0.1, matching=matching)
     expected = poses(
-        lambda batch: unrefined_peaks(network, K, batch), *(network.spec, letterbox, image, options)
+        lambda batch: unrefined_peaks(network, K, batch),
+        network.spec,
+        letterbox,
+        image,
+        options,
     )
-    engine = create_backend(
+    made = create_backend(
         ModelFile.find(folder / "peaks.onnx"), letterbox.input_hw, backend=backend, precision="fp32"
     )
-    found = poses(engine.run, network.spec, letterbox, image, options)
-    engine.close()
+    found = poses(made.run, network.spec, letterbox, image, options)
+    made.close()
     assert len(expected) > 5
     assert_same_people(found, expected)
 
 
-@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("backend", ON_CPU_FROM_FILE)
 def test_people_of_real_photographs_equal_pytorch_with_the_shipped_model(backend):
-    engine_file = ModelFile.find("hprnet-mobile")
-    network = load_weights(HprnetMobile(), engine_file.path)
+    model_file = ModelFile.find("hprnet-mobile")
+    network = load_weights(HprnetMobile(), model_file.path)
     with np.load(GOLDEN / "movenet.npz") as file:
         photographs = [file[name][..., ::-1].copy() for name in file.files if name.startswith("image_")]
     photographs.append(cv2.imread(str(GOLDEN.parents[1] / "demos" / "sample.jpg")))
-    engine = create_backend(engine_file, (384, 384), backend=backend, precision="fp32")
+    made = create_backend(model_file, (384, 384), backend=backend, precision="fp32")
     people = 0
     for image in photographs:
         height, width = image.shape[:2]
         letterbox = Letterbox.fit((height, width), (384, 384))
         expected = poses(
-            lambda batch: unrefined_peaks(network, engine_file.k, batch),
-            *(network.spec, letterbox, image, GroupingOptions()),
+            lambda batch: unrefined_peaks(network, model_file.k, batch),
+            network.spec,
+            letterbox,
+            image,
+            GroupingOptions(),
         )
-        assert_same_people(poses(engine.run, network.spec, letterbox, image, GroupingOptions()), expected)
+        assert_same_people(poses(made.run, network.spec, letterbox, image, GroupingOptions()), expected)
         people += len(expected)
-    engine.close()
+    made.close()
     assert people >= 6

@@ -15,14 +15,11 @@ from hprnet_rt.grouping.flip import average_flipped  # noqa: E402
 from hprnet_rt.model import create_model, hourglass  # noqa: E402
 from hprnet_rt.model.deform import DeformConv  # noqa: E402
 from hprnet_rt.skeleton import PARTS  # noqa: E402
-from hprnet_rt.spec import (  # noqa: E402
-    HPRNET_DLA34,
-    SPECS,
-    PeakLayout,
-)
+from hprnet_rt.spec import HPRNET_DLA34, PeakLayout  # noqa: E402
 from tests.model.recipe import images, recipe_network, unrefined_peaks  # noqa: E402
 from tests.oracles.decode import peaks_from_dense  # noqa: E402
 from tests.oracles.deform import deform_conv  # noqa: E402
+from tests.specs import ALL_SPECS  # noqa: E402
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RELEASED = GroupingOptions(person_threshold=0.0, matching="released")
@@ -111,11 +108,8 @@ def test_detections_equal_the_released_ones(dla34, small):
         np.testing.assert_allclose(poses.xy[:, PARTS[part]].reshape(25, -1), expected[:, columns], atol=1e-3)
 
 
-@pytest.fixture(scope="module", params=list(SPECS))
+@pytest.fixture(scope="module", params=ALL_SPECS.values(), ids=list(ALL_SPECS))
 def network(request):
-    if request.param != "hprnet-hourglass104":
-        yield recipe_network(request.param)
-        return
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hourglass, "_CHANNELS", THIN)
         yield recipe_network(request.param)

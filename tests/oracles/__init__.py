@@ -1,1 +1,1 @@
-"""Slow plain versions of what the package does fast."""
+"""Slow plain versions of the rules that the package computes fast."""

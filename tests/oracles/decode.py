@@ -10,7 +10,7 @@ def sigmoid(x):
 
 
 def local_maxima(channel):
-    """(score-sorted) list of (logit, y, x) of the 3x3 local maxima; equal neighbours both count."""
+    """Return (logit, y, x) of the 3x3 local maxima, strongest first; equal neighbours both count."""
     height, width = channel.shape
     found = []
     for y in range(height):
@@ -22,7 +22,7 @@ def local_maxima(channel):
 
 
 def peaks_from_dense(dense: dict[str, np.ndarray], spec: ModelSpec, k: int) -> np.ndarray:
-    """Dense heads (C, H, W) by name -> (k, layout width); rows that do not exist stay 0."""
+    """Decode dense heads (C, H, W) by name to (k, layout width); rows that do not exist stay 0."""
     layout = PeakLayout.of(spec)
     out = np.zeros((k, layout.width), np.float64)
     columns = layout.columns
@@ -36,8 +36,9 @@ def peaks_from_dense(dense: dict[str, np.ndarray], spec: ModelSpec, k: int) -> n
     for row, (logit, y, x) in enumerate(local_maxima(dense["hm"][0])[:k]):
         out[row, columns["person_score"]] = sigmoid(logit)
         out[row, columns["person_cell"]] = (x, y)
-        out[row, columns["person_offset"]] = dense["reg"][:, y, x]
-        out[row, columns["person_wh"]] = dense["wh"][:, y, x]
+        for field, head in {"person_offset": "reg", "person_wh": "wh", "person_bag": "bag"}.items():
+            if head in dense:
+                out[row, columns[field]] = dense[head][:, y, x]
         regressed = dense["hps"][:, y, x].reshape(joints, 2) + np.array([x, y])
         out[row, columns["joint_regressed"]] = regressed.reshape(-1)
         for j, (jx, jy) in enumerate(np.floor(regressed).astype(int)):

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def _bilinear(channel: np.ndarray, y: float, x: float) -> float:
-    """The value at (y, x); outside the map all is 0."""
+    """Return the value at (y, x); the map is 0 outside."""
     height, width = channel.shape
     top, left = int(np.floor(y)), int(np.floor(x))
     total = 0.0
@@ -16,7 +16,7 @@ def _bilinear(channel: np.ndarray, y: float, x: float) -> float:
 
 
 def deform_conv(x, weight, bias, offset, mask) -> np.ndarray:
-    """x (C, H, W), weight (O, C, 3, 3), offset (18, H, W) as (dy, dx), mask (9, H, W) -> (O, H, W)."""
+    """Convolve x (C, H, W) by weight (O, C, 3, 3), offset (18, H, W) as (dy, dx) and mask (9, H, W)."""
     channels, height, width = x.shape
     out = np.zeros((weight.shape[0], height, width))
     for row in range(height):

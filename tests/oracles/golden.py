@@ -1,4 +1,4 @@
-"""The synthetic scenes that the released code was run on, and what it made of them.
+"""The synthetic scenes that the released code was run on, and its results.
 
 `tests/golden/decode.npz` holds the released decode (nerminsamet/HPRNet, commit 3ffba94, on CPU) of five
 scenes at K = 25 and K = 100. Its maps are rebuilt here: a background from a seed, overwritten at a few cells.
@@ -29,12 +29,12 @@ _FILE = np.load(Path(__file__).parents[1] / "golden" / "decode.npz")
 
 
 def golden(scene: int, name: str) -> np.ndarray:
-    """One array of a scene, e.g. "gt_kp" (N, 133, 2) in cells or "dets25" (25, 279)."""
+    """Return one array of a scene, e.g. "gt_kp" (N, 133, 2) in cells or "dets25" (25, 279)."""
     return _FILE[f"s{scene}/{name}"]
 
 
 def dense_heads(scene: int) -> dict[str, np.ndarray]:
-    """Heads (1, C, 128, 128) of a scene; hm and hm_hp are probabilities. No two heat-map cells are equal."""
+    """Return the heads (1, C, 128, 128) of a scene; hm and hm_hp are probabilities, no two of them equal."""
     heads = {}
     for i, (name, channels) in enumerate(_CHANNELS.items()):
         random = np.random.RandomState(1000 * scene + i)

@@ -11,7 +11,7 @@ def admitted(xy, box):
 
 
 def anchor(spec, joint):
-    """The joint of the body that a joint goes with."""
+    """Return the joint of the body that a joint goes with."""
     keypoint, (side, _, rest) = spec.keypoint_of_joint[joint], spec.joints[joint].partition("_")
     if 0 <= keypoint < 17:
         return None
@@ -27,9 +27,9 @@ def worth(distance, reach, score):
 
 
 def group(packed, spec: ModelSpec, people: int, reach_of_size: float, floor: float, margin: float):
-    """Person score (N,), xy (N, 133, 2), score (N, 133), box and face box (N, 4), in cells.
+    """Group the first `people` rows.
 
-    Of the first `people` rows.
+    Returns person score (N,), xy (N, 133, 2), score (N, 133), box and face box (N, 4), in cells.
     """
     layout, joints = PeakLayout.of(spec).columns, spec.num_joints
     ranks = len(packed)
@@ -86,7 +86,7 @@ def group(packed, spec: ModelSpec, people: int, reach_of_size: float, floor: flo
                 where, row = ("peak", k) if served else ("regressed", n)
                 half = packed[row, layout[f"face_{where}_wh"]] / 2
                 if (half > 0).all() and (served or regressed_score[n, j] > 0):
-                    face[n] = *(middle - half), *(middle + half)
+                    face[n, :2], face[n, 2:] = middle - half, middle + half
             if k < ranks and cost[n, k] < 1:
                 xy[n, part.keypoints] = packed[:, layout[f"{part.name}_peak"]].reshape(points)[k]
                 score[n, part.keypoints] = peak_score[k, j]

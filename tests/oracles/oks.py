@@ -1,4 +1,4 @@
-"""A slow, plain OKS of two people, in the words of the COCO keypoint evaluation."""
+"""A slow, plain OKS of two people, with the names of the COCO keypoint evaluation."""
 
 import math
 
@@ -6,9 +6,9 @@ import numpy as np
 
 
 def plain_oks(found, true, labelled, area, box_xywh, sigmas):
-    """OKS of one person found (P, 2) and one true one.
+    """Return the OKS of a found person (P, 2) and a true one.
 
-    Where nothing is labelled, distances are those to the box widened by its own size on each side.
+    Where nothing is labelled, distances are to the box widened by its own size on each side.
     """
     x, y, width, height = box_xywh
     values = []

@@ -6,7 +6,7 @@ LEAST_SIZE, LEAST_REACH, SIDE = 2.0, 1.5, 7
 
 
 def read(channel_last, x, y):
-    """What maps (H, W, C) hold at a place; cell k spans k to k + 1, and outside all is 0."""
+    """Sample maps (H, W, C) at a place; cell k spans k to k + 1, and the maps are 0 outside."""
     height, width, channels = channel_last.shape
     column, row = int(np.floor(x - 0.5)), int(np.floor(y - 0.5))
     right, low = x - 0.5 - column, y - 0.5 - row
@@ -19,7 +19,7 @@ def read(channel_last, x, y):
 
 
 def evidence(local, point, x, y, size, reach):
-    """How far a point should move, in units of the size and times 4, and a quarter of the strongest logit."""
+    """Return how far a point should move, in sizes and times 4, and a quarter of the strongest logit."""
     radius = max(reach * size, LEAST_REACH)
     places = [(a, b) for a in np.linspace(-1, 1, SIDE) for b in np.linspace(-1, 1, SIDE)]
     found = np.array([read(local, x + b * radius, y + a * radius)[point] for a, b in places])
@@ -31,7 +31,7 @@ def evidence(local, point, x, y, size, reach):
 
 
 def refine(part, weights, features, local, points):
-    """One part's points (n, 2) after its steps, and the confidence of each (n,).
+    """Return one part's points (n, 2) after its steps, and the confidence of each (n,).
 
     `weights` is a refiner's state dict as arrays; the maps have their channels last.
     """

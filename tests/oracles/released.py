@@ -10,9 +10,9 @@ NO_SCORE = np.finfo(np.float32).tiny
 
 
 def group_as_released(packed, spec: ModelSpec, people: int):
-    """Person score (N,), xy (N, 133, 2), score (N, 133), box and face box (N, 4), in cells.
+    """Group the first `people` rows. A point without a score gets `NO_SCORE`, an absent one 0.
 
-    Of the first `people` rows. A point without a score has `NO_SCORE`, an absent one 0.
+    Returns person score (N,), xy (N, 133, 2), score (N, 133), box and face box (N, 4), in cells.
     """
     packed = packed.astype(np.float64)
     layout, joints, ranks = PeakLayout.of(spec).columns, spec.num_joints, len(packed)
@@ -22,7 +22,7 @@ def group_as_released(packed, spec: ModelSpec, people: int):
     score, box, face = np.zeros((people, 133)), np.zeros((people, 4)), np.full((people, 4), np.nan)
 
     def accepted(regressed, j, person_box):
-        """Rank of the nearest peak when it passes, else None."""
+        """Return the rank of the nearest peak if it is accepted, else None."""
         distance = np.linalg.norm(peak_xy[:, j] - regressed, axis=1)
         distance[peak_score[:, j] <= FLOOR] = np.inf
         k = int(np.argmin(distance))
@@ -32,7 +32,7 @@ def group_as_released(packed, spec: ModelSpec, people: int):
     for n, row in enumerate(packed[:people]):
         center = row[layout["person_cell"]] + row[layout["person_offset"]]
         half = row[layout["person_wh"]] / 2
-        box[n] = *(center - half), *(center + half)
+        box[n, :2], box[n, 2:] = center - half, center + half
         regressed = row[layout["joint_regressed"]].reshape(joints, 2)
         for j, keypoint in enumerate(spec.keypoint_of_joint):
             if keypoint < 0 or not spec.trained_keypoints[keypoint]:
@@ -51,5 +51,5 @@ def group_as_released(packed, spec: ModelSpec, people: int):
                 score[n, part.keypoints] = NO_SCORE if k is None else peak_score[k, j]
             if part.name == "face" and part.size_head and k is not None:
                 half = packed[k, layout["face_peak_wh"]] / 2
-                face[n] = *(peak_xy[k, j] - half), *(peak_xy[k, j] + half)
+                face[n, :2], face[n, 2:] = peak_xy[k, j] - half, peak_xy[k, j] + half
     return packed[:people, layout["person_score"]][:, 0], xy, score, box, face

@@ -9,7 +9,7 @@ from hprnet_rt.training.sample import Sample
 
 
 def radius(height, width, overlap=0.7):
-    """CornerNet's radius, as CenterNet computes it: the least of three quadratics' (b + root) / 2."""
+    """Return CornerNet's radius as CenterNet computes it: the least of three quadratics' (b + root) / 2."""
     out = (
         height + width + math.sqrt((height + width) ** 2 - 4 * width * height * (1 - overlap) / (1 + overlap))
     ) / 2
@@ -30,7 +30,7 @@ def clipped(box, width, height):
 
 
 def joints_of(sample, spec, n):
-    """(x, y) in cells of each joint of person n, None without a label."""
+    """Return (x, y) in cells of each joint of person n, None without a label."""
     found = []
     centers = {part.center: part for part in spec.parts}
     for name in spec.joints:
@@ -58,7 +58,7 @@ def joints_of(sample, spec, n):
 
 
 def plain_targets(sample: Sample, spec, max_people, unlabelled_is_background):
-    """The same arrays as `make_targets`, in float64."""
+    """Return the arrays of `make_targets`, in float64."""
     height, width = sample.image.shape[0] // 4, sample.image.shape[1] // 4
     joints = spec.num_joints
 
@@ -151,7 +151,7 @@ def plain_targets(sample: Sample, spec, max_people, unlabelled_is_background):
 
 
 def flipped(sample: Sample) -> Sample:
-    """The sample seen in a mirror."""
+    """Return the mirror image of a sample."""
     width = sample.image.shape[1]
     swap = list(FLIP_INDEX)
 

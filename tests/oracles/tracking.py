@@ -1,4 +1,4 @@
-"""The likeness of a person and a track, joint by joint."""
+"""The similarity of a person and a track, joint by joint."""
 
 import math
 
@@ -16,7 +16,7 @@ def overlap(a, b):
 
 
 def similarity(xy, box, expected_xy, expected_box, away, least_joints):
-    """Of one person (17, 2), (4,) and one track; see the kernel of this name."""
+    """Return the similarity of one person (17, 2), (4,) and one track; see the kernel of this name."""
     areas = area(box), area(expected_box)
     if max(areas) > 6 * min(areas):
         return 0.0

@@ -1,4 +1,4 @@
-"""Stages that take several frames at once: order, the last batch, errors, and whose time it was."""
+"""Stages that take several frames at once: order, the last batch, errors, and times."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ __all__ = ["no_thread_left"]
 
 
 class Worker:
-    """Begins batches, and knows which are begun and collected."""
+    """Begins batches, and records which were begun and collected."""
 
     def __init__(self, fails_at=None):
         self.fails_at, self.sizes, self.events = fails_at, [], []
@@ -74,7 +74,7 @@ def test_the_next_batch_is_begun_before_the_one_at_work_is_waited_for():
 
 
 def test_a_frame_that_has_no_follower_is_not_held_back():
-    """Live, with a batch of 1 that overlaps: its result comes though nothing comes after it."""
+    """A live batch of 1 that overlaps gives its result even if no frame follows."""
     more = threading.Event()
 
     class Slow(Numbers):

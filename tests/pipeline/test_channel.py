@@ -7,7 +7,7 @@ from hprnet_rt.pipeline import Channel, ChannelClosed
 
 
 def in_thread(function):
-    """Run in a thread; the returned function joins it and gives its result or error."""
+    """Run in a thread; return a function that joins it and returns its result or raises its error."""
     result = []
 
     def run():

@@ -1,4 +1,4 @@
-"""The live mode: the newest frame wins, and only a few are on their way."""
+"""The live mode: the newest frame wins, and only a few frames are in flight."""
 
 import itertools
 import threading
@@ -16,7 +16,7 @@ LONG_S = 5.0  # for what happens at once, unless something is broken
 
 
 class ByHand:
-    """A source that gives a frame when it is told to."""
+    """A source that gives a frame when `give` is called."""
 
     def __init__(self):
         self._wishes = threading.Semaphore(0)
@@ -35,7 +35,7 @@ class ByHand:
             yield Frame(sequence, IMAGE, time.perf_counter())
 
     def give(self, frames=1):
-        """Give so many; on return they are in the pipeline's first channel, or beyond."""
+        """Give frames; on return they are in the pipeline's first channel, or beyond."""
         for _ in range(frames):
             assert self._asked.acquire(timeout=LONG_S)
             self._wishes.release()
@@ -47,7 +47,7 @@ class ByHand:
         self._wishes.release()
 
     def end(self):
-        """Free the thread that waits for a frame; what a camera's interrupt does."""
+        """Wake the thread that waits for a frame, as a camera's interrupt does."""
         self._last.set()
         self._wishes.release()
 
@@ -56,7 +56,7 @@ class ByHand:
 
 
 class Clocked:
-    """A source of `n` frames at a rate that does not wait for the pipeline."""
+    """A source of `n` frames at a steady rate, which does not wait for the pipeline."""
 
     def __init__(self, rate_hz, n):
         self._period_s, self._n = 1 / rate_hz, n
@@ -72,7 +72,7 @@ class Clocked:
 
 
 class Held:
-    """A stage that works on a frame until it is let go, and notes which it got."""
+    """A stage that works on a frame until it is released, and records the frames that it got."""
 
     def __init__(self):
         self.got = []
@@ -104,7 +104,7 @@ def no_thread_left():
 
 
 def live(source, *runs, in_flight=2, **settings):
-    """A started live pipeline of these functions as stages, whose stop frees the source."""
+    """Start a live pipeline with these functions as stages; its `stop` wakes the source."""
     stages = [Stage(f"s{i}", run) for i, run in enumerate(runs)]
     settings.setdefault("interrupt", getattr(source, "end", None))
     pipeline = Pipeline(source, stages, in_flight=in_flight, **settings)
@@ -204,18 +204,18 @@ def test_taking_returns_nothing_until_a_frame_has_arrived(source):
 
 
 def test_notify_says_when_there_is_something_to_take_and_when_the_end_has_come(source):
-    told = threading.Event()
-    with live(source, same, notify=told.set) as pipeline:
+    notified = threading.Event()
+    with live(source, same, notify=notified.set) as pipeline:
         for sequence in range(3):
             source.give()
-            assert told.wait(LONG_S)
-            told.clear()
+            assert notified.wait(LONG_S)
+            notified.clear()
             assert pipeline.take().sequence == sequence
         source.end()
         with pytest.raises(ChannelClosed):
             for _ in range(10):  # each of the threads tells of its end
-                assert told.wait(LONG_S)
-                told.clear()
+                assert notified.wait(LONG_S)
+                notified.clear()
                 assert pipeline.take() is None
 
 

@@ -40,7 +40,7 @@ def test_stages_are_summed_up_in_the_order_of_their_first_record():
 
 
 def at_rate(profiler, rate_hz, frames):
-    """Frames at even times from 100 s on; returns when the last one ended."""
+    """Record frames at even intervals from 100 s on, and return the end of the last one."""
     for i in range(frames):
         profiler.record("engine", 0.001, 0.004, i, ended_s=100 + i / rate_hz)
     return 100 + (frames - 1) / rate_hz

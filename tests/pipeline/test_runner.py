@@ -12,7 +12,7 @@ IMAGE = np.zeros((2, 2, 3), np.uint8)
 
 
 class Numbers:
-    """A source of n frames that can fail, and knows whether it was closed."""
+    """A source of n frames that can fail, and records whether it was closed."""
 
     def __init__(self, n, fails_at=None):
         self.n, self.fails_at, self.closed = n, fails_at, threading.Event()

@@ -15,7 +15,7 @@ CAPTURE_S, ENGINE_S, DISPLAY_S, PERIOD_S, WAIT_S = 0.002, 0.010, 0.004, 0.015, 0
 
 @pytest.fixture
 def profiler():
-    """Three frames, 15 ms apart; each is seen 17 ms after its capture, so that neighbours overlap."""
+    """Record three frames, 15 ms apart; each is shown 17 ms after its capture, so that neighbours overlap."""
     profiler = Profiler(spans=100)
     for sequence in range(3):
         captured_s = START_S + CAPTURE_S + sequence * PERIOD_S

@@ -1,10 +1,10 @@
-"""The compiled drawing, against every pixel looked at."""
+"""The compiled drawing, against a plain version that computes every pixel."""
 
 import numpy as np
 import pytest
 
 from hprnet_rt.render.lanes import lane_colors
-from hprnet_rt.render.strokes import draw_people
+from hprnet_rt.render.strokes import LineWidth, Palette, draw_people
 
 HEIGHT, WIDTH = 40, 60
 NOWHERE = np.full(2, np.nan)
@@ -16,13 +16,13 @@ def blended(image, covered, color):
 
 
 def with_dot(image, at, width, color):
-    """A disc over `image`, whose edge fades over a pixel."""
+    """Return `image` with a disc whose edge fades over a pixel."""
     y, x = np.mgrid[0 : image.shape[0], 0 : image.shape[1]]
     return blended(image, width / 2 + 0.5 - np.hypot(x - at[0], y - at[1]), color)
 
 
 def with_line(image, ends, width, color):
-    """A rectangle around the line from one end to the other, whose edges fade over a pixel."""
+    """Return `image` with a rectangle around a line, whose edges fade over a pixel."""
     a, b = np.asarray(ends, np.float64)
     y, x = np.mgrid[0 : image.shape[0], 0 : image.shape[1]]
     length = np.hypot(*(b - a))
@@ -34,19 +34,28 @@ def with_line(image, ends, width, color):
 
 
 def draw(image, places, score, line_px, limbs, limb_colors, point_colors):
-    """People whose pixel i is at i, with lines of so many px."""
+    """Draw people whose pixel i is at i, each with body lines of `line_px`."""
     points = len(places[0])
-    box = np.array([[0, 0, px, px] for px in line_px], np.float32)
+    palette = Palette(
+        limbs=np.asarray(limbs),
+        limb_colors=lane_colors(np.array(limb_colors, np.uint8)),
+        limb_widths=np.ones(len(limbs), np.float32),
+        point_colors=lane_colors(np.array(point_colors, np.uint8)),
+        point_widths=np.ones(points, np.float32),
+    )
     return draw_people(
-        *(image, np.asarray(places, np.float32) + np.float32(0.5), np.asarray(score, np.float32), box),
-        *(np.full(points, 0.5, np.float32), 1.0, 100.0, np.asarray(limbs)),
-        *(lane_colors(np.array(limb_colors, np.uint8)), np.ones(len(limbs), np.float32)),
-        *(lane_colors(np.array(point_colors, np.uint8)), np.ones(points, np.float32)),
+        image,
+        xy=np.asarray(places, np.float32) + np.float32(0.5),
+        score=np.asarray(score, np.float32),
+        box=np.array([[0, 0, px, px] for px in line_px], np.float32),
+        least=np.full(points, 0.5, np.float32),
+        line_width=LineWidth(of_size=1.0, max_px=100.0),
+        palette=palette,
     )
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_limbs_and_points_equal_the_plain_twin(seed):
+def test_limbs_and_points_equal_the_plain_version(seed):
     random = np.random.default_rng(seed)
     image = random.integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
     xy = random.uniform(-20, 80, (2, 3, 2)).astype(np.float32)
@@ -96,8 +105,8 @@ def test_nothing_beyond_a_small_picture_is_touched(shape):
     assert tuple(image[-1, -1]) != (0, 0, 0)
 
 
-def test_what_other_dots_hide_is_not_drawn():
-    """Of a row of dots, a third of a pixel apart, the first and each that is half a pixel on are drawn."""
+def test_dots_that_others_hide_are_not_drawn():
+    """Of dots a third of a pixel apart, only those at least half a pixel from the last one are drawn."""
     places = np.array([[(20 + n / 3, 10.0) for n in range(7)]])
     colors = np.full((7, 3), 255)
     image, expected = (np.zeros((HEIGHT, WIDTH, 3), np.uint8) for _ in range(2))

@@ -11,7 +11,7 @@ SHAPE = np.random.default_rng(3).uniform(-0.5, 0.5, (NUM_KEYPOINTS, 2)) * (0.4, 
 
 
 def people(centers, *, shapes=None, score=0.9):
-    """Everyone with the same shape, unless told, around these centres (N, 2) px."""
+    """Return people around these centres (N, 2) px; they have the same shape unless `shapes` are given."""
     centers = np.asarray(centers, np.float64).reshape(-1, 2)
     n = len(centers)
     shapes = np.repeat(SHAPE[None], n, axis=0) if shapes is None else np.asarray(shapes)

@@ -13,12 +13,12 @@ def ids(tracker, poses, time_s):
 
 
 def walk(tracker, frame, *, start=0, speed=200.0, hidden=()):
-    """Two people who walk towards each other, and past: the id of each, None where hidden."""
+    """Return the ids of those not hidden, of two people who walk towards each other and past."""
     time_s = frame / FPS
     at = {0: (start + speed * time_s, 300), 1: (800 - speed * time_s, 310)}
     shown = [n for n in at if n not in hidden]
     if frame % 2:
-        shown.reverse()  # the order says nothing
+        shown.reverse()  # the order does not matter
     found = ids(tracker, people([at[n] for n in shown]), time_s)
     return dict(zip(shown, found, strict=True))
 

@@ -1,4 +1,4 @@
-"""Annotations and image files to samples: who counts, what is labelled, and files that are amiss."""
+"""Samples from annotations and image files: who counts, what is labelled, and faulty files."""
 
 import dataclasses
 import gc
@@ -8,15 +8,16 @@ import tarfile
 import cv2
 import numpy as np
 import pytest
-from torch.utils.data import DataLoader
 
-from hprnet_rt.errors import DataError, MediaError, UsageError
-from hprnet_rt.evaluation import read_annotations
-from hprnet_rt.skeleton import FACE, LEFT_HAND, RIGHT_HAND
-from hprnet_rt.training.augment import Letterboxed, PaperAugmentation, StrongAugmentation
-from hprnet_rt.training.dataset import WholeBodyDataset, loader_workers
-from hprnet_rt.training.sample import Sample
-from tests.evaluation.sets import annotations, person
+DataLoader = pytest.importorskip("torch.utils.data", reason="the extra train is not installed").DataLoader
+
+from hprnet_rt.errors import DataError, MediaError, UsageError  # noqa: E402
+from hprnet_rt.evaluation import read_annotations  # noqa: E402
+from hprnet_rt.skeleton import FACE, LEFT_HAND, RIGHT_HAND  # noqa: E402
+from hprnet_rt.training.augment import Letterboxed, PaperAugmentation, StrongAugmentation  # noqa: E402
+from hprnet_rt.training.dataset import WholeBodyDataset, loader_workers  # noqa: E402
+from hprnet_rt.training.sample import Sample  # noqa: E402
+from tests.evaluation.sets import annotations, person  # noqa: E402
 
 HW = (60, 80)
 
@@ -55,7 +56,7 @@ def pack(path, folder, names, prefix=""):
 
 
 def plain(sample, rng, draw=None):
-    """No transform."""
+    """Return the sample without any change."""
     return sample
 
 
@@ -69,14 +70,14 @@ def content(sample):
 
 @pytest.fixture
 def crowd_set(tmp_path):
-    """Eight images with two people each, on disk."""
+    """Write eight images with two people each."""
     data = a_set([someone(n // 2 + 1, n + 1) for n in range(16)])
     return data, write_images(tmp_path / "images", data)
 
 
 @pytest.fixture
 def no_loader_stays():
-    """A used loader is a cycle: its workers end when it is collected."""
+    """Collect used loaders: each is a reference cycle, and its workers end when it is collected."""
     gc.collect()
     yield
     gc.collect()

@@ -1,4 +1,4 @@
-"""What the local maps of a refinement should say."""
+"""The targets of a refinement's local maps."""
 
 import dataclasses
 import math
@@ -10,11 +10,11 @@ from hprnet_rt.skeleton import LEFT_HAND, RIGHT_HAND
 from hprnet_rt.spec import HPRNET_DLA34, SPECS
 from hprnet_rt.training.local_maps import local_targets
 from hprnet_rt.training.targets import make_targets
-from tests.training.test_targets import sample_of, wild
+from tests.training.people import sample_of, wild
 
 
 def plain_local_targets(hands, height, width):
-    """One hand, one point, one cell at a time."""
+    """Compute the targets one hand, one point and one cell at a time."""
     heat = np.zeros((21, height, width))
     window = np.zeros((1, height, width), bool)
     for hand in hands:

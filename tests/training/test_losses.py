@@ -1,4 +1,4 @@
-"""How far a network is from its targets."""
+"""The losses between a network and its targets."""
 
 import dataclasses
 import math
@@ -18,7 +18,7 @@ from hprnet_rt.training.losses import HprLoss, focal_loss, masked_mean, wing  # 
 from hprnet_rt.training.targets import make_targets  # noqa: E402
 from tests.model.recipe import images, recipe_network  # noqa: E402
 from tests.model.test_networks import THIN  # noqa: E402
-from tests.training.test_targets import heads_of, sample_of, wild  # noqa: E402
+from tests.training.people import heads_of, sample_of, wild  # noqa: E402
 
 TWO = [(5, 9, 60, 90), (70, 31, 121, 120)]
 IDLE = {"base", "base.level3.project", "base.level4.project"}  # in the released files, but read by nothing
@@ -35,7 +35,7 @@ def batch_of(samples, spec, **options):
 
 
 def square(sample):
-    """On an image of 128 x 128 px, with a map of 32 x 32."""
+    """Make a sample of 128 x 128 px, with maps of 32 x 32 cells."""
     return dataclasses.replace(sample, image=np.zeros((128, 128, 3), np.uint8))
 
 
@@ -51,7 +51,7 @@ def logit(p):
 
 
 def test_focal_loss_by_hand():
-    """A right cell, a wrong cell, a cell near a right one, and two cells that nobody knows about."""
+    """The cells are a right one, a wrong one, one near a right one, and two unknown ones."""
     heat = torch.tensor([1.0, 0.0, 0.5, 0.0, 1.0])
     known = torch.tensor([True, True, True, False, False])
     logits = torch.tensor([logit(0.8), logit(0.3), logit(0.6), 3.0, -1.0])
@@ -70,7 +70,7 @@ def test_focal_loss_of_an_image_without_people_is_the_plain_sum():
 
 
 def test_focal_loss_never_lets_go_of_a_cell_that_is_wrong():
-    """At logits where a probability rounds to 0 or 1, the loss is the logit, and its gradient is whole."""
+    """At logits whose probability rounds to 0 or 1, the loss is the logit, with its full gradient."""
     logits = torch.tensor([-1e4, 1e4, 0.0], requires_grad=True)
     loss = focal_loss(logits, torch.tensor([1.0, 0.0, 1.0]), torch.ones(3, dtype=torch.bool))
     assert float(loss.detach()) == pytest.approx((2e4 - 0.25 * math.log(0.5)) / 2, rel=1e-6)
@@ -141,14 +141,14 @@ def test_each_l1_term_by_hand():
 
 
 def test_a_pair_of_channels_of_its_own_is_read_for_each_joint():
-    """Joint j's pair says (j, -j) everywhere."""
+    """The pair of joint j is (j, -j) everywhere."""
     spec = SPECS["hprnet-mobile"]
     targets = batch_of([square(sample_of(TWO))], spec)
     heads = {head.name: torch.zeros(1, head.channels, 32, 32) for head in spec.heads}
     steps = torch.arange(26.0)
     heads["hp_offset"] = torch.stack((steps, -steps), 1).reshape(1, 52, 1, 1).expand(-1, -1, 32, 32)
-    said = torch.stack((steps, -steps), 1) - targets["hp_offset"][0, :2]
-    expected = said[targets["joint_mask"][0, :2]].abs().mean()
+    error = torch.stack((steps, -steps), 1) - targets["hp_offset"][0, :2]
+    expected = error[targets["joint_mask"][0, :2]].abs().mean()
     _, terms = HprLoss(spec).dense([heads], targets)
     assert float(terms["hp_offset"]) == pytest.approx(float(expected), rel=1e-4)
 
@@ -207,7 +207,7 @@ def test_every_stack_of_an_hourglass_counts_alike(monkeypatch):
 
 
 def test_a_batch_without_people_has_a_loss_and_a_gradient_everywhere():
-    """Processes that share their gradients wait for every weight's."""
+    """Processes that share gradients wait for those of every weight."""
     network = create_model("hprnet-mobile")
     targets = batch_of([square(sample_of([]))], network.spec)
     total, terms = HprLoss(network.spec)(network, torch.from_numpy(images((128, 128))), targets)

@@ -13,7 +13,7 @@ from hprnet_rt.training.optimizer import RelativeAdam, make_optimizer, typical_s
 
 
 def rates_of(network, config):
-    """Multiple by parameter name; 0 for those that do not learn."""
+    """Return the multiple of the rate by parameter name; 0 for parameters that do not learn."""
     optimizer = make_optimizer(network, config, ())
     multiple = {id(p): group["multiple"] for group in optimizer.param_groups for p in group["params"]}
     return {name: multiple.get(id(p), 0.0) for name, p in network.named_parameters()}
@@ -54,7 +54,7 @@ def test_weights_that_are_no_numbers_are_a_sentence():
 
 
 def test_relative_steps_of_a_refinement_are_alike_for_all_its_weights():
-    """Many are 0 at the start, and would stay so."""
+    """Many weights are 0 at the start; with steps in units of their own size they would stay 0."""
     network = create_model("hprnet-mobile")
     rates = {"trunk": 0.0, "heads": 0.0, "parts": 0.0}
     config = TrainConfig(model="hprnet-mobile", input_px=64, optimizer="relative", rates=rates)
@@ -70,7 +70,7 @@ def test_relative_steps_of_a_refinement_are_alike_for_all_its_weights():
 
 
 def test_size_follows_rows_and_columns():
-    """Of weights that differ by row and column only, the size is the magnitude itself."""
+    """If weights differ by row and column only, the size is the magnitude itself."""
     rows, columns = torch.tensor([1.0, 100.0, 0.5]), torch.tensor([2.0, 30.0])
     weight = (rows[:, None] * columns).view(3, 2, 1, 1) * torch.tensor([1.0, -1.0]).view(1, 2, 1, 1)
     torch.testing.assert_close(typical_size(weight), weight.abs())
@@ -83,7 +83,7 @@ def test_rows_of_zeros_can_learn():
 
 
 def shares_after_three_steps(scale):
-    """Of a layer whose weights are scaled and whose input is scaled back."""
+    """Return the relative changes of a layer with scaled weights, whose input is scaled back."""
     torch.manual_seed(0)
     layer = nn.Conv2d(4, 8, 1)
     layer.weight.data *= scale

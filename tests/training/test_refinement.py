@@ -1,4 +1,4 @@
-"""What a refinement learns from, and that it learns."""
+"""The losses of a refinement, and that it learns."""
 
 import dataclasses
 import math
@@ -23,7 +23,7 @@ from hprnet_rt.training.refinement import (  # noqa: E402
     refinement_weights,
 )
 from hprnet_rt.training.targets import make_targets  # noqa: E402
-from tests.training.test_targets import sample_of  # noqa: E402
+from tests.training.people import sample_of  # noqa: E402
 
 FEET = Refinement(
     (RefinedPart("left_foot", 2, 4, (0.25, 0.15)), RefinedPart("right_foot", 1, 3, (0.2,))),
@@ -39,13 +39,13 @@ STEPS = 300
 
 
 def plain_sigmoid_entropy(logit, target):
-    """-(t log p + (1 - t) log (1 - p))."""
+    """Return -(t log p + (1 - t) log (1 - p)) for a logit."""
     p = 1 / (1 + math.exp(-logit))
     return -(target * math.log(p) + (1 - target) * math.log(1 - p))
 
 
 def plain_part_losses(steps, true, whole):
-    """One step, one image, one person, one point at a time."""
+    """Compute the losses one step, one image, one person and one point at a time."""
     refined = confidence = 0.0
     for points, logits in steps:
         off = unsure = 0.0
@@ -77,7 +77,7 @@ def plain_local_loss(logits, heat, window):
 
 @pytest.fixture
 def refiner():
-    """With weights everywhere, so that points move."""
+    """Make a refiner whose weights are not 0, so that points move."""
     torch.manual_seed(3)
     made = Refiner(FEET)
     for parameter in made.parameters():
@@ -86,7 +86,7 @@ def refiner():
 
 
 def problem(whole):
-    """Two images of three people, whose feet are large, small, and partly labelled."""
+    """Make two images of three people, whose feet are large, small, and partly labelled."""
     rng = np.random.default_rng(1)
     feature = torch.from_numpy(rng.normal(size=(2, 6, HEIGHT, WIDTH)).astype(np.float32))
     targets = {
@@ -142,7 +142,7 @@ def test_without_a_whole_part_losses_and_gradients_are_0_and_there(refiner):
 
 
 def test_a_part_that_does_not_count_changes_nothing(refiner):
-    """Nor does what the head says of it."""
+    """Neither do the head's offsets of such a part."""
     feature, offsets, targets = problem(np.ones((2, 3), bool))
     before = refinement_losses(SPEC, refiner, feature, offsets, targets)
     for name in ("left_foot", "right_foot"):
@@ -185,7 +185,7 @@ def test_local_maps_learn_in_their_windows_only():
 
 @pytest.fixture
 def one_thread():
-    """Arrays are too small for more, which would wait for one another."""
+    """Use one thread: on arrays this small several would mainly wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -194,7 +194,7 @@ def one_thread():
 
 @pytest.mark.usefixtures("one_thread")
 def test_eight_pictures_are_learned_and_the_confidence_knows_which_are_not():
-    """Heads say points that are off by an eighth of the part; two pictures have other labels each time."""
+    """The heads' points are off by an eighth of the part; two pictures get new labels each time."""
     torch.manual_seed(0)
     refiner = Refiner(dataclasses.replace(FEET, hidden=128))
     feature = torch.randn(8, 6, HEIGHT, WIDTH)

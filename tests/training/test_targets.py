@@ -1,4 +1,4 @@
-"""What the heads should say about a sample."""
+"""The targets of a network's heads for a sample."""
 
 import dataclasses
 import math
@@ -8,73 +8,18 @@ import pytest
 
 from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.grouping import GroupingOptions, decode_dense
-from hprnet_rt.skeleton import FACE, FEET, FLIP_INDEX, KEYPOINT_NAMES, LEFT_FOOT, LEFT_HAND, PARTS, RIGHT_HAND
-from hprnet_rt.spec import HPRNET_DLA34, HPRNET_DLA34_BASELINE, HPRNET_DLA34_HM1, SPECS
-from hprnet_rt.training.displacement import displaced, displaced_parts
-from hprnet_rt.training.sample import Sample
+from hprnet_rt.skeleton import FACE, FLIP_INDEX, KEYPOINT_NAMES, LEFT_FOOT, PARTS
+from hprnet_rt.spec import HPRNET_DLA34, HPRNET_DLA34_BASELINE, HPRNET_DLA34_HM1
 from hprnet_rt.training.targets import gaussian_radius, make_targets
 from tests.oracles import targets as oracle
+from tests.training.people import ALL_SPECS, cell_xy, heads_of, sample_of, wild
 
-ALL_SPECS = pytest.mark.parametrize("spec", SPECS.values(), ids=list(SPECS))
 LOCAL = {"local", "local_window"}  # see test_local_maps.py
 FACE_CENTER = HPRNET_DLA34.joint("face_center")
 
 
-def sample_of(boxes, size=(96, 128), seed=0):
-    """People in these boxes (px) on an image of this (height, width), with a label for everything.
-
-    No position is a whole number of cells, and no box of a part is empty.
-    """
-    rng = np.random.default_rng(seed)
-    box = np.array(boxes, np.float32).reshape(-1, 4)
-    people = len(box)
-    first, extent = box[:, None, :2], (box[:, 2:] - box[:, :2])[:, None]
-    xy = first + extent * rng.uniform(0.03, 0.97, (people, 133, 2))
-    part_box = np.zeros((people, 3, 4))
-    for i, (points, middle) in enumerate(
-        ((FACE, (0.5, 0.2)), (LEFT_HAND, (0.8, 0.5)), (RIGHT_HAND, (0.2, 0.6)))
-    ):
-        low = first[:, 0] + extent[:, 0] * (np.array(middle) - 0.1)
-        high = first[:, 0] + extent[:, 0] * (np.array(middle) + 0.11)
-        part_box[:, i] = np.concatenate((low, high), axis=1)
-        count = points.stop - points.start
-        xy[:, points] = low[:, None] + (high - low)[:, None] * rng.uniform(0, 1, (people, count, 2))
-    return Sample(
-        7,
-        np.zeros((*size, 3), np.uint8),
-        xy.astype(np.float32),
-        np.ones((people, 133), bool),
-        box,
-        np.zeros(people, bool),
-        part_box.astype(np.float32),
-        np.ones((people, 3), bool),
-    )
-
-
-def wild(seed, people=6):
-    """People who cross the border, lack points and parts, or are ignored."""
-    rng = np.random.default_rng(seed)
-    low = rng.uniform(-30, 100, (people, 2))
-    boxes = np.concatenate((low, low + rng.uniform(5, 90, (people, 2))), axis=1)
-    sample = sample_of(boxes, seed=seed)
-    labelled = rng.random((people, 133)) < 0.7
-    labelled[0] = False
-    labelled[1, FEET] = False
-    return dataclasses.replace(
-        sample,
-        labelled=labelled,
-        ignore=rng.random(people) < 0.3,
-        part_valid=rng.random((people, 3)) < 0.6,
-    )
-
-
 def one(targets, name, row=0):
     return targets[name][row]
-
-
-def cell_xy(targets, name, *where, width=32):
-    y, x = divmod(int(targets[name][where]), width)
-    return x, y
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (10, 10), (80, 31), (3, 128), (128, 128)])
@@ -154,7 +99,7 @@ def test_a_box_outside_or_empty_or_without_numbers_has_no_targets():
     ],
 )
 def test_a_part_center_outside_the_map_teaches_nothing(box, cell):
-    """The released code teaches cell 0 its points."""
+    """In the released code its points are targets at cell 0."""
     sample = sample_of([(4, 4, 124, 92)])
     sample.part_box_xyxy[0, 0] = box
     targets = make_targets(sample, HPRNET_DLA34)
@@ -306,7 +251,7 @@ def test_targets_of_a_mirrored_sample_are_the_mirrored_targets(spec):
     np.testing.assert_allclose(mirrored["wh"], plain["wh"], atol=1e-5)
 
     def seen_in_a_mirror(offsets, mask):
-        """A cell's left border becomes its right border."""
+        """Mirror a target, where a cell's left border becomes its right border."""
         return np.where(mask[..., None], offsets * (-1, 1) + (1, 0), 0)
 
     def check(name, mask, order):
@@ -332,35 +277,6 @@ def test_targets_of_a_mirrored_sample_are_the_mirrored_targets(spec):
             seen_in_a_mirror(plain[f"{name}_points"][:, order], expected_mask),
             atol=2e-5,
         )
-
-
-def heads_of(targets, spec):
-    """Dense heads (1, C, h, w) that say exactly what the targets do; heat-maps as probabilities.
-
-    Joints of several kinds in one cell have one offset between them, unless each has its own: the middle.
-    """
-    height, width = targets["hm"].shape[1:]
-    maps = {head.name: np.zeros((head.channels, height * width), np.float32) for head in spec.heads}
-    maps["hm"], maps["hm_hp"] = targets["hm"], targets["hm_hp"]
-    offsets = {}
-    for row in np.flatnonzero(targets["person_mask"]):
-        cell = targets["person_cell"][row]
-        for name in ("wh", "reg", "hps"):
-            maps[name][:, cell] = targets[name][row].reshape(-1)
-        for j in np.flatnonzero(targets["joint_mask"][row]):
-            first = 2 * j if spec.offset_per_joint else 0
-            where = first, targets["joint_cell"][row, j]
-            offsets.setdefault(where, []).append(targets["hp_offset"][row, j])
-        for part in spec.parts:
-            cell = targets["joint_cell"][row, spec.joint(part.center)]
-            channels = slice(part.first_channel, part.first_channel + 2 * part.num_keypoints)
-            maps[part.head][channels, cell] = targets[f"{part.name}_points"][row].reshape(-1)
-            if part.size_head:
-                maps[part.size_head][:, cell] = targets[part.size_head][row]
-    for (first, cell), found in offsets.items():
-        middle = (np.min(found, axis=0) + np.max(found, axis=0)) / 2
-        maps["hp_offset"][first : first + 2, cell] = middle
-    return {name: values.reshape(1, -1, height, width) for name, values in maps.items()}
 
 
 @ALL_SPECS
@@ -401,91 +317,3 @@ def test_wrong_sizes_are_sentences():
         make_targets(sample_of([(1, 2, 30, 40)], size=(95, 128)), HPRNET_DLA34)
     with pytest.raises(UsageError, match="max_people"):
         make_targets(sample_of([(1, 2, 30, 40)]), HPRNET_DLA34, max_people=0)
-
-
-def displaced_all(targets, spec, rng, share):
-    """People, joints and all parts, by the same share."""
-    shares = {part.name: share for part in spec.parts}
-    return displaced_parts(displaced(targets, rng, share), spec, rng, shares)
-
-
-def absolute(targets, spec, width):
-    """What the offsets point at, by name: positions in cells, 0 where nothing is known."""
-
-    def at(cell):
-        return np.stack((cell % width, cell // width), axis=-1).astype(np.float64)
-
-    person = at(targets["person_cell"])
-    joints = targets["joint_mask"]
-    found = {
-        "center": (person + targets["reg"]) * targets["person_mask"][:, None],
-        "joints": (person[:, None] + targets["hps"]) * joints[..., None],
-    }
-    for i, part in enumerate(spec.parts):
-        mask = targets[f"{part.name}_points_mask"]
-        points = at(targets["part_cell"][:, i])[:, None] + targets[f"{part.name}_points"]
-        found[part.name] = points * mask[..., None]
-    return found
-
-
-@ALL_SPECS
-def test_displaced_offsets_point_at_the_same_places_from_cells_beside_the_centres(spec):
-    sample = sample_of([(5, 9, 110, 250), (150, 21, 251, 262), (330, 30, 414, 380)], size=(384, 416), seed=3)
-    targets = make_targets(sample, spec)
-    moved = displaced_all(targets, spec, np.random.default_rng(1), 0.15)
-    width = 104
-    before, after = absolute(targets, spec, width), absolute(moved, spec, width)
-    for name, positions in before.items():
-        np.testing.assert_allclose(after[name], positions, atol=1e-4, err_msg=name)
-    step = np.abs(np.diff(np.stack([
-        np.stack((t["person_cell"] % width, t["person_cell"] // width), axis=1) for t in (targets, moved)
-    ]), axis=0)[0])  # fmt: skip
-    assert (step[:3] <= 0.15 * targets["wh"][:3] + 1).all()
-    assert step[:3].any()
-    assert not step[3:].any()
-    cells = [np.stack((t["joint_cell"] % width, t["joint_cell"] // width), axis=-1) for t in (targets, moved)]
-    assert np.abs(cells[1] - cells[0]).max() == 1
-    assert not (cells[1] - cells[0])[~targets["joint_mask"]].any()
-    there = [cell + t["hp_offset"] for cell, t in zip(cells, (targets, moved), strict=True)]
-    np.testing.assert_allclose(there[1], there[0], atol=1e-4)
-    for name in ("hm", "hm_hp", "wh", "person_mask"):
-        np.testing.assert_array_equal(moved[name], targets[name])
-
-
-@ALL_SPECS
-def test_displaced_cells_stay_on_the_map_and_what_is_unknown_stays_0(spec):
-    targets = make_targets(wild(4), spec)
-    for seed in range(20):
-        moved = displaced_all(targets, spec, np.random.default_rng(seed), 0.45)
-        for name in ("person_cell", "part_cell", "joint_cell"):
-            assert ((moved[name] >= 0) & (moved[name] < 24 * 32)).all()
-        nobody = ~targets["person_mask"]
-        assert not moved["reg"][nobody].any()
-        assert not moved["hps"][~targets["joint_mask"]].any()
-        assert not moved["hp_offset"][~targets["joint_mask"]].any()
-        for part in spec.parts:
-            assert not moved[f"{part.name}_points"][~targets[f"{part.name}_points_mask"]].any()
-
-
-def test_the_same_chance_displaces_alike():
-    targets = make_targets(sample_of([(42, 6, 82, 86)]), HPRNET_DLA34)
-    one, same = (displaced_all(targets, HPRNET_DLA34, np.random.default_rng(5), 0.2) for _ in range(2))
-    for name, values in one.items():
-        np.testing.assert_array_equal(values, same[name])
-
-
-def test_parts_without_a_share_stay_and_others_move_by_up_to_it():
-    sample = sample_of([(5, 9, 380, 370)], size=(384, 416), seed=3)
-    targets = make_targets(sample, HPRNET_DLA34)
-    rng, steps = np.random.default_rng(2), []
-    for _ in range(200):
-        moved = displaced_parts(targets, HPRNET_DLA34, rng, {"face": 0.15})
-        np.testing.assert_array_equal(moved["part_cell"][:, 1:], targets["part_cell"][:, 1:])
-        before, after = (cell_xy(each, "part_cell", 0, 0, width=104) for each in (targets, moved))
-        steps.append(np.subtract(after, before))
-    points = targets["face_points"][0]
-    reach = np.floor(0.15 * (points.max(axis=0) - points.min(axis=0)) + 1)
-    np.testing.assert_array_equal(np.abs(steps).max(axis=0), reach)
-    assert np.abs(np.mean(steps, axis=0)).max() < 0.5
-    for name in ("person_cell", "joint_cell", "hps", "left_hand_points"):
-        np.testing.assert_array_equal(moved[name], targets[name])

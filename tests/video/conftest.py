@@ -9,7 +9,7 @@ DEADLINE_S = 5.0
 
 
 def wait_for(condition, deadline_s=DEADLINE_S):
-    """Whether `condition()` came true before the deadline."""
+    """Wait until `condition()` is true; whether it became so before the deadline."""
     started_s = time.perf_counter()
     pulse = threading.Event()
     while not condition():

@@ -81,7 +81,7 @@ def test_sound_that_nothing_holds_is_left_out_and_that_is_said(annotate_small, t
 def test_sound_that_cannot_be_opened_leaves_no_file(tmp_path):
     path = tmp_path / "out.mp4"
     with pytest.raises(OutputError, match="cannot copy the audio of"):
-        VideoSink(path, MediaInfo("clip", 64, 48), tmp_path / "gone.mp4")
+        VideoSink(path, MediaInfo("clip", 64, 48), audio_from=tmp_path / "gone.mp4")
     assert names(tmp_path) == []
 
 

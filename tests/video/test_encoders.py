@@ -24,11 +24,11 @@ def devices(monkeypatch):
     """In the place of the machine's devices: the encoders that work, and those that were tried."""
     working, tried = set(SOFTWARE), []
 
-    def trouble(name):
+    def failure(name):
         tried.append(name)
         return None if name in working else f"no device for {name}"
 
-    monkeypatch.setattr(encoders, "_trouble", trouble)
+    monkeypatch.setattr(encoders, "_failure", failure)
     return working, tried
 
 
@@ -75,7 +75,7 @@ def test_encoder_that_is_there_and_does_not_encode_is_not_taken(monkeypatch):
 
 
 def test_real_device_that_is_not_there_is_one_sentence(annotate_small, tmp_path):
-    if encoders._trouble(ABSENT) is None:
+    if encoders._failure(ABSENT) is None:
         pytest.skip("it is there")
     source = clips.make(tmp_path / "clip.mp4", frames=3)
     code, _, err = annotate_small(source, "-o", tmp_path / "out", "--encoder", ABSENT)
@@ -118,7 +118,7 @@ def write(path, encoder, crf=21, draw=clips.picture):
     with_sound = None
     if path.suffix == ".mp4":
         with_sound = clips.make(path.with_name("audio.mp4"), frames=3, audio="aac")
-    sink = VideoSink(path, info, with_sound, threads=1, crf=crf, encoder=encoder)
+    sink = VideoSink(path, info, audio_from=with_sound, threads=1, crf=crf, encoder=encoder)
     for number, pts in enumerate(times):
         sink.write(FramePoses(Frame(number, draw(number, 161, 97), 0.0, pts, base), Poses.empty()))
     sink.close(all_audio=True)

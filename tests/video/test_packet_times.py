@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from hprnet_rt.video import Done, Selection, VideoSource, chosen_frames
+from hprnet_rt.video import ResumePoint, Selection, VideoSource, chosen_frames
 from hprnet_rt.video.index import read_index
 from tests import clips
 
@@ -82,7 +82,7 @@ def test_reordered_avi_is_decoded_from_its_beginning(tmp_path):
     assert read_index(path) is None
     whole, _ = frames_of(path)
     assert numbers(frames_of(path, Selection(start_s=1.0))[0]) == numbers(whole[25:])
-    done = Done(31, 30, float(whole[30].pts_s))
+    done = ResumePoint(31, 30, float(whole[30].pts_s))
     assert numbers(frames_of(path, Selection(), done)[0]) == numbers(whole[31:])
 
 
@@ -115,10 +115,10 @@ def test_a_joined_file_is_entered_at_the_same_frames(tmp_path):
     path = two_in_one(tmp_path)
     whole, _ = frames_of(path)
     for start in (0.5, 1.2, 1.55, 1.62, 2.4):
-        wanted = [f for f in whole if f.pts_s - whole[0].pts_s >= start - 1e-9]
-        assert numbers(frames_of(path, Selection(start_s=start))[0]) == numbers(wanted)
+        expected = [f for f in whole if f.pts_s - whole[0].pts_s >= start - 1e-9]
+        assert numbers(frames_of(path, Selection(start_s=start))[0]) == numbers(expected)
     for number in (10, 30, 39, 40, 55):
-        done = Done(number + 1, number, float(whole[number].pts_s))
+        done = ResumePoint(number + 1, number, float(whole[number].pts_s))
         assert numbers(frames_of(path, Selection(), done)[0]) == numbers(whole[number + 1 :])
 
 

@@ -87,7 +87,7 @@ def test_parts_are_the_frames_of_a_straight_read(tmp_path, name, monkeypatch):
 
 
 def leading(path):
-    """How many packets are shown before the key frame that they come behind."""
+    """The number of packets that are shown before the key frame that they come behind."""
     with av.open(str(path)) as file:
         packets = [p for p in file.demux(video=0) if p.size]
     keys = [p.pts for p in packets if p.is_keyframe]
@@ -236,12 +236,12 @@ def test_index_of_another_file_differs(tmp_path):
 def test_entering_gives_the_frames_from_a_key_frame_on(tmp_path, name):
     path = clips.make(tmp_path / name, **{"frames": 60, "draw": moving, **SEEKABLE[name]})
     whole, _ = straight(path)
-    for wanted in (whole[9], whole[16], whole[33], whole[59]):
-        part = read_index(path, wanted.pts).from_time(wanted.pts)
+    for target in (whole[9], whole[16], whole[33], whole[59]):
+        part = read_index(path, target.pts).from_time(target.pts)
         source = VideoSource(path)
         source.begin_at(part)
         found = list(source)
-        assert 0 < part.number <= wanted.sequence
+        assert 0 < part.number <= target.sequence
         same(found, whole[part.number :])
         assert source.damage is None
 

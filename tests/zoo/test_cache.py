@@ -1,4 +1,4 @@
-"""The cache folder: where it is, that files appear whole, and what is said when it cannot be written."""
+"""The cache folder: where it is, that files appear whole, and the error when it cannot be written."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ def test_folder_is_the_variable_then_xdg_then_home(tmp_path, monkeypatch):
 
 def test_looking_makes_no_folder(own_cache):
     assert cache.files_of("hprnet-dla34") == []
-    assert cache.read_record(cache.choice_path("hprnet-dla34")) is None
+    assert cache.read_record(cache.import_record_path("hprnet-dla34")) is None
     assert not own_cache.exists()
 
 
@@ -47,7 +47,7 @@ def test_offline_variable_that_says_neither_is_refused(monkeypatch):
 
 
 def test_record_is_read_back_and_leaves_nothing_else(own_cache):
-    path = cache.choice_path("hprnet-dla34")
+    path = cache.import_record_path("hprnet-dla34")
     cache.write_record(path, {"a": 1})
     cache.write_record(path, {"a": 2})
     assert cache.read_record(path) == {"a": 2}
@@ -56,7 +56,7 @@ def test_record_is_read_back_and_leaves_nothing_else(own_cache):
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"a": '])
 def test_damaged_record_is_named(text):
-    path = cache.choice_path("hprnet-dla34")
+    path = cache.import_record_path("hprnet-dla34")
     path.parent.mkdir(parents=True)
     path.write_text(text)
     with pytest.raises(ModelError, match=str(path)):
@@ -64,7 +64,7 @@ def test_damaged_record_is_named(text):
 
 
 def test_record_is_whole_at_every_moment():
-    path = cache.choice_path("hprnet-dla34")
+    path = cache.import_record_path("hprnet-dla34")
     long = "x" * 20_000
     cache.write_record(path, {"n": -1, "long": long})
     done = threading.Event()
@@ -83,7 +83,7 @@ def test_record_is_whole_at_every_moment():
 
 
 def test_what_is_made_appears_when_it_is_complete_with_its_description_last(own_cache):
-    path = cache.engine_path("hprnet-dla34", SHA, 32)
+    path = cache.model_file_path("hprnet-dla34", SHA, 32)
     with cache.workshop(path) as made:
         (made / path.name).write_text("engine")
         (made / path.with_suffix(".json").name).write_text("description")
@@ -94,7 +94,7 @@ def test_what_is_made_appears_when_it_is_complete_with_its_description_last(own_
 
 
 def test_workshop_sweeps_away_what_a_killed_process_has_left():
-    path = cache.engine_path("hprnet-dla34", SHA, 32)
+    path = cache.model_file_path("hprnet-dla34", SHA, 32)
     with cache.workshop(path) as made:
         (made / "half").touch()
         with cache.workshop(path) as again:
@@ -136,7 +136,7 @@ def test_files_of_a_network_are_not_those_of_its_namesakes():
         "hprnet-dla34-hm1.json",
         f"hprnet-dla34-hm1-{SHA[:12]}-k32.onnx",
     )
-    folder = cache.choice_path("hprnet-dla34").parent
+    folder = cache.import_record_path("hprnet-dla34").parent
     folder.mkdir(parents=True)
     for name in names:
         (folder / name).touch()

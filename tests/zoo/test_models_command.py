@@ -1,4 +1,4 @@
-"""`hprnet-rt models` against a local web server: what is fetched, refused, continued and said."""
+"""`hprnet-rt models` against a local web server: what is fetched, refused, continued and reported."""
 
 import dataclasses
 import hashlib
@@ -168,7 +168,7 @@ def test_remove_deletes_what_the_cache_has(run, pull, server, own_cache):
     pull()
     code, out, _ = run("models", "remove", DLA34)
     assert code == DONE
-    assert out.count("deleted") == 5  # checkpoint, engine, their descriptions, the choice
+    assert out.count("deleted") == 5  # checkpoint, model file, their descriptions, the import record
     assert [path for path in own_cache.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
     assert "nothing" in run("models", "remove", DLA34)[1]
 
@@ -596,7 +596,7 @@ def test_imported_checkpoint_runs_by_name(run, mine, converted):
     assert code == DONE
     assert f"annotate --model {DLA34}" in out
     assert converted == [CHECKPOINT]
-    assert cache.read_record(cache.choice_path(DLA34))["checkpoint"] == str(mine)
+    assert cache.read_record(cache.import_record_path(DLA34))["checkpoint"] == str(mine)
     assert run("models", "import", DLA34, mine)[0] == DONE
     assert len(converted) == 1
     run("models", "import", DLA34, mine, "--overwrite", "-q")

@@ -1,4 +1,4 @@
-"""Which weights a name stands for, and checkpoints that become engines."""
+"""Which weights a name stands for, and checkpoints that become model files."""
 
 import sys
 import threading
@@ -46,7 +46,7 @@ def names(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_name_of_the_shipped_network_is_its_shipped_engine(own_cache):
+def test_name_of_the_shipped_network_is_its_shipped_model_file(own_cache):
     assert model_file_for("hprnet-mobile") == ModelFile.find("hprnet-mobile")
     assert weights_state("hprnet-mobile") == "shipped"
     assert not own_cache.exists()
@@ -80,7 +80,7 @@ def test_weights_of_one_run_do_not_change_what_the_name_stands_for(converter, ch
         model_file_for(DLA34)
 
 
-def test_imported_engine_is_what_the_name_stands_for(converter, checkpoint):
+def test_imported_model_file_is_what_the_name_stands_for(converter, checkpoint):
     imported = import_checkpoint(DLA34, checkpoint)
     assert weights_state(DLA34) == "imported"
     checkpoint.unlink()
@@ -99,7 +99,7 @@ def test_last_import_wins(converter, checkpoint, tmp_path):
     assert len(converter.calls) == 2
 
 
-def test_imported_engine_that_is_gone_is_not_replaced_by_another(converter, checkpoint):
+def test_imported_model_file_that_is_gone_is_not_replaced_by_another(converter, checkpoint):
     fetched = cache.checkpoint_path(DLA34)
     fetched.parent.mkdir(parents=True)
     fetched.write_bytes(web.checkpoint(seed=1, size=1000))
@@ -108,21 +108,21 @@ def test_imported_engine_that_is_gone_is_not_replaced_by_another(converter, chec
         model_file_for(DLA34)
 
 
-def test_engine_of_the_cache_that_is_damaged_is_made_again(converter, checkpoint):
-    engine = model_file_for(DLA34, checkpoint)
-    engine.path.write_bytes(b"rubbish")
-    assert model_file_for(DLA34, checkpoint) == engine
-    assert engine.path.read_bytes() == checkpoint.read_bytes()
+def test_model_file_of_the_cache_that_is_damaged_is_made_again(converter, checkpoint):
+    model_file = model_file_for(DLA34, checkpoint)
+    model_file.path.write_bytes(b"rubbish")
+    assert model_file_for(DLA34, checkpoint) == model_file
+    assert model_file.path.read_bytes() == checkpoint.read_bytes()
     import_checkpoint(DLA34, checkpoint)
-    engine.path.write_bytes(b"rubbish")
+    model_file.path.write_bytes(b"rubbish")
     with pytest.raises(ModelError, match="import it again"):
         model_file_for(DLA34)
 
 
-def test_engine_of_another_version_is_made_again(converter, checkpoint, caplog):
-    engine = model_file_for(DLA34, checkpoint)
-    ModelFile.describe(engine.path, SPECS["hprnet-dla34-hm1"], 32, "", "")
-    assert model_file_for(DLA34, checkpoint) == engine
+def test_model_file_of_another_version_is_made_again(converter, checkpoint, caplog):
+    model_file = model_file_for(DLA34, checkpoint)
+    ModelFile.describe(model_file.path, SPECS["hprnet-dla34-hm1"], 32, "", "")
+    assert model_file_for(DLA34, checkpoint) == model_file
     assert "another version" in caplog.text
 
 
@@ -132,9 +132,9 @@ def test_overwrite_converts_again(converter, checkpoint):
     assert len(converter.calls) == 2
 
 
-def test_other_number_of_people_is_another_engine(converter, checkpoint):
-    engines = {model_file_for(DLA34, checkpoint, k=k).path for k in (16, 32)}
-    assert len(engines) == 2
+def test_other_number_of_people_is_another_model_file(converter, checkpoint):
+    paths = {model_file_for(DLA34, checkpoint, k=k).path for k in (16, 32)}
+    assert len(paths) == 2
     assert [call[2] for call in converter.calls] == [16, 32]
 
 
@@ -154,7 +154,7 @@ def test_conversion_into_a_full_disk_names_the_variable(converter, checkpoint):
         model_file_for(DLA34, checkpoint)
 
 
-def test_two_conversions_at_once_make_one_engine(converter, checkpoint):
+def test_two_conversions_at_once_make_one_model_file(converter, checkpoint):
     started, made = threading.Barrier(2), []
 
     def run():
@@ -176,7 +176,7 @@ def test_conversion_without_torch_says_what_to_install(monkeypatch, checkpoint):
         model_file_for(DLA34, checkpoint)
 
 
-def test_engine_of_another_network_is_refused(tmp_path):
+def test_model_file_of_another_network_is_refused(tmp_path):
     shipped = ModelFile.find("hprnet-mobile")
     with pytest.raises(UsageError, match="holds hprnet-mobile, not hprnet-dla34"):
         model_file_for(DLA34, shipped.path)

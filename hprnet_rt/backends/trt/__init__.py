@@ -1,6 +1,6 @@
-"""TensorRT 10 and 11, and TensorRT-RTX: one Python API but for some flags, which are looked for."""
+"""TensorRT 10 and 11, and TensorRT-RTX: one Python API except for some flags, which are looked up."""
 
 from hprnet_rt.backends.trt.builder import InputRange, build_engine
-from hprnet_rt.backends.trt.library import LIBRARIES, load_library
+from hprnet_rt.backends.trt.library import load_library
 
-__all__ = ["LIBRARIES", "InputRange", "build_engine", "load_library"]
+__all__ = ["InputRange", "build_engine", "load_library"]

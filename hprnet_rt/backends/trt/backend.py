@@ -1,4 +1,4 @@
-"""TensorRT and TensorRT-RTX as a backend: one thread owns the GPU's context, and callers hand it batches."""
+"""TensorRT and TensorRT-RTX as a backend: one thread owns the GPU's context, and callers pass it batches."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.backends.built_engine import BuiltEngine
-from hprnet_rt.backends.model_file import ModelFile
-from hprnet_rt.backends.protocol import refined_where
+from hprnet_rt.backends.protocol import BackendRequest, refinement_text
 from hprnet_rt.backends.slots import Slots
 from hprnet_rt.backends.trt.device import open_device
 from hprnet_rt.backends.trt.library import load_library
@@ -29,36 +28,36 @@ _RUNTIME_CACHE = {"tensorrt-rtx": ".kernels"}  # suffix beside the engine
 
 
 class _TensorRtBackend:
-    def __init__(
-        self, engine: ModelFile, built: BuiltEngine, input_hw: tuple[int, int], batch: int, library: Any
-    ) -> None:
-        recipe = built.recipe
+    def __init__(self, request: BackendRequest, engine: BuiltEngine, library: Any) -> None:
+        recipe = engine.recipe
+        least, most = recipe.batch
+        wished = min(most, _USUAL_BATCH) if request.batch is None else request.batch
         self.name = recipe.backend
         self.precision = recipe.precision
-        self.spec = engine.spec
-        self.input_hw = input_hw
-        self.max_batch = batch
-        self._shape = (batch, *input_hw, 3)
+        self.spec = request.model_file.spec
+        self.input_hw = request.input_hw
+        self.max_batch = max(least, wished)
+        self._shape = (self.max_batch, *request.input_hw, 3)
         self._owner = ThreadPoolExecutor(1, thread_name_prefix="hprnet-gpu")
         self._session: TrtSession | None = None
         self._slots = Slots()
         try:
-            self.description = self._owner.submit(self._open, built, library).result()
+            self.description = self._owner.submit(self._open, engine, library).result()
         except BaseException:
             self._owner.shutdown()
             raise
 
-    def _open(self, built: BuiltEngine, library: Any) -> str:
-        """On the owning thread."""
-        recipe = built.recipe
+    def _open(self, engine: BuiltEngine, library: Any) -> str:
+        """Open the session and return the description; runs on the owning thread."""
+        recipe = engine.recipe
         device = open_device(recipe.backend)
         suffix = _RUNTIME_CACHE.get(recipe.backend)
-        cache = built.path.with_suffix(suffix) if suffix else None
-        self._session = TrtSession(library, device, built.path, self._shape, cache)
+        cache = engine.path.with_suffix(suffix) if suffix else None
+        self._session = TrtSession(library, device, engine.path, self._shape, cache)
         graph = "CUDA graph" if self._session.has_graph else "no CUDA graph"
         name = {"tensorrt": "TensorRT", "tensorrt-rtx": "TensorRT-RTX"}[recipe.backend]
         batch = f", {self.max_batch} images at a time" if self.max_batch > 1 else ""
-        refined = refined_where(self.spec, after_grouping=False)
+        refined = refinement_text(self.spec, after_grouping=False)
         return f"{name} {recipe.library_version}, {device.name}, {recipe.precision}, {graph}{batch}{refined}"
 
     def run(self, images: ImageArray) -> FloatArray:
@@ -66,7 +65,8 @@ class _TensorRtBackend:
 
     def submit(self, images: Sequence[ImageArray]) -> Callable[[], FloatArray]:
         return self._slots.submit(
-            *(images, self.max_batch),
+            images,
+            self.max_batch,
             start=lambda slot: self._on_owner(lambda session: session.start(slot, images)),
             finish=lambda slot, count: self._on_owner(lambda session: session.finish(slot, count)),
         )
@@ -74,13 +74,13 @@ class _TensorRtBackend:
     def _on_owner(self, work: Callable[[TrtSession], T]) -> T:
         def task() -> T:
             if self._session is None:
-                raise BackendError(f"the {self.name} engine is closed")
+                raise BackendError(f"the {self.name} backend is closed")
             return work(self._session)
 
         try:
             promised = self._owner.submit(task)
         except RuntimeError as error:  # its thread has ended
-            raise BackendError(f"the {self.name} engine is closed") from error
+            raise BackendError(f"the {self.name} backend is closed") from error
         return promised.result()
 
     def close(self) -> None:
@@ -94,21 +94,13 @@ class _TensorRtBackend:
         self._owner.shutdown()
 
 
-def create(
-    engine: ModelFile, built: BuiltEngine, input_hw: tuple[int, int], batch: int | None
-) -> _TensorRtBackend:
-    """Load a built engine.
+def create(request: BackendRequest) -> _TensorRtBackend:
+    """Load the built engine of a request, which is for its size and batch; see `BackendModule`.
 
-    Args:
-        engine: the network.
-        built: its engine, for this size and batch.
-        input_hw: height and width.
-        batch: images at a time; 8, or as many as the engine takes, when None.
+    Without a batch size it takes 8 images at a time, within what the engine takes.
 
     Raises:
         BackendError: a library is missing or refuses, or the GPU has too little memory.
     """
-    library = load_library(built.recipe.backend)
-    least, most = built.recipe.batch
-    chosen = max(least, min(most, _USUAL_BATCH)) if batch is None else max(least, batch)
-    return _TensorRtBackend(engine, built, input_hw, chosen, library)
+    assert request.engine is not None
+    return _TensorRtBackend(request, request.engine, load_library(request.engine.recipe.backend))

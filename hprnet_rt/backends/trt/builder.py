@@ -1,4 +1,4 @@
-"""An engine from a strongly typed ONNX graph; TensorRT-RTX needs no GPU for it."""
+"""Building of an engine from a strongly typed ONNX graph; TensorRT-RTX needs no GPU for it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hprnet_rt.backends.trt.library import compute_capabilities, error_log, named
+from hprnet_rt.backends.trt.library import compute_capabilities, error_log, library_text
 from hprnet_rt.errors import BackendError
 
 __all__ = ["InputRange", "Progress", "build_engine"]
@@ -20,7 +20,7 @@ _CAPTURABLE: Final = "REQUIRE_USER_ALLOCATION"  # without it TensorRT-RTX lets n
 
 @dataclass(frozen=True)
 class InputRange:
-    """Sizes that an engine takes: of each axis the least, the one to be fastest at, and the largest.
+    """The sizes that an engine accepts: of each axis the least, the one to optimise for, and the largest.
 
     Attributes:
         batch: images at a time.
@@ -47,19 +47,16 @@ def build_engine(
     timing_cache: bytes | None = None,
     progress: Progress | None = None,
 ) -> tuple[bytes, bytes]:
-    """Parse and build.
+    """Build an engine, and return it with the timing cache (empty where none is kept).
 
     Args:
         library: from `load_library`.
         graph: ONNX with one input, `images`; every precision is the graph's.
         sizes: of `images`.
         gpus: kinds of GPU to build for, where the library can; its own choice when empty.
-        timing_cache: what an earlier build has returned, to save time, or nothing yet (b""); None keeps none,
-            as for TensorRT-RTX, which times nothing.
+        timing_cache: the timing cache of an earlier build, which saves time, or b"" for the first build; None
+            for no cache, as with TensorRT-RTX, which times nothing.
         progress: called from the thread that builds.
-
-    Returns:
-        The engine, and the timing cache (empty where none is kept).
 
     Raises:
         UsageError: the library cannot build for one of `gpus`.
@@ -69,8 +66,8 @@ def build_engine(
     logger = error_log(library)
     try:
         builder = library.Builder(logger)
-    except TypeError as error:  # the binding's way to say that there is none
-        raise BackendError(f"{named(library)} cannot start: {logger.said or error}") from error
+    except TypeError as error:  # the binding raises it where there is no builder
+        raise BackendError(f"{library_text(library)} cannot start: {logger.message or error}") from error
     config = builder.create_builder_config()
     network = builder.create_network(_network_flags(library))
     _parse(library, network, logger, graph)
@@ -93,13 +90,14 @@ def build_engine(
     if monitor is not None and monitor.interrupted:
         raise KeyboardInterrupt
     if built is None:
-        raise BackendError(f"{named(library)} cannot build the engine: {logger.said or 'it gives no reason'}")
+        reason = logger.message or "it gives no reason"
+        raise BackendError(f"{library_text(library)} cannot build the engine: {reason}")
     timed = b"" if timing_cache is None else bytes(config.get_timing_cache().serialize())
     return bytes(built), timed
 
 
 def _network_flags(library: Any) -> int:
-    """Strong typing, where it is not the only way there is."""
+    """Return the flag for strong typing; 0 for libraries that know no other typing."""
     flag = getattr(library.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     return 0 if flag is None else 1 << int(flag)
 
@@ -116,13 +114,12 @@ def _parse(library: Any, network: Any, logger: Any, graph: bytes) -> None:
         )
         reasons.append(f"{where}: {error.desc()}" if where else str(error.desc()))
     del parser  # before the network that it writes to
-    raise BackendError(
-        f"{named(library)} cannot read the network: {'; '.join(reasons) or logger.said or 'no reason given'}"
-    )
+    reason = "; ".join(reasons) or logger.message or "no reason given"
+    raise BackendError(f"{library_text(library)} cannot read the network: {reason}")
 
 
 def _monitor(library: Any, progress: Progress) -> Any:
-    """Tells of every step; Ctrl-C ends the build at the next one."""
+    """Return a monitor that reports every step to `progress`; Ctrl-C in it ends the build at the next one."""
 
     class Monitor(library.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -130,7 +127,7 @@ def _monitor(library: Any, progress: Progress) -> Any:
             self._steps: dict[str, int] = {}
             self.interrupted = False
 
-        def _say(self, phase: str, done: int) -> None:
+        def _report(self, phase: str, done: int) -> None:
             try:
                 progress(phase, done, self._steps.get(phase, 0))
             except KeyboardInterrupt:
@@ -138,13 +135,13 @@ def _monitor(library: Any, progress: Progress) -> Any:
 
         def phase_start(self, phase: str, _parent: str | None, steps: int) -> None:
             self._steps[phase] = steps
-            self._say(phase, 0)
+            self._report(phase, 0)
 
         def step_complete(self, phase: str, step: int) -> bool:
-            self._say(phase, step + 1)
+            self._report(phase, step + 1)
             return not self.interrupted
 
         def phase_finish(self, phase: str) -> None:
-            self._say(phase, self._steps.get(phase, 0))
+            self._report(phase, self._steps.get(phase, 0))
 
     return Monitor()

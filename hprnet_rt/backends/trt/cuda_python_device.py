@@ -1,4 +1,4 @@
-"""A GPU by cuda-python, which installs without a compiler."""
+"""Access to a GPU through cuda-python, which installs without a compiler."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["open_device"]
 
 
 def _ask(function: str, *arguments: Any) -> Any:
-    """Call the driver; what it gives beside its status.
+    """Call a function of the driver, and return its results without the status.
 
     Raises:
         BackendError: the status is not success, or the driver's library cannot be loaded.
@@ -30,8 +30,8 @@ def _ask(function: str, *arguments: Any) -> Any:
         raise BackendError(f"the NVIDIA driver cannot be used: {error}") from error
     if status != driver.CUresult.CUDA_SUCCESS:
         _, text = driver.cuGetErrorString(status)
-        said = text.decode(errors="replace") if text else status
-        raise BackendError(f"the NVIDIA driver refused {function}: {said}")
+        message = text.decode(errors="replace") if text else status
+        raise BackendError(f"the NVIDIA driver refused {function}: {message}")
     return values[0] if len(values) == 1 else tuple(values)
 
 
@@ -40,7 +40,7 @@ class _CudaPythonDevice(GraphDevice):
         name = _ask("cuDeviceGetName", 256, gpu).split(b"\0")[0].decode(errors="replace")
         self.name = f"cuda-python {bindings.__version__}, {name}"
         self._gpu: Any = gpu
-        self._made: list[tuple[str, Any]] = []  # what destroys it, and its handle
+        self._made: list[tuple[str, Any]] = []  # the function that destroys it, and its handle
         _ask("cuCtxPushCurrent", _ask("cuDevicePrimaryCtxRetain", gpu))
 
     def pinned(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -100,7 +100,7 @@ class _CudaPythonDevice(GraphDevice):
 
 
 def open_device() -> _CudaPythonDevice:
-    """The first GPU, whose primary context becomes this thread's.
+    """Open the first GPU, and make its primary context this thread's.
 
     Raises:
         BackendError: the driver refuses, or has no GPU.

@@ -1,4 +1,4 @@
-"""What the TensorRT runtime asks of a GPU, and which package gives it: PyCUDA, or cuda-python without it."""
+"""The interface to a GPU that the TensorRT runtime needs, through PyCUDA or else cuda-python."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hprnet_rt.errors import BackendError
 __all__ = ["BINDINGS", "Device", "open_device", "too_little_memory"]
 
 BINDINGS: Final = {"pycuda": "pycuda_device", "cuda.bindings": "cuda_python_device"}
-"""Packages that reach a GPU, in order of preference -> module of this folder."""
+"""Packages that access a GPU, in order of preference -> module of this folder."""
 
 
 class Device(Protocol):
     """Memory, streams, events and graphs of one GPU, in its primary context.
 
-    Opened, used and closed by one thread. What it gives is its own, and lives until `close`.
-    Every method raises BackendError with the driver's words when the driver refuses.
+    One thread opens, uses and closes it. It owns everything it returns, until `close`.
+    Every method raises BackendError with the driver's message when the driver refuses.
 
     Attributes:
         name: the package with its version, and the GPU.
@@ -30,60 +30,60 @@ class Device(Protocol):
     name: str
 
     def pinned(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """An array in page-locked host memory, which the GPU copies from and to by itself."""
+        """Return a new array in page-locked host memory, which the GPU itself can copy from and to."""
         ...
 
     def memory(self, size: int) -> int:
-        """The address of so many bytes on the GPU."""
+        """Allocate a number of bytes on the GPU, and return their address."""
         ...
 
     def stream(self) -> int:
-        """The handle of a stream of its own, which waits for no other."""
+        """Create a stream that waits for no other, and return its handle."""
         ...
 
     def event(self) -> int:
-        """The handle of an event, not recorded yet."""
+        """Create an event, and return its handle."""
         ...
 
     def upload(self, address: int, source: npt.NDArray[Any], stream: int) -> None:
-        """Have a pinned array copied to the GPU, when the stream comes to it."""
+        """Enqueue the copy of a pinned array to the GPU."""
         ...
 
     def download(self, target: npt.NDArray[Any], address: int, stream: int) -> None:
-        """Have memory of the GPU copied to a pinned array, when the stream comes to it."""
+        """Enqueue the copy of GPU memory to a pinned array."""
         ...
 
     def record(self, event: int, stream: int) -> None:
-        """Let an event happen when the stream comes to it."""
+        """Enqueue an event."""
         ...
 
     def wait(self, event: int) -> None:
-        """Wait until an event has happened; other threads of Python run meanwhile."""
+        """Wait until an event has happened; other Python threads run meanwhile."""
         ...
 
     def capture(self, stream: int, work: Callable[[], None]) -> int:
-        """The handle of a graph of all that `work` gives to the stream; nothing of it is done yet."""
+        """Capture what `work` enqueues in a graph, without running it, and return the handle of the graph."""
         ...
 
     def launch(self, graph: int, stream: int) -> None:
-        """Have a graph done, when the stream comes to it."""
+        """Enqueue a captured graph."""
         ...
 
     def free_bytes(self) -> tuple[int, int]:
-        """Memory of the GPU: free, and all."""
+        """Return the free and the total memory of the GPU."""
         ...
 
     def close(self) -> None:
-        """Free everything, and let go of the context; further calls do nothing."""
+        """Free everything, and release the context; further calls do nothing."""
         ...
 
 
 def open_device(backend: str, packages: Sequence[str] = tuple(BINDINGS)) -> Device:
-    """The first GPU, whose primary context becomes this thread's.
+    """Open the first GPU, and make its primary context this thread's.
 
     Args:
-        backend: on whose behalf, for sentences.
-        packages: of `BINDINGS`; the first one that is installed is taken.
+        backend: the backend that needs it, for messages.
+        packages: of `BINDINGS`; the first installed one is used.
 
     Raises:
         BackendError: neither package is installed, it cannot be loaded, or the driver refuses.
@@ -106,14 +106,19 @@ def open_device(backend: str, packages: Sequence[str] = tuple(BINDINGS)) -> Devi
 def _installed(package: str) -> bool:
     try:
         return importlib.util.find_spec(package) is not None
-    except ModuleNotFoundError:  # of the package around it
+    except ModuleNotFoundError:  # raised where the parent package is missing
         return False
 
 
-def too_little_memory(wanted: int, free_of: tuple[int, int]) -> BackendError:
-    """The error of a GPU that cannot give so many bytes."""
-    free, total = (size / 2**20 for size in free_of)
+def too_little_memory(needed: int, free_and_total: tuple[int, int]) -> BackendError:
+    """Return the error of a GPU that cannot allocate a number of bytes.
+
+    Args:
+        needed: bytes.
+        free_and_total: bytes, as `Device.free_bytes` returns them.
+    """
+    free, total = (size / 2**20 for size in free_and_total)
     return BackendError(
-        f"the GPU has too little memory: {wanted / 2**20:.0f} MiB more are needed, {free:.0f} of {total:.0f} "
+        f"the GPU has too little memory: {needed / 2**20:.0f} MiB more are needed, {free:.0f} of {total:.0f} "
         "MiB are free; close other programs on it, or take a smaller --size or --batch"
     )

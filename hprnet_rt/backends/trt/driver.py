@@ -1,4 +1,4 @@
-"""CUDA graphs by the driver itself: PyCUDA does not have them. And the words for what the driver refuses."""
+"""CUDA graphs through the driver itself, for packages that lack them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _load() -> Any:
 
 
 class Graphs:
-    """Captures what a stream is given, and has it done again.
+    """Captures the work that is enqueued in a stream, and launches it again.
 
     The thread that calls must have a CUDA context.
 
@@ -42,7 +42,7 @@ class Graphs:
         self._made: list[tuple[int, int]] = []
 
     def capture(self, stream: int, work: Callable[[], None]) -> int:
-        """The handle of a graph of all that `work` gives to `stream`; nothing of it is done yet."""
+        """Capture what `work` enqueues in a graph, without running it, and return the handle of the graph."""
         self._check("cuStreamBeginCapture_v2", _Handle(stream), ctypes.c_int(_THREAD_LOCAL))
         graph, ready = _Handle(), _Handle()
         try:
@@ -63,7 +63,7 @@ class Graphs:
         return handle
 
     def launch(self, graph: int, stream: int) -> None:
-        """Have a graph done, when the stream comes to it."""
+        """Enqueue a captured graph."""
         self._check("cuGraphLaunch", _Handle(graph), _Handle(stream))
 
     def close(self) -> None:
@@ -78,23 +78,23 @@ class Graphs:
         if status != _OK:
             text = ctypes.c_char_p()
             self._cuda.cuGetErrorString(ctypes.c_int(status), ctypes.byref(text))
-            said = text.value.decode(errors="replace") if text.value else "no reason given"
-            raise BackendError(f"the NVIDIA driver refused {function}: {said} (status {status})")
+            message = text.value.decode(errors="replace") if text.value else "no reason given"
+            raise BackendError(f"the NVIDIA driver refused {function}: {message} (status {status})")
 
 
 class GraphDevice:
-    """The part of a `Device` that captures and launches graphs, for packages that do not have them."""
+    """The part of a `Device` that captures and launches graphs, for packages that lack them."""
 
     _graphs: Graphs | None = None
 
     def capture(self, stream: int, work: Callable[[], None]) -> int:
-        """The handle of a graph of all that `work` gives to the stream; nothing of it is done yet."""
+        """Capture what `work` enqueues in a graph, without running it, and return the handle of the graph."""
         if self._graphs is None:
             self._graphs = Graphs()
         return self._graphs.capture(stream, work)
 
     def launch(self, graph: int, stream: int) -> None:
-        """Have a graph done, when the stream comes to it."""
+        """Enqueue a captured graph."""
         assert self._graphs is not None
         self._graphs.launch(graph, stream)
 

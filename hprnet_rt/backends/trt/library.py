@@ -1,45 +1,36 @@
-"""Which TensorRT library there is, and what it can do."""
+"""The TensorRT library that is installed, and what it can do."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
-from typing import Any, Final
+from typing import Any
 
+from hprnet_rt.backends.registry import backend_spec
 from hprnet_rt.errors import BackendError, UsageError
 
-__all__ = ["LIBRARIES", "compute_capabilities", "error_log", "library_installed", "load_library", "named"]
-
-LIBRARIES: Final = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-"""The module of each backend."""
-_EXTRAS: Final = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
-
-
-def library_installed(backend: str) -> bool:
-    """Whether the module of a backend can be found; it is not imported."""
-    return importlib.util.find_spec(LIBRARIES[backend]) is not None
+__all__ = ["compute_capabilities", "error_log", "library_text", "load_library"]
 
 
 def load_library(backend: str) -> Any:
-    """The module `tensorrt` or `tensorrt_rtx`.
+    """Return the module `tensorrt` or `tensorrt_rtx`.
+
+    Args:
+        backend: "tensorrt" or "tensorrt-rtx".
 
     Raises:
         BackendError: it is not installed, or cannot be loaded here.
     """
-    module = LIBRARIES[backend]
-    if not library_installed(backend):
-        raise BackendError(
-            f"{backend} needs the package {module.replace('_', '-')}: "
-            f"pip install 'hprnet-rt[{_EXTRAS[backend]}]'"
-        )
+    spec = backend_spec(backend)
+    if not spec.installed:
+        raise BackendError(f"{backend} needs the package {spec.package}: pip install '{spec.requirement}'")
     try:
-        return importlib.import_module(module)
+        return importlib.import_module(spec.library)
     except (ImportError, OSError, RuntimeError) as error:
-        raise BackendError(f"{module} is installed but cannot be loaded: {error}") from error
+        raise BackendError(f"{spec.library} is installed but cannot be loaded: {error}") from error
 
 
 def compute_capabilities(library: Any, names: tuple[str, ...]) -> list[Any]:
-    """The library's values for kinds of GPU, "sm89" and so on.
+    """Return the library's values for kinds of GPU, "sm89" and so on.
 
     Raises:
         UsageError: the library builds for no kind of GPU by name, or does not know one.
@@ -62,13 +53,13 @@ def compute_capabilities(library: Any, names: tuple[str, ...]) -> list[Any]:
     return [getattr(known, name.upper()) for name in names]
 
 
-def named(library: Any) -> str:
-    """The library's name and version."""
+def library_text(library: Any) -> str:
+    """Return the library's name and version."""
     return f"{library.__name__} {library.__version__}"
 
 
 def error_log(library: Any) -> Any:
-    """Keeps what the library says of errors, and prints nothing."""
+    """Return a logger for the library that collects its errors in `message`, and prints nothing."""
 
     class Logger(library.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -76,7 +67,7 @@ def error_log(library: Any) -> Any:
             self._errors: list[str] = []
 
         @property
-        def said(self) -> str:
+        def message(self) -> str:
             return "; ".join(dict.fromkeys(self._errors))
 
         def log(self, severity: Any, text: str) -> None:

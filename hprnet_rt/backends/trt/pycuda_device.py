@@ -1,4 +1,4 @@
-"""A GPU by PyCUDA."""
+"""Access to a GPU through PyCUDA."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _NON_BLOCKING: Final = 1  # CU_STREAM_NON_BLOCKING, which PyCUDA does not name
 
 
 @contextmanager
-def _asking(what: str) -> Iterator[None]:
-    """PyCUDA raises an error for every status that is not success; here it becomes one of ours."""
+def _request(what: str) -> Iterator[None]:
+    """Turn PyCUDA's errors, which it raises for every status but success, into BackendError."""
     try:
         yield
     except cuda.Error as error:
@@ -38,14 +38,14 @@ class _PycudaDevice(GraphDevice):
         self._events: list[Any] = []
 
     def pinned(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        with _asking("page-locked memory"):
+        with _request("page-locked memory"):
             array: npt.NDArray[Any] = cuda.pagelocked_empty(shape, dtype)
         self._pinned.append(array.base)
         return array
 
     def memory(self, size: int) -> int:
         try:
-            with _asking("memory"):
+            with _request("memory"):
                 made = cuda.mem_alloc(size)
         except BackendError as error:
             if isinstance(error.__cause__, cuda.MemoryError):
@@ -55,35 +55,35 @@ class _PycudaDevice(GraphDevice):
         return int(made)
 
     def stream(self) -> int:
-        with _asking("a stream"):
+        with _request("a stream"):
             made = cuda.Stream(_NON_BLOCKING)
         handle = int(made.handle)
         self._streams[handle] = made
         return handle
 
     def event(self) -> int:
-        with _asking("an event"):
+        with _request("an event"):
             self._events.append(cuda.Event(cuda.event_flags.DISABLE_TIMING))
         return len(self._events) - 1
 
     def upload(self, address: int, source: npt.NDArray[Any], stream: int) -> None:
-        with _asking("a copy to the GPU"):
+        with _request("a copy to the GPU"):
             cuda.memcpy_htod_async(address, source, self._streams[stream])
 
     def download(self, target: npt.NDArray[Any], address: int, stream: int) -> None:
-        with _asking("a copy from the GPU"):
+        with _request("a copy from the GPU"):
             cuda.memcpy_dtoh_async(target, address, self._streams[stream])
 
     def record(self, event: int, stream: int) -> None:
-        with _asking("the record of an event"):
+        with _request("the record of an event"):
             self._events[event].record(self._streams[stream])
 
     def wait(self, event: int) -> None:
-        with _asking("to finish its work"):
+        with _request("to finish its work"):
             self._events[event].synchronize()
 
     def free_bytes(self) -> tuple[int, int]:
-        with _asking("to say how much memory is free"):
+        with _request("to say how much memory is free"):
             free, total = cuda.mem_get_info()
         return int(free), int(total)
 
@@ -92,7 +92,7 @@ class _PycudaDevice(GraphDevice):
             return
         try:
             self.close_graphs()
-            with _asking("memory to be freed"):
+            with _request("memory to be freed"):
                 for made in (*reversed(self._memory), *reversed(self._pinned)):
                     made.free()
         finally:
@@ -104,12 +104,12 @@ class _PycudaDevice(GraphDevice):
 
 
 def open_device() -> _PycudaDevice:
-    """The first GPU, whose primary context becomes this thread's.
+    """Open the first GPU, and make its primary context this thread's.
 
     Raises:
         BackendError: the driver refuses, or has no GPU.
     """
-    with _asking("to start"):
+    with _request("to start"):
         cuda.init()
         if not cuda.Device.count():
             raise BackendError("the NVIDIA driver has no GPU that this process may use")

@@ -1,8 +1,8 @@
-"""A built engine on a GPU: buffers made once, a CUDA graph captured once, and from then on replayed.
+"""A built engine on a GPU: buffers allocated once, and a CUDA graph captured once, then replayed.
 
-The graph of a slot holds all of a batch's way: the copy to the GPU, the network, the copy back. There are
-two slots, each with a stream, buffers and an execution context of its own, so that one batch is copied while
-the network works on the other.
+The graph of a slot holds all the steps of a batch: the copy to the GPU, the network, the copy back. There are
+two slots, each with its own stream, buffers and execution context, so that one batch is copied while the
+network works on the other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from hprnet_rt.backends.slots import SLOTS
 from hprnet_rt.backends.trt.device import Device
-from hprnet_rt.backends.trt.library import error_log, named
+from hprnet_rt.backends.trt.library import error_log, library_text
 from hprnet_rt.errors import BackendError
 
 __all__ = ["TrtSession"]
@@ -30,7 +30,7 @@ _CHANNELS: Final = 3
 
 
 class _Slot:
-    """What one batch on its way needs. Addresses are those of memory on the GPU."""
+    """The buffers, stream and context of one batch in progress. Addresses are in the memory of the GPU."""
 
     def __init__(self, context: Any) -> None:
         self.context = context
@@ -38,7 +38,7 @@ class _Slot:
         self.busy = False
 
     def make_buffers(self, device: Device, shape: tuple[int, int, int, int]) -> None:
-        """Everything for images of this shape; the context knows it."""
+        """Allocate everything for images of a shape, which the context has been given."""
         self.stream = device.stream()
         self.done = device.event()
         self.images = device.pinned(shape, np.uint8)
@@ -51,14 +51,14 @@ class _Slot:
 
 
 class TrtSession:
-    """An engine that takes batches of one size. One thread opens, uses and closes it.
+    """An engine loaded for batches of one size. One thread opens, uses and closes it.
 
     Args:
         library: from `load_library`.
         device: this thread's; it is closed with the session.
         engine: the engine's file.
-        shape: (N, H, W, 3) of `images`, within what the engine was built for.
-        runtime_cache: where kernels that TensorRT-RTX makes for this GPU are kept for the next time.
+        shape: (N, H, W, 3) of `images`, within the sizes that the engine was built for.
+        runtime_cache: the file in which TensorRT-RTX keeps its kernels for this GPU between runs.
 
     Raises:
         BackendError: the library refuses the engine, or the GPU has too little memory.
@@ -91,11 +91,11 @@ class TrtSession:
         return all(slot.graph is not None for slot in self._slots)
 
     def start(self, number: int, images: Sequence[npt.NDArray[np.uint8]]) -> None:
-        """Give a batch to the GPU, and return at once.
+        """Begin a batch on the GPU, and return at once.
 
         Args:
-            number: of a slot that is free.
-            images: (n, H, W, 3) each, at most N in all.
+            number: of a free slot.
+            images: (n, H, W, 3) each, at most N images in all.
         """
         slot, first = self._slots[number], 0
         slot.busy = True
@@ -109,7 +109,7 @@ class TrtSession:
         self._device.record(slot.done, slot.stream)
 
     def finish(self, number: int, count: int) -> npt.NDArray[np.float32]:
-        """The first `count` results of a slot's batch, (count, K, width), owned by the caller."""
+        """Wait for a slot, and return its first `count` results, (count, K, width); the caller owns them."""
         slot = self._slots[number]
         self._device.wait(slot.done)
         slot.busy = False
@@ -117,10 +117,10 @@ class TrtSession:
         return result
 
     def close(self) -> None:
-        """Wait for batches on their way, and free everything, the device too; further calls do nothing."""
+        """Wait for batches in progress, and free everything, the device too; further calls do nothing."""
         for slot in self._slots:
             if slot.busy:
-                with contextlib.suppress(BackendError):  # a GPU that has failed has nothing on its way
+                with contextlib.suppress(BackendError):  # a GPU that has failed has nothing in progress
                     self._device.wait(slot.done)
             slot.context = None  # contexts before their engine, the engine before its runtime
         self._slots.clear()
@@ -130,7 +130,7 @@ class TrtSession:
     def _load(self, engine: Path, shape: tuple[int, int, int, int]) -> None:
         try:
             self._runtime = self._library.Runtime(self._log)
-        except TypeError as error:  # the binding's way to say that there is none
+        except TypeError as error:  # the binding raises it where there is no runtime
             raise self._refusal("cannot start") from error
         try:
             blob = engine.read_bytes()
@@ -156,7 +156,7 @@ class TrtSession:
                 raise self._refusal(f"does not take the buffer for {name}")
 
     def _context(self) -> Any:
-        """An execution context; TensorRT-RTX gets its kernels of the last time, and makes the others now."""
+        """Return an execution context; TensorRT-RTX loads kernels of earlier runs, and compiles others."""
         if self._kernels_path is None:
             return self._engine.create_execution_context()
         config = self._engine.create_runtime_config()
@@ -173,13 +173,13 @@ class TrtSession:
         return self._engine.create_execution_context(config)
 
     def _capture(self, slot: _Slot) -> None:
-        """Run once, as the library wants it before a capture; then capture, where the library can."""
+        """Run once, which the library needs before a capture; then capture, where the library can."""
         slot.images[...] = 0
         self._enqueue(slot)
         self._device.record(slot.done, slot.stream)
         self._device.wait(slot.done)
-        asked = getattr(slot.context, "is_stream_capturable", None)
-        if asked is None or asked(slot.stream):
+        is_capturable = getattr(slot.context, "is_stream_capturable", None)
+        if is_capturable is None or is_capturable(slot.stream):
             slot.graph = self._device.capture(slot.stream, lambda: self._enqueue(slot))
 
     def _enqueue(self, slot: _Slot) -> None:
@@ -199,8 +199,7 @@ class TrtSession:
             _log.warning("%s cannot be written (%s): the next start is slower", self._kernels_path, error)
 
     def _refusal(self, what: str) -> BackendError:
-        reason = self._log.said or "it gives no reason"
+        reason = self._log.message or "it gives no reason"
         free, total = (size / 2**20 for size in self._device.free_bytes())
-        return BackendError(
-            f"{named(self._library)} {what}: {reason} ({free:.0f} of {total:.0f} MiB are free on the GPU)"
-        )
+        name = library_text(self._library)
+        return BackendError(f"{name} {what}: {reason} ({free:.0f} of {total:.0f} MiB are free on the GPU)")

@@ -15,37 +15,38 @@ from hprnet_rt.errors import MediaError
 from hprnet_rt.types import Frame, ImageArray
 from hprnet_rt.video.capture.device import configure, open_device, why_closed
 from hprnet_rt.video.capture.latest import LatestReader
-from hprnet_rt.video.capture.source import LIVE_TIME_BASE, LiveFrames, LiveOptions
+from hprnet_rt.video.capture.source import LIVE_TIME_BASE, LiveFrames, LiveKind, LiveOptions
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.silence import quiet
 
-__all__ = ["CameraSource"]
+__all__ = ["CAMERA", "CameraSource"]
 
 _log = logging.getLogger(__name__)
 
-_LOOK_S: Final = 0.25  # how often the status is renewed while no picture comes
+_STATUS_S: Final = 0.25  # how often the status is renewed while no picture comes
 _SILENT_S: Final = 1.0  # without a picture, after which the status says so
 _JOIN_S: Final = 0.5
 _BAD_READS: Final = 10  # in a row; single pictures that arrive damaged are left out
 _RETRY_S: Final = 0.02
+_DEVICE_PATHS: Final = ("/dev/video", "/dev/v4l/")
 
 
 class CameraSource:
-    """The newest picture of a camera, each time one is taken.
+    """Yields the newest picture of a camera.
 
-    The device is opened, read and freed in one thread of its own. A read that blocks for ever is left to that
-    thread, which frees the device should it ever return.
+    A thread of its own opens, reads and frees the device. When a read blocks for ever, only that thread waits
+    for it, and frees the device if the read ever returns.
 
     Args:
-        device: "0" for the first camera, "1" ...; on Linux also a path such as /dev/video0.
-        options: width, height, fps and mjpg are asked of the camera; `info` says what it gives.
+        device: "0" for the first camera, "1" for the second; on Linux also a path such as /dev/video0.
+        options: width, height, fps and mjpg are requested of the camera; `info` has what it gives.
 
     Attributes:
         info: size of the pictures, and the rate that the camera states, None when it states none.
         status: "" while pictures come, otherwise for how long none has come.
 
     Raises:
-        MediaError: there is no such camera, it may not be used, or it gives no picture within `timeout_s`.
+        MediaError: there is no such camera, it may not be used, or no picture comes within `timeout_s`.
     """
 
     info: MediaInfo
@@ -57,7 +58,7 @@ class CameraSource:
         self._options = options
         self._rate: Fraction | None = None
         self._closed = False
-        self._seen = False  # a picture has come
+        self._has_given = False  # a picture
         self._last_s = time.perf_counter()  # of the last picture
         self._reader = LatestReader[tuple[ImageArray, float]]("hprnet-camera", self._read)
         try:
@@ -71,27 +72,27 @@ class CameraSource:
         assert first is not None  # only `stop` and an end without a picture give None
         height, width = first[0].shape[:2]
         self.info = MediaInfo(f"camera {device}", width, height, rate=self._rate, time_base=LIVE_TIME_BASE)
-        self._compare()
+        self._log_differences()
 
-    def _compare(self) -> None:
-        """Tell where the camera gives something else than was asked for."""
-        asked, info = self._options, self.info
+    def _log_differences(self) -> None:
+        """Log what the camera gives where that differs from the request."""
+        options, info = self._options, self.info
         fps = None if info.rate is None else float(info.rate)
-        wanted = [
+        refused = [
             f"{value:g} {unit}"
             for value, given, unit in (
-                (asked.width, info.width, "px wide"),
-                (asked.height, info.height, "px high"),
-                (asked.fps, fps, "frames a second"),
+                (options.width, info.width, "px wide"),
+                (options.height, info.height, "px high"),
+                (options.fps, fps, "frames a second"),
             )
             if value is not None and (given is None or abs(value - given) > 0.5)
         ]
-        if wanted:
+        if refused:
             gives = f"{info.width}x{info.height}" + ("" if fps is None else f" at {fps:g} frames a second")
-            _log.info("%s was asked for %s; it gives %s", info.source, ", ".join(wanted), gives)
+            _log.info("%s was asked for %s; it gives %s", info.source, ", ".join(refused), gives)
 
     def _read(self, reader: LatestReader[tuple[ImageArray, float]]) -> None:
-        """The reader thread: everything that touches the device."""
+        """Open, read and free the device, in the reader thread."""
         with quiet():
             device = open_device(self._device)
             try:
@@ -105,7 +106,7 @@ class CameraSource:
                     captured_s = time.perf_counter()
                     if good and image is not None and image.size:
                         failed = 0
-                        self._last_s, self._seen = captured_s, True
+                        self._last_s, self._has_given = captured_s, True
                         reader.put((np.asarray(image, np.uint8), captured_s))
                         continue
                     failed += 1
@@ -118,23 +119,23 @@ class CameraSource:
                 device.release()
 
     def _gone(self, why: str) -> MediaError:
-        what = "stopped giving" if self._seen else "gives no"
+        verb = "stopped giving" if self._has_given else "gives no"
         return MediaError(
-            f"camera {self._device} {what} pictures ({why}): see that it is plugged in and that no other "
+            f"camera {self._device} {verb} pictures ({why}): see that it is plugged in and that no other "
             "program uses it"
         )
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the newest picture each time, until interrupted.
+        """Yield the newest picture that was not yet taken, until interrupted.
 
         Raises:
-            MediaError: no picture came for `timeout_s`, or the camera cannot be read any more.
+            MediaError: no picture has come for `timeout_s`, or the camera can no longer be read.
         """
         frames = LiveFrames()
         timeout_s = self._options.timeout_s
         while True:
             try:
-                taken = self._reader.take(min(_LOOK_S, timeout_s))
+                taken = self._reader.take(min(_STATUS_S, timeout_s))
             except TimeoutError:
                 silent_s = time.perf_counter() - self._last_s
                 if silent_s >= timeout_s:
@@ -147,11 +148,11 @@ class CameraSource:
             yield frames.make(*taken)
 
     def interrupt(self) -> None:
-        """From any thread: the iteration ends at once, also while the device blocks."""
+        """End the iteration at once, also while the device blocks; callable from any thread."""
         self._reader.stop()
 
     def pause(self, paused: bool) -> None:
-        """A camera does not stand still."""
+        """Do nothing: a camera cannot be paused."""
 
     def close(self) -> None:
         """Free the device; further calls do nothing."""
@@ -159,3 +160,16 @@ class CameraSource:
         if not self._closed and not self._reader.join(_JOIN_S):
             _log.warning("camera %s does not answer; it is freed when it does", self._device)
         self._closed = True
+
+
+def _matches(text: str) -> bool:
+    return text.isdecimal() or text.startswith(_DEVICE_PATHS)
+
+
+CAMERA: Final = LiveKind(
+    name="camera",
+    summary="a camera (0, 1, /dev/video0)",
+    matches=_matches,
+    open=CameraSource,
+    is_mirrored=True,
+)

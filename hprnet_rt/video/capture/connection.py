@@ -29,35 +29,35 @@ _OPTIONS: Final = {
     "overrun_nonfatal": "1",  # of the buffer for udp
 }
 _SEGMENTED: Final = ("hls", "dash")  # arrive in pieces of seconds
-_ADRIFT_S: Final = 2.0  # from the clock, after which the clock is set again
-_ENDED: Final = 0.9  # of the duration that a file states, which may be estimated
+_ADRIFT_S: Final = 2.0  # distance from the clock at which the clock is set again
+_ENDED: Final = 0.9  # share of the duration that a file states, which may be an estimate
 
 
 class Lost(Exception):
-    """The connection failed, ended or stalled: one clause that says how."""
+    """The connection failed, ended or stalled; its message is the reason, in one clause."""
 
 
 class Connection:
-    """Iterates the decoded pictures of a stream, as soon as they are there.
+    """Iterates the decoded pictures of a stream as they arrive.
 
     Files, and streams that come in pieces of seconds, are slowed down to their own clock.
 
     Args:
-        url: what FFmpeg opens.
-        options: `timeout_s` for opening, and for a picture to come; `realtime` for files.
-        stopping: when set, the iteration ends at the next picture.
+        url: an address that FFmpeg opens.
+        options: `timeout_s` for opening and for the next picture; `realtime` for files.
+        stopping: ends the iteration at the next picture when it is set.
 
     Attributes:
         rate: average pictures a second, None when unknown.
 
     Raises:
-        Lost: it cannot be opened, or has no pictures.
+        Lost: the stream cannot be opened, or has no pictures.
     """
 
     def __init__(self, url: str, options: LiveOptions, stopping: threading.Event) -> None:
         self._timeout_s = options.timeout_s
         self._stopping = stopping
-        self._asked_s = time.perf_counter()  # when FFmpeg was last asked for something
+        self._called_s = time.perf_counter()  # when FFmpeg was last called
         try:
             self._container = open_any(url, options=_OPTIONS, timeout=options.timeout_s)
         except (av.FFmpegError, OSError) as error:
@@ -75,11 +75,11 @@ class Connection:
         self._is_file = self._duration_s is not None or (self._container.size or 0) > 0
         segmented = self._container.format.name.startswith(_SEGMENTED)
         self._paced = options.realtime and (segmented or self._is_file)
-        self._zero_s: float | None = None  # of the stream's clock, by ours
+        self._zero_s: float | None = None  # our time at the zero of the stream's clock
 
     def _lost(self, error: Exception) -> Lost:
-        asked_s = time.perf_counter() - self._asked_s
-        if isinstance(error, av.error.ExitError) or asked_s >= self._timeout_s:  # rtsp says something else
+        waited_s = time.perf_counter() - self._called_s
+        if isinstance(error, av.error.ExitError) or waited_s >= self._timeout_s:  # rtsp has another error
             return Lost(f"no answer for {self._timeout_s:g} s")
         if isinstance(error, av.error.InvalidDataError):
             return Lost("what comes from there is no video")
@@ -100,16 +100,16 @@ class Connection:
         self._container.close()
 
     def __iter__(self) -> Iterator[av.VideoFrame]:
-        """Yield the pictures; the end of a file, and `stopping`, end it.
+        """Yield the pictures until the end of a file, or until `stopping` is set.
 
         Raises:
-            Lost: any other end, or no picture for `timeout_s`.
+            Lost: the stream ended otherwise, or gave no picture for `timeout_s`.
         """
         last_s = time.perf_counter()
         media_s: float | None = None
         packets = self._container.demux()  # all streams: sound that goes on alone must not hide a stall
         while True:
-            self._asked_s = time.perf_counter()
+            self._called_s = time.perf_counter()
             try:
                 packet = next(packets, None)
             except (av.FFmpegError, OSError) as error:
@@ -137,12 +137,12 @@ class Connection:
     def _decode(self, packet: av.Packet[Any]) -> list[av.VideoFrame]:
         try:
             return [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
-        except av.FFmpegError as error:  # after a lost packet; the next key frame mends it
+        except av.FFmpegError as error:  # after a lost packet; decoding recovers at the next key frame
             _log.debug("a packet that cannot be decoded: %s", error)
             return []
 
     def _pace(self, media_s: float | None) -> None:
-        """Wait until a picture is due. The clock is set at the first one, and after gaps."""
+        """Wait until a picture is due; the clock is set at the first picture, and after gaps."""
         if not self._paced or media_s is None:
             return
         now_s = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Camera devices: which there are, what they give, and why one does not open."""
+"""Camera devices: listing and opening them, and finding out why one does not open."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hprnet_rt.video.silence import quiet
 __all__ = ["CameraInfo", "CameraMode", "configure", "list_cameras", "open_device", "why_closed"]
 
 _CLASS: Final = Path("/sys/class/video4linux")
-_PROBED: Final = 10  # device numbers, where the system does not list them
+_PROBED: Final = 10  # numbers that are tried where the system does not list devices
 _USUAL_PX: Final = ((640, 480), (1280, 720), (1920, 1080))
 _MJPG: Final = cv2.VideoWriter.fourcc(*"MJPG")
 _RAW: Final = cv2.VideoWriter.fourcc(*"YUYV")
@@ -32,7 +32,7 @@ _CAPTURES: Final = 0x1 | 0x1000  # in one plane or in many
 
 @dataclass(frozen=True)
 class CameraMode:
-    """What a camera gives: pixels, frames a second (None when it does not say), motion JPEG or not."""
+    """Size in pixels, frames a second (None when unknown), and whether pictures come as motion JPEG."""
 
     width: int
     height: int
@@ -49,11 +49,11 @@ class CameraInfo:
     """A camera of this computer.
 
     Attributes:
-        device: as `CameraSource` takes it.
-        name: by the system, "" when it tells none.
+        device: the number or path that `CameraSource` takes.
+        name: the system's name for it, "" when there is none.
         opens: whether it could be opened just now.
-        why: when not, why not: the rest of a sentence that begins with "camera 0".
-        modes: what it gives when asked for usual sizes, without and with motion JPEG.
+        why: why it does not open: the rest of a sentence that begins with "camera 0"; "" when it opens.
+        modes: what it gives for requests of usual sizes, without and with motion JPEG.
     """
 
     device: str
@@ -64,13 +64,13 @@ class CameraInfo:
 
 
 def list_cameras() -> list[CameraInfo]:
-    """The cameras of this computer, each opened for a moment.
+    """Return the cameras of this computer; each is opened for a moment.
 
-    On Linux the system lists them; elsewhere those of the numbers 0 to 9 that open are all that is known.
+    On Linux the system lists them; elsewhere the devices 0 to 9 are tried, and those that open are returned.
     """
     if not sys.platform.startswith("linux"):
-        found = (_look(str(number), "") for number in range(_PROBED))
-        return [camera for camera in found if camera.opens]
+        probed = (_probe(str(number), "") for number in range(_PROBED))
+        return [camera for camera in probed if camera.opens]
     cameras = []
     for folder in sorted(_CLASS.glob("video*"), key=lambda path: (len(path.name), path.name)):
         device = folder.name.removeprefix("video")
@@ -80,11 +80,11 @@ def list_cameras() -> list[CameraInfo]:
             name = (folder / "name").read_text(errors="replace").strip()
         except OSError:
             name = ""
-        cameras.append(_look(device, name))
+        cameras.append(_probe(device, name))
     return cameras
 
 
-def _look(device: str, name: str) -> CameraInfo:
+def _probe(device: str, name: str) -> CameraInfo:
     with quiet():
         opened = open_device(device)
         try:
@@ -96,7 +96,7 @@ def _look(device: str, name: str) -> CameraInfo:
 
 
 def _modes(device: cv2.VideoCapture) -> tuple[CameraMode, ...]:
-    """What an open camera gives when asked for usual sizes, each mode once."""
+    """Return what an open camera gives for requests of usual sizes, each mode once."""
     modes: dict[CameraMode, None] = {}
     for fourcc in (_RAW, _MJPG):
         device.set(cv2.CAP_PROP_FOURCC, fourcc)
@@ -106,7 +106,7 @@ def _modes(device: cv2.VideoCapture) -> tuple[CameraMode, ...]:
 
 
 def configure(device: cv2.VideoCapture, options: LiveOptions) -> CameraMode:
-    """Ask an open camera for what `options` names; what it gives."""
+    """Request what `options` names of an open camera, and return what it gives."""
     if options.mjpg:  # first: it decides which sizes and rates there are
         device.set(cv2.CAP_PROP_FOURCC, _MJPG)
     for key, value in (
@@ -118,15 +118,15 @@ def configure(device: cv2.VideoCapture, options: LiveOptions) -> CameraMode:
             device.set(key, value)
     fps = device.get(cv2.CAP_PROP_FPS)
     return CameraMode(
-        int(device.get(cv2.CAP_PROP_FRAME_WIDTH)),
-        int(device.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-        fps if fps > 0 else None,
-        int(device.get(cv2.CAP_PROP_FOURCC)) == _MJPG,
+        width=int(device.get(cv2.CAP_PROP_FRAME_WIDTH)),
+        height=int(device.get(cv2.CAP_PROP_FRAME_HEIGHT)),
+        fps=fps if fps > 0 else None,
+        mjpg=int(device.get(cv2.CAP_PROP_FOURCC)) == _MJPG,
     )
 
 
 def open_device(device: str) -> cv2.VideoCapture:
-    """Open a camera by number or path; whether that worked, `isOpened` says."""
+    """Open a camera by number or path; `isOpened` of the result is false when that failed."""
     backend = cv2.CAP_V4L2 if sys.platform.startswith("linux") else cv2.CAP_ANY
     if device.isdecimal():
         return cv2.VideoCapture(int(device), backend)
@@ -134,7 +134,7 @@ def open_device(device: str) -> cv2.VideoCapture:
 
 
 def why_closed(device: str) -> str:
-    """Why a camera did not open: the rest of a sentence that begins with "camera 0"."""
+    """Return why a camera did not open: the rest of a sentence that begins with "camera 0"."""
     path = _path(device)
     if path is None:
         return (
@@ -162,28 +162,28 @@ def why_closed(device: str) -> str:
 
 
 def _path(device: str) -> Path | None:
-    """The device's file, where cameras are files."""
+    """Return the device's file, None on systems where cameras are not files."""
     if not sys.platform.startswith("linux"):
         return None
     return Path(f"/dev/video{int(device)}") if device.isdecimal() else Path(device)
 
 
 def _captures(path: Path | None) -> bool | None:
-    """Whether a device file gives pictures; None where that cannot be asked."""
+    """Return whether a device file gives pictures, None where that cannot be found out."""
     if path is None or sys.platform == "win32":
         return None
     import fcntl
 
-    answer = bytearray(_CAPABILITY.size)
+    reply = bytearray(_CAPABILITY.size)
     try:
         file = os.open(path, os.O_RDWR | os.O_NONBLOCK)
     except OSError:
         return None
     try:
-        fcntl.ioctl(file, _QUERYCAP, answer)
+        fcntl.ioctl(file, _QUERYCAP, reply)
     except OSError as error:
         return False if error.errno == errno.ENOTTY else None  # ENOTTY: no camera driver at all
     finally:
         os.close(file)
-    *_, everything, node = _CAPABILITY.unpack(answer)
-    return bool((node if everything & _HAS_NODE_CAPABILITIES else everything) & _CAPTURES)
+    *_, of_device, of_node = _CAPABILITY.unpack(reply)
+    return bool((of_node if of_device & _HAS_NODE_CAPABILITIES else of_device) & _CAPTURES)

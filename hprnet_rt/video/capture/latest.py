@@ -1,7 +1,7 @@
-"""A thread that reads from something that may block for ever, and the newest of what it read.
+"""A thread that reads from a device that may block for ever, and holds the newest item.
 
-Cameras and networks are read in a daemon thread, because a read that blocks cannot be called back: whoever
-waits for a picture waits for the thread, not for the device, and can stop waiting at any time.
+Cameras and networks are read in a daemon thread, because a read that blocks cannot be cancelled: the taker
+waits for the thread, not for the device, and can stop waiting at any time.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class LatestReader(Generic[T]):
 
     Args:
         name: of the thread.
-        read: called with this reader. It gives items to `put`, and returns when there are no more or when
-            `stopping` is set. What it raises rises in the taker.
+        read: called with this reader. It passes items to `put`, and returns when there are no more or when
+            `stopping` is set. An error that it raises is raised again in `take`.
 
     Attributes:
-        stopping: set by `stop`; `read` looks at it, and waits on it instead of sleeping.
+        stopping: set by `stop`; `read` checks it, and waits on it instead of sleeping.
     """
 
     def __init__(self, name: str, read: Callable[[LatestReader[T]], None]) -> None:
@@ -47,13 +47,13 @@ class LatestReader(Generic[T]):
             self._changed.notify_all()
 
     def put(self, item: T) -> None:
-        """Hold an item in place of the one before, taken or not."""
+        """Hold an item in place of the previous one, whether or not that was taken."""
         with self._changed:
             self._item = item
             self._changed.notify_all()
 
     def take(self, timeout_s: float, *, keep: bool = False) -> T | None:
-        """The newest item that was not taken, or None when it was stopped or has ended.
+        """Return the newest item that was not taken, or None when the reader was stopped or has ended.
 
         Args:
             timeout_s: how long to wait for one.
@@ -61,7 +61,7 @@ class LatestReader(Generic[T]):
 
         Raises:
             TimeoutError: none came in time.
-            Exception: what `read` raised, once its last item was taken.
+            Exception: the error of `read`, once its last item was taken.
         """
         with self._changed:
             if not self._changed.wait_for(self._is_ready, timeout_s):
@@ -79,12 +79,12 @@ class LatestReader(Generic[T]):
         return self._item is not None or self._ended or self.stopping.is_set()
 
     def stop(self) -> None:
-        """From any thread: whoever takes gets None at once, and `read` is asked to return."""
+        """Let `take` return None at once, and ask `read` to return; callable from any thread."""
         with self._changed:
             self.stopping.set()
             self._changed.notify_all()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the thread; whether it has ended."""
+        """Wait for the thread, and return whether it has ended."""
         self._thread.join(timeout_s)
         return not self._thread.is_alive()

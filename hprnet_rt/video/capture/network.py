@@ -1,4 +1,4 @@
-"""Live pictures from the network."""
+"""Live pictures of a network stream."""
 
 from __future__ import annotations
 
@@ -16,39 +16,40 @@ from hprnet_rt.errors import MediaError
 from hprnet_rt.types import Frame
 from hprnet_rt.video.capture.connection import Connection, Lost
 from hprnet_rt.video.capture.latest import LatestReader
-from hprnet_rt.video.capture.source import LIVE_TIME_BASE, LiveFrames, LiveOptions
+from hprnet_rt.video.capture.source import LIVE_TIME_BASE, LiveFrames, LiveKind, LiveOptions
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.reader import frame_color, upright
 
-__all__ = ["StreamSource"]
+__all__ = ["NETWORK", "StreamSource"]
 
 _log = logging.getLogger(__name__)
 
-_LOOK_S: Final = 0.25  # how often the status is renewed while no picture comes
+_STATUS_S: Final = 0.25  # how often the status is renewed while no picture comes
 _SILENT_S: Final = 1.0  # without a picture, after which the status says so
 _JOIN_S: Final = 0.2
 _GRACE_S: Final = 1.0  # for a connection to notice itself that its time is over
 _BACK_OFF_S: Final = (0.5, 8.0)  # the first wait before trying again, doubled each time, and the longest
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # one letter alone is a drive of Windows
 
 
 class StreamSource:
-    """The newest picture of a network stream, each time one is taken.
+    """Yields the newest picture of a network stream.
 
-    The stream is read and decoded in a thread of its own, all of it, so that a slow taker misses pictures
-    but never lags. A stream that is lost, or that stalls for `timeout_s`, is connected to again and again,
-    at growing intervals, until it has been silent for `give_up_s`. After that its pictures are scaled to the
-    size that they had at first. A file on a web server is played by its own clock, and its end is the end.
+    A thread of its own reads and decodes the whole stream, so that a slow taker misses pictures but never
+    lags. A stream that is lost, or that stalls for `timeout_s`, is connected to again at growing intervals,
+    until it has been silent for `give_up_s`; the pictures of a new connection are scaled to the size of the
+    first. A file on a web server is played by its own clock, and its end ends the iteration.
 
     Args:
         url: rtsp:// (over TCP), http://, https://, udp://, tcp://, srt:// and what else FFmpeg reads.
         options: `timeout_s`, `give_up_s`, and `realtime` for files on web servers.
 
     Attributes:
-        info: of the first connection; a password in its `source` is masked.
-        status: "" while pictures come, otherwise what is wrong and since when.
+        info: of the first connection; a password in `info.source` is masked.
+        status: "" while pictures come, otherwise what is wrong and for how long.
 
     Raises:
-        MediaError: no picture came from there within `timeout_s`; the first connection is tried once.
+        MediaError: no picture came within `timeout_s`; the first connection is tried once.
     """
 
     info: MediaInfo
@@ -61,7 +62,7 @@ class StreamSource:
         self._options = options
         self._connection: Connection | None = None
         self._last_s = time.perf_counter()  # of the last picture
-        self._lost: str | None = None  # why, while it is
+        self._loss: str | None = None  # why the connection is lost, None while it is not
         self._reader = LatestReader[tuple[av.VideoFrame, float]]("hprnet-stream", self._read)
         try:
             taken = self._reader.take(options.timeout_s, keep=True)
@@ -85,42 +86,42 @@ class StreamSource:
         )
 
     def _read(self, reader: LatestReader[tuple[av.VideoFrame, float]]) -> None:
-        """The reader thread: connect, decode, and connect again, until it is stopped."""
+        """Connect, decode and connect again in the reader thread, until it is stopped."""
         wait_s, longest_s = _BACK_OFF_S
-        seen = False
+        has_given = False
         while not reader.stopping.is_set():
             connected_s = time.perf_counter()
             try:
                 with Connection(self._url, self._options, reader.stopping) as self._connection:
                     for frame in self._connection:
                         self._last_s = time.perf_counter()
-                        if self._lost is not None:
+                        if self._loss is not None:
                             _log.info("%s gives pictures again", self._name)
-                        self._lost = None
-                        seen = True
+                        self._loss = None
+                        has_given = True
                         reader.put((frame, self._last_s))
                 return
             except Lost as loss:
-                if not seen:
+                if not has_given:
                     raise MediaError(f"cannot open {self._name}: {loss}") from loss
-                if self._lost is None:
+                if self._loss is None:
                     _log.warning("%s is lost (%s), trying again", self._name, loss)
-                self._lost = str(loss)
-                self.status = self._trouble()
+                self._loss = str(loss)
+                self.status = self._status()
             if self._last_s - connected_s > longest_s:  # it was well for a while
                 wait_s = _BACK_OFF_S[0]
             reader.stopping.wait(wait_s)
             wait_s = min(2 * wait_s, longest_s)
 
-    def _trouble(self) -> str:
-        """For the status line, while no picture comes."""
+    def _status(self) -> str:
+        """Return what is wrong and for how long, "" while pictures come."""
         silent_s = time.perf_counter() - self._last_s
-        if self._lost is not None:
-            return f"{self._lost}, no picture for {silent_s:.0f} s, trying again"
+        if self._loss is not None:
+            return f"{self._loss}, no picture for {silent_s:.0f} s, trying again"
         return f"no picture for {silent_s:.0f} s" if silent_s >= _SILENT_S else ""
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the newest picture each time, until interrupted or at the end of a file.
+        """Yield the newest picture that was not yet taken, until interrupted or at the end of a file.
 
         Raises:
             MediaError: the stream has been lost for `give_up_s`.
@@ -129,41 +130,41 @@ class StreamSource:
         size = (self.info.width, self.info.height)
         while True:
             try:
-                taken = self._reader.take(_LOOK_S)
+                taken = self._reader.take(_STATUS_S)
             except TimeoutError:
-                self._look()
+                self._give_up_or_wait()
                 continue
             if taken is None:
                 return
-            self.status = self._trouble()
+            self.status = self._status()
             decoded, captured_s = taken
             image = upright(decoded)
             if (image.shape[1], image.shape[0]) != size:
                 image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
             yield frames.make(image, captured_s)
 
-    def _look(self) -> None:
-        """Renew the status; give up when it is time, also when the reader hangs.
+    def _give_up_or_wait(self) -> None:
+        """Renew the status while no picture comes.
 
         Raises:
-            MediaError: it is.
+            MediaError: it is time to give up, because the stream is lost or the reader hangs.
         """
         silent_s = time.perf_counter() - self._last_s
         options = self._options
         hangs = silent_s >= max(options.timeout_s, options.give_up_s) + _GRACE_S
-        if hangs or (self._lost is not None and silent_s >= options.give_up_s):
+        if hangs or (self._loss is not None and silent_s >= options.give_up_s):
             raise MediaError(
-                f"{self._name} gave no picture for {silent_s:.0f} s ({self._lost or 'no answer'}): check the "
+                f"{self._name} gave no picture for {silent_s:.0f} s ({self._loss or 'no answer'}): check the "
                 "network and the sender, then start again"
             )
-        self.status = self._trouble()
+        self.status = self._status()
 
     def interrupt(self) -> None:
-        """From any thread: the iteration ends at once, whatever the network does."""
+        """End the iteration at once, whatever the network does; callable from any thread."""
         self._reader.stop()
 
     def pause(self, paused: bool) -> None:
-        """A live stream does not stand still."""
+        """Do nothing: a live stream cannot be paused."""
 
     def close(self) -> None:
         """Disconnect; further calls do nothing. A read that blocks ends by itself after `timeout_s`."""
@@ -172,5 +173,17 @@ class StreamSource:
 
 
 def _masked(url: str) -> str:
-    """The address without its password."""
+    """Return the address with its password masked."""
     return re.sub(r"(://[^/?#@:]*):[^/?#]*@", r"\1:***@", url, count=1)
+
+
+def _matches(text: str) -> bool:
+    return _ADDRESS.match(text) is not None
+
+
+NETWORK: Final = LiveKind(
+    name="network",
+    summary="an address (rtsp://, http://, udp://)",
+    matches=_matches,
+    open=StreamSource,
+)

@@ -21,20 +21,20 @@ _FALLBACK_FPS = 25.0
 class Playback:
     """Plays a video file by its own clock, which can be paused.
 
-    A frame that is decoded too late is given at once, and the clock goes on: what comes behind can drop it,
-    and the picture stays where the clock is. `captured_s` is the time at which a frame was due, or at which
-    it was there when that is more than a frame later.
+    A frame that is decoded too late is yielded at once, and the clock goes on: later stages can drop the
+    frame, and the picture stays where the clock is. `captured_s` is the time at which a frame was due, or at
+    which it was decoded when that is more than a frame later.
 
     Args:
         path: the file.
-        options: with `realtime` off, frames are given as fast as they are taken.
+        options: with `realtime` off, frames come as fast as they are taken.
 
     Attributes:
         info: size, rate and labels of the file.
         status: always "".
 
     Raises:
-        MediaError: the file cannot be opened, or has not one decodable frame.
+        MediaError: the file cannot be opened, or has no frame that can be decoded.
     """
 
     info: MediaInfo
@@ -53,7 +53,7 @@ class Playback:
 
     @property
     def damage(self) -> str | None:
-        """After iteration, what could not be read, None when all was well."""
+        """The parts that could not be read, known after the iteration; None when all was well."""
         return self._video.damage
 
     def __iter__(self) -> Iterator[Frame]:
@@ -73,7 +73,7 @@ class Playback:
             yield replace(frame, captured_s=due_s) if self._realtime else frame
 
     def _wait(self, offset_s: float) -> float | None:
-        """Until the clock stands at `offset_s`; then `captured_s`. None when interrupted."""
+        """Wait until the clock is at `offset_s`, and return `captured_s`, None when interrupted."""
         with self._changed:
             while not self._stopped:
                 if self._paused_s is not None:
@@ -89,13 +89,13 @@ class Playback:
         return None
 
     def interrupt(self) -> None:
-        """From any thread: the iteration ends at the next frame, and does not wait for it."""
+        """End the iteration without waiting for the next frame; callable from any thread."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
     def pause(self, paused: bool) -> None:
-        """From any thread: the clock stands still, or goes on where it stood."""
+        """Stop the clock, or let it go on where it stopped; callable from any thread."""
         with self._changed:
             if paused and self._paused_s is None:
                 self._paused_s = time.perf_counter()

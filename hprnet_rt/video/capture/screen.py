@@ -14,13 +14,13 @@ import numpy as np
 
 from hprnet_rt.errors import BackendError, MediaError, UsageError
 from hprnet_rt.types import Frame, ImageArray
-from hprnet_rt.video.capture.source import LIVE_TIME_BASE, LiveFrames, LiveOptions
+from hprnet_rt.video.capture.source import LIVE_TIME_BASE, LiveFrames, LiveKind, LiveOptions
 from hprnet_rt.video.media import MediaInfo
 
 if TYPE_CHECKING:
     import mss
 
-__all__ = ["ScreenSource"]
+__all__ = ["SCREEN", "ScreenSource"]
 
 _FPS: Final = 30.0
 
@@ -29,7 +29,7 @@ class ScreenSource:
     """Grabs a monitor at a steady rate.
 
     Args:
-        text: "screen", the first monitor, or "screen:2", the second.
+        name: "screen", the first monitor, or "screen:2", the second.
         options: `fps` is the rate, 30 when None; a slow machine gives fewer.
 
     Attributes:
@@ -45,22 +45,22 @@ class ScreenSource:
     info: MediaInfo
     status: str
 
-    def __init__(self, text: str, options: LiveOptions) -> None:
-        found = re.fullmatch(r"screen(?::([1-9]\d*))?", text)
-        if found is None:
-            raise UsageError(f"a screen is named screen, screen:1, screen:2 and so on, got {text}")
+    def __init__(self, name: str, options: LiveOptions) -> None:
+        match = re.fullmatch(r"screen(?::([1-9]\d*))?", name)
+        if match is None:
+            raise UsageError(f"a screen is named screen, screen:1, screen:2 and so on, got {name}")
         self.status = ""
-        self._text = text
-        self._monitor = int(found[1] or 1)
+        self._name = name
+        self._monitor = int(match[1] or 1)
         self._stopping = threading.Event()
         self._period_s = 1 / (options.fps or _FPS)
         with self._open() as screens:
-            there = len(screens.monitors) - 1  # the first entry is all of them together
-            if self._monitor > there:
-                raise UsageError(f"there is no screen {self._monitor}: this computer has {there}")
+            count = len(screens.monitors) - 1  # the first entry is all of them together
+            if self._monitor > count:
+                raise UsageError(f"there is no screen {self._monitor}: this computer has {count}")
             height, width = self._grab(screens).shape[:2]
         rate = Fraction(options.fps or _FPS).limit_denominator(1001)
-        self.info = MediaInfo(text, width, height, rate=rate, time_base=LIVE_TIME_BASE)
+        self.info = MediaInfo(name, width, height, rate=rate, time_base=LIVE_TIME_BASE)
 
     def _open(self) -> mss.MSS:
         try:
@@ -71,10 +71,7 @@ class ScreenSource:
             ) from error
         try:
             return mss.MSS()
-        except (
-            OSError,
-            mss.ScreenShotError,
-        ) as error:
+        except (OSError, mss.ScreenShotError) as error:
             raise self._unseen(error) from error
 
     def _grab(self, screens: mss.MSS) -> ImageArray:
@@ -89,12 +86,12 @@ class ScreenSource:
 
     def _unseen(self, error: Exception) -> MediaError:
         return MediaError(
-            f"{self._text} cannot be seen ({str(error).rstrip('.')}): run it where there is a display, and "
+            f"{self._name} cannot be seen ({str(error).rstrip('.')}): run it where there is a display, and "
             "allow this program to record it if the system asks"
         )
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield a frame at each tick; ticks that are missed are left out.
+        """Yield a frame at each tick of the rate; missed ticks are left out.
 
         Raises:
             MediaError: the display is gone.
@@ -112,12 +109,24 @@ class ScreenSource:
                 due_s = max(due_s + self._period_s, time.perf_counter())
 
     def interrupt(self) -> None:
-        """From any thread: the iteration ends at once."""
+        """End the iteration at once; callable from any thread."""
         self._stopping.set()
 
     def pause(self, paused: bool) -> None:
-        """A screen does not stand still."""
+        """Do nothing: a screen cannot be paused."""
 
     def close(self) -> None:
-        """Nothing is held open outside of the iteration."""
+        """Do nothing but end the iteration, which alone holds the display open."""
         self._stopping.set()
+
+
+def _matches(text: str) -> bool:
+    return text == "screen" or text.startswith("screen:")
+
+
+SCREEN: Final = LiveKind(
+    name="screen",
+    summary="the screen (screen, screen:2)",
+    matches=_matches,
+    open=ScreenSource,
+)

@@ -1,8 +1,8 @@
-"""What a live source is: frames that come when they come."""
+"""Live sources: the protocol that all of them follow, their options, and their kinds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, Protocol
@@ -11,7 +11,7 @@ from hprnet_rt.errors import UsageError
 from hprnet_rt.types import Frame, ImageArray
 from hprnet_rt.video.media import MediaInfo
 
-__all__ = ["LIVE_TIME_BASE", "LiveFrames", "LiveOptions", "LiveSource"]
+__all__ = ["LIVE_TIME_BASE", "LiveFrames", "LiveKind", "LiveOptions", "LiveSource"]
 
 LIVE_TIME_BASE: Final = Fraction(1, 90_000)
 """Seconds per unit of a live frame's `pts`, which counts from the first frame's capture."""
@@ -19,13 +19,14 @@ LIVE_TIME_BASE: Final = Fraction(1, 90_000)
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """How live sources are opened; what does not concern a source is not looked at.
+    """Options of live sources; a source ignores those that do not concern it.
 
     Attributes:
-        width, height, fps: asked of a camera, which may give others; its own when None.
-        mjpg: ask a camera for motion JPEG: more frames a second over USB, at some loss.
-        timeout_s: a camera or network that gives no picture for so long has stalled.
-        give_up_s: a network stream that is lost for so long is not tried again.
+        width, height, fps: requested of a camera, which may give others; its default when None. A screen is
+            grabbed at `fps`.
+        mjpg: request motion JPEG of a camera: more frames a second over USB, at some loss.
+        timeout_s: how long a camera or a network may give no picture before it has stalled.
+        give_up_s: how long a lost network stream is connected to again.
         realtime: play files by their own clock; otherwise as fast as they are taken.
     """
 
@@ -47,14 +48,14 @@ class LiveOptions:
 
 
 class LiveSource(Protocol):
-    """Frames that come when they come.
+    """Frames that the source times, not the one who takes them.
 
-    `captured_s` of a frame is the time at which it was there, or due; `sequence` counts without gaps those
-    that the source gave; `pts` is in units of `LIVE_TIME_BASE` for all but files.
+    `captured_s` of a frame is the time at which its picture arrived or was due; `sequence` counts the frames
+    that the source has yielded, without gaps; `pts` is in units of `LIVE_TIME_BASE` for all but files.
 
     Attributes:
-        info: size and rate; known once it is open.
-        status: "" while pictures come; otherwise one clause for a status line, such as "no picture for 3 s,
+        info: size and rate; known once the source is open.
+        status: "" while pictures come; otherwise a clause for a status line, such as "no picture for 3 s,
             trying again".
     """
 
@@ -70,16 +71,37 @@ class LiveSource(Protocol):
         ...
 
     def interrupt(self) -> None:
-        """From any thread: the iteration ends within 0.2 s, whatever it waits for."""
+        """End the iteration within 0.2 s, whatever it waits for; callable from any thread."""
         ...
 
     def pause(self, paused: bool) -> None:
-        """From any thread: a file's clock stands still, or goes on; others do nothing."""
+        """Stop a file's clock or let it go on; other sources do nothing. Callable from any thread."""
         ...
 
     def close(self) -> None:
-        """Free what is open, after the iteration has ended or before it began; further calls do nothing."""
+        """Free what is open, before the iteration begins or after it has ended; further calls do nothing."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveKind:
+    """A kind of live source.
+
+    A new kind is a module of this package that defines one, and an entry in `registry.LIVE_KINDS`.
+
+    Attributes:
+        name: of the kind, in a word.
+        summary: how its sources are named, for help texts and messages.
+        matches: returns whether a text names a source of this kind.
+        open: opens the source that a text names.
+        is_mirrored: it is shown as in a mirror unless the user decides otherwise.
+    """
+
+    name: str
+    summary: str
+    matches: Callable[[str], bool]
+    open: Callable[[str, LiveOptions], LiveSource]
+    is_mirrored: bool = False
 
 
 class LiveFrames:
@@ -91,7 +113,7 @@ class LiveFrames:
         self._pts = -1
 
     def make(self, image: ImageArray, captured_s: float) -> Frame:
-        """The next frame; two that were captured at once are one unit apart."""
+        """Return the next frame; frames that were captured at the same time are one unit apart."""
         if not self._given:
             self._first_s = captured_s
         self._pts = max(self._pts + 1, round((captured_s - self._first_s) / LIVE_TIME_BASE))

@@ -268,7 +268,7 @@ def test_the_primary_context_is_pushed_and_let_go_of_after_all_is_freed(opened):
     work, log[:] = list(log), []
     device.close()
     device.close()
-    said = " ".join(log)
+    calls = " ".join(log)
     if "init" in work:  # PyCUDA
         assert work[:3] == ["init", "retain", "push"]
         assert work[-4:] == ["htod 4096 24 5", "dtoh 4096 24 5", "record 5", "synchronize"]
@@ -278,7 +278,7 @@ def test_the_primary_context_is_pushed_and_let_go_of_after_all_is_freed(opened):
         assert work.index("cuDevicePrimaryCtxRetain") + 1 == work.index("cuCtxPushCurrent")
         assert work[-4:] == ["cuMemcpyHtoDAsync", "cuMemcpyDtoHAsync", "cuEventRecord", "cuEventSynchronize"]
         assert log[-2:] == ["cuCtxPopCurrent", "cuDevicePrimaryCtxRelease"]
-        assert said.startswith("cuMemFree cuMemFreeHost cuEventDestroy cuStreamDestroy")
+        assert calls.startswith("cuMemFree cuMemFreeHost cuEventDestroy cuStreamDestroy")
 
 
 def test_graphs_go_through_the_driver_and_are_freed_with_the_device(opened, monkeypatch):

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from hprnet_rt.backends import AsyncBackend, ModelFile
+from hprnet_rt.backends import AsyncBackend, BackendRequest, ModelFile
 from hprnet_rt.backends.built_engine import BuiltEngine
 from hprnet_rt.backends.slots import SLOTS
 from hprnet_rt.backends.trt import backend as trt_backend
@@ -16,7 +16,7 @@ from tests.backends.trt.gpu import FakeDevice, FakeLibrary, peaks_of
 
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 
-ENGINE = ModelFile.find("hprnet-mobile")
+MODEL_FILE = ModelFile.find("hprnet-mobile")
 HW = (32, 64)
 
 
@@ -32,7 +32,10 @@ class Machine:
 
     def open(self, *, batch=4, backend="tensorrt"):
         recipe = dataclasses.replace(RECIPE, backend=backend, batch=(1, 16))
-        return trt_backend.create(ENGINE, BuiltEngine(self.path, recipe), HW, batch)
+        engine = BuiltEngine(self.path, recipe)
+        return trt_backend.create(
+            BackendRequest(model_file=MODEL_FILE, input_hw=HW, batch=batch, engine=engine)
+        )
 
 
 @pytest.fixture
@@ -125,7 +128,7 @@ def test_close_frees_contexts_engine_and_device_in_this_order_once(machine):
     backend.close()
     assert machine.library.alive == 0
     assert machine.device.counts["close"] == 1
-    with pytest.raises(BackendError, match="tensorrt engine is closed"):
+    with pytest.raises(BackendError, match="tensorrt backend is closed"):
         backend.run(images(1))
 
 
@@ -237,12 +240,16 @@ def test_the_names_that_tensorrt_rtx_is_asked_for_exist():
         rtx.Runtime: ("deserialize_cuda_engine",),
         rtx.ICudaEngine: ("create_execution_context", "create_runtime_config"),
         rtx.IRuntimeConfig: (
-            *("create_runtime_cache", "set_runtime_cache"),
+            "create_runtime_cache",
+            "set_runtime_cache",
             "dynamic_shapes_kernel_specialization_strategy",
         ),
         rtx.IRuntimeCache: ("deserialize", "serialize"),
         rtx.IExecutionContext: (
-            *("set_input_shape", "get_tensor_shape", "set_tensor_address", "execute_async_v3"),
+            "set_input_shape",
+            "get_tensor_shape",
+            "set_tensor_address",
+            "execute_async_v3",
             "is_stream_capturable",
         ),
         rtx.DynamicShapesKernelSpecializationStrategy: ("EAGER",),

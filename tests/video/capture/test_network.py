@@ -81,7 +81,7 @@ class Player:
         self.ended.set()
 
     def gives(self, more=3):
-        """Whether that many more frames come."""
+        """Wait until this many more frames have come; whether they did."""
         before = len(self.frames)
         return wait_for(lambda: len(self.frames) >= before + more)
 

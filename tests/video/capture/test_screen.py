@@ -1,8 +1,5 @@
 """Pictures of a monitor, of a virtual one where there is Xvfb."""
 
-import os
-import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -12,33 +9,7 @@ import pytest
 from hprnet_rt.errors import BackendError, MediaError, UsageError
 from hprnet_rt.video.capture import LiveOptions
 from hprnet_rt.video.capture.screen import ScreenSource
-
-SIZE = (320, 240)
-
-
-@pytest.fixture(scope="module")
-def display():
-    """The name of a virtual display."""
-    pytest.importorskip("mss")
-    if not shutil.which("Xvfb"):
-        pytest.skip("no Xvfb on this computer")
-    read, write = os.pipe()
-    screen = ["-screen", "0", f"{SIZE[0]}x{SIZE[1]}x24"]
-    command = ["Xvfb", "-displayfd", str(write), *screen, "-nolisten", "tcp", "-noreset"]
-    server = subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL)
-    os.close(write)
-    with os.fdopen(read) as numbers:
-        number = numbers.readline().strip()
-    if not number:
-        pytest.skip("Xvfb does not start here")
-    yield f":{number}"
-    server.terminate()
-    server.wait(5)
-
-
-@pytest.fixture
-def on_screen(display, monkeypatch):
-    monkeypatch.setenv("DISPLAY", display)
+from tests.video.capture.conftest import SIZE
 
 
 @pytest.mark.parametrize("name", ["screen", "screen:1"])

@@ -1,4 +1,4 @@
-"""Any ONNX file on the libraries of the backends: what has other outputs than packed peaks."""
+"""Any ONNX file on the libraries of the backends, for files whose outputs are not packed peaks."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import numpy.typing as npt
 from hprnet_rt.backends import Backend
 from hprnet_rt.errors import BackendError, UsageError
 
-__all__ = ["dense_engine", "onnxruntime_run", "openvino_run"]
+__all__ = ["dense_run", "onnxruntime_run", "openvino_run"]
 
 ImageArray = npt.NDArray[np.uint8]
 Run = Callable[[ImageArray], Sequence[npt.NDArray[np.float32]]]
-"""(1, H, W, 3) uint8 -> the outputs."""
+"""Maps (N, H, W, 3) uint8 to the outputs of the file."""
 
 
 def onnxruntime_run(path: Path, threads: int | None) -> Run:
-    """On ONNX Runtime, fp32."""
+    """Return a function that runs an ONNX file on ONNX Runtime in fp32."""
     runtime: Any = importlib.import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads or os.cpu_count() or 1
@@ -41,7 +41,7 @@ def onnxruntime_run(path: Path, threads: int | None) -> Run:
 def openvino_run(
     path: Path, input_hw: tuple[int, int], threads: int | None, *, bf16: bool, batch: int = 1
 ) -> Run:
-    """On OpenVINO, the outputs copied to arrays of their own."""
+    """Return a function that runs an ONNX file on OpenVINO and copies its outputs."""
     backend: Any = importlib.import_module("hprnet_rt.backends.openvino")
     core = backend.reader()
     model = core.read_model(path)
@@ -64,11 +64,17 @@ def openvino_run(
     return run
 
 
-def dense_engine(path: Path, like: Backend, input_hw: tuple[int, int], threads: int | None) -> Run:
-    """An ONNX file with other outputs on the library and in the precision of a backend.
+def dense_run(path: Path, like: Backend, input_hw: tuple[int, int], threads: int | None) -> Run:
+    """Return a function that runs an ONNX file on the library and in the precision of a backend.
+
+    Args:
+        path: an ONNX file with dense maps as outputs.
+        like: the backend.
+        input_hw: size of the input.
+        threads: of the library; all cores when None.
 
     Raises:
-        UsageError: that backend cannot take it.
+        UsageError: the backend's library cannot run the file.
     """
     if like.name == "onnxruntime":
         return onnxruntime_run(path, threads)
