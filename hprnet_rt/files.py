@@ -77,6 +77,21 @@ class PartialFile:
             self.partial.unlink(missing_ok=True)
             raise
 
+    @contextmanager
+    def writing(self) -> Iterator[Path]:
+        """Create the partial file and give its path to write to; delete it when the system refuses.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        self.create()
+        try:
+            with output_errors(self.path):
+                yield self.partial
+        except OSError:
+            self.partial.unlink(missing_ok=True)
+            raise
+
     def commit(self, *, durable: bool = False) -> None:
         """Give the file its final name.
 

@@ -3,8 +3,6 @@
 import ast
 from pathlib import Path
 
-import pytest
-
 PACKAGE = Path(__file__).parents[1] / "hprnet_rt"
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
@@ -78,44 +76,42 @@ def test_the_root_holds_few_modules():
     assert len(modules) <= MOST_ROOT_MODULES, modules
 
 
-@pytest.mark.parametrize("module", TREES)
-def test_no_unclear_name_is_left(module):
-    unclear = UNCLEAR.union(*(names for place, names in UNCLEAR_IN.items() if module.startswith(place)))
-    found = [f"{name} in line {line}" for name, line in identifiers(TREES[module]) if name in unclear]
+def test_no_unclear_name_is_left():
+    found = [
+        f"{name} in {module}, line {line}"
+        for module, tree in TREES.items()
+        for name, line in identifiers(tree)
+        if name in UNCLEAR or any(name in UNCLEAR_IN[room] for room in UNCLEAR_IN if module.startswith(room))
+    ]
     assert found == []
 
 
-@pytest.mark.parametrize("module", GONE)
-def test_a_module_that_was_renamed_is_gone(module):
-    assert not (PACKAGE / f"{module}.py").exists()
+def test_modules_that_were_renamed_are_gone():
+    assert [module for module in GONE if (PACKAGE / f"{module}.py").exists()] == []
 
 
-@pytest.mark.parametrize("module", TREES)
-def test_docstrings_of_functions_begin_with_a_verb(module):
-    def first_word(node):
-        return (ast.get_docstring(node) or "x").split()[0].rstrip(",:;")
+def is_property(function):
+    names = (getattr(each, "attr", getattr(each, "id", "")) for each in function.decorator_list)
+    return any(name.endswith("property") for name in names)
 
-    def is_property(node):
-        return any(
-            getattr(each, "attr", getattr(each, "id", "")).endswith("property")
-            for each in node.decorator_list
-        )
 
-    functions = [node for node in ast.walk(TREES[module]) if isinstance(node, ast.FunctionDef)]
-    functions = [node for node in functions if not is_property(node)]  # those are named like things
-    asked = [
-        f"{node.name}, line {node.lineno}"
-        for node in functions
-        if first_word(node) in ("What", "Whether", "How")
+def test_docstrings_of_functions_begin_with_a_verb():
+    """Those of properties are named like things."""
+    asking = [
+        f"{node.name} in {module}, line {node.lineno}"
+        for module, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and not is_property(node)
+        if (ast.get_docstring(node) or "x").split()[0].rstrip(",:;") in ("What", "Whether", "How")
     ]
-    assert asked == []
+    assert asking == []
 
 
-@pytest.mark.parametrize("module", TREES)
-def test_no_tuple_is_starred_to_save_a_line(module):
+def test_no_tuple_is_starred_to_save_a_line():
     starred = [
-        node.lineno
-        for node in ast.walk(TREES[module])
+        f"{module}, line {node.lineno}"
+        for module, tree in TREES.items()
+        for node in ast.walk(tree)
         if isinstance(node, ast.Starred) and isinstance(node.value, ast.Tuple)
     ]
     assert starred == []

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 import cv2
 import numpy as np
 
-from hprnet_rt.errors import OutputError
+from hprnet_rt.files import output_errors
 
 __all__ = ["Chart", "Curve", "write_chart"]
 
@@ -222,9 +222,7 @@ def write_chart(chart: Chart, path: Path) -> list[Path]:
     written = []
     for suffix, data in ((".svg", _svg(shapes).encode()), (".png", _png(shapes))):
         target = path.with_suffix(suffix)
-        try:
+        with output_errors(target):
             target.write_bytes(data)
-        except OSError as error:
-            raise OutputError(f"cannot write {target}: {error.strerror}") from error
         written.append(target)
     return written

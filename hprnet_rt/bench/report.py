@@ -16,6 +16,7 @@ import numpy as np
 from hprnet_rt.bench.machine import machine, percentiles_ms
 from hprnet_rt.bench.measure import Measured, half_width
 from hprnet_rt.errors import DataError, OutputError
+from hprnet_rt.files import output_errors
 
 __all__ = ["BenchReport", "Series", "make_folder", "read_report", "series_of", "table", "write_report"]
 
@@ -174,10 +175,8 @@ def write_report(report: BenchReport, folder: Path) -> list[Path]:
     paths = []
     for suffix, text in ((".json", report.to_json()), (".csv", report.to_csv())):
         path = folder / f"{report.kind}{suffix}"
-        try:
+        with output_errors(path):
             path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror}") from error
         paths.append(path)
     return paths
 

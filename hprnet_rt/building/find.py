@@ -51,15 +51,15 @@ def _find_int8(model_file: ModelFile, backend: str) -> BuiltEngine:
     what differs.
     """
     recipe = recipe_of(model_file, BuildPlan.parse(model_file.spec, backend=backend, precision=INT8), None)
-    folder, suffix = built_folder(), TARGETS[backend].suffix
-    path = folder / f"{recipe.stem}{suffix}"
+    folder = built_folder()
+    path = folder / f"{recipe.stem}{TARGETS[backend].suffix}"
     if not path.is_file():
-        others = sorted(folder.glob(f"{model_file.spec.name}-{backend}-{INT8}-*{suffix}"))
+        others = _newest_first(folder, model_file, backend, f"{INT8}-*")
         if not others:
             raise BackendError(
                 f"there is no {INT8} engine of {model_file.spec.name}; build it: {recipe.command}"
             )
-        path = max(others, key=lambda other: other.stat().st_mtime)
+        path = others[0]
     check_sidecar(path, recipe)
     return BuiltEngine(path, recipe)
 
@@ -126,9 +126,16 @@ def _kind(gpu: Gpu) -> str:
     return f"sm{gpu.compute_capability.replace('.', '')}"
 
 
-def _newest_first(folder: Path, model_file: ModelFile, backend: str) -> list[Path]:
-    """Return the files in a folder whose names begin as `build` names engines of this network and backend."""
-    pattern = f"{model_file.spec.name}-{backend}-*{TARGETS[backend].suffix}"
+def _newest_first(folder: Path, model_file: ModelFile, backend: str, rest: str = "*") -> list[Path]:
+    """Return the files in a folder whose names are those of engines of this network and backend.
+
+    Args:
+        folder: of engines.
+        model_file: the network.
+        backend: the one they are for.
+        rest: pattern of their names' rest.
+    """
+    pattern = f"{model_file.spec.name}-{backend}-{rest}{TARGETS[backend].suffix}"
     paths = [path for path in folder.glob(pattern) if path.is_file()]
     return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
 

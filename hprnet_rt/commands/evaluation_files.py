@@ -50,13 +50,9 @@ def write_report(folder: Path, stem: str, report: EvaluationReport, more_markdow
     """
     for suffix, to_text in _FORMATS.items():
         file = PartialFile(folder / f"{stem}{suffix}")
-        file.create()
-        try:
-            more = more_markdown if suffix == ".md" else ""
-            file.partial.write_text(to_text(report) + more, encoding="utf-8")
-        except OSError as error:
-            file.partial.unlink(missing_ok=True)
-            raise OutputError(f"cannot write {file.path}: {reason(error)}") from error
+        more = more_markdown if suffix == ".md" else ""
+        with file.writing() as partial:
+            partial.write_text(to_text(report) + more, encoding="utf-8")
         file.commit()
     print(f"wrote {', '.join(str(folder / f'{stem}{suffix}') for suffix in _FORMATS)}")
 

@@ -9,10 +9,9 @@ from typing import Any, Final, TextIO
 
 import numpy as np
 
-from hprnet_rt.errors import OutputError
 from hprnet_rt.evaluation.coco import FACE_BOX_SCORE
 from hprnet_rt.evaluation.parts import PART_TYPES, PartType
-from hprnet_rt.files import PartialFile, reason
+from hprnet_rt.files import PartialFile, output_errors
 from hprnet_rt.types import Poses
 
 __all__ = ["ABSENT_PX", "SINGLE_PARTS", "dump_results", "to_results", "write_results"]
@@ -125,11 +124,8 @@ def write_results(path: str | Path, results: Iterable[Mapping[str, Any]]) -> int
     file = PartialFile(Path(path))
     file.create()
     try:
-        with file.partial.open("w", encoding="utf-8") as out:
+        with output_errors(file.path), file.partial.open("w", encoding="utf-8") as out:
             count = dump_results(out, results)
-    except OSError as error:
-        file.partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {reason(error)}") from error
     except BaseException:
         file.partial.unlink(missing_ok=True)
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from hprnet_rt.errors import MediaError, UsageError
 from hprnet_rt.formats import KeypointsFrame
@@ -17,7 +17,9 @@ from hprnet_rt.render import Overlay
 from hprnet_rt.tracking import Tracker
 from hprnet_rt.types import Frame, FramePoses, Inferred, Peaks, Poses, Prepared
 from hprnet_rt.video import ImageSource, open_source
-from hprnet_rt.video.capture import LiveOptions, LiveSource, open_live
+
+if TYPE_CHECKING:
+    from hprnet_rt.video.capture import LiveSource
 
 __all__ = [
     "AnyStage",
@@ -204,8 +206,10 @@ def stream(
     limits: dict[str, Any] = {}
     opened: Source
     if live:
+        from hprnet_rt.video.capture import LiveOptions, open_live  # files do without them
+
         named = isinstance(source, str | Path)
-        camera = open_live(str(source), LiveOptions()) if named else cast(LiveSource, source)
+        camera = open_live(str(source), LiveOptions()) if named else cast("LiveSource", source)
         opened = camera
         limits = {"in_flight": _IN_FLIGHT, "interrupt": camera.interrupt}
     else:

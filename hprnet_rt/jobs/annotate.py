@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hprnet_rt.errors import HprnetError, MediaError
-from hprnet_rt.files import PartialFile, exclusive, make_folder_of, output_errors
+from hprnet_rt.files import PartialFile, exclusive, make_folder_of
 from hprnet_rt.formats import KeypointsFrame, Recording, write_keypoints
 from hprnet_rt.formats.jsonl import JSONL, read_jsonl, write_jsonl
 from hprnet_rt.inference.finder import Finder, LocalFinder, PoseRequest
@@ -214,14 +214,8 @@ class _Run:
                 source.close()
 
     def _write_master(self, frames: Iterable[KeypointsFrame]) -> None:
-        target = PartialFile(self.job.master)
-        target.create()
-        try:
-            with output_errors(target.path):
-                write_jsonl(target.partial, self.header, frames)
-        except OSError:
-            target.partial.unlink(missing_ok=True)
-            raise
+        with PartialFile(self.job.master).writing() as partial:
+            write_jsonl(partial, self.header, frames)
 
     def _master(self) -> Recording:
         return read_jsonl(PartialFile(self.job.master).partial)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hprnet_rt.errors import OutputError, UsageError
-from hprnet_rt.files import PartialFile, reason
+from hprnet_rt.files import PartialFile, output_errors, reason
 from hprnet_rt.formats.jsonl import KeypointsSink, header_line, read_jsonl
 from hprnet_rt.formats.recording import KeypointsFrame, Recording
 
@@ -116,14 +116,15 @@ class Journal(KeypointsSink):
         np.savez(packed, **arrays)
         temporary = self._state_path.with_suffix(".state~")
         try:
-            with temporary.open("wb") as file:
-                file.write(packed.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._state_path)
-        except OSError as error:
+            with output_errors(self._state_path):
+                with temporary.open("wb") as file:
+                    file.write(packed.getbuffer())
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(self._state_path)
+        except OutputError:
             temporary.unlink(missing_ok=True)
-            raise OutputError(f"cannot write {self._state_path}: {reason(error)}") from error
+            raise
 
     def commit(self) -> None:
         """Give the closed file its final name, or delete it; nothing can be continued any more."""

@@ -150,11 +150,8 @@ def write_report(path: Path, outcomes: Sequence[Outcome]) -> None:
     data = {"hprnet_rt": __version__, **counts(outcomes), "files": [_as_dict(each) for each in outcomes]}
     make_folder_of(path)
     target = PartialFile(path)
-    try:
-        target.partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8", newline="\n")
-    except OSError as error:
-        target.partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {reason(error)}") from error
+    with target.writing() as partial:
+        partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8", newline="\n")
     target.commit()
 
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from hprnet_rt.errors import HprnetError, MediaError, OutputError, UsageError
+from hprnet_rt.errors import MediaError, OutputError, UsageError
 from hprnet_rt.evaluation import PART_TYPES, Annotations, to_results, write_results
 from hprnet_rt.evaluation.results import SINGLE_PARTS
-from hprnet_rt.files import reason
+from hprnet_rt.files import output_errors, reason
 from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.inference.stages import pose_stages
 from hprnet_rt.pipeline import Pipeline, Profiler
@@ -210,7 +210,7 @@ def predict(
     todo = sorted((image_id for image_id in paths if image_id not in done), key=input_size)
     parts = known_parts(model.model_file.spec)
     resumed = len(done)
-    try:
+    with output_errors(journal):
         with journal.open("a", encoding="utf-8") as file:
             if not resumed and not file.tell():
                 _add_line(file, settings)
@@ -232,8 +232,4 @@ def predict(
             return Prediction(journal, len(done), count, resumed, time.perf_counter() - begin_s, True)
         count = write_results(out, _detections(journal))
         journal.unlink()
-    except OSError as error:
-        if isinstance(error, HprnetError):
-            raise
-        raise OutputError(f"cannot write {journal}: {reason(error)}") from error
     return Prediction(out, len(done), count, resumed, time.perf_counter() - begin_s)

@@ -14,8 +14,8 @@ from typing import Final, Self
 import cv2
 import numpy as np
 
-from hprnet_rt.errors import OutputError, UsageError
-from hprnet_rt.files import PartialFile, reason
+from hprnet_rt.errors import UsageError
+from hprnet_rt.files import PartialFile, output_errors
 from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.inference.stages import pose_stages
 from hprnet_rt.jobs.outputs import Outputs
@@ -266,10 +266,8 @@ class Session:
             raise UsageError("there is no picture to save yet")
         path = self._free_name(".png")
         _, data = cv2.imencode(".png", self._last.picture)
-        try:
+        with output_errors(path):
             path.write_bytes(data.tobytes())
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {reason(error)}") from error
         return path
 
     def record(self) -> Path:

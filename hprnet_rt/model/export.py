@@ -22,7 +22,8 @@ import onnxscript.optimizer
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from hprnet_rt.errors import OutputError, UsageError
+from hprnet_rt.errors import UsageError
+from hprnet_rt.files import output_errors
 from hprnet_rt.model.deform import DEFORM_CONV_OPSET, DeformForm, choose_deform_form, has_deform_conv
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.peaks import DenseNetwork, PeakNetwork
@@ -107,10 +108,8 @@ def export_onnx(
         _name_maps(model, network)
     _store_half(model)
     onnx.checker.check_model(model)
-    try:
+    with output_errors(path):
         path.write_bytes(model.SerializeToString())
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from hprnet_rt.errors import OutputError, UsageError
-from hprnet_rt.files import PartialFile, reason
+from hprnet_rt.errors import UsageError
+from hprnet_rt.files import PartialFile
 from hprnet_rt.pipeline.profiler import Profiler, Span
 
 __all__ = ["check_trace_name", "write_trace"]
@@ -54,15 +54,9 @@ def write_trace(path: Path, profiler: Profiler) -> None:
     check_trace_name(path)
     text = _as_json(profiler) if path.suffix.lower() == _JSON else _as_csv(profiler)
     file = PartialFile(path)
-    file.create()
-    try:
-        file.partial.write_text(text, encoding="utf-8", newline="\n")
+    with file.writing() as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
         file.commit()
-    except OSError as error:
-        file.partial.unlink(missing_ok=True)
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"cannot write {path}: {reason(error)}") from error
 
 
 def _first_s(spans: Sequence[Span]) -> float:

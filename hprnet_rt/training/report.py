@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from hprnet_rt.errors import HprnetError, ModelError, OutputError
 from hprnet_rt.evaluation import Evaluation, to_text
+from hprnet_rt.files import output_errors
 from hprnet_rt.model import save_checkpoint
 from hprnet_rt.training.batches import validation_set
 from hprnet_rt.training.config import read_config
@@ -49,11 +50,8 @@ class _Journal:
 
     def add(self, total: int, **numbers: float) -> None:
         """Write numbers of the step `total`, counted from the start of the run."""
-        try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": total, **numbers}) + "\n")
-        except OSError as error:
-            raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
+        with output_errors(self._path), self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": total, **numbers}) + "\n")
         if self._board is not None:
             for name, value in numbers.items():
                 self._board.add_scalar(name, value, total)

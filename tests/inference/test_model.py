@@ -7,8 +7,7 @@ import pytest
 import hprnet_rt
 from hprnet_rt.errors import MediaError, UsageError
 from hprnet_rt.grouping import GroupingOptions
-from hprnet_rt.inference import stages
-from hprnet_rt.video import VideoSource
+from hprnet_rt.video import VideoSource, capture
 from tests.clips import SAMPLE
 from tests.tracking.scenes import people
 
@@ -66,7 +65,7 @@ def test_a_camera_may_be_a_number(monkeypatch):
     def no_camera(name, _):
         raise MediaError(f"no camera {name}")
 
-    monkeypatch.setattr(stages, "open_live", no_camera)
+    monkeypatch.setattr(capture, "open_live", no_camera)
     with pytest.raises(MediaError, match="no camera 3"):
         next(hprnet_rt.stream(3, live=True))
 

@@ -25,6 +25,8 @@ from hprnet_rt.onnx_file import only_outputs
 from hprnet_rt.spec import SPECS
 from hprnet_rt.zoo import cache, fetch
 from hprnet_rt.zoo.networks import ZOO
+from tests import disks
+from tests.sentences import is_one_sentence
 from tests.zoo import web
 
 DLA34 = "hprnet-dla34"
@@ -90,16 +92,6 @@ def stored():
 
 def parts(own_cache):
     return [path for path in own_cache.rglob("*") if path.suffix == ".part"]
-
-
-def is_one_sentence(err, *words):
-    lines = err.splitlines()
-    assert len(lines) == 1, err
-    assert lines[0].startswith("hprnet-rt: ")
-    assert "Traceback" not in err
-    for word in words:
-        assert str(word) in err
-    return True
 
 
 # --- list, info, remove ---
@@ -517,17 +509,8 @@ def test_cache_that_cannot_be_made_is_named(pull, server, tmp_path, monkeypatch,
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 2 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(mount, capture_output=True, timeout=10).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("only root can mount a small file system")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True, timeout=10)
+    with disks.small_disk(tmp_path / "disk", "2m") as folder:
+        yield folder
 
 
 def test_full_disk_is_named_and_the_pull_goes_on_when_there_is_room(pull, server, small_disk, monkeypatch):

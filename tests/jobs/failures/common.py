@@ -18,17 +18,6 @@ def pipeline_threads():
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("hprnet-")]
 
 
-def is_one_sentence(err, *words):
-    """Whether stderr holds one line that a user can read, with these words."""
-    lines = err.splitlines()
-    assert len(lines) == 1, err
-    assert lines[0].startswith("hprnet-rt: ")
-    assert "Traceback" not in err
-    for word in words:
-        assert str(word) in err
-    return True
-
-
 def names(folder):
     """All files but the one that says where to go on, which is there after a while."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".state")

@@ -14,11 +14,11 @@ from hprnet_rt.video import VideoSink, VideoSource
 from tests import clips
 from tests.jobs.failures.common import (
     FAILED,
-    is_one_sentence,
     kept_frames,
     names,
     pipeline_threads,
 )
+from tests.sentences import is_one_sentence
 
 
 def break_infer(monkeypatch, at, error):

@@ -8,11 +8,11 @@ import pytest
 from tests import clips
 from tests.jobs.failures.common import (
     FAILED,
-    is_one_sentence,
     names,
     start,
     write_nonsense,
 )
+from tests.sentences import is_one_sentence
 
 
 def _empty(path):

@@ -1,20 +1,19 @@
 """Outputs that cannot be written: exit code 1, one sentence, and nothing else is lost."""
 
 import resource
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests import clips
+from tests import clips, disks
 from tests.jobs.failures.common import (
     FAILED,
     count_frames,
-    is_one_sentence,
     kept_frames,
     names,
     start,
 )
+from tests.sentences import is_one_sentence
 
 
 def test_output_folder_below_a_file_cannot_be_made(run, clip, tmp_path):
@@ -54,18 +53,8 @@ def test_file_size_limit_ends_the_run_with_a_sentence(heavy, tmp_path):
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 1 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(mount, capture_output=True, timeout=10).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("only root can mount a small file system")
-    yield folder
-    # lazily: a file that is left open is the finding of one test, not an error of all
-    subprocess.run(["umount", "-l", str(folder)], check=True, timeout=10)
+    with disks.small_disk(tmp_path / "disk", "1m") as folder:
+        yield folder
 
 
 def fill_up(disk, free_bytes):

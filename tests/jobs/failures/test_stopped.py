@@ -13,10 +13,10 @@ from tests import clips
 from tests.jobs.failures.common import (
     INTERRUPTED,
     count_frames,
-    is_one_sentence,
     names,
     start,
 )
+from tests.sentences import is_one_sentence
 
 LONG = 1200  # frames
 

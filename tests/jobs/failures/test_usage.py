@@ -6,9 +6,9 @@ from tests import clips
 from tests.jobs.failures.common import (
     FAILED,
     WRONG_USAGE,
-    is_one_sentence,
     names,
 )
+from tests.sentences import is_one_sentence
 
 
 def test_missing_file_is_named(run, tmp_path):
