@@ -3,12 +3,10 @@
 from hprnet_rt.backends.create import create_backend
 from hprnet_rt.backends.model_file import ModelFile, shipped_models
 from hprnet_rt.backends.protocol import AsyncBackend, Backend, BackendRequest, GivesMaps
-from hprnet_rt.backends.registry import BACKENDS, CPU_BACKENDS, GPU_BACKENDS, PRECISIONS, runs_on_gpu
+from hprnet_rt.backends.registry import BACKENDS, PRECISIONS, runs_on_gpu
 
 __all__ = [
     "BACKENDS",
-    "CPU_BACKENDS",
-    "GPU_BACKENDS",
     "PRECISIONS",
     "AsyncBackend",
     "Backend",

@@ -16,9 +16,7 @@ from hprnet_rt.errors import UsageError
 __all__ = [
     "BACKENDS",
     "BACKEND_SPECS",
-    "CPU_BACKENDS",
     "FLOAT_PRECISIONS",
-    "GPU_BACKENDS",
     "INT8",
     "PRECISIONS",
     "BackendSpec",
@@ -151,10 +149,6 @@ BACKEND_SPECS: tuple[BackendSpec, ...] = (
 
 BACKENDS: Final = tuple(spec.name for spec in BACKEND_SPECS)
 """The names of all backends."""
-GPU_BACKENDS: Final = tuple(spec.name for spec in BACKEND_SPECS if spec.device == "gpu")
-"""The names of those on an NVIDIA GPU."""
-CPU_BACKENDS: Final = tuple(spec.name for spec in BACKEND_SPECS if spec.device == "cpu")
-"""The names of those on the CPU."""
 
 
 def backend_specs(device: str | None = None) -> tuple[BackendSpec, ...]:
