@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib
+import math
 from pathlib import Path
 
 from hprnet_rt.commands.console import DONE, INTERRUPTED, AddParser, cancelled_by_signals, complain
-from hprnet_rt.errors import BackendError
+from hprnet_rt.errors import BackendError, UsageError
 
 __all__ = ["add_parser"]
 
@@ -37,6 +38,14 @@ def add_parser(add: AddParser) -> None:
         metavar="FOLDER",
         help="where the run makes a folder of its own (default: runs)",
     )
+    job.add_argument(
+        "--seconds",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="plan the run for this training time instead of the file's epochs, which then say how "
+        "the phases share it",
+    )
     job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     job.set_defaults(run=_train)
 
@@ -48,9 +57,13 @@ def _train(options: argparse.Namespace) -> int:
         raise BackendError(
             f'training needs the package {error.name or error}: pip install "hprnet-rt[train,eval]"'
         ) from error
+    if not 0 <= options.seconds < math.inf:
+        raise UsageError(f"--seconds is at least 0, got {options.seconds}")
     with cancelled_by_signals() as stop:
         say = None if options.quiet else functools.partial(print, flush=True)
-        complete = report.train(options.config, options.changes, options.out, stop=stop, say=say)
+        complete = report.train(
+            options.config, options.changes, options.out, stop=stop, say=say, seconds=options.seconds
+        )
     if not complete:
         complain("stopped; the same command continues")
         return INTERRUPTED

@@ -40,6 +40,8 @@ class Annotations:
         image_ids: (M,) ids of all images, ascending, also of those without people.
         file_names: (M,) of the images; "" where the file has none.
         image_hw: (M, 2) height and width of the images in px; 0 where the file has none.
+        image_weight: (M,) how often training is to show each image, relative to others; 1 where the file says
+            nothing (`weight`; not of COCO-WholeBody).
         image: (N,) index into `image_ids` of each person's image, ascending.
         area: (N,) px^2.
         box_xywh: (N, 4) px.
@@ -50,6 +52,9 @@ class Annotations:
         hand_box_xywh: (N, 2, 4) px, left and right; NaN where the file has none.
         part_valid: (N, 3) True where the file marks the face, the left and the right hand as valid. Average
             precision ignores it.
+        part_absent: (N, 3) True where the file marks the face, the left or the right hand as absent: hidden,
+            turned away, or out of the image (`face_absent`, `lefthand_absent`, `righthand_absent`; not of
+            COCO-WholeBody, where a part without labels may still be visible).
         body_only: (N,) True where only the body was annotated (`label` is "body"); nothing is known of the
             other parts.
         fields: the fields of COCO-WholeBody that the file has.
@@ -59,6 +64,7 @@ class Annotations:
     image_ids: IntArray
     file_names: tuple[str, ...]
     image_hw: IntArray
+    image_weight: FloatArray
     image: IntArray
     area: FloatArray
     box_xywh: FloatArray
@@ -68,6 +74,7 @@ class Annotations:
     face_box_xywh: FloatArray
     hand_box_xywh: FloatArray
     part_valid: BoolArray
+    part_absent: BoolArray
     body_only: BoolArray
     fields: frozenset[str]
 
@@ -142,6 +149,9 @@ def read_annotations(source: str | Path | Item) -> Annotations:
         numbers(images, side, lambda n: f"{name}: image {image_ids[n]}", 0.0).astype(np.int64)
         for side in ("height", "width")
     ]
+    weight = numbers(images, "weight", lambda n: f"{name}: image {image_ids[n]}", 1.0)
+    if (weight < 0).any():
+        raise DataError(f"{name}: image {image_ids[int(np.argmin(weight))]} has a weight below 0")
     order = np.argsort(image_ids)
     image_ids = image_ids[order]
     repeated = np.flatnonzero(np.diff(image_ids) == 0)
@@ -177,7 +187,10 @@ def read_annotations(source: str | Path | Item) -> Annotations:
         raise DataError(f"{first} has a bbox of negative size; it is x, y, width, height")
     face_box, has_face_box = boxes(people, "face_box", item_name)
     hand_box = np.stack([boxes(people, f"{side}_box", item_name)[0] for side in _HANDS], axis=1)
-    valid = np.stack([flags(people, f"{part}_valid", item_name) for part in ("face", *_HANDS)], axis=1)
+    valid, absent = (
+        np.stack([flags(people, f"{part}_{flag}", item_name) for part in ("face", *_HANDS)], axis=1)
+        for flag in ("valid", "absent")
+    )
     body_only = np.array([person.get("label") == _BODY_ONLY for person in people], np.bool_)
     xy, v, fields = points(people, item_name, crowd)
     by_image = np.argsort(image, kind="stable")
@@ -186,6 +199,7 @@ def read_annotations(source: str | Path | Item) -> Annotations:
         image_ids=image_ids,
         file_names=tuple(str(images[n].get("file_name", "")) for n in order),
         image_hw=np.stack(sides, axis=1)[order],
+        image_weight=weight[order],
         image=image[by_image],
         area=area[by_image],
         box_xywh=box[by_image],
@@ -195,6 +209,7 @@ def read_annotations(source: str | Path | Item) -> Annotations:
         face_box_xywh=face_box[by_image],
         hand_box_xywh=hand_box[by_image],
         part_valid=valid[by_image],
+        part_absent=absent[by_image],
         body_only=body_only[by_image],
         fields=fields | ({"face_box"} if has_face_box.any() else set()),
     )

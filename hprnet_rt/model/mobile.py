@@ -173,6 +173,8 @@ class HprnetMobile(Network):
         spec: which joints and heads; `HPRNET_MOBILE` unless stated.
     """
 
+    body_channels = slice(0, BODY_FEATURES)
+
     def __init__(self, spec: ModelSpec = HPRNET_MOBILE) -> None:
         super().__init__(spec)
         self.trunk = _Trunk()

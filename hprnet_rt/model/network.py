@@ -26,10 +26,12 @@ class Network(nn.Module, ABC):
     Attributes:
         spec: names and widths of the heads, and the input's normalisation.
         refiner: corrects the points of faces and hands; None where `spec` has no refinement.
+        body_channels: of the feature map that the body's outputs read.
         unread: prefixes of weights that released files have and no output depends on; they are not trained.
     """
 
     unread: tuple[str, ...] = ()
+    body_channels: slice = slice(None)
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()

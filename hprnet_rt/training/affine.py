@@ -109,11 +109,12 @@ def transform_sample(
         for part, points in enumerate(PART_POINTS):
             seen = sample.labelled & points & sample.part_valid[:, part, None]
             part_box[:, part] = _widen_boxes(part_box[:, part], xy, seen)
-    labelled, valid = sample.labelled, sample.part_valid
+    labelled, valid, absent = sample.labelled, sample.part_valid, sample.part_absent
     if np.linalg.det(matrix[:, :2]) < 0:
         flip = np.array(FLIP_INDEX)
         xy, labelled = xy[:, flip], labelled[:, flip]
-        part_box, valid = part_box[:, _MIRRORED_PARTS], valid[:, _MIRRORED_PARTS]
+        part_box = part_box[:, _MIRRORED_PARTS]
+        valid, absent = valid[:, _MIRRORED_PARTS], absent[:, _MIRRORED_PARTS]
     return clip_sample(
         Sample(
             image_id=sample.image_id,
@@ -124,6 +125,7 @@ def transform_sample(
             ignore=sample.ignore,
             part_box_xyxy=part_box,
             part_valid=valid,
+            part_absent=absent,
         ),
         least_share=least_share,
     )
@@ -159,6 +161,7 @@ def clip_sample(sample: Sample, *, least_share: float = 0.0) -> Sample:
         ignore=ignore[keep],
         part_box_xyxy=np.where(valid[..., None], part_box, np.float32(0))[keep],
         part_valid=valid[keep],
+        part_absent=(sample.part_absent & ~ignore[:, None])[keep],
     )
 
 

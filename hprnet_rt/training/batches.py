@@ -1,27 +1,27 @@
-"""The training set (images with their targets, for torch to batch) and the validation set."""
+"""Training sets (images with their targets, for torch to batch) and the validation set."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from hprnet_rt.evaluation import read_annotations
 from hprnet_rt.spec import SPECS
-from hprnet_rt.training.augment import PaperAugmentation, Transform
 from hprnet_rt.training.config import TrainConfig
 from hprnet_rt.training.dataset import WholeBodyDataset
 from hprnet_rt.training.displacement import displace_parts, displace_targets
 from hprnet_rt.training.images import ImageFiles
-from hprnet_rt.training.strong import StrongAugmentation
 from hprnet_rt.training.targets import HEAT_TARGETS, make_targets
 from hprnet_rt.training.validate import Validator
 
-__all__ = ["Batch", "TargetSet", "training_set", "validation_set"]
+__all__ = ["Batch", "TargetSets", "validation_set", "without_empty_rows"]
 
 Batch = dict[str, Tensor]
 """`image` (N, H, W, 3) uint8 BGR, and the arrays of `make_targets` by name, stacked along N."""
@@ -29,18 +29,24 @@ Batch = dict[str, Tensor]
 _DISPLACEMENT = 1  # a stream of random numbers other than the augmentation's
 
 
-class TargetSet(Dataset[Batch]):
-    """A data set of samples, each with the targets of one network.
+class TargetSets(Dataset[Batch]):
+    """The samples of some sets, one set after another, each with the targets of one network.
+
+    Index i + n * len(self) is the i-th sample with other random numbers, for an image that is shown several
+    times in an epoch.
 
     Args:
-        samples: all of one input size, the network's.
+        sets: all of one input size, the network's.
+        background: for each set whether unlabelled joints count as background.
         config: names the network and the options of its targets.
     """
 
-    def __init__(self, samples: WholeBodyDataset, config: TrainConfig) -> None:
-        self._samples = samples
+    def __init__(
+        self, sets: Sequence[WholeBodyDataset], background: Sequence[bool], config: TrainConfig
+    ) -> None:
+        self._sets, self._background = sets, background
+        self._first = np.cumsum([0, *(len(one) for one in sets)])
         self._spec = SPECS[config.model]
-        self._background = config.data.unlabelled_is_background
         self._spread = config.spread
         refinement = self._spec.refinement
         refined = {part.name for part in refinement.parts} if refinement else set()
@@ -51,16 +57,20 @@ class TargetSet(Dataset[Batch]):
         self._part_spreads = {name: share for name, share in shares.items() if share}
 
     def __len__(self) -> int:
-        return len(self._samples)
+        return int(self._first[-1])
 
     def set_epoch(self, epoch: int) -> None:
         """Use the random numbers of another epoch from now on."""
-        self._samples.set_epoch(epoch)
+        for one in self._sets:
+            one.set_epoch(epoch)
 
     def __getitem__(self, index: int) -> Batch:
-        sample = self._samples[index]
-        targets = make_targets(sample, self._spec, unlabelled_is_background=self._background)
-        rng = self._samples.chance(index, _DISPLACEMENT)
+        turn, index = divmod(index, len(self))
+        number = int(np.searchsorted(self._first, index, side="right")) - 1
+        samples, own = self._sets[number], index - int(self._first[number])
+        sample = samples.sample(own, turn)
+        targets = make_targets(sample, self._spec, unlabelled_is_background=self._background[number])
+        rng = samples.chance(own, _DISPLACEMENT, turn) if turn else samples.chance(own, _DISPLACEMENT)
         if self._spread:
             targets = displace_targets(targets, rng, self._spread)
         targets = displace_parts(targets, self._spec, rng, self._part_spreads)
@@ -74,25 +84,6 @@ def without_empty_rows(batch: Batch) -> Batch:
     most = max(1, int(there.any(dim=0).sum()))  # rows with people come first
     maps = ("image", *HEAT_TARGETS)
     return {name: tensor if name in maps else tensor[:, :most] for name, tensor in batch.items()}
-
-
-def training_set(config: TrainConfig) -> TargetSet:
-    """Return the training set of a configuration.
-
-    Raises:
-        DataError: annotations or images are missing or damaged.
-    """
-    transform: Transform = PaperAugmentation(config.input_px)
-    if config.augmentation == "strong":
-        transform = StrongAugmentation((config.input_px, config.input_px))
-    samples = WholeBodyDataset.from_files(
-        Path(config.data.train_annotations),
-        Path(config.data.train_images),
-        transform,
-        seed=config.seed,
-        with_people_only=True,
-    )
-    return TargetSet(samples, config)
 
 
 def validation_set(config: TrainConfig, device: torch.device, stop: threading.Event) -> Validator | None:

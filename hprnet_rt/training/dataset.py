@@ -22,6 +22,9 @@ from hprnet_rt.training.transform import Transform
 __all__ = ["WholeBodyDataset", "loader_workers"]
 
 
+_TURN = 2  # a stream of random numbers other than those of the first turn and of displacements
+
+
 def _one_thread(_worker: int) -> None:
     """Limit OpenCV to one thread in a loader worker: the other cores have workers of their own."""
     cv2.setNumThreads(1)
@@ -60,6 +63,9 @@ class WholeBodyDataset(Dataset[Sample]):
         seed: of the random numbers, at least 0.
         with_people_only: leave out images in which nobody is labelled, as the released code does.
 
+    Attributes:
+        weights: (N,) float64, how often each image is to be shown, as the annotations say.
+
     Raises:
         DataError: images are missing or have no name, or nothing is left.
         UsageError: the seed is negative.
@@ -86,6 +92,7 @@ class WholeBodyDataset(Dataset[Sample]):
         labelled = annotations.labelled & ~unusable
         self._ignore = np.asarray(~labelled.any(axis=1))
         self._valid = valid & ~self._ignore[:, None]
+        self._absent = annotations.part_absent & ~valid & ~self._ignore[:, None]
         self._part_box = _xyxy(np.where(self._valid[..., None], box, 0.0))
         self._labelled = labelled
         self._xy = annotations.xy.astype(np.float32)
@@ -102,6 +109,7 @@ class WholeBodyDataset(Dataset[Sample]):
         self._file_names = [annotations.file_names[n] for n in self._images]
         self._files = ImageFiles(self._file_names, folder)
         self._transform = transform
+        self.weights = annotations.image_weight[self._images]
         self._seed = seed
         self._epoch = torch.zeros((), dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # persistent workers see it change
@@ -138,8 +146,12 @@ class WholeBodyDataset(Dataset[Sample]):
         self._epoch.fill_(epoch)
 
     def __getitem__(self, index: int) -> Sample:
+        return self.sample(index)
+
+    def sample(self, index: int, turn: int = 0) -> Sample:
+        """Return the index-th transformed sample; each turn has random numbers of its own."""
         index = range(len(self))[index]
-        rng = self.chance(index)
+        rng = self.chance(index, _TURN, turn) if turn else self.chance(index)
 
         def draw() -> Sample:
             return self.read(int(rng.integers(len(self))))
@@ -177,6 +189,7 @@ class WholeBodyDataset(Dataset[Sample]):
             ignore=self._ignore[people],
             part_box_xyxy=self._part_box[people],
             part_valid=self._valid[people],
+            part_absent=self._absent[people],
         )
 
 

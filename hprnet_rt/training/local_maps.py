@@ -10,15 +10,15 @@ import numpy.typing as npt
 
 from hprnet_rt.grouping.compiled import kernel
 
-__all__ = ["local_targets"]
+__all__ = ["AROUND", "AROUND_CELLS", "LEAST_SIGMA", "MOST_SIGMA", "SIGMA", "local_targets"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
-_SIGMA: Final = 1 / 24  # of the hand's size
-_LEAST_SIGMA, _MOST_SIGMA = 0.55, 2.0  # cells
-_AROUND: Final = 0.35  # margin of a hand's window around its points, as a share of the hand's size
-_AROUND_CELLS: Final = 1.0  # and this many cells more
+SIGMA: Final = 1 / 24  # of the hand's size
+LEAST_SIGMA, MOST_SIGMA = 0.55, 2.0  # cells
+AROUND: Final = 0.35  # margin of a hand's window around its points, as a share of the hand's size
+AROUND_CELLS: Final = 1.0  # and this many cells more
 
 
 @kernel
@@ -27,8 +27,8 @@ def _draw(heat: FloatArray, window: BoolArray, points: FloatArray) -> None:
     count, height, width = heat.shape
     for hand in points:
         size = max(hand[:, 0].max() - hand[:, 0].min(), hand[:, 1].max() - hand[:, 1].min())
-        sigma = min(max(size * _SIGMA, _LEAST_SIGMA), _MOST_SIGMA)
-        around = size * _AROUND + _AROUND_CELLS
+        sigma = min(max(size * SIGMA, LEAST_SIGMA), MOST_SIGMA)
+        around = size * AROUND + AROUND_CELLS
         left, right = hand[:, 0].min() - around, hand[:, 0].max() + around
         top, bottom = hand[:, 1].min() - around, hand[:, 1].max() + around
         columns = np.arange(max(0, math.ceil(left - 0.5)), min(width, math.floor(right - 0.5) + 1))

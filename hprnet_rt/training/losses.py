@@ -21,14 +21,19 @@ from hprnet_rt.model.network import Network, Stack
 from hprnet_rt.model.refine import Refiner
 from hprnet_rt.skeleton import SIGMAS
 from hprnet_rt.spec import ModelSpec
+from hprnet_rt.training.absence import absence_weights, absent_points
 from hprnet_rt.training.refinement import refinement_losses, refinement_weights
 
-__all__ = ["POINT_LOSSES", "HprLoss", "focal_loss", "masked_mean", "wing"]
+__all__ = ["LABELS", "POINT_LOSSES", "HprLoss", "focal_loss", "masked_mean", "part_size", "wing"]
 
-POINT_LOSSES: Final = ("l1", "oks", "wing")
+POINT_LOSSES: Final = ("l1", "oks", "wing", "size")
 """The losses of a regressed joint or part point, see `HprLoss`."""
 
+LABELS: Final = ("all", "parts")
+"""What learns from labels: everything, or feet, faces and hands only, see `HprLoss`."""
+
 _DENSE: Final = ("hm", "hm_hp")
+_LEAST_PART, _SIZE_SCALE = 5.0, 8.0  # cells; errors of 1/8 of a part count as much as those of a cell
 _EPSILON = 1e-4
 _SIZE_WEIGHT = 0.1
 _WING_WIDTH, _WING_CURVATURE = 2.5, 0.5  # cells; Feng et al. take 10 and 2 px
@@ -60,6 +65,16 @@ def masked_mean(error: Tensor, mask: Tensor) -> Tensor:
     """Return the mean of the errors (..., 2) where the mask (...) is True: sum / (number + 1e-4)."""
     weight = mask.unsqueeze(-1).expand_as(error).float()
     return (error * weight).sum() / (weight.sum() + _EPSILON)
+
+
+def part_size(points: Tensor, mask: Tensor) -> Tensor:
+    """Return the longer side (...) of the box around points (..., n, 2) where the mask (..., n) is True.
+
+    It is 0 where none is.
+    """
+    low = points.masked_fill(~mask.unsqueeze(-1), torch.inf).amin(dim=-2)
+    high = points.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(dim=-2)
+    return (high - low).amax(dim=-1).clamp(min=0.0)
 
 
 def wing(error: Tensor) -> Tensor:
@@ -135,20 +150,26 @@ class _Sparse(_Predictions):
         self._feature, self._head = stack
         self._people, self._joints = targets["person_cell"], targets["joint_cell"]
         self._parts = targets["part_cell"]
+        self._heat: dict[str, Tensor] = {}
 
     @functools.cached_property
     def _patches(self) -> Patches:
         return Patches(self._feature.permute(0, 2, 3, 1))
 
     def heat(self, name: str) -> Tensor:
-        result: Tensor = self._head(name)(self._feature)
-        return result
+        if name not in self._heat:
+            self._heat[name] = self._head(name)(self._feature)
+        return self._heat[name]
+
+    def at(self, name: str, cells: Tensor) -> Tensor:
+        """Return the values (N, P, C) at any cells (N, P)."""
+        return self._head(name).at(self._patches, cells)
 
     def at_people(self, name: str) -> Tensor:
-        return self._head(name).at(self._patches, self._people)
+        return self.at(name, self._people)
 
     def at_part(self, name: str, part: int) -> Tensor:
-        return self._head(name).at(self._patches, self._parts[:, :, part])
+        return self.at(name, self._parts[:, :, part])
 
     def at_joints(self, name: str, paired: bool) -> Tensor:
         head = self._head(name)
@@ -160,6 +181,7 @@ class _Sparse(_Predictions):
 def _rows(spec: ModelSpec) -> list[str]:
     """Return the names of the targets that have one row per person."""
     names = ["person_cell", "person_mask", "wh", "reg", "joint_cell", "joint_mask", "part_cell"]
+    names += ["part_absent"]
     names += ["hps", "hp_offset"]
     for part in spec.parts:
         names += [f"{part.name}_points", f"{part.name}_points_mask"]
@@ -211,22 +233,33 @@ class HprLoss(nn.Module):
         points: loss of the points in hps and the parts. "l1": the absolute error in cells (the paper's).
             "oks": the absolute error divided by what OKS tolerates, 2 sigma sqrt(area of the person's box),
             where a centre's sigma is the mean of its part's points. "wing": `wing` of the absolute error.
+            "size": for the parts the absolute error divided by an eighth of the part's size, of at least 5
+            cells; for hps as "l1".
+        labels: "all", or "parts": only the terms of the parts' points and sizes, and of those joints in
+            hm_hp, hps and hp_offset that are feet or centres of parts.
 
     Raises:
-        UsageError: there is no term or point loss of this name.
+        UsageError: there is no term, no point loss, or no choice of labels of this name.
     """
 
     def __init__(
-        self, spec: ModelSpec, *, weights: Mapping[str, float] | None = None, points: str = "l1"
+        self,
+        spec: ModelSpec,
+        *,
+        weights: Mapping[str, float] | None = None,
+        points: str = "l1",
+        labels: str = "all",
     ) -> None:
         super().__init__()
         if points not in POINT_LOSSES:
             raise UsageError(f"points is one of {', '.join(POINT_LOSSES)}, got {points!r}")
+        if labels not in LABELS:
+            raise UsageError(f"labels is one of {', '.join(LABELS)}, got {labels!r}")
         sizes = [part.size_head for part in spec.parts if part.size_head]
         terms = ["hm", "hm_hp", "wh", "reg", "hps", "hp_offset", *(part.name for part in spec.parts), *sizes]
         self.weights = {name: _SIZE_WEIGHT if name in ("wh", *sizes) else 1.0 for name in terms}
         if spec.refinement is not None:
-            self.weights.update(refinement_weights(spec.refinement))
+            self.weights.update(refinement_weights(spec.refinement) | absence_weights(spec.refinement))
         unknown = sorted(set(weights or {}) - set(self.weights))
         if unknown:
             raise UsageError(
@@ -235,6 +268,10 @@ class HprLoss(nn.Module):
         self.weights.update(weights or {})
         self.spec = spec
         self.points = points
+        self.labels = labels
+        self._joints = [
+            joint for joint, anchor in enumerate(spec.anchor_of_joint) if labels == "all" or anchor >= 0
+        ]
         self._tolerance = _tolerances(spec)
         self._rows, self._maps = _rows(spec), _maps(spec)
 
@@ -264,11 +301,13 @@ class HprLoss(nn.Module):
         Without `refiner` only the heads' terms are computed.
         """
         asked = self._needed_targets(targets)
-        found = [self._terms(_Sparse(stack, asked), asked) for stack in stacks]
+        read = [_Sparse(stack, asked) for stack in stacks]
+        found = [self._terms(one, asked) for one in read]
         terms = _mean([terms for terms, _ in found])
         if refiner is not None:
-            (feature, _), (_, offsets) = stacks[-1], found[-1]
-            terms |= refinement_losses(self.spec, refiner, feature, offsets, asked)
+            (feature, _), (_, offsets), last = stacks[-1], found[-1], read[-1]
+            absent = absent_points(self.spec, last.heat("hm_hp"), last.at, asked)
+            terms |= refinement_losses(self.spec, refiner, feature, offsets, asked, absent)
         return self._total(terms)
 
     def dense(
@@ -300,15 +339,20 @@ class HprLoss(nn.Module):
 
         spec, people, joints = self.spec, targets["person_mask"], targets["joint_mask"]
         batch, count, _ = joints.shape
-        terms = {
-            name: focal_loss(found.heat(name), targets[name], targets[f"{name}_known"]) for name in _DENSE
-        }
-        for name in ("wh", "reg"):
-            terms[name] = l1(found.at_people(name), name, people)
-        offsets = found.at_people("hps").reshape(batch, count, -1, 2)
-        terms["hps"] = self._points("hps", offsets, targets["hps"], joints, targets["wh"])
-        offsets = found.at_joints("hp_offset", spec.offset_per_joint)
-        terms["hp_offset"] = l1(offsets, "hp_offset", joints)
+        own = self._joints
+        terms = {}
+        if self.labels == "all":
+            terms["hm"] = focal_loss(found.heat("hm"), targets["hm"], targets["hm_known"])
+            for name in ("wh", "reg"):
+                terms[name] = l1(found.at_people(name), name, people)
+        heat = found.heat("hm_hp")
+        terms["hm_hp"] = focal_loss(heat[:, own], targets["hm_hp"][:, own], targets["hm_hp_known"][:, own])
+        offsets = found.at_people("hps").reshape(batch, count, -1, 2)[:, :, own]
+        true, mask = targets["hps"][:, :, own], joints[..., own]
+        terms["hps"] = self._points("hps", offsets, true, mask, targets["wh"])
+        offsets = found.at_joints("hp_offset", spec.offset_per_joint)[:, :, own]
+        error = (offsets.float() - targets["hp_offset"][:, :, own]).abs()
+        terms["hp_offset"] = masked_mean(error, mask)
         regressed = {}
         for index, part in enumerate(spec.parts):
             joint, first = spec.joint(part.center), part.first_channel
@@ -331,8 +375,12 @@ class HprLoss(nn.Module):
         error = (found.float() - true).abs()
         if self.points == "wing":
             error = wing(error)
+        elif self.points == "size" and name != "hps":
+            error = error * (_SIZE_SCALE / part_size(true, mask).clamp(min=_LEAST_PART))[..., None, None]
         elif self.points == "oks":
             side = size_wh.prod(dim=-1).sqrt().clamp(min=1.0)
-            tolerance = torch.tensor(self._tolerance[name], device=error.device) * side.unsqueeze(-1)
-            error = error / tolerance.unsqueeze(-1)
+            tolerance = torch.tensor(self._tolerance[name], device=error.device)
+            if name == "hps":
+                tolerance = tolerance[self._joints]
+            error = error / (tolerance * side.unsqueeze(-1)).unsqueeze(-1)
         return masked_mean(error, mask)

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from hprnet_rt.errors import ModelError, UsageError
-from hprnet_rt.training.config import TrainConfig
+from hprnet_rt.training.config import Phase, TrainConfig
 
 __all__ = ["RelativeAdam", "make_optimizer", "typical_size"]
 
 _LEAST_SHARE = 1e-4  # least size of a weight, as a share of the root mean square of its tensor
+_EPSILON = 1e-12  # Adam's own, 1e-8, would freeze weights whose gradients are small
 _REFINER, _REFINER_SIZE = "refiner.", 0.2
 
 
@@ -62,7 +63,7 @@ class RelativeAdam(torch.optim.Adam):
     """
 
     def __init__(self, groups: list[dict[str, Any]], sizes: Mapping[Tensor, Tensor], lr: float) -> None:
-        super().__init__(groups, lr=lr)
+        super().__init__(groups, lr=lr, eps=_EPSILON)
         self._sizes = [sizes[parameter] for parameter in self._parameters()]
 
     def _parameters(self) -> Iterable[Tensor]:
@@ -112,12 +113,15 @@ def _sizes(named: Mapping[str, nn.Parameter]) -> dict[Tensor, Tensor]:
     return sizes
 
 
-def make_optimizer(network: nn.Module, config: TrainConfig, unread: tuple[str, ...]) -> torch.optim.Adam:
+def make_optimizer(
+    network: nn.Module, config: TrainConfig, phase: Phase, unread: tuple[str, ...]
+) -> torch.optim.Adam:
     """Make an optimizer for the weights that learn, and mark all others as needing no gradient.
 
     Args:
         network: whose parameters learn.
-        config: its rates; each group has its multiple of the learning rate under "multiple".
+        config: of the run.
+        phase: its rates; each group has its multiple of the learning rate under "multiple".
         unread: prefixes of weights that no output reads.
 
     Raises:
@@ -125,12 +129,12 @@ def make_optimizer(network: nn.Module, config: TrainConfig, unread: tuple[str, .
         ModelError: a weight is not finite.
     """
     named = dict(network.named_parameters())
-    for key in config.rates:
+    for key in phase.rates:
         if not any(name == key or name.startswith(f"{key}.") for name in named):
             raise UsageError(f"rates: no weight of {config.model} starts with {key!r}")
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in named.items():
-        multiple = 0.0 if name.startswith(unread) else _rate(name, config.rates)
+        multiple = 0.0 if name.startswith(unread) else _rate(name, phase.rates)
         parameter.requires_grad_(multiple > 0)
         if not torch.isfinite(parameter).all():
             raise ModelError(f"the weights to start from are damaged: {name} is not finite")
@@ -140,5 +144,5 @@ def make_optimizer(network: nn.Module, config: TrainConfig, unread: tuple[str, .
         raise UsageError("rates: nothing is left to learn")
     grouped = [{"params": group, "multiple": multiple} for multiple, group in groups.items()]
     if config.optimizer == "relative":
-        return RelativeAdam(grouped, _sizes(named), config.learning_rate)
-    return torch.optim.Adam(grouped, lr=config.learning_rate)
+        return RelativeAdam(grouped, _sizes(named), phase.learning_rate)
+    return torch.optim.Adam(grouped, lr=phase.learning_rate)

@@ -94,12 +94,24 @@ def _part_losses(
     return off, torch.stack(unsure).sum()
 
 
+def _absence_loss(steps: Sequence[Tensor], absent: Tensor) -> Tensor:
+    """Return the cross-entropy of confidences against 0, summed over the steps.
+
+    Args:
+        steps: logits (N, A, n) after each step.
+        absent: (N, A) bool; parts that count.
+    """
+    mask = absent.unsqueeze(-1).expand(steps[0].shape)
+    return torch.stack([_mean(functional.softplus(logits.float()), mask) for logits in steps]).sum()
+
+
 def refinement_losses(
     spec: ModelSpec,
     refiner: Refiner,
     feature: Tensor,
     offsets: Mapping[str, Tensor],
     targets: Mapping[str, Tensor],
+    absent: Mapping[str, tuple[Tensor, Tensor]] | None = None,
 ) -> dict[str, Tensor]:
     """Refine the points that the heads regress at the parts' cells, and return the losses.
 
@@ -109,10 +121,12 @@ def refinement_losses(
         feature: (N, C, h, w) feature map.
         offsets: by part, (N, P, n, 2), as the heads regress them at `part_cell`.
         targets: batched `make_targets`.
+        absent: see `absent_points`; None for nothing that is known to be absent.
 
     Returns:
         the terms of `refinement_weights`: of the points and confidences, summed over the steps, and of the
-        local maps. Without a whole part a term is 0, and still has a gradient (of 0).
+        local maps; with `absent` also those of `absence_weights`, the cross-entropy of the confidences
+        against 0. Without a whole part a term is 0, and still has a gradient (of 0).
     """
     found = {}
     local, wide = refiner.local_maps(feature), feature.float()
@@ -127,4 +141,8 @@ def refinement_losses(
         whole = targets[f"{part.name}_points_mask"].all(dim=-1)
         off, unsure = _part_losses(steps, true, whole)
         found[f"{part.name}_refined"], found[f"{part.name}_confidence"] = off, unsure
+        if absent is not None:
+            points, mask = absent[part.name]
+            steps = refiner(part, wide, local, points)
+            found[f"{part.name}_absent"] = _absence_loss([logits for _, logits in steps], mask)
     return found

@@ -17,9 +17,10 @@ from hprnet_rt.evaluation import Evaluation, to_text
 from hprnet_rt.files import output_errors
 from hprnet_rt.model import save_checkpoint
 from hprnet_rt.training.batches import validation_set
-from hprnet_rt.training.config import read_config
-from hprnet_rt.training.loop import LAST, ProcessGroup, Progress, Trainer
+from hprnet_rt.training.config_file import read_config
+from hprnet_rt.training.loop import LAST, Progress, Trainer
 from hprnet_rt.training.memory import keep_freed_memory
+from hprnet_rt.training.processes import ProcessGroup
 from hprnet_rt.training.validate import Validator
 
 __all__ = ["train"]
@@ -61,6 +62,13 @@ class _Journal:
             self._board.close()
 
 
+def _name_of_epoch(progress: Progress) -> str:
+    """Return how far a run is, in words."""
+    of = f"/{progress.epochs}" if progress.epochs else ""
+    phase = "" if progress.phase == "run" else f"{progress.phase}, "
+    return f"{phase}epoch {progress.epoch + 1}{of}"
+
+
 class _Watcher:
     """Follows a trainer: shows progress, logs, validates, and keeps the best weights."""
 
@@ -78,7 +86,7 @@ class _Watcher:
             self._bar = tqdm(
                 total=progress.steps,
                 initial=progress.step - 1,
-                desc=f"epoch {progress.epoch + 1}/{progress.epochs}",
+                desc=_name_of_epoch(progress),
                 unit=" steps",
                 file=sys.stderr,
                 disable=self._quiet or None,  # None: only on a terminal
@@ -88,7 +96,7 @@ class _Watcher:
         self._bar.update()
         self._bar.set_postfix_str(f"loss {progress.loss:.3f}", refresh=False)
         self._journal.add(
-            self._trainer.total,
+            self._trainer.at.total,
             loss=progress.loss,
             rate=progress.rate,
             images_s=progress.images_s,
@@ -98,8 +106,7 @@ class _Watcher:
         if progress.step == progress.steps:
             self._close_bar()
             self._say(
-                f"epoch {progress.epoch + 1}/{progress.epochs}: loss {progress.loss:.3f}, "
-                f"{progress.images_s:.1f} images/s"
+                f"{_name_of_epoch(progress)}: loss {progress.loss:.3f}, {progress.images_s:.1f} images/s"
             )
 
     def _read_record(self) -> tuple[dict[str, Any], int]:
@@ -117,13 +124,13 @@ class _Watcher:
     @property
     def owes_validation(self) -> bool:
         """Whether the validation after the last complete epoch is due and has not been completed."""
-        trainer = self._trainer
-        due = trainer.epoch > 0 and trainer.step == 0 and self._is_due(trainer.epoch - 1)
-        return due and self._validated < trainer.epoch
+        at = self._trainer.at
+        due = at.epoch > 0 and at.step == 0 and self._is_due(at.epoch - 1)
+        return due and self._validated < at.epoch
 
     def _is_due(self, epoch: int) -> bool:
         config = self._trainer.config
-        due = epoch == 0 or epoch + 1 == config.epochs or (epoch + 1) % config.validate_every == 0
+        due = epoch == 0 or self._trainer.complete or (epoch + 1) % config.validate_every == 0
         return self._validator is not None and due
 
     def epoch_ended(self, epoch: int) -> None:
@@ -152,7 +159,7 @@ class _Watcher:
             for part, values in evaluation.scores.items()
             if values["AP"] is not None
         }
-        self._journal.add(self._trainer.total, **{name: value or 0.0 for name, value in scores.items()})
+        self._journal.add(self._trainer.at.total, **{name: value or 0.0 for name, value in scores.items()})
         self._keep_best(evaluation, epoch)
 
     def _keep_best(self, evaluation: Evaluation, epoch: int) -> None:
@@ -182,7 +189,13 @@ class _Watcher:
 
 
 def train(
-    path: Path, changes: Sequence[str], out: Path, *, stop: threading.Event, say: Say | None = None
+    path: Path,
+    changes: Sequence[str],
+    out: Path,
+    *,
+    stop: threading.Event,
+    say: Say | None = None,
+    seconds: float = 0.0,
 ) -> bool:
     """Start the run of a configuration file, or continue it.
 
@@ -190,6 +203,7 @@ def train(
         path, changes: see `read_config`.
         out: the folder in which the run's folder is made, with the name from the configuration.
         stop: when it is set, the run ends after the current step, with a checkpoint.
+        seconds: training time of the whole run, without loading and validation; 0 for its epochs.
         say: called with each message for the user, a line or a table; None for no messages.
 
     Returns:
@@ -209,23 +223,24 @@ def train(
     if processes.device.type == "cpu":
         keep_freed_memory()
     try:
-        trainer = Trainer(config, folder, processes)
+        trainer = Trainer(config, folder, processes, seconds)
         if not processes.first:
             return trainer.run(stop=stop)
         watcher = _Watcher(trainer, validation_set(config, processes.device, stop), say)
         at = ""
-        if trainer.total:
-            left = trainer.epoch < config.epochs
-            at = f", going on at epoch {trainer.epoch + 1}" if left else ", all epochs are done"
-        if trainer.starts_refinement and not trainer.total:
+        if trainer.at.total:
+            at = (
+                ", all epochs are done" if trainer.complete else f", going on at epoch {trainer.at.epoch + 1}"
+            )
+        if trainer.starts_refinement and not trainer.at.total:
             speak(f"{config.weights} has no refinement; that of {config.model} starts fresh")
         speak(
             f"{config.model} on {processes.world} x {processes.device.type}, {config.precision}: "
-            f"{len(trainer.dataset)} images, {trainer.steps} steps an epoch{at}"
+            f"{len(trainer.data)} images, {trainer.steps} steps an epoch{at}"
         )
         try:
             if watcher.owes_validation:
-                watcher.epoch_ended(trainer.epoch - 1)
+                watcher.epoch_ended(trainer.at.epoch - 1)
             complete = trainer.run(stepped=watcher.stepped, epoch_ended=watcher.epoch_ended, stop=stop)
             complete = complete and not watcher.owes_validation
         finally:

@@ -31,6 +31,7 @@ class Sample:
             background.
         part_box_xyxy: (N, 3, 4) float32 px, in the order of `BOXED_PARTS`.
         part_valid: (N, 3) True where the part's box and points are labelled.
+        part_absent: (N, 3) True where it is known that the part is not to be seen.
     """
 
     image_id: int
@@ -41,6 +42,7 @@ class Sample:
     ignore: BoolArray
     part_box_xyxy: FloatArray
     part_valid: BoolArray
+    part_absent: BoolArray
 
     def __len__(self) -> int:
         return len(self.ignore)

@@ -156,6 +156,7 @@ class StrongAugmentation:
                 ]
             ),
             part_valid=np.concatenate([view.part_valid for view in views]),
+            part_absent=np.concatenate([view.part_absent for view in views]),
         )
 
     def _cut_out(self, sample: Sample, rng: np.random.Generator) -> Sample:

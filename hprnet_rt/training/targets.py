@@ -21,7 +21,7 @@ from hprnet_rt.spec import ModelSpec
 from hprnet_rt.training.local_maps import local_targets
 from hprnet_rt.training.sample import BOXED_PARTS, Sample
 
-__all__ = ["HEAT_TARGETS", "Targets", "gaussian_radius", "make_targets", "zero_where_unknown"]
+__all__ = ["HEAT_TARGETS", "OVERLAP", "Targets", "gaussian_radius", "make_targets", "zero_where_unknown"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -33,10 +33,10 @@ Targets = dict[str, npt.NDArray[Any]]
 HEAT_TARGETS: Final = ("hm", "hm_known", "hm_hp", "hm_hp_known", "local", "local_window")
 """The targets that are maps; all others have one row per person."""
 
-_OVERLAP: Final = 0.7
+OVERLAP: Final = 0.7
 
 
-def gaussian_radius(height: float, width: float, overlap: float = _OVERLAP) -> float:
+def gaussian_radius(height: float, width: float, overlap: float = OVERLAP) -> float:
     """Return how far the corners of a box may move until it overlaps too little with the original box.
 
     The radius has the unit of the sides. The corners may move apart, together, or both in the same direction.
@@ -143,6 +143,15 @@ def _part_boxes(sample: Sample, spec: ModelSpec, labelled: BoolArray) -> tuple[F
     return boxes, known
 
 
+def _absent_parts(sample: Sample, spec: ModelSpec) -> BoolArray:
+    """Return whether each part of everyone is known to be absent (N, parts); nothing is known of feet."""
+    absent = np.zeros((len(sample), len(spec.parts)), np.bool_)
+    for i, part in enumerate(spec.parts):
+        if part.name in BOXED_PARTS:
+            absent[:, i] = sample.part_absent[:, BOXED_PARTS.index(part.name)]
+    return absent
+
+
 @functools.lru_cache(maxsize=8)
 def _joints(spec: ModelSpec) -> tuple[IntArray, IntArray]:
     """Return the keypoint of each joint (J,), -1 for a part's centre, and the joint of each part's centre."""
@@ -178,7 +187,8 @@ def make_targets(
             treated as ignored.
         unlabelled_is_background: where a labelled person's joint has no label, the joint's map counts as
             background (as in the paper). When False, the box of such a person is unknown in that map, for
-            labels that were not made by hand.
+            labels that were not made by hand; but the centre of a part that is known to be absent is
+            background.
 
     Returns:
         arrays by name, for a map of h x w cells, P = max_people and J joints, in output cells, x before y:
@@ -196,6 +206,7 @@ def make_targets(
         - for each part, with its name for NAME: NAME_points (P, points, 2) from the cell of its centre, and
           NAME_points_mask (P, points) bool: centre and point labelled and on the map.
         - for each part with a size: its `size_head`, e.g. wh_face (P, 2), size of its box on the map.
+        - part_absent (P, parts) bool: the part is known not to be there.
         - for a refinement with local maps: local (n, h, w) and local_window (1, h, w), the `local_targets` of
           the hands with a target for every point.
 
@@ -254,6 +265,8 @@ def make_targets(
         if part.size_head:
             on_map = np.clip(part_box[:, i], 0, map_wh)
             found[part.size_head] = zero_where_unknown(joint_mask[:, joint], on_map[:, 1] - on_map[:, 0])
+    absent = _absent_parts(sample, spec)[people] & ~joint_known[:, center_joint]
+    found["part_absent"] = absent
     targets = {name: _pad_rows(values, max_people) for name, values in found.items()}
     if spec.refinement is not None and spec.refinement.local_maps:
         with_maps = {part.name for part in spec.refinement.parts if part.reach}
@@ -274,7 +287,9 @@ def make_targets(
         known, heat, np.tile(channels, len(others)), _to_int(cells[others].repeat(len(heat), axis=0))
     )
     if not unlabelled_is_background:
-        person, joints = np.nonzero(~joint_known)
+        known_joint = joint_known.copy()
+        known_joint[:, center_joint] |= absent
+        person, joints = np.nonzero(~known_joint)
         _mark_unknown(known, heat, 1 + joints, _to_int(cells[people[person]]))
     targets.update(hm=heat[:1], hm_known=known[:1], hm_hp=heat[1:], hm_hp_known=known[1:])
     return targets

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from hprnet_rt.skeleton import FLIP_INDEX, KEYPOINT_NAMES
-from hprnet_rt.training.sample import Sample
+from hprnet_rt.training.sample import BOXED_PARTS, Sample
 
 
 def radius(height, width, overlap=0.7):
@@ -85,6 +85,7 @@ def plain_targets(sample: Sample, spec, max_people, unlabelled_is_background):
         "joint_cell": np.zeros((max_people, joints), int),
         "joint_mask": np.zeros((max_people, joints), bool),
         "part_cell": np.zeros((max_people, len(spec.parts)), int),
+        "part_absent": np.zeros((max_people, len(spec.parts)), bool),
         "hps": np.zeros((max_people, joints, 2)),
         "hp_offset": np.zeros((max_people, joints, 2)),
     }
@@ -114,9 +115,16 @@ def plain_targets(sample: Sample, spec, max_people, unlabelled_is_background):
         out["wh"][row], out["reg"][row] = (x1 - x0, y1 - y0), (x - cx, y - cy)
         splat(out["hm"][0], cx, cy, r)
         points = joints_of(sample, spec, n)
+        absent = {
+            spec.joint(part.center): i
+            for i, part in enumerate(spec.parts)
+            if part.name in BOXED_PARTS and sample.part_absent[n, BOXED_PARTS.index(part.name)]
+        }
         for j, point in enumerate(points):
-            if point is None:
+            if point is None and j not in absent:
                 missing.append((j, boxes[n]))
+            if point is None and j in absent:
+                out["part_absent"][row, absent[j]] = True
             if not on_map(point):
                 continue
             jx, jy = math.floor(point[0]), math.floor(point[1])
@@ -169,4 +177,5 @@ def flipped(sample: Sample) -> Sample:
         sample.ignore,
         mirror_box(sample.part_box_xyxy)[:, [0, 2, 1]],
         sample.part_valid[:, [0, 2, 1]],
+        sample.part_absent[:, [0, 2, 1]],
     )

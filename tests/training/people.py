@@ -40,6 +40,7 @@ def sample_of(boxes, size=(96, 128), seed=0):
         ignore=np.zeros(people, bool),
         part_box_xyxy=part_box.astype(np.float32),
         part_valid=np.ones((people, 3), bool),
+        part_absent=np.zeros((people, 3), bool),
     )
 
 
@@ -57,6 +58,7 @@ def wild(seed, people=6):
         labelled=labelled,
         ignore=rng.random(people) < 0.3,
         part_valid=rng.random((people, 3)) < 0.6,
+        part_absent=rng.random((people, 3)) < 0.5,
     )
 
 

@@ -29,6 +29,7 @@ def sample_of(people=1, hw=(60, 80), seed=0):
         ignore=np.zeros(people, bool),
         part_box_xyxy=part_box.reshape(people, 3, 4).astype(np.float32),
         part_valid=np.ones((people, 3), bool),
+        part_absent=np.zeros((people, 3), bool),
     )
 
 

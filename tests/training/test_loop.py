@@ -22,8 +22,9 @@ from hprnet_rt.model.checkpoint import save_whole  # noqa: E402
 from hprnet_rt.onnx_file import read_weights  # noqa: E402
 from hprnet_rt.spec import SPECS  # noqa: E402
 from hprnet_rt.training import report  # noqa: E402
-from hprnet_rt.training.config import read_config  # noqa: E402
-from hprnet_rt.training.loop import LAST, ProcessGroup, Trainer  # noqa: E402
+from hprnet_rt.training.config_file import read_config  # noqa: E402
+from hprnet_rt.training.loop import LAST, Trainer  # noqa: E402
+from hprnet_rt.training.processes import ProcessGroup  # noqa: E402
 from hprnet_rt.training.state import load_state  # noqa: E402
 from tests.training.conftest import IMAGES  # noqa: E402
 
@@ -155,7 +156,7 @@ def test_a_refinement_starts_fresh_where_the_weights_have_none_and_the_run_says_
     state = trainer.network.state_dict()
     for name, tensor in plain.state_dict().items():
         assert torch.equal(tensor, state[name]), name
-    images = torch.stack([trainer.dataset[index]["image"] for index in range(IMAGES)])
+    images = trainer.data.first_images(IMAGES)
     norm = trainer.network.refiner.norm
     with torch.no_grad():
         deviation = (trainer.network.feature(images) * norm.view(1, -1, 1, 1)).std(dim=(0, 2, 3))

@@ -14,7 +14,7 @@ from hprnet_rt.training.optimizer import RelativeAdam, make_optimizer, typical_s
 
 def rates_of(network, config):
     """Return the multiple of the rate by parameter name; 0 for parameters that do not learn."""
-    optimizer = make_optimizer(network, config, ())
+    optimizer = make_optimizer(network, config, config.all_phases[0], ())
     multiple = {id(p): group["multiple"] for group in optimizer.param_groups for p in group["params"]}
     return {name: multiple.get(id(p), 0.0) for name, p in network.named_parameters()}
 
@@ -58,7 +58,7 @@ def test_relative_steps_of_a_refinement_are_alike_for_all_its_weights():
     network = create_model("hprnet-mobile")
     rates = {"trunk": 0.0, "heads": 0.0, "parts": 0.0}
     config = TrainConfig(model="hprnet-mobile", input_px=64, optimizer="relative", rates=rates)
-    optimizer = make_optimizer(network, config, ())
+    optimizer = make_optimizer(network, config, config.all_phases[0], ())
     before = [parameter.clone() for parameter in network.refiner.parameters()]
     for parameter in network.refiner.parameters():
         parameter.grad = torch.ones_like(parameter)

@@ -14,6 +14,7 @@ from hprnet_rt.model import create_model  # noqa: E402
 from hprnet_rt.model.refine import Refiner  # noqa: E402
 from hprnet_rt.refinement import RefinedPart, Refinement  # noqa: E402
 from hprnet_rt.spec import HPRNET_DLA34_HM1  # noqa: E402
+from hprnet_rt.training.absence import absence_weights  # noqa: E402
 from hprnet_rt.training.losses import HprLoss  # noqa: E402
 from hprnet_rt.training.refinement import (  # noqa: E402
     confidence_loss,
@@ -242,7 +243,8 @@ def test_a_network_learns_its_refinement_with_the_rest():
     )
     targets = default_collate([make_targets(sample, network.spec)])
     images = torch.from_numpy(sample.image[None])
-    terms_of = refinement_weights(network.spec.refinement)
+    refinement = network.spec.refinement
+    terms_of = refinement_weights(refinement) | absence_weights(refinement)
     loss = HprLoss(network.spec)
     total, terms = loss(network, images, targets)
     with torch.no_grad():

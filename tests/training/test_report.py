@@ -14,7 +14,7 @@ from hprnet_rt.errors import OutputError  # noqa: E402
 from hprnet_rt.model import create_model, load_checkpoint  # noqa: E402
 from hprnet_rt.model.checkpoint import save_whole  # noqa: E402
 from hprnet_rt.training import report  # noqa: E402
-from hprnet_rt.training.config import read_config  # noqa: E402
+from hprnet_rt.training.config_file import read_config  # noqa: E402
 from hprnet_rt.training.images import ImageFiles  # noqa: E402
 from hprnet_rt.training.loop import LAST  # noqa: E402
 from hprnet_rt.training.state import load_state  # noqa: E402
