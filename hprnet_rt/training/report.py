@@ -12,6 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from hprnet_rt import machine
 from hprnet_rt.errors import HprnetError, ModelError, OutputError
 from hprnet_rt.evaluation import Evaluation, to_text
 from hprnet_rt.files import output_errors
@@ -222,6 +223,16 @@ def train(
     processes = ProcessGroup.join()
     if processes.device.type == "cpu":
         keep_freed_memory()
+        features = machine.cpu().features
+        if (
+            config.precision == "bf16"
+            and features is not None
+            and not {"avx512_bf16", "amx_bf16"} & {*features}
+        ):
+            speak(
+                "this CPU has no bf16 arithmetic and emulates it, some hundred times slower: "
+                "--set precision=fp32 is what it computes in"
+            )
     try:
         trainer = Trainer(config, folder, processes, seconds)
         if not processes.first:

@@ -110,6 +110,51 @@ def test_heads_that_equal_the_targets_cost_nothing_but_on_the_heat_maps(name):
     assert float(total) < 1e-4
 
 
+def test_a_parts_error_is_measured_in_eighths_of_its_size_and_a_joints_in_cells():
+    """Every head is 0, so that an error is the target itself."""
+    spec = HPRNET_DLA34
+    targets = batch_of([square(wild(3)), square(sample_of(TWO))], spec)
+    zeros = {head.name: torch.zeros(2, head.channels, 32, 32) for head in spec.heads}
+    _, plain = HprLoss(spec).dense([zeros], targets)
+    _, terms = HprLoss(spec, points="size").dense([zeros], targets)
+    assert float(terms["hps"]) == float(plain["hps"])
+    for part in ("face", "left_hand"):
+        points, mask = targets[f"{part}_points"].numpy(), targets[f"{part}_points_mask"].numpy()
+        total = count = 0.0
+        for image, row in zip(*mask.any(axis=2).nonzero(), strict=True):
+            own = points[image, row][mask[image, row]]
+            size = max(float(np.ptp(own, axis=0).max()), 5.0)
+            total += float(np.abs(own).sum()) * 8 / size
+            count += own.size
+        assert float(terms[part]) == pytest.approx(total / (count + 1e-4), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["hprnet-mobile", "hprnet-dla34-hm1"])
+def test_labels_of_parts_alone_teach_nothing_about_the_body(name):
+    """The body's labels may be anything, and nothing of the body's outputs has a gradient."""
+    spec = SPECS[name]
+    targets = batch_of([square(wild(3)), square(sample_of(TWO))], spec)
+    heads = {head.name: torch.randn(2, head.channels, 32, 32).requires_grad_() for head in spec.heads}
+    loss = HprLoss(spec, labels="parts")
+    total, terms = loss.dense([heads], targets)
+    assert not {"hm", "wh", "reg"} & terms.keys()
+    total.backward()
+    body = [joint for joint, anchor in enumerate(spec.anchor_of_joint) if anchor < 0]
+    parts = [joint for joint, anchor in enumerate(spec.anchor_of_joint) if anchor >= 0]
+    assert not heads["hm_hp"].grad[:, body].any()
+    assert heads["hm_hp"].grad[:, parts].any()
+    pairs = heads["hps"].grad.reshape(2, spec.num_joints, 2, 32, 32)
+    assert not pairs[:, body].any()
+    assert pairs[:, parts].any()
+    changed = dict(targets)
+    for key in ("hm_hp", "hps", "hp_offset"):
+        changed[key] = targets[key].clone()
+        channel = (slice(None), body) if key == "hm_hp" else (slice(None), slice(None), body)
+        changed[key][channel] += 3
+    again, _ = loss.dense([heads], changed)
+    assert float(again.detach()) == float(total.detach())
+
+
 def test_each_l1_term_by_hand():
     """Every head is 0, so that every term is the mean of the targets' sizes."""
     spec = HPRNET_DLA34

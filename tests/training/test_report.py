@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
 from hprnet_rt import cli  # noqa: E402
 from hprnet_rt.errors import OutputError  # noqa: E402
+from hprnet_rt.machine import Cpu  # noqa: E402
 from hprnet_rt.model import create_model, load_checkpoint  # noqa: E402
 from hprnet_rt.model.checkpoint import save_whole  # noqa: E402
 from hprnet_rt.training import report  # noqa: E402
@@ -133,3 +134,24 @@ def test_a_wrong_configuration_is_a_sentence(data, tmp_path, capsys, changes, wo
     error = capsys.readouterr().err
     assert words in error
     assert "Traceback" not in error
+
+
+def test_a_run_of_some_seconds_says_no_number_of_epochs(data, tmp_path, capsys):
+    arguments = ["train", str(data / "run.toml"), "--out", str(tmp_path), "--set", "input_px=32"]
+    assert cli.main([*arguments, "--set", "batch=8", "--seconds", "0.5"]) == 0
+    out = capsys.readouterr().out
+    assert "epoch 1: loss" in out
+    assert "done: " in out
+    assert cli.main([*arguments, "--seconds", "-1"]) == 2
+    assert "--seconds is at least 0" in capsys.readouterr().err
+
+
+def test_a_cpu_that_emulates_bf16_is_told_of(data, tmp_path, capsys, monkeypatch):
+    features = ["avx2"]
+    monkeypatch.setattr("hprnet_rt.machine.cpu", lambda: Cpu("a CPU", 2, tuple(features)))
+    changes = ["epochs=1", "batch=8", "input_px=32", "precision=bf16"]
+    report.train(data / "run.toml", changes, tmp_path, stop=threading.Event(), say=print)
+    assert "--set precision=fp32" in capsys.readouterr().out
+    features.append("avx512_bf16")
+    report.train(data / "run.toml", changes, tmp_path, stop=threading.Event(), say=print)
+    assert "precision=fp32" not in capsys.readouterr().out
