@@ -115,11 +115,11 @@ def test_labels_of_a_hand_are_averaged_with_what_is_seen_only_where_both_agree()
     for shift, moves in ((0.04, True), (0.3, False)):
         person = {"lefthand_kpts": triples(hand, 21)}
         xy = np.zeros((133, 2))
-        xy[LEFT_HAND] = hand + [shift * size, 0]
+        xy[LEFT_HAND] = hand + np.array([shift * size, 0])
         off = module.look_at_hand(person, "lefthand", (xy, np.ones(133)))
         assert off == pytest.approx(shift, abs=1e-3)
         found = np.array(person["lefthand_kpts"]).reshape(-1, 3)[:, :2]
-        np.testing.assert_allclose(found, hand + [moves * shift * size / 2, 0], atol=0.02)
+        np.testing.assert_allclose(found, hand + np.array([moves * shift * size / 2, 0]), atol=0.02)
     assert module.look_at_hand(person, "lefthand", None) == 1.0
 
 
