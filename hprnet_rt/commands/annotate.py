@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -30,13 +33,15 @@ from hprnet_rt.commands.options import (
     model_choice,
 )
 from hprnet_rt.commands.progress import ProgressReporter
+from hprnet_rt.commands.standard_input import spooled_input
 from hprnet_rt.errors import UsageError
 from hprnet_rt.files import reason
 from hprnet_rt.formats import FORMATS, formats_help
+from hprnet_rt.formats.jsonl import JSONL
 from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.inference.regions import parse_region
 from hprnet_rt.jobs.annotate import AnnotateReport, annotate, shared_threads
-from hprnet_rt.jobs.inputs import read_list
+from hprnet_rt.jobs.inputs import STANDARD_INPUT, read_list
 from hprnet_rt.jobs.many import STATUSES, Outcome, counts, plan_report, run_jobs, write_report
 from hprnet_rt.jobs.options import SMOOTHINGS, AnnotateOptions
 from hprnet_rt.jobs.plan import Job, plan
@@ -45,9 +50,11 @@ from hprnet_rt.render import Overlay
 from hprnet_rt.video import DEFAULT_RATE, is_address, is_image
 from hprnet_rt.video.encoders import AUTO, DEFAULT_ENCODER, choose_encoder
 from hprnet_rt.video.remote import is_remote, send, split_remote
+from hprnet_rt.words import counted, duration
 
 __all__ = ["add_parser"]
 
+_STANDARD_OUTPUT: Final = "-"
 _MOST_JOBS: Final = 2
 """Videos at once for each core of this machine, on a cluster: they are drawn here."""
 
@@ -65,7 +72,7 @@ def add_parser(add: AddParser) -> None:
         nargs="*",
         metavar="INPUT",
         help="video, image, folder, glob pattern, http(s) address, address that fsspec opens "
-        "(s3://bucket/clips), or numbered images as one video (frames/img_%%04d.png)",
+        "(s3://bucket/clips), numbered images as one video (frames/img_%%04d.png), or - for standard input",
     )
     job.add_argument(
         "--from",
@@ -73,7 +80,11 @@ def add_parser(add: AddParser) -> None:
         metavar="FILE",
         help="a list of further inputs, one per line; - is standard input",
     )
-    job.add_argument("-o", "--out", required=True, help="folder, or a file for a single input")
+    job.add_argument(
+        "-o",
+        "--out",
+        help="folder, or a file for a single input; - writes its keypoints to standard output",
+    )
     job.add_argument(
         "--work",
         type=Path,
@@ -196,14 +207,14 @@ def _listed(name: str | None) -> list[str]:
     """Return the inputs that a list names.
 
     Args:
-        name: of the file, "-" for standard input, None for no list.
+        name: of the file, `STANDARD_INPUT`, None for no list.
 
     Raises:
         UsageError: the list cannot be read.
     """
     if name is None:
         return []
-    if name == "-":
+    if name == STANDARD_INPUT:
         if sys.stdin is None:
             raise UsageError("the list of inputs cannot be read: standard input is closed")
         return read_list(sys.stdin)
@@ -255,11 +266,61 @@ def _settings(options: argparse.Namespace) -> AnnotateOptions:
         rate=options.rate,
         regions=tuple(map(parse_region, options.regions)),
         point_threshold=options.point_threshold,
+        strip_metadata=options.strip_metadata,
     )
 
 
 def _annotate(options: argparse.Namespace) -> int:
-    settings = _settings(options)
+    begin_s = time.perf_counter()
+    if options.out is None:
+        raise UsageError("say where the outputs go: -o FOLDER, or -o FILE for a single input")
+    with ExitStack() as held:
+        to_stream = options.out == _STANDARD_OUTPUT
+        if to_stream:
+            _require_only_keypoints(options)
+            folder = held.enter_context(tempfile.TemporaryDirectory(prefix="hprnet-rt-"))
+            options.out, options.no_video = folder, True
+        settings = _settings(options)
+        spooled = held.enter_context(spooled_input()) if _reads_standard_input(options) else None
+        return _run(options, settings, spooled, begin_s, to_stream=to_stream)
+
+
+def _require_only_keypoints(options: argparse.Namespace) -> None:
+    """Check that what was asked for beside keypoints on standard output can be.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if options.no_keypoints or set(options.format or ()) - {JSONL.name}:
+        raise UsageError("-o - writes keypoints as JSON lines, and nothing else; give a folder for the rest")
+    if options.work is not None:
+        raise UsageError("--work goes with an -o such as s3://bucket/out, not with -")
+
+
+def _reads_standard_input(options: argparse.Namespace) -> bool:
+    """Return whether standard input is a source.
+
+    Raises:
+        UsageError: it is the list of sources as well, or a cluster should read it.
+    """
+    if STANDARD_INPUT not in options.inputs:
+        return False
+    if options.list == STANDARD_INPUT:
+        raise UsageError("standard input is a source or the list of them (--from -), not both")
+    if options.cluster is not None:
+        raise UsageError("the machines of a cluster cannot read standard input: save it as a file first")
+    return True
+
+
+def _run(
+    options: argparse.Namespace,
+    settings: AnnotateOptions,
+    spooled: Path | None,
+    begin_s: float,
+    *,
+    to_stream: bool,
+) -> int:
+    """Annotate what the options name, and return the exit code."""
     if options.jobs is not None and options.jobs < 1:
         raise UsageError(f"the number of jobs is at least 1, got {options.jobs}")
     if options.workers is not None and options.cluster is None:
@@ -267,7 +328,9 @@ def _annotate(options: argparse.Namespace) -> int:
     if not options.inputs and options.list is None:
         raise UsageError("name the inputs, or a list of them: --from FILE")
     out, remote = _output_place(options.out, options.work)
-    jobs = plan(options.inputs, out, settings, listed=_listed(options.list))
+    jobs = plan(options.inputs, out, settings, listed=_listed(options.list), spooled=spooled)
+    if to_stream and len(jobs) > 1:
+        raise UsageError(f"-o - takes a single input, and there are {len(jobs)}; give a folder")
     if options.report is not None:
         plan_report(options.report, jobs)
     stills = all(is_image(job.source) for job in jobs)  # no image waits for others
@@ -276,7 +339,7 @@ def _annotate(options: argparse.Namespace) -> int:
     profiler = Profiler()
     with _open_finder(options, threads, batch) as finder, cancelled_by_signals() as cancelled:
         at_once = options.jobs or _jobs_at_once(finder, len(jobs))
-        reporter = ProgressReporter(settings, jobs, at_once=at_once, quiet=options.quiet)
+        reporter = ProgressReporter(settings, jobs, at_once=at_once, quiet=options.quiet, to_stderr=to_stream)
         overlay = Overlay(settings.style(refined=finder.facts.refined))
         reporter.say(_describe(finder, options))
         if options.encoder == AUTO and settings.video:
@@ -289,6 +352,7 @@ def _annotate(options: argparse.Namespace) -> int:
                 job,
                 finder,
                 settings,
+                stream=sys.stdout if to_stream else None,
                 overlay=overlay,
                 profiler=profiler,
                 started=reporter.started,
@@ -298,7 +362,7 @@ def _annotate(options: argparse.Namespace) -> int:
             if remote is not None and not report.cancelled:
                 for path in job.outputs:
                     send(path, remote + path.relative_to(options.work).as_posix(), anew=not report.skipped)
-            return report
+            return replace(report, written=()) if to_stream else report
 
         outcomes = run_jobs(jobs, do, cancelled=cancelled, at_once=at_once, ended=reporter.ended)
     reporter.close()
@@ -307,7 +371,8 @@ def _annotate(options: argparse.Namespace) -> int:
         reporter.say(stage_table(summary))
     if options.report is not None:
         write_report(options.report, outcomes)
-    return _conclude(outcomes, reporter, stopped=cancelled.is_set())
+    reporter.say(f"total time {duration(time.perf_counter() - begin_s)}")
+    return _conclude(outcomes, reporter, stopped=cancelled.is_set(), continues=not to_stream)
 
 
 def _open_finder(
@@ -343,18 +408,22 @@ def _describe(finder: PoseModel | Cluster, options: argparse.Namespace) -> str:
     """Return the line that names the network, its backend and the cluster."""
     facts = finder.facts
     chosen = " (auto)" if options.backend == "auto" else ""
-    where = "" if isinstance(finder, PoseModel) else f", {finder.workers} workers on {options.cluster}"
+    where = (
+        "" if isinstance(finder, PoseModel) else f", {counted(finder.workers, 'worker')} on {options.cluster}"
+    )
     return f"{facts.name} on {facts.description}{chosen}{where}"
 
 
-def _conclude(outcomes: Sequence[Outcome], reporter: ProgressReporter, *, stopped: bool) -> int:
+def _conclude(
+    outcomes: Sequence[Outcome], reporter: ProgressReporter, *, stopped: bool, continues: bool
+) -> int:
     """Print the sums over all files, and return the exit code."""
     found = counts(outcomes)
     if len(outcomes) > 1:
         sums = ", ".join(f"{found[status]} {status}" for status in STATUSES if found[status])
         reporter.say(f"{len(outcomes)} files: {sums}")
     if stopped:
-        complain("stopped before the end; the same command continues")
+        complain("stopped before the end" + ("; the same command continues" if continues else ""))
         return INTERRUPTED
     failed = found["failed"] + found["damaged"]
     if failed and len(outcomes) > 1:

@@ -1,0 +1,1 @@
+"""Makers of small files as people really have them."""
