@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["counted", "duration"]
+__all__ = ["counted", "duration", "shown_backend"]
 
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
@@ -25,9 +25,16 @@ def counted(number: int, noun: str) -> str:
     return " ".join([f"{number}", *before, _PLURALS.get(last, f"{last}s")])
 
 
+def shown_backend(description: str) -> str:
+    """Return a backend's description as it is printed: one of a single thread, too, is kept in files as
+    "1 threads", by which outputs are known again.
+    """
+    return description.replace(", 1 threads", ", 1 thread")
+
+
 def duration(seconds: float) -> str:
     """Return a time as people say it: "0.4 s", "12.3 s", "2 min 5 s", "1 h 2 min"."""
-    if seconds < _MINUTE_S:
+    if round(seconds, 1) < _MINUTE_S:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < _HOUR_S:

@@ -23,7 +23,14 @@ def test_one_is_not_many(number, noun, said):
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0.04, "0.0 s"), (12.34, "12.3 s"), (59.96, "60.0 s"), (65.2, "1 min 5 s"), (3599.7, "1 h 0 min"), (7500, "2 h 5 min")],
+    [
+        (0.04, "0.0 s"),
+        (12.34, "12.3 s"),
+        (59.96, "1 min 0 s"),
+        (65.2, "1 min 5 s"),
+        (3599.7, "1 h 0 min"),
+        (7500, "2 h 5 min"),
+    ],
 )
 def test_times_are_said_as_people_say_them(seconds, said):
     assert duration(seconds) == said

@@ -50,7 +50,7 @@ from hprnet_rt.render import Overlay
 from hprnet_rt.video import DEFAULT_RATE, is_address, is_image
 from hprnet_rt.video.encoders import AUTO, DEFAULT_ENCODER, choose_encoder
 from hprnet_rt.video.remote import is_remote, send, split_remote
-from hprnet_rt.words import counted, duration
+from hprnet_rt.words import counted, duration, shown_backend
 
 __all__ = ["add_parser"]
 
@@ -411,7 +411,7 @@ def _describe(finder: PoseModel | Cluster, options: argparse.Namespace) -> str:
     where = (
         "" if isinstance(finder, PoseModel) else f", {counted(finder.workers, 'worker')} on {options.cluster}"
     )
-    return f"{facts.name} on {facts.description}{chosen}{where}"
+    return f"{facts.name} on {shown_backend(facts.description)}{chosen}{where}"
 
 
 def _conclude(

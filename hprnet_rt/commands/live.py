@@ -39,6 +39,7 @@ from hprnet_rt.render import Overlay, OverlayStyle
 from hprnet_rt.tracking import LIVE_SMOOTHINGS
 from hprnet_rt.video import OUTPUT_VIDEO_SUFFIXES, MediaInfo, VideoSink
 from hprnet_rt.video.capture import LiveOptions, kind_of, live_help, open_live
+from hprnet_rt.words import counted, duration, shown_backend
 
 __all__ = ["add_parser"]
 
@@ -141,6 +142,7 @@ def add_parser(add: AddParser) -> None:
 
 
 def _live(options: argparse.Namespace) -> int:
+    begin_s = time.perf_counter()
     paths = _output_paths(options)
     style_of_model = partial(OverlayStyle.of_model, point_threshold=options.point_threshold)
     style_of_model(refined=True)  # a wrong threshold is reported before a model is opened
@@ -173,7 +175,8 @@ def _live(options: argparse.Namespace) -> int:
         cancelled = stack.enter_context(cancelled_by_signals())
         source = open_live(options.source, live)
         stack.callback(source.close)
-        details = f"{model.name} on {model.description}{' (auto)' if options.backend == 'auto' else ''}"
+        chosen = " (auto)" if options.backend == "auto" else ""
+        details = f"{model.name} on {shown_backend(model.description)}{chosen}"
         speaker.say(details)
         header = make_header(
             source.info, model.facts, in_flight=run.in_flight, track=run.track, smooth=run.smooth
@@ -206,6 +209,7 @@ def _live(options: argparse.Namespace) -> int:
     if options.profile:
         write_trace(options.profile, profiler)
         speaker.say(f"  wrote {options.profile}")
+    speaker.say(f"total time {duration(time.perf_counter() - begin_s)}")
     if damage:
         complain(damage)
     if cancelled.is_set():
@@ -316,8 +320,8 @@ def _run_without_window(
             said_s = time.perf_counter()
             readings = session.readings()
             speaker.say_state(
-                f"{readings.fps:.1f} FPS, age {readings.age_ms:.0f} ms, {readings.people} people, "
-                f"{readings.dropped} dropped {readings.trouble}"
+                f"{readings.fps:.1f} FPS, age {readings.age_ms:.0f} ms, "
+                f"{counted(readings.people, 'person')}, {readings.dropped} dropped {readings.trouble}"
             )
     speaker.say_state("")
 
@@ -340,7 +344,8 @@ def _report(session: Session, written: Sequence[Path], speaker: _Speaker) -> Non
     lag = "" if age is None else f", age p50 {age.service_p50_ms:.0f} ms, p95 {age.service_p95_ms:.0f} ms"
     name = session.source.info.source
     dropped = session.pipeline.dropped
-    speaker.say(f"{name}: {session.count} frames shown, {dropped} dropped{lag}; {mean:.1f} people a frame")
+    shown = counted(session.count, "frame")
+    speaker.say(f"{name}: {shown} shown, {dropped} dropped{lag}; {mean:.1f} people a frame")
     for path in written:
         speaker.say(f"  wrote {path}")
     if session.count:

@@ -34,9 +34,11 @@ JUNK = ("._IMG_1.jpg", "__MACOSX/IMG_1.jpg", ".thumbnails/7.jpg", "@eaDir/IMG_1.
 
 
 def test_stick_of_a_mac_or_nas_gives_its_photos_only(annotate_small, photo, tmp_path, caplog):
-    folder = put(photo, tmp_path / "in", "IMG_1.jpg", "sub/IMG_2.jpg", "sub/._IMG_2.jpg", "GX010001.LRV", *JUNK)
+    folder = put(
+        photo, tmp_path / "in", "IMG_1.jpg", "sub/IMG_2.jpg", "sub/._IMG_2.jpg", "GX010001.LRV", *JUNK
+    )
     (folder / "._IMG_1.jpg").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        ")
-    code, said, err = annotate_small(folder, "-o", tmp_path / "out", "--no-keypoints")
+    code, _, err = annotate_small(folder, "-o", tmp_path / "out", "--no-keypoints")
     assert (code, err) == (0, "")
     assert names(tmp_path / "out") == ["IMG_1.jpg", "sub/IMG_2.jpg"]
     assert [text for text in caplog.messages if "passed over" in text] == [

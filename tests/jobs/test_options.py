@@ -36,6 +36,7 @@ OTHER = {
     "crf": 30,
     "encoder": "libx265",
     "point_threshold": 0.5,
+    "strip_metadata": True,
     "background": "white",
 }
 """A value of each option that is not its default."""

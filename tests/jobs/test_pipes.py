@@ -132,7 +132,9 @@ def test_quiet_leaves_keypoints_alone_on_both_streams(annotate_small, temporarie
         (("screen", "-o", "{}/out"), ("hprnet-rt live screen",)),
     ],
 )
-def test_what_cannot_be_is_one_sentence(annotate_small, pipe, temporaries, tmp_path, monkeypatch, arguments, words):
+def test_what_cannot_be_is_one_sentence(
+    annotate_small, pipe, temporaries, tmp_path, monkeypatch, arguments, words
+):
     for name in ("clip.mp4", "other.mp4"):
         clips.make(tmp_path / name, frames=1)
     monkeypatch.chdir(tmp_path)
@@ -158,7 +160,9 @@ def test_file_that_is_called_like_a_camera_is_that_file(annotate_small, tmp_path
 
 
 @pytest.mark.parametrize(("data", "words"), [(b"", ("empty",)), (b"nonsense" * 99, ("standard input",))])
-def test_standard_input_without_a_video_is_one_sentence(annotate_small, pipe, temporaries, tmp_path, data, words):
+def test_standard_input_without_a_video_is_one_sentence(
+    annotate_small, pipe, temporaries, tmp_path, data, words
+):
     pipe(data)
     code, _, err = annotate_small("-", "-o", tmp_path / "out")
     assert code == FAILED
