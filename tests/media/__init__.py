@@ -1,1 +1,1 @@
-"""Makers of small files as people really have them."""
+"""Makers of small files of the kinds that people really have."""
