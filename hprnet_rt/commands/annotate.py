@@ -33,11 +33,15 @@ from hprnet_rt.commands.options import (
     model_choice,
 )
 from hprnet_rt.commands.progress import ProgressReporter
-from hprnet_rt.commands.standard_input import spooled_input
+from hprnet_rt.commands.standard_streams import (
+    STANDARD_OUTPUT,
+    reads_standard_input,
+    require_only_keypoints,
+    spooled_input,
+)
 from hprnet_rt.errors import UsageError
 from hprnet_rt.files import reason
 from hprnet_rt.formats import FORMATS, formats_help
-from hprnet_rt.formats.jsonl import JSONL
 from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.inference.regions import parse_region
 from hprnet_rt.jobs.annotate import AnnotateReport, annotate, shared_threads
@@ -54,7 +58,6 @@ from hprnet_rt.words import counted, duration, shown_backend
 
 __all__ = ["add_parser"]
 
-_STANDARD_OUTPUT: Final = "-"
 _MOST_JOBS: Final = 2
 """Videos at once for each core of this machine, on a cluster: they are drawn here."""
 
@@ -275,41 +278,14 @@ def _annotate(options: argparse.Namespace) -> int:
     if options.out is None:
         raise UsageError("say where the outputs go: -o FOLDER, or -o FILE for a single input")
     with ExitStack() as held:
-        to_stream = options.out == _STANDARD_OUTPUT
+        to_stream = options.out == STANDARD_OUTPUT
         if to_stream:
-            _require_only_keypoints(options)
+            require_only_keypoints(options)
             folder = held.enter_context(tempfile.TemporaryDirectory(prefix="hprnet-rt-"))
             options.out, options.no_video = folder, True
         settings = _settings(options)
-        spooled = held.enter_context(spooled_input()) if _reads_standard_input(options) else None
+        spooled = held.enter_context(spooled_input()) if reads_standard_input(options) else None
         return _run(options, settings, spooled, begin_s, to_stream=to_stream)
-
-
-def _require_only_keypoints(options: argparse.Namespace) -> None:
-    """Check that what was asked for beside keypoints on standard output can be.
-
-    Raises:
-        UsageError: it cannot.
-    """
-    if options.no_keypoints or set(options.format or ()) - {JSONL.name}:
-        raise UsageError("-o - writes keypoints as JSON lines, and nothing else; give a folder for the rest")
-    if options.work is not None:
-        raise UsageError("--work goes with an -o such as s3://bucket/out, not with -")
-
-
-def _reads_standard_input(options: argparse.Namespace) -> bool:
-    """Return whether standard input is a source.
-
-    Raises:
-        UsageError: it is the list of sources as well, or a cluster should read it.
-    """
-    if STANDARD_INPUT not in options.inputs:
-        return False
-    if options.list == STANDARD_INPUT:
-        raise UsageError("standard input is a source or the list of them (--from -), not both")
-    if options.cluster is not None:
-        raise UsageError("the machines of a cluster cannot read standard input: save it as a file first")
-    return True
 
 
 def _run(

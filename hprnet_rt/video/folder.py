@@ -37,10 +37,11 @@ _OF_SYSTEMS: Final = frozenset(
         "lost.dir",
         "recycler",
         "system volume information",
+        "thmbnl",
         "thumbs.db",
     }
 )
-"""Names, in lower case, of what macOS, Windows, Android, Synology and QNAP keep beside files."""
+"""Names, in lower case, of what systems and cameras keep beside files."""
 
 _log = logging.getLogger(__name__)
 
@@ -120,13 +121,12 @@ class PassedOver:
 
     def say(self, where: object) -> None:
         """Log one line on what was passed over in a place, if anything was."""
-        said = str(self)
-        if said:
-            _log.warning("%s: passed over %s; what is named is taken", where, said)
+        if counts := str(self):
+            _log.warning("%s: passed over %s; what is named is taken", where, counts)
 
     def __str__(self) -> str:
         """Return what was passed over; "" when nothing was."""
-        said = [
+        parts = [
             counted(number, noun)
             for number, noun in (
                 (self.hidden, "hidden file"),
@@ -136,8 +136,8 @@ class PassedOver:
             if number
         ]
         if self.others:
-            said.append(f"{counted(self.others.total(), 'file')} of other kinds ({_suffixes(self.others)})")
-        return _listed(said)
+            parts.append(f"{counted(self.others.total(), 'file')} of other kinds ({_suffixes(self.others)})")
+        return _listed(parts)
 
 
 def _suffixes(others: Counter[str]) -> str:
@@ -146,6 +146,6 @@ def _suffixes(others: Counter[str]) -> str:
     return ", ".join([*named[:_MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])
 
 
-def _listed(said: Iterable[str]) -> str:
-    *before, last = list(said) or [""]
+def _listed(parts: Iterable[str]) -> str:
+    *before, last = list(parts) or [""]
     return f"{', '.join(before)} and {last}" if before else last

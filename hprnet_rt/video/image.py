@@ -14,7 +14,7 @@ import numpy.typing as npt
 from hprnet_rt.errors import MediaError
 from hprnet_rt.files import PartialFile, output_errors, reason
 from hprnet_rt.types import Frame, FramePoses
-from hprnet_rt.video.media import MediaInfo
+from hprnet_rt.video.media import MediaInfo, refuse_an_unread_image
 from hprnet_rt.video.opening import require_file
 from hprnet_rt.video.photo import Metadata, Photo, decode_photo, encode_photo, with_drawing
 from hprnet_rt.video.remote import open_remote
@@ -69,6 +69,7 @@ class ImageSource:
         self.path = path
         if isinstance(path, Path):
             require_file(path)
+        refuse_an_unread_image(path)
         try:
             data = path.read_bytes() if isinstance(path, Path) else open_remote(path).read()
         except MediaError:

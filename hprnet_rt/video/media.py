@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from hprnet_rt.errors import UsageError
+from hprnet_rt.errors import MediaError, UsageError
 from hprnet_rt.video.photo import HEIF_SUFFIXES, JPEG_SUFFIXES, suffix_of_content
 from hprnet_rt.video.remote import is_remote, remote_bytes, remote_name
 
@@ -24,13 +24,14 @@ __all__ = [
     "is_image",
     "is_sequence",
     "refuse_a_stream",
+    "refuse_an_unread_image",
     "sequence_files",
     "sequence_name",
     "size_bytes",
 ]
 
 IMAGE_SUFFIXES: Final = frozenset(
-    {".bmp", ".jp2", ".png", ".tif", ".tiff", ".webp", *HEIF_SUFFIXES, *JPEG_SUFFIXES}
+    {".bmp", ".dib", ".jp2", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp", *HEIF_SUFFIXES, *JPEG_SUFFIXES}
 )
 VIDEO_SUFFIXES: Final = frozenset(
     {
@@ -62,6 +63,37 @@ VIDEO_SUFFIXES: Final = frozenset(
     }
 )
 """Suffixes of the videos in a folder; a file that the user names is opened whatever its suffix."""
+
+_UNREAD_IMAGE_SUFFIXES: Final = frozenset(
+    [
+        ".3fr",
+        ".arw",
+        ".cr2",
+        ".cr3",
+        ".dng",
+        ".erf",
+        ".nef",
+        ".nrw",
+        ".orf",
+        ".pef",
+        ".raf",
+        ".raw",
+        ".rw2",
+        ".sr2",
+        ".srw",
+        ".x3f",
+        ".dds",
+        ".exr",
+        ".hdr",
+        ".ico",
+        ".jxl",
+        ".psd",
+        ".qoi",
+        ".svg",
+        ".tga",
+    ]
+)
+"""Suffixes of cameras' raw photos, and of other images that are not read."""
 
 OUTPUT_VIDEO_SUFFIXES: Final = frozenset({".m4v", ".mkv", ".mov", ".mp4"})
 """Suffixes of videos that are written."""
@@ -107,9 +139,22 @@ def is_image(source: Path | str) -> bool:
     if isinstance(source, str):
         return is_remote(source) and Path(remote_name(source)).suffix.lower() in IMAGE_SUFFIXES
     suffix = source.suffix.lower()
-    if suffix in IMAGE_SUFFIXES:
+    if suffix in IMAGE_SUFFIXES | _UNREAD_IMAGE_SUFFIXES:
         return not is_sequence(source)
     return suffix not in VIDEO_SUFFIXES and _content_suffix(source) is not None
+
+
+def refuse_an_unread_image(source: Path | str) -> None:
+    """Check that an image is of a kind that is read.
+
+    Raises:
+        MediaError: it is a camera's raw photo, or of another kind that is not read.
+    """
+    name = remote_name(source) if isinstance(source, str) else source.name
+    if Path(name).suffix.lower() in _UNREAD_IMAGE_SUFFIXES:
+        raise MediaError(
+            f"{source} is an image of a kind that is not read: save it as JPEG, PNG or TIFF first"
+        )
 
 
 def image_suffix(source: Path | str) -> str:

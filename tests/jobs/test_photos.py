@@ -106,6 +106,23 @@ def test_photo_that_is_cut_off_is_one_sentence(annotate_small, tmp_path, kind, p
     assert is_one_sentence(err, source)
 
 
+@pytest.mark.parametrize("name", ["a.dng", "a.CR2", "a.tga", "a.jxl"])
+def test_image_of_a_kind_that_is_not_read_becomes_no_video(annotate_small, tmp_path, name):
+    source = photos.save(tmp_path / "a.tif", photos.corner()).rename(tmp_path / name)
+    code, _, err = annotate_small(source, "-o", tmp_path / "out")
+    assert code == FAILED
+    assert is_one_sentence(err, source, "save it as JPEG")
+
+
+@pytest.mark.parametrize("name", ["a.ppm", "a.pgm"])
+def test_netpbm_gives_a_photo(annotate_small, tmp_path, name):
+    source = tmp_path / name
+    photos.corner().convert("RGB" if name == "a.ppm" else "L").save(source)
+    out = annotate_one(annotate_small, source, tmp_path)
+    assert out.suffix == (".ppm" if name == "a.ppm" else ".png")
+    assert clips.corners(photos.pixels(out)) == {"upper left"}
+
+
 # --- transparency ---
 
 

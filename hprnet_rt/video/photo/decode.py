@@ -64,6 +64,8 @@ def suffix_of_content(begin: bytes) -> str | None:
         return ".webp"
     if begin.startswith(_JPEG_2000):
         return ".jp2"
+    if begin[:1] == b"P" and begin[1:2] in b"456" and begin[2:3].isspace():  # of Netpbm, grey ones too
+        return ".ppm" if begin[1:2] == b"6" else ".png"
     if is_heif(begin):
         return ".avif" if is_avif(begin) else ".heic"
     return None

@@ -127,14 +127,14 @@ def encode_heif(image: npt.NDArray[np.uint8], suffix: str, metadata: Metadata, n
 
     code = cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
     picture = Image.fromarray(cv2.cvtColor(image, code))
-    said: dict[str, Any] = {"exif": metadata.exif, "xmp": metadata.xmp, "icc_profile": metadata.icc}
-    said = {what: value for what, value in said.items() if value}
+    named = (("exif", metadata.exif), ("xmp", metadata.xmp), ("icc_profile", metadata.icc))
+    written: dict[str, Any] = {name: part for name, part in named if part}
     file = io.BytesIO()
     try:
         if suffix == AVIF_SUFFIX:
-            picture.save(file, "AVIF", quality=_QUALITY, **said)
+            picture.save(file, "AVIF", quality=_QUALITY, **written)
         else:
-            heif.from_pillow(picture).save(file, quality=_QUALITY, **said)
+            heif.from_pillow(picture).save(file, quality=_QUALITY, **written)
     except (OSError, ValueError, RuntimeError) as error:
         raise OutputError(f"cannot encode {name}: {reason(error)}; use a .png or .jpg name") from error
     return file.getvalue()

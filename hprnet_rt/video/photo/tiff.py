@@ -27,7 +27,7 @@ _WITH_ALPHA: Final = 4
 _PREMULTIPLIED, _STRAIGHT = 1, 2  # kinds of transparency
 _DIRECTORIES: Final = (0x8769, 0x8825)  # EXIF's details, the place
 _DEPTH: Final = 2
-_SAID: Final = frozenset(
+_TELLING: Final = frozenset(
     {
         270,
         271,
@@ -119,8 +119,8 @@ def _pack(directory: _Directory, at: int, following: int = 0) -> bytes:
     return struct.pack("<H", len(tags)) + b"".join(entries) + struct.pack("<I", following) + body
 
 
-def _saying(directory: _Directory) -> _Directory:
-    return _Directory({t: v for t, v in directory.values.items() if t in _SAID}, directory.inner)
+def _telling(directory: _Directory) -> _Directory:
+    return _Directory({t: v for t, v in directory.values.items() if t in _TELLING}, directory.inner)
 
 
 def read_tiff(data: bytes) -> Metadata:
@@ -129,8 +129,8 @@ def read_tiff(data: bytes) -> Metadata:
         directory = _read(data, *_head(data))
     except (ValueError, struct.error):
         return Metadata()
-    said = _saying(directory)
-    exif = _HEADER + _pack(said, len(_HEADER)) if said.values or said.inner else b""
+    telling = _telling(directory)
+    exif = _HEADER + _pack(telling, len(_HEADER)) if telling.values or telling.inner else b""
     xmp, icc = (directory.values.get(tag, (0, b""))[1] for tag in (_XMP, _ICC))
     return Metadata(exif, xmp, icc, (), TIFF)
 
@@ -146,7 +146,7 @@ def write_tiff(data: bytes, metadata: Metadata) -> tuple[bytes, tuple[str, ...]]
     lost: tuple[str, ...] = ()
     if metadata.exif:
         try:
-            more = _saying(_read(metadata.exif, *_head(metadata.exif)))
+            more = _telling(_read(metadata.exif, *_head(metadata.exif)))
         except (ValueError, struct.error):
             lost = ("EXIF",)
     if metadata.xmp:

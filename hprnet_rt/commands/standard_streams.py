@@ -1,7 +1,8 @@
-"""Standard input as a source: a copy of it, because videos are read from more than one place at a time."""
+"""Standard input as a source, and standard output for keypoints."""
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 import tempfile
@@ -12,17 +13,50 @@ from typing import Final
 
 from hprnet_rt.errors import MediaError, OutputError, UsageError
 from hprnet_rt.files import reason
+from hprnet_rt.formats.jsonl import JSONL
+from hprnet_rt.jobs.inputs import STANDARD_INPUT
 
-__all__ = ["spooled_input"]
+__all__ = ["STANDARD_OUTPUT", "reads_standard_input", "require_only_keypoints", "spooled_input"]
+
+STANDARD_OUTPUT: Final = "-"
+"""The name of standard output among the outputs."""
 
 _NAME: Final = "standard input"
 _PIECE_BYTES: Final = 1 << 20
+
+
+def require_only_keypoints(options: argparse.Namespace) -> None:
+    """Check that what was asked for beside keypoints on standard output can be.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if options.no_keypoints or set(options.format or ()) - {JSONL.name}:
+        raise UsageError("-o - writes keypoints as JSON lines, and nothing else; give a folder for the rest")
+    if options.work is not None:
+        raise UsageError("--work goes with an -o such as s3://bucket/out, not with -")
+
+
+def reads_standard_input(options: argparse.Namespace) -> bool:
+    """Return whether standard input is a source.
+
+    Raises:
+        UsageError: it is the list of sources as well, or a cluster should read it.
+    """
+    if STANDARD_INPUT not in options.inputs:
+        return False
+    if options.list == STANDARD_INPUT:
+        raise UsageError("standard input is a source or the list of them (--from -), not both")
+    if options.cluster is not None:
+        raise UsageError("the machines of a cluster cannot read standard input: save it as a file first")
+    return True
 
 
 @contextmanager
 def spooled_input() -> Iterator[Path]:
     """Copy standard input to a temporary file, to its end, and yield that; the file goes with the block.
 
+    Videos are read from more than one place at a time, and a run that is continued reads its source again.
     SIGTERM interrupts the block as Ctrl-C does, so that the file goes then too.
 
     Raises:
