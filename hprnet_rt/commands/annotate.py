@@ -347,8 +347,7 @@ def _run(
         reporter.say(stage_table(summary))
     if options.report is not None:
         write_report(options.report, outcomes)
-    reporter.say(f"total time {duration(time.perf_counter() - begin_s)}")
-    return _conclude(outcomes, reporter, stopped=cancelled.is_set(), continues=not to_stream)
+    return _conclude(outcomes, reporter, begin_s, stopped=cancelled.is_set(), continues=not to_stream)
 
 
 def _open_finder(
@@ -391,13 +390,14 @@ def _describe(finder: PoseModel | Cluster, options: argparse.Namespace) -> str:
 
 
 def _conclude(
-    outcomes: Sequence[Outcome], reporter: ProgressReporter, *, stopped: bool, continues: bool
+    outcomes: Sequence[Outcome], reporter: ProgressReporter, begin_s: float, *, stopped: bool, continues: bool
 ) -> int:
     """Print the sums over all files, and return the exit code."""
     found = counts(outcomes)
     if len(outcomes) > 1:
         sums = ", ".join(f"{found[status]} {status}" for status in STATUSES if found[status])
         reporter.say(f"{len(outcomes)} files: {sums}")
+    reporter.say(f"total time {duration(time.perf_counter() - begin_s)}")
     if stopped:
         complain("stopped before the end" + ("; the same command continues" if continues else ""))
         return INTERRUPTED

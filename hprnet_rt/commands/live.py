@@ -25,6 +25,7 @@ from hprnet_rt.commands.console import (
     stage_table,
 )
 from hprnet_rt.commands.options import add_drawing_option, add_model_options, load_model
+from hprnet_rt.commands.standard_streams import STANDARD_OUTPUT
 from hprnet_rt.errors import HprnetError, OutputError, UsageError
 from hprnet_rt.files import make_folder_of, require_writable
 from hprnet_rt.formats import KeypointsSink, KeypointsStream
@@ -43,7 +44,6 @@ from hprnet_rt.words import counted, duration, shown_backend
 
 __all__ = ["add_parser"]
 
-_STANDARD_OUTPUT: Final = "-"
 _SPANS: Final = 200_000  # in a profile: a quarter of an hour at 25 frames per second
 _WAIT_S: Final = 0.1
 _SAY_EVERY_S: Final = 1.0
@@ -165,7 +165,7 @@ def _live(options: argparse.Namespace) -> int:
     show = None if options.no_window or options.serve is not None else _window()
     if not options.quiet:
         show_progress_of("hprnet_rt.video")  # a camera that gives another size, a stream that is lost
-    speaker = _Speaker(options.quiet, sys.stderr if _STANDARD_OUTPUT in options.out else sys.stdout)
+    speaker = _Speaker(options.quiet, sys.stderr if STANDARD_OUTPUT in options.out else sys.stdout)
     if options.profile:
         require_writable(options.profile)
     profiler = Profiler(spans=_SPANS if options.profile else 0)
@@ -186,7 +186,7 @@ def _live(options: argparse.Namespace) -> int:
             server = stack.enter_context(PictureServer(options.serve, host=options.host))
             speaker.say(f"watch it at {server.url}")
         outputs = _open_outputs(paths, source.info, header)
-        streams = [KeypointsStream(sys.stdout, header)] if _STANDARD_OUTPUT in options.out else []
+        streams = [KeypointsStream(sys.stdout, header)] if STANDARD_OUTPUT in options.out else []
         session = Session(
             source, model, run, overlay=overlay, profiler=profiler, outputs=outputs, streams=streams
         )
@@ -223,7 +223,7 @@ def _output_paths(options: argparse.Namespace) -> list[Path]:
     Raises:
         UsageError: one of them may not.
     """
-    paths = [Path(text) for text in options.out if text != _STANDARD_OUTPUT]
+    paths = [Path(text) for text in options.out if text != STANDARD_OUTPUT]
     resolved = [Path(text).resolve() for text in options.out]
     for text, path in zip(options.out, resolved, strict=True):
         if resolved.count(path) > 1:

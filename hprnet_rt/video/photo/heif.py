@@ -21,6 +21,11 @@ HEIF_SUFFIXES: Final = frozenset({AVIF_SUFFIX, ".heic", ".heif", ".hif"})
 """Suffixes of what this module reads and writes; all but the first are HEIC."""
 
 _QUALITY: Final = 90
+_X265: Final = "x265"
+_HEIC_PRESET: Final = "ultrafast"
+_AVIF_SPEED: Final = 9
+"""Of the encoders, whose own choices take 6 and 10 times as long (4 s for 3 million pixels) for a file that is a
+seventh smaller and no nearer to the picture."""
 _AVIF_BRANDS: Final = (b"avif", b"avis")
 _HEIC_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _EXIF_PREFIX: Final = b"Exif\0\0"
@@ -132,8 +137,10 @@ def encode_heif(image: npt.NDArray[np.uint8], suffix: str, metadata: Metadata, n
     file = io.BytesIO()
     try:
         if suffix == AVIF_SUFFIX:
-            picture.save(file, "AVIF", quality=_QUALITY, **written)
+            picture.save(file, "AVIF", quality=_QUALITY, speed=_AVIF_SPEED, **written)
         else:
+            if _X265 in heif.libheif_info()["encoders"]:
+                written["enc_params"] = {"preset": _HEIC_PRESET}
             heif.from_pillow(picture).save(file, quality=_QUALITY, **written)
     except (OSError, ValueError, RuntimeError) as error:
         raise OutputError(f"cannot encode {name}: {reason(error)}; use a .png or .jpg name") from error
