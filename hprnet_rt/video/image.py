@@ -16,7 +16,7 @@ from hprnet_rt.files import PartialFile, output_errors, reason
 from hprnet_rt.types import Frame, FramePoses
 from hprnet_rt.video.media import MediaInfo, refuse_an_unread_image
 from hprnet_rt.video.opening import require_file
-from hprnet_rt.video.photo import Metadata, Photo, decode_photo, encode_photo, with_drawing
+from hprnet_rt.video.photo import Metadata, Photo, decode_photo, encode_photo, photo_damage, with_drawing
 from hprnet_rt.video.remote import open_remote
 
 __all__ = ["ImageSink", "ImageSource", "decode_image", "of_size"]
@@ -84,7 +84,7 @@ class ImageSource:
                 "%s has several pictures: only the first is taken; save the others as files of their own",
                 path,
             )
-        self.damage = self.photo.damage
+        self.damage = photo_damage(data, str(path))
         height, width = self.photo.image.shape[:2]
         self.info = MediaInfo(str(path), width=width, height=height, frames=1)
 

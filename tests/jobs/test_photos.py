@@ -123,6 +123,33 @@ def test_netpbm_gives_a_photo(annotate_small, tmp_path, name):
     assert clips.corners(photos.pixels(out)) == {"upper left"}
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg_with_other_bytes_in_it_is_called_damaged(annotate_small, tmp_path, progressive):
+    source = photos.save(tmp_path / "a.jpg", photos.people(), progressive=progressive)
+    assert annotate_small(source, "-o", tmp_path / "whole")[0] == 0
+    data = bytearray(source.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 400] = bytes(n % 255 for n in range(400))
+    source.write_bytes(data)
+    code, _, err = annotate_small(source, "-o", tmp_path / "out")
+    assert code == FAILED
+    assert f"{source} is damaged" in err.splitlines()[-1]  # libjpeg may have said something, too
+    assert (tmp_path / "out" / "a.jpg").exists()
+    assert "is damaged" in (tmp_path / "out" / "a.damage.txt").read_text()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize(
+    "more", [{}, {"progressive": True}, {"restart_marker_rows": 1}, {"subsampling": "4:2:2"}]
+)
+@pytest.mark.parametrize("size", [(240, 135), (33, 17), (1, 1)])
+def test_whole_jpeg_is_not_called_damaged(tmp_path, mode, more, size):
+    source = photos.save(tmp_path / "a.jpg", photos.people(size).convert(mode), **more)
+    assert ImageSource(source).damage is None
+    source.write_bytes(source.read_bytes() * 2 + b"what some phones append")
+    assert ImageSource(source).damage is None
+
+
 # --- transparency ---
 
 

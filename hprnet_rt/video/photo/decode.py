@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import cv2
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hprnet_rt.errors import MediaError
 from hprnet_rt.video.photo.exif import orientation_of, swaps_sides, turned
 from hprnet_rt.video.photo.heif import decode_heif, is_avif, is_heif
-from hprnet_rt.video.photo.jpeg import is_cut_off_jpeg, read_jpeg
+from hprnet_rt.video.photo.jpeg import is_cut_off_jpeg, is_damaged_jpeg, read_jpeg
 from hprnet_rt.video.photo.limit import too_many_pixels
 from hprnet_rt.video.photo.metadata import Metadata
 from hprnet_rt.video.photo.png import bare_png, hidden_grey, is_animated_png, read_png
@@ -20,7 +20,7 @@ from hprnet_rt.video.photo.tiff import has_alpha, has_pages, read_tiff
 from hprnet_rt.video.photo.webp import is_animated_webp, read_webp
 from hprnet_rt.video.silence import quiet
 
-__all__ = ["Photo", "decode_photo", "on_white", "suffix_of_content"]
+__all__ = ["Photo", "decode_photo", "on_white", "photo_damage", "suffix_of_content"]
 
 _OPAQUE: Final = 255
 _JPEG: Final = b"\xff\xd8\xff"
@@ -40,7 +40,6 @@ class Photo:
         metadata: what is written on it, as of an upright one.
         moves: the file is an animation, of which this is the first picture.
         others: the file has pages or pictures beside this one.
-        damage: what could not be read of it; None when all was well.
     """
 
     image: npt.NDArray[np.uint8]
@@ -48,7 +47,6 @@ class Photo:
     metadata: Metadata
     moves: bool = False
     others: bool = False
-    damage: str | None = None
 
 
 def suffix_of_content(begin: bytes) -> str | None:
@@ -90,13 +88,11 @@ def decode_photo(data: bytes, name: str, advice: str) -> Photo:
         several, moving = pictures > 1, is_avif(data)
         return _photo(pixels, metadata.of_rgb(), moves=several and moving, others=several and not moving)
     if data.startswith(_JPEG):
-        photo = _photo(*_upright(_decoded(data, name, advice, cv2.IMREAD_COLOR), read_jpeg(data)))
-        cut = f"{name} is cut off: what is missing of it is grey in the output"
-        return replace(photo, damage=cut) if is_cut_off_jpeg(data) else photo
+        return _photo(*_upright(_decoded(data, name, advice, cv2.IMREAD_COLOR), read_jpeg(data)))
     if data.startswith(_PNG):
         bare = bare_png(data)
         if bare is None:
-            raise MediaError(f"{name} is damaged or cut off: check the file, or {advice}")
+            raise MediaError(f"{name} is damaged or cut off: check the file, or copy it again")
         pixels = _decoded(bare, name, advice, cv2.IMREAD_UNCHANGED)
         return _photo(*_upright(pixels, read_png(data)), moves=is_animated_png(data))
     if data[8:12] == b"WEBP":
@@ -111,6 +107,20 @@ def decode_photo(data: bytes, name: str, advice: str) -> Photo:
     return _photo(_decoded(data, name, advice, flag), Metadata())
 
 
+def photo_damage(data: bytes, name: str) -> str | None:
+    """Return what is wrong with a photo that could be decoded; None when nothing is known to be.
+
+    Files of other kinds than JPEG have checksums, or cannot be decoded when they are damaged.
+    """
+    if not data.startswith(_JPEG):
+        return None
+    if is_cut_off_jpeg(data):
+        return f"{name} is cut off: what is missing of it is grey in the output"
+    if is_damaged_jpeg(data):
+        return f"{name} is damaged: a part of the picture is wrong, in the output too"
+    return None
+
+
 def _decoded(data: bytes, name: str, advice: str, flag: int) -> npt.NDArray[np.uint8]:
     """Return the pixels as they are stored, (H, W, 3) BGR, or (H, W, 4) BGRA where the flag allows it."""
     packed = np.frombuffer(data, np.uint8)
@@ -123,6 +133,10 @@ def _decoded(data: bytes, name: str, advice: str, flag: int) -> npt.NDArray[np.u
         if "MAX_IMAGE" in str(error.err):
             raise too_many_pixels(name) from error
         raise MediaError(f"{name} cannot be decoded as an image: {error.err}") from error
+    if image is None and suffix_of_content(data[:_HEAD_BYTES]) is not None:
+        raise MediaError(
+            f"{name} cannot be decoded: it is damaged, cut off or of a rare kind; check the file, or {advice}"
+        )
     if image is None:
         raise MediaError(f"{name} is not an image that can be read: check the file, or {advice}")
     return np.asarray(image, np.uint8)

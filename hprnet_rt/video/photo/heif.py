@@ -24,8 +24,8 @@ _QUALITY: Final = 90
 _X265: Final = "x265"
 _HEIC_PRESET: Final = "ultrafast"
 _AVIF_SPEED: Final = 9
-"""Of the encoders, whose own choices take 6 and 10 times as long (4 s for 3 million pixels) for a file that is
-a seventh smaller and no nearer to the picture."""
+"""Of the encoders. Their own choices take 6 and 10 times as long (4 s for 3 million pixels), for files that
+are a seventh smaller and no nearer to the picture."""
 _AVIF_BRANDS: Final = (b"avif", b"avis")
 _HEIC_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _EXIF_PREFIX: Final = b"Exif\0\0"

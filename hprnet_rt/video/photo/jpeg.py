@@ -6,15 +6,19 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
+import av
+
 from hprnet_rt.video.photo.metadata import Metadata
 
-__all__ = ["JPEG", "is_cut_off_jpeg", "read_jpeg", "write_jpeg"]
+__all__ = ["JPEG", "is_cut_off_jpeg", "is_damaged_jpeg", "read_jpeg", "write_jpeg"]
 
 JPEG: Final = "JPEG"
 
 _BEGIN: Final = b"\xff\xd8"
 _APP0, _APP1, _APP2, _APP13, _COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xFE
 _SCAN, _END = 0xDA, 0xD9
+_ABOUT: Final = frozenset({*range(0xE0, 0xEE), 0xEF, _COMMENT})
+"""Segments that say something about the picture; that of Adobe (0xEE) says how its colours are stored."""
 _WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 _MOST_BYTES: Final = 65_533  # in a segment
 _EXIF: Final = b"Exif\0\0"
@@ -27,16 +31,23 @@ _JFIF_BYTES: Final = 14  # without a little picture
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield marker and contents of the segments before the pixels; what is cut off is left out."""
+    return ((marker, part) for _, marker, part in _placed_segments(data) if marker != _SCAN)
+
+
+def _placed_segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield place, marker and contents of the segments until that with which the pixels begin."""
     place = len(_BEGIN)
     while place + 4 <= len(data) and data[place] == 0xFF:
         marker = data[place + 1]
         if marker == 0xFF or marker in _WITHOUT_LENGTH:
             place += 1 if marker == 0xFF else 2
             continue
-        if marker in (_SCAN, _END):
+        if marker == _END:
             return
         (length,) = struct.unpack_from(">H", data, place + 2)
-        yield marker, data[place + 4 : place + 2 + length]
+        yield place, marker, data[place + 4 : place + 2 + length]
+        if marker == _SCAN:
+            return
         place += 2 + max(2, length)
 
 
@@ -91,10 +102,41 @@ def write_jpeg(data: bytes, metadata: Metadata) -> tuple[bytes, tuple[str, ...]]
     return _BEGIN + b"".join(parts) + rest, tuple(lost)
 
 
+def is_damaged_jpeg(data: bytes) -> bool:
+    """Return whether FFmpeg finds the pixels damaged, of which OpenCV tells nobody but stderr.
+
+    Only what the pixels need is looked at. A kind that FFmpeg does not know is taken for whole.
+
+    Args:
+        data: the bytes of the file, which is not cut off.
+    """
+    begin = _pixels_at(data)
+    end = data.find(bytes((0xFF, _END)), begin) + 2  # other pictures may follow
+    needed = [_segment(marker, part) for marker, part in _segments(data) if marker not in _ABOUT]
+    decoder = av.CodecContext.create("mjpeg", "r")
+    decoder.options = {"err_detect": "explode"}
+    try:
+        decoder.decode(av.Packet(_BEGIN + b"".join(needed) + data[begin:end]))
+    except av.error.InvalidDataError:
+        return True
+    except av.FFmpegError:
+        return False
+    return False
+
+
 def is_cut_off_jpeg(data: bytes) -> bool:
     """Return whether nothing behind the beginning of the pixels says that they end."""
-    before = sum(4 + len(part) for _, part in _segments(data)) + len(_BEGIN)
-    return data.find(bytes((0xFF, _END)), before) < 0
+    return data.find(bytes((0xFF, _END)), _pixels_at(data)) < 0
+
+
+def _pixels_at(data: bytes) -> int:
+    """Return where the pixels begin: the place of the first scan, or the end of the last whole segment."""
+    place = len(_BEGIN)
+    for at, marker, part in _placed_segments(data):
+        place = at + 4 + len(part)
+        if marker == _SCAN:
+            return at
+    return place
 
 
 def _segment(marker: int, part: bytes) -> bytes:
