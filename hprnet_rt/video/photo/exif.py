@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["orientation_of", "reset_orientation", "reset_xmp_orientation", "swaps_sides", "turned"]
+__all__ = ["UPRIGHT", "orientation_of", "reset_orientation", "reset_xmp_orientation", "swaps_sides", "turned"]
 
 UPRIGHT: Final = 1
 _ON_ITS_SIDE: Final = frozenset({5, 6, 7, 8})

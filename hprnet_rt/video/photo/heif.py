@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hprnet_rt.errors import BackendError, MediaError, OutputError
 from hprnet_rt.files import reason
+from hprnet_rt.video.photo.exif import UPRIGHT, orientation_of, swaps_sides, turned
 from hprnet_rt.video.photo.limit import require_pixels
 from hprnet_rt.video.photo.metadata import Metadata
 
@@ -82,32 +83,31 @@ def decode_heif(data: bytes, name: str) -> tuple[npt.NDArray[np.uint8], Metadata
         MediaError: the file cannot be decoded, or is too large.
     """
     heif, avif = _require(name)
-    from PIL import ImageOps
-
+    has_avif = is_avif(data)
     try:
         # not Image.open, whose own limit is below what phones have
-        if is_avif(data):
-            opened = avif.AvifImageFile(io.BytesIO(data))
-            pictures, size = opened.n_frames, opened.size
-        else:
-            opened = heif.open_heif(io.BytesIO(data))
-            pictures, size = len(opened), opened.size
-        require_pixels(name, *size)
-        image = ImageOps.exif_transpose(opened if is_avif(data) else opened.to_pillow())
+        opened = avif.AvifImageFile(io.BytesIO(data)) if has_avif else heif.open_heif(io.BytesIO(data))
+        pictures = opened.n_frames if has_avif else len(opened)
+        require_pixels(name, *opened.size)
+        metadata = Metadata(
+            exif=_bytes(opened.info.get("exif")).removeprefix(_EXIF_PREFIX),
+            xmp=_bytes(opened.info.get("xmp")),
+            icc=_bytes(opened.info.get("icc_profile")),
+        )
+        opened.info["exif"] = None  # Pillow warns on stderr of EXIF that makes no sense
+        image = opened if has_avif else opened.to_pillow()
         pixels = np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
     except MediaError:
         raise
     except (OSError, ValueError, SyntaxError, RuntimeError, EOFError) as error:
         why = " ".join(reason(error).split())
         raise MediaError(f"{name} cannot be decoded: {why}; check the file, or save it as JPEG") from error
-    info = image.info
-    metadata = Metadata(
-        exif=_bytes(info.get("exif")).removeprefix(_EXIF_PREFIX),
-        xmp=_bytes(info.get("xmp")),
-        icc=_bytes(info.get("icc_profile")),
-    )
     code = cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR
-    return np.asarray(cv2.cvtColor(pixels, code), np.uint8), metadata, pictures
+    bgr = np.asarray(cv2.cvtColor(pixels, code), np.uint8)
+    # libheif turns HEIC itself, whatever its EXIF says; Pillow puts the turn of AVIF into its EXIF
+    orientation = orientation_of(metadata.exif) if has_avif else UPRIGHT
+    upright = np.ascontiguousarray(turned(bgr, orientation))
+    return upright, metadata.upright(on_its_side=swaps_sides(orientation)), pictures
 
 
 def _bytes(value: object) -> bytes:
