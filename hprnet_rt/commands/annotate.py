@@ -268,8 +268,8 @@ def _settings(options: argparse.Namespace) -> AnnotateOptions:
         encoder=DEFAULT_ENCODER if options.no_video else choose_encoder(options.encoder),
         rate=options.rate,
         regions=tuple(map(parse_region, options.regions)),
-        point_threshold=options.point_threshold,
         strip_metadata=options.strip_metadata,
+        point_threshold=options.point_threshold,
     )
 
 

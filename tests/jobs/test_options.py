@@ -35,8 +35,8 @@ OTHER = {
     "regions": (parse_region("0,0,10,10"),),
     "crf": 30,
     "encoder": "libx265",
-    "point_threshold": 0.5,
     "strip_metadata": True,
+    "point_threshold": 0.5,
     "background": "white",
 }
 """A value of each option that is not its default."""
