@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from typing import Any, Final
 
 import cv2
@@ -64,6 +65,8 @@ def _require(name: str) -> tuple[Any, Any]:
         raise BackendError(
             f'{name} is a photo of a kind (HEIC, AVIF) that needs a package: pip install "hprnet-rt[photos]"'
         ) from error
+    # of EXIF that makes no sense, which is handed on as it is
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
     return pillow_heif, AvifImagePlugin
 
 
@@ -94,7 +97,6 @@ def decode_heif(data: bytes, name: str) -> tuple[npt.NDArray[np.uint8], Metadata
             xmp=_bytes(opened.info.get("xmp")),
             icc=_bytes(opened.info.get("icc_profile")),
         )
-        opened.info["exif"] = None  # Pillow warns on stderr of EXIF that makes no sense
         image = opened if has_avif else opened.to_pillow()
         pixels = np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
     except MediaError:
