@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NoReturn
 
 from hprnet_rt.commands.console import DONE, FAILED, INTERRUPTED, WRONG_USAGE, close_standard_output, complain
 from hprnet_rt.errors import HprnetError, UsageError
@@ -34,9 +34,21 @@ _COMMANDS: Final = {
 """The module in `hprnet_rt.commands` and the line in the help of each command."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in a sentence, not on a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the error.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """Return the parser for these arguments; only the named command is imported, because imports are slow."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="hprnet-rt",
         description="Whole-body skeletons of everyone in a video.",
         epilog="exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C",
@@ -59,7 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="hprnet-rt: %(message)s", stream=sys.stderr)
     try:
         options = _parser(given).parse_args(given)
-    except SystemExit as exit_:  # argparse has printed its sentence
+    except UsageError as error:
+        complain(error)
+        return WRONG_USAGE
+    except SystemExit as exit_:  # argparse has printed what was asked for
         return exit_.code if isinstance(exit_.code, int) else WRONG_USAGE
     try:
         code: int = options.run(options)

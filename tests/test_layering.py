@@ -14,6 +14,8 @@ BLOCKED = (
     "tensorrt",
     "tensorrt_rtx",
     "ml_dtypes",
+    "PIL",
+    "pillow_heif",
     "pyarrow",
     "pycocotools",
     "pycuda",

@@ -26,6 +26,7 @@ from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.render import Overlay
 from hprnet_rt.tracking import Tracker
 from hprnet_rt.types import Poses
+from hprnet_rt.words import counted
 
 __all__ = [
     "ALL",
@@ -155,7 +156,7 @@ class _Scene:
 
 
 def _case(people: int) -> str:
-    return f"{people} {'person' if people == 1 else 'people'}"
+    return counted(people, "person")
 
 
 def people_settings(

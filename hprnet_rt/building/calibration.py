@@ -11,6 +11,7 @@ import numpy.typing as npt
 from hprnet_rt.errors import UsageError
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.video import ImageSource, VideoSource, is_image
+from hprnet_rt.video.folder import entry_kind
 
 __all__ = ["calibration_inputs"]
 
@@ -49,7 +50,8 @@ def calibration_inputs(source: Path, input_px: int, most: int) -> list[ImageArra
 def _images(source: Path, most: int) -> Iterator[ImageArray]:
     """Yield all frames of a video, or at most `most` evenly spaced images of a folder."""
     if source.is_dir():
-        paths = sorted(path for path in source.iterdir() if is_image(path))
+        entries = (path for path in source.iterdir() if entry_kind(Path(path.name)) == "media")
+        paths = sorted(path for path in entries if is_image(path))
         if not paths:
             raise UsageError(f"the folder {source} has no images")
         for path in paths[:: -(-len(paths) // most)]:

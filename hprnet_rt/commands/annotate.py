@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -30,13 +33,19 @@ from hprnet_rt.commands.options import (
     model_choice,
 )
 from hprnet_rt.commands.progress import ProgressReporter
+from hprnet_rt.commands.standard_streams import (
+    STANDARD_OUTPUT,
+    reads_standard_input,
+    require_only_keypoints,
+    spooled_input,
+)
 from hprnet_rt.errors import UsageError
 from hprnet_rt.files import reason
 from hprnet_rt.formats import FORMATS, formats_help
 from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.inference.regions import parse_region
 from hprnet_rt.jobs.annotate import AnnotateReport, annotate, shared_threads
-from hprnet_rt.jobs.inputs import read_list
+from hprnet_rt.jobs.inputs import STANDARD_INPUT, read_list
 from hprnet_rt.jobs.many import STATUSES, Outcome, counts, plan_report, run_jobs, write_report
 from hprnet_rt.jobs.options import SMOOTHINGS, AnnotateOptions
 from hprnet_rt.jobs.plan import Job, plan
@@ -45,6 +54,7 @@ from hprnet_rt.render import Overlay
 from hprnet_rt.video import DEFAULT_RATE, is_address, is_image
 from hprnet_rt.video.encoders import AUTO, DEFAULT_ENCODER, choose_encoder
 from hprnet_rt.video.remote import is_remote, send, split_remote
+from hprnet_rt.words import counted, duration, shown_backend
 
 __all__ = ["add_parser"]
 
@@ -65,7 +75,7 @@ def add_parser(add: AddParser) -> None:
         nargs="*",
         metavar="INPUT",
         help="video, image, folder, glob pattern, http(s) address, address that fsspec opens "
-        "(s3://bucket/clips), or numbered images as one video (frames/img_%%04d.png)",
+        "(s3://bucket/clips), numbered images as one video (frames/img_%%04d.png), or - for standard input",
     )
     job.add_argument(
         "--from",
@@ -73,7 +83,11 @@ def add_parser(add: AddParser) -> None:
         metavar="FILE",
         help="a list of further inputs, one per line; - is standard input",
     )
-    job.add_argument("-o", "--out", required=True, help="folder, or a file for a single input")
+    job.add_argument(
+        "-o",
+        "--out",
+        help="folder, or a file for a single input; - writes its keypoints to standard output",
+    )
     job.add_argument(
         "--work",
         type=Path,
@@ -196,14 +210,14 @@ def _listed(name: str | None) -> list[str]:
     """Return the inputs that a list names.
 
     Args:
-        name: of the file, "-" for standard input, None for no list.
+        name: of the file, `STANDARD_INPUT`, None for no list.
 
     Raises:
         UsageError: the list cannot be read.
     """
     if name is None:
         return []
-    if name == "-":
+    if name == STANDARD_INPUT:
         if sys.stdin is None:
             raise UsageError("the list of inputs cannot be read: standard input is closed")
         return read_list(sys.stdin)
@@ -254,12 +268,35 @@ def _settings(options: argparse.Namespace) -> AnnotateOptions:
         encoder=DEFAULT_ENCODER if options.no_video else choose_encoder(options.encoder),
         rate=options.rate,
         regions=tuple(map(parse_region, options.regions)),
+        strip_metadata=options.strip_metadata,
         point_threshold=options.point_threshold,
     )
 
 
 def _annotate(options: argparse.Namespace) -> int:
-    settings = _settings(options)
+    begin_s = time.perf_counter()
+    if options.out is None:
+        raise UsageError("say where the outputs go: -o FOLDER, or -o FILE for a single input")
+    with ExitStack() as held:
+        to_stream = options.out == STANDARD_OUTPUT
+        if to_stream:
+            require_only_keypoints(options)
+            folder = held.enter_context(tempfile.TemporaryDirectory(prefix="hprnet-rt-"))
+            options.out, options.no_video = folder, True
+        settings = _settings(options)
+        spooled = held.enter_context(spooled_input()) if reads_standard_input(options) else None
+        return _run(options, settings, spooled, begin_s, to_stream=to_stream)
+
+
+def _run(
+    options: argparse.Namespace,
+    settings: AnnotateOptions,
+    spooled: Path | None,
+    begin_s: float,
+    *,
+    to_stream: bool,
+) -> int:
+    """Annotate what the options name, and return the exit code."""
     if options.jobs is not None and options.jobs < 1:
         raise UsageError(f"the number of jobs is at least 1, got {options.jobs}")
     if options.workers is not None and options.cluster is None:
@@ -267,7 +304,9 @@ def _annotate(options: argparse.Namespace) -> int:
     if not options.inputs and options.list is None:
         raise UsageError("name the inputs, or a list of them: --from FILE")
     out, remote = _output_place(options.out, options.work)
-    jobs = plan(options.inputs, out, settings, listed=_listed(options.list))
+    jobs = plan(options.inputs, out, settings, listed=_listed(options.list), spooled=spooled)
+    if to_stream and len(jobs) > 1:
+        raise UsageError(f"-o - takes a single input, and there are {len(jobs)}; give a folder")
     if options.report is not None:
         plan_report(options.report, jobs)
     stills = all(is_image(job.source) for job in jobs)  # no image waits for others
@@ -276,7 +315,7 @@ def _annotate(options: argparse.Namespace) -> int:
     profiler = Profiler()
     with _open_finder(options, threads, batch) as finder, cancelled_by_signals() as cancelled:
         at_once = options.jobs or _jobs_at_once(finder, len(jobs))
-        reporter = ProgressReporter(settings, jobs, at_once=at_once, quiet=options.quiet)
+        reporter = ProgressReporter(settings, jobs, at_once=at_once, quiet=options.quiet, to_stderr=to_stream)
         overlay = Overlay(settings.style(refined=finder.facts.refined))
         reporter.say(_describe(finder, options))
         if options.encoder == AUTO and settings.video:
@@ -289,6 +328,7 @@ def _annotate(options: argparse.Namespace) -> int:
                 job,
                 finder,
                 settings,
+                stream=sys.stdout if to_stream else None,
                 overlay=overlay,
                 profiler=profiler,
                 started=reporter.started,
@@ -298,7 +338,7 @@ def _annotate(options: argparse.Namespace) -> int:
             if remote is not None and not report.cancelled:
                 for path in job.outputs:
                     send(path, remote + path.relative_to(options.work).as_posix(), anew=not report.skipped)
-            return report
+            return replace(report, written=()) if to_stream else report
 
         outcomes = run_jobs(jobs, do, cancelled=cancelled, at_once=at_once, ended=reporter.ended)
     reporter.close()
@@ -307,7 +347,7 @@ def _annotate(options: argparse.Namespace) -> int:
         reporter.say(stage_table(summary))
     if options.report is not None:
         write_report(options.report, outcomes)
-    return _conclude(outcomes, reporter, stopped=cancelled.is_set())
+    return _conclude(outcomes, reporter, begin_s, stopped=cancelled.is_set(), continues=not to_stream)
 
 
 def _open_finder(
@@ -343,18 +383,23 @@ def _describe(finder: PoseModel | Cluster, options: argparse.Namespace) -> str:
     """Return the line that names the network, its backend and the cluster."""
     facts = finder.facts
     chosen = " (auto)" if options.backend == "auto" else ""
-    where = "" if isinstance(finder, PoseModel) else f", {finder.workers} workers on {options.cluster}"
-    return f"{facts.name} on {facts.description}{chosen}{where}"
+    where = (
+        "" if isinstance(finder, PoseModel) else f", {counted(finder.workers, 'worker')} on {options.cluster}"
+    )
+    return f"{facts.name} on {shown_backend(facts.description)}{chosen}{where}"
 
 
-def _conclude(outcomes: Sequence[Outcome], reporter: ProgressReporter, *, stopped: bool) -> int:
+def _conclude(
+    outcomes: Sequence[Outcome], reporter: ProgressReporter, begin_s: float, *, stopped: bool, continues: bool
+) -> int:
     """Print the sums over all files, and return the exit code."""
     found = counts(outcomes)
     if len(outcomes) > 1:
         sums = ", ".join(f"{found[status]} {status}" for status in STATUSES if found[status])
         reporter.say(f"{len(outcomes)} files: {sums}")
+    reporter.say(f"total time {duration(time.perf_counter() - begin_s)}")
     if stopped:
-        complain("stopped before the end; the same command continues")
+        complain("stopped before the end" + ("; the same command continues" if continues else ""))
         return INTERRUPTED
     failed = found["failed"] + found["damaged"]
     if failed and len(outcomes) > 1:

@@ -69,15 +69,21 @@ def _silence(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def say(text: str) -> None:
-    """Print a result to stdout; work goes on when its reader has gone, or it cannot be written."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+def say(text: str, *, to_stderr: bool = False) -> None:
+    """Print a line; work goes on when its reader has gone, or it cannot be written.
+
+    Args:
+        text: the line.
+        to_stderr: where standard output is for keypoints.
+    """
+    stream = sys.stderr if to_stderr else sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
-        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
     except BrokenPipeError:
-        close_standard_output()
+        _silence(stream)
     except OSError as error:
-        close_standard_output()
+        _silence(stream)
         complain(f"cannot write to standard output, and goes on without: {reason(error)}")
 
 

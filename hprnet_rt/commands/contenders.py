@@ -19,6 +19,7 @@ from hprnet_rt.evaluation import PART_TYPES, Annotations, Results, read_results
 from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.jobs.predict import Prediction, known_parts, predict
 from hprnet_rt.spec import ModelSpec
+from hprnet_rt.words import counted, shown_backend
 
 __all__ = [
     "Contender",
@@ -156,20 +157,20 @@ def _run(options: argparse.Namespace, annotations: Annotations, change: str = ""
     with load_model(options, flip=options.flip, matching=options.matching) as model:
         chosen = " (auto)" if options.backend == "auto" else ""
         if not options.quiet:
-            print(f"{model.name} on {model.description}{chosen}", flush=True)
+            print(f"{model.name} on {shown_backend(model.description)}{chosen}", flush=True)
         prediction = _predict(model, annotations, options, out)
         name, spec = model.name, model.model_file.spec
     if prediction.cancelled:
-        complain(f"stopped after {prediction.images} of {total} images; the same command continues")
+        complain(
+            f"stopped after {prediction.images} of {counted(total, 'image')}; the same command continues"
+        )
         raise Stopped
     if not options.quiet:
+        images, found = counted(prediction.images, "image"), counted(prediction.detections, "detection")
         earlier = f" ({prediction.resumed} of them earlier)" if prediction.resumed else ""
         new = prediction.images - prediction.resumed
         rate = new / prediction.seconds if prediction.seconds else 0.0
-        print(
-            f"{prediction.images} images{earlier}, {prediction.detections} detections, {rate:.1f} images/s: "
-            f"wrote {out}"
-        )
+        print(f"{images}{earlier}, {found}, {rate:.1f} images/s: wrote {out}")
     name = f"{name}, {change}" if change else name
     return Contender(name, read_results(out), _possible_parts(spec, annotations))
 

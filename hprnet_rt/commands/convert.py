@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import glob
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from hprnet_rt.formats import (
     require_format,
     write_keypoints,
 )
+from hprnet_rt.words import counted, duration
 
 __all__ = ["add_parser"]
 
@@ -46,7 +48,7 @@ def add_parser(add: AddParser) -> None:
 
 def _convert(options: argparse.Namespace) -> int:
     pairs = _plan(options.inputs, options.out, options.to, options.overwrite)
-    failed = 0
+    begin_s, failed = time.perf_counter(), 0
     for source, out in pairs:
         try:
             recording = read_keypoints(source)
@@ -58,8 +60,10 @@ def _convert(options: argparse.Namespace) -> int:
             continue
         if not options.quiet:
             say(f"wrote {out}")
+    if not options.quiet:
+        say(f"total time {duration(time.perf_counter() - begin_s)}")
     if failed and len(pairs) > 1:
-        complain(f"{failed} of {len(pairs)} files failed")
+        complain(f"{failed} of {counted(len(pairs), 'file')} failed")
     return FAILED if failed else DONE
 
 
@@ -76,7 +80,7 @@ def _plan(inputs: Sequence[str], out: Path, to: str | None, overwrite: bool) -> 
     to_file = _names_a_file(out, to)
     if to_file and len(sources) > 1:
         raise UsageError(
-            f"{len(sources)} inputs cannot all be written to {out}; give a folder and --to FORMAT"
+            f"{counted(len(sources), 'input')} cannot all be written to {out}; give a folder and --to FORMAT"
         )
     if not to_file and to is None:
         raise UsageError(f"say which format goes to the folder {out}: --to {' or '.join(FORMATS)}")

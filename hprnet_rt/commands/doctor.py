@@ -28,6 +28,7 @@ from hprnet_rt.inference.model import DEFAULT_MODEL, load
 from hprnet_rt.machine import Nvidia, cpu, nvidia
 from hprnet_rt.version import __version__
 from hprnet_rt.video.capture import list_cameras
+from hprnet_rt.words import counted, shown_backend
 
 __all__ = ["add_parser"]
 
@@ -117,7 +118,7 @@ def _machine(gpus: Nvidia) -> Iterator[tuple[str, str]]:
     yield "hprnet-rt", f"{__version__}, Python {platform.python_version()}, {platform.platform()}"
     processor = cpu()
     features = "features unknown" if processor.features is None else " ".join(processor.features) or "no AVX"
-    yield "CPU", f"{processor.name}, {processor.cores} cores, {features}"
+    yield "CPU", f"{processor.name}, {counted(processor.cores, 'core')}, {features}"
     yield "NVIDIA", f"driver {gpus.driver}" if gpus.driver else gpus.why
     for gpu in gpus.gpus:
         memory = f"{gpu.memory_bytes / 2**30:.1f} GiB"
@@ -151,7 +152,7 @@ def _try_backend(name: str, gpus: Nvidia) -> bool:
     try:
         with load(backend=name, input_px=_TRIAL_PX) as model:
             model(np.zeros((_TRIAL_PX, _TRIAL_PX, 3), np.uint8))
-            _row(name, f"runs: {model.description}")
+            _row(name, f"runs: {shown_backend(model.description)}")
             return True
     except (HprnetError, ImportError, OSError) as error:
         _row(name, f"cannot run: {error}{_able_to_build(name, gpus)}")

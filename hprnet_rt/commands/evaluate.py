@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,7 @@ from hprnet_rt.evaluation.matching import library
 from hprnet_rt.evaluation.report import EvaluationReport, markdown_table, text_table
 from hprnet_rt.evaluation.tables import TABLES, table_rows
 from hprnet_rt.grouping import MATCHINGS
+from hprnet_rt.words import counted, duration
 
 __all__ = ["add_parser"]
 
@@ -175,6 +177,7 @@ def _measure_options(options: argparse.Namespace) -> MeasureOptions:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    begin_s = time.perf_counter()
     _check(options)
     library()  # a missing package is reported before the work, not after it
     if options.out is not None:
@@ -218,6 +221,8 @@ def _evaluate(options: argparse.Namespace) -> int:
             count=options.worst,
             least_score=_MATCHED_SCORE,
         )
+    if not options.quiet:
+        print(f"total time {duration(time.perf_counter() - begin_s)}")
     return DONE
 
 
@@ -271,6 +276,6 @@ def _evaluate_one(options: argparse.Namespace, annotations: Annotations, contend
 
 def _heading(evaluation: Evaluation) -> str:
     return (
-        f"{evaluation.name}: {evaluation.detections} detections, {evaluation.people} people in "
-        f"{evaluation.images} images"
+        f"{evaluation.name}: {counted(evaluation.detections, 'detection')}, "
+        f"{counted(evaluation.people, 'person')} in {counted(evaluation.images, 'image')}"
     )

@@ -25,6 +25,7 @@ from hprnet_rt.commands.console import (
     stage_table,
 )
 from hprnet_rt.commands.options import add_drawing_option, add_model_options, load_model
+from hprnet_rt.commands.standard_streams import STANDARD_OUTPUT
 from hprnet_rt.errors import HprnetError, OutputError, UsageError
 from hprnet_rt.files import make_folder_of, require_writable
 from hprnet_rt.formats import KeypointsSink, KeypointsStream
@@ -39,10 +40,10 @@ from hprnet_rt.render import Overlay, OverlayStyle
 from hprnet_rt.tracking import LIVE_SMOOTHINGS
 from hprnet_rt.video import OUTPUT_VIDEO_SUFFIXES, MediaInfo, VideoSink
 from hprnet_rt.video.capture import LiveOptions, kind_of, live_help, open_live
+from hprnet_rt.words import counted, duration, shown_backend
 
 __all__ = ["add_parser"]
 
-_STANDARD_OUTPUT: Final = "-"
 _SPANS: Final = 200_000  # in a profile: a quarter of an hour at 25 frames per second
 _WAIT_S: Final = 0.1
 _SAY_EVERY_S: Final = 1.0
@@ -141,6 +142,7 @@ def add_parser(add: AddParser) -> None:
 
 
 def _live(options: argparse.Namespace) -> int:
+    begin_s = time.perf_counter()
     paths = _output_paths(options)
     style_of_model = partial(OverlayStyle.of_model, point_threshold=options.point_threshold)
     style_of_model(refined=True)  # a wrong threshold is reported before a model is opened
@@ -163,7 +165,7 @@ def _live(options: argparse.Namespace) -> int:
     show = None if options.no_window or options.serve is not None else _window()
     if not options.quiet:
         show_progress_of("hprnet_rt.video")  # a camera that gives another size, a stream that is lost
-    speaker = _Speaker(options.quiet, sys.stderr if _STANDARD_OUTPUT in options.out else sys.stdout)
+    speaker = _Speaker(options.quiet, sys.stderr if STANDARD_OUTPUT in options.out else sys.stdout)
     if options.profile:
         require_writable(options.profile)
     profiler = Profiler(spans=_SPANS if options.profile else 0)
@@ -173,7 +175,8 @@ def _live(options: argparse.Namespace) -> int:
         cancelled = stack.enter_context(cancelled_by_signals())
         source = open_live(options.source, live)
         stack.callback(source.close)
-        details = f"{model.name} on {model.description}{' (auto)' if options.backend == 'auto' else ''}"
+        chosen = " (auto)" if options.backend == "auto" else ""
+        details = f"{model.name} on {shown_backend(model.description)}{chosen}"
         speaker.say(details)
         header = make_header(
             source.info, model.facts, in_flight=run.in_flight, track=run.track, smooth=run.smooth
@@ -183,7 +186,7 @@ def _live(options: argparse.Namespace) -> int:
             server = stack.enter_context(PictureServer(options.serve, host=options.host))
             speaker.say(f"watch it at {server.url}")
         outputs = _open_outputs(paths, source.info, header)
-        streams = [KeypointsStream(sys.stdout, header)] if _STANDARD_OUTPUT in options.out else []
+        streams = [KeypointsStream(sys.stdout, header)] if STANDARD_OUTPUT in options.out else []
         session = Session(
             source, model, run, overlay=overlay, profiler=profiler, outputs=outputs, streams=streams
         )
@@ -206,6 +209,7 @@ def _live(options: argparse.Namespace) -> int:
     if options.profile:
         write_trace(options.profile, profiler)
         speaker.say(f"  wrote {options.profile}")
+    speaker.say(f"total time {duration(time.perf_counter() - begin_s)}")
     if damage:
         complain(damage)
     if cancelled.is_set():
@@ -219,7 +223,7 @@ def _output_paths(options: argparse.Namespace) -> list[Path]:
     Raises:
         UsageError: one of them may not.
     """
-    paths = [Path(text) for text in options.out if text != _STANDARD_OUTPUT]
+    paths = [Path(text) for text in options.out if text != STANDARD_OUTPUT]
     resolved = [Path(text).resolve() for text in options.out]
     for text, path in zip(options.out, resolved, strict=True):
         if resolved.count(path) > 1:
@@ -316,8 +320,8 @@ def _run_without_window(
             said_s = time.perf_counter()
             readings = session.readings()
             speaker.say_state(
-                f"{readings.fps:.1f} FPS, age {readings.age_ms:.0f} ms, {readings.people} people, "
-                f"{readings.dropped} dropped {readings.trouble}"
+                f"{readings.fps:.1f} FPS, age {readings.age_ms:.0f} ms, "
+                f"{counted(readings.people, 'person')}, {readings.dropped} dropped {readings.trouble}"
             )
     speaker.say_state("")
 
@@ -340,7 +344,8 @@ def _report(session: Session, written: Sequence[Path], speaker: _Speaker) -> Non
     lag = "" if age is None else f", age p50 {age.service_p50_ms:.0f} ms, p95 {age.service_p95_ms:.0f} ms"
     name = session.source.info.source
     dropped = session.pipeline.dropped
-    speaker.say(f"{name}: {session.count} frames shown, {dropped} dropped{lag}; {mean:.1f} people a frame")
+    shown = counted(session.count, "frame")
+    speaker.say(f"{name}: {shown} shown, {dropped} dropped{lag}; {mean:.1f} people a frame")
     for path in written:
         speaker.say(f"  wrote {path}")
     if session.count:

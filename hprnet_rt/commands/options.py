@@ -93,7 +93,7 @@ def add_drawing_option(parser: argparse._ActionsContainer) -> None:
 
 
 def add_video_options(parser: argparse.ArgumentParser) -> None:
-    """Add --crf and --encoder."""
+    """Add --crf, --encoder and --strip-metadata."""
     parser.add_argument(
         "--crf",
         type=int,
@@ -108,6 +108,12 @@ def add_video_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"encoder of videos: {', '.join(ENCODERS)}; {AUTO} takes the first of a GPU that works here "
         "and prints its choice (default %(default)s)",
+    )
+    parser.add_argument(
+        "--strip-metadata",
+        action="store_true",
+        help="leave out what is written on the source: where and when it was taken, its title, a photo's "
+        "EXIF and colour profile (default: they are kept)",
     )
 
 

@@ -16,6 +16,7 @@ from hprnet_rt.jobs.options import AnnotateOptions
 from hprnet_rt.jobs.plan import Job
 from hprnet_rt.types import FramePoses
 from hprnet_rt.video import MediaInfo, is_image
+from hprnet_rt.words import counted
 
 __all__ = ["ProgressReporter"]
 
@@ -28,11 +29,21 @@ class ProgressReporter:
         jobs: all of them.
         at_once: number of jobs that run at the same time.
         quiet: print errors only.
+        to_stderr: print results to stderr too, because stdout is for keypoints.
     """
 
-    def __init__(self, options: AnnotateOptions, jobs: Sequence[Job], *, at_once: int, quiet: bool) -> None:
+    def __init__(
+        self,
+        options: AnnotateOptions,
+        jobs: Sequence[Job],
+        *,
+        at_once: int,
+        quiet: bool,
+        to_stderr: bool = False,
+    ) -> None:
         self._options = options
         self._quiet = quiet
+        self._to_stderr = to_stderr
         self._at_once = at_once
         self._lock = threading.Lock()
         self._stills = sum(is_image(job.source) for job in jobs)
@@ -41,7 +52,7 @@ class ProgressReporter:
     def say(self, text: str) -> None:
         """Print a line, unless told to be quiet."""
         if not self._quiet:
-            say(text)
+            say(text, to_stderr=self._to_stderr)
 
     def started(self, info: MediaInfo) -> None:
         """Open a bar for a video; all stills share one, and so do videos that run at the same time."""
@@ -84,14 +95,16 @@ class ProgressReporter:
 
     def _say_result(self, report: AnnotateReport) -> None:
         if report.skipped:
-            self.say(f"{report.job.source}: skipped, it is done")
+            self.say(f"{report.job.name}: skipped, it is done")
             return
         rate = (report.frames - report.resumed) / report.seconds if report.seconds > 0 else 0.0
         mean = report.people / report.frames if report.frames else 0.0
         stopped = "stopped after " if report.cancelled else ""
-        before = f", {report.resumed} frames were there" if report.resumed else ""
+        were = "was" if report.resumed == 1 else "were"
+        before = f", {counted(report.resumed, 'frame')} {were} there" if report.resumed else ""
+        frames, people = counted(report.frames, "frame"), counted(report.people, "person")
         self.say(
-            f"{report.job.source}: {stopped}{report.frames} frames, {report.people} people "
+            f"{report.job.name}: {stopped}{frames}, {people} "
             f"({mean:.1f} a frame, at most {report.most_people}), {rate:.1f} FPS{before}"
         )
         for path in report.written:

@@ -26,6 +26,7 @@ from hprnet_rt.formats import read_keypoints
 from hprnet_rt.jobs.render import render
 from hprnet_rt.render import Overlay, OverlayStyle
 from hprnet_rt.video.encoders import AUTO, choose_encoder
+from hprnet_rt.words import counted, duration
 
 __all__ = ["add_parser"]
 
@@ -86,6 +87,7 @@ def _render(options: argparse.Namespace) -> int:
             overlay=overlay,
             crf=options.crf,
             encoder=encoder,
+            strip_metadata=options.strip_metadata,
             started=lambda info: bar.reset(info.frames),
             progress=lambda _: bar.update(),
             cancelled=cancelled,
@@ -95,7 +97,8 @@ def _render(options: argparse.Namespace) -> int:
         return INTERRUPTED
     if not options.quiet:
         rate = report.frames / report.seconds if report.seconds > 0 else 0.0
-        say(f"wrote {report.path}: {report.frames} frames, {rate:.1f} FPS")
+        frames = counted(report.frames, "frame")
+        say(f"wrote {report.path}: {frames}, {rate:.1f} FPS, total time {duration(report.seconds)}")
     if report.damage:
         complain(report.damage)
         return FAILED

@@ -118,6 +118,15 @@ class KeypointsStream:
         """
         self._put(_line_of(item))
 
+    def write_frame(self, frame: KeypointsFrame) -> None:
+        """Write a stored frame.
+
+        Raises:
+            OutputError: the stream cannot be written.
+            BrokenPipeError: the reader of the stream has gone.
+        """
+        self._put(frame_line(frame.number, frame.pts_s, frame.poses))
+
     def _put(self, line: str) -> None:
         try:
             self._stream.write(line)

@@ -10,11 +10,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from hprnet_rt.errors import HprnetError, MediaError
 from hprnet_rt.files import PartialFile, exclusive, make_folder_of
-from hprnet_rt.formats import KeypointsFrame, Recording, write_keypoints
+from hprnet_rt.formats import KeypointsFrame, KeypointsStream, Recording, write_keypoints
 from hprnet_rt.formats.jsonl import JSONL, read_jsonl, write_jsonl
 from hprnet_rt.inference.finder import Finder, LocalFinder, PoseRequest
 from hprnet_rt.inference.model import PoseModel
@@ -22,7 +22,7 @@ from hprnet_rt.inference.stages import AnyStage, following_stages, replay_stages
 from hprnet_rt.jobs.fingerprint import make_header, video_comment
 from hprnet_rt.jobs.journal import Journal
 from hprnet_rt.jobs.options import AnnotateOptions, keypoint_settings, video_settings
-from hprnet_rt.jobs.outputs import Outputs, Sink
+from hprnet_rt.jobs.outputs import Outputs, Sink, what_is_kept
 from hprnet_rt.jobs.plan import Job
 from hprnet_rt.jobs.resume import is_done, note_damage, noted_damage, tidy
 from hprnet_rt.pipeline import Pipeline, Profiler
@@ -33,6 +33,7 @@ from hprnet_rt.video import (
     BorrowedFrames,
     FileSource,
     ImageSink,
+    ImageSource,
     MediaInfo,
     ResumePoint,
     VideoSink,
@@ -93,6 +94,7 @@ class _Run:
         source: FileSource,
         header: dict[str, Any],
         outputs: Outputs,
+        stream: TextIO | None,
         overlay: Overlay | None,
         profiler: Profiler,
         progress: Callable[[FramePoses], None] | None,
@@ -109,6 +111,7 @@ class _Run:
         self.people = self.most_people = 0
         self.damage: str | None = None
         self.outputs = outputs
+        self.stream = None if stream is None else KeypointsStream(stream, header)
         for path in job.outputs:
             make_folder_of(path)
         self.journal = Journal(
@@ -126,8 +129,8 @@ class _Run:
         job, info, options = self.job, self.info, self.options
         if job.picture is None:
             return
-        if self.is_image:
-            self.picture = ImageSink(job.picture)
+        if isinstance(self.source, ImageSource):
+            self.picture = ImageSink(job.picture, self.source.photo, strip_metadata=options.strip_metadata)
         else:
             rate = None if info.rate is None else info.rate / options.stride
             self.picture = VideoSink(
@@ -169,6 +172,8 @@ class _Run:
 
         def take(item: FramePoses) -> None:
             self.outputs.write(item)
+            if self.stream is not None and not self.looks_ahead:
+                self.stream.write(item)
             state = snapshots.at(self.outputs.frames)
             if state is not None:
                 self.journal.checkpoint(self.outputs.frames, state)
@@ -179,7 +184,7 @@ class _Run:
         self.damage = search.damage()
         if not self.cancelled.is_set():
             if not self.outputs.frames:
-                raise MediaError(f"{self.job.source} has no frame in the part that was asked for")
+                raise MediaError(f"{self.job.name} has no frame in the part that was asked for")
             names = [path.name for path in self.job.outputs]
             self.journal.checkpoint(self.outputs.frames, {}, names)  # there is nothing to do behind them
 
@@ -204,6 +209,9 @@ class _Run:
                 found.append((frame.pts_s or 0.0, frame.poses))
             smoothed = zip(self.journal.recording().frames, both_ways(found, behind), strict=True)
             self._write_master(replace(frame, poses=poses) for frame, (_, poses) in smoothed)
+        if self.stream is not None:
+            for frame in self._master().frames:
+                self.stream.write_frame(frame)
         self._open_picture()
         if self.picture is not None:
             source = open_source(self.job.source, self.options.rate)
@@ -247,7 +255,7 @@ class _Run:
         if self.cancelled.is_set():
             return
         if drawn != count:
-            raise MediaError(f"{self.job.source} is not as it was when its keypoints were found")
+            raise MediaError(f"{self.job.name} is not as it was when its keypoints were found")
         self.outputs.have_all()
 
     def _run(
@@ -300,6 +308,7 @@ def annotate(
     model: PoseModel | Finder,
     options: AnnotateOptions,
     *,
+    stream: TextIO | None = None,
     overlay: Overlay | None = None,
     profiler: Profiler | None = None,
     started: Callable[[MediaInfo], None] | None = None,
@@ -312,6 +321,7 @@ def annotate(
         job: from `plan`.
         model: the network, here or elsewhere.
         options: the ones of `plan`.
+        stream: gets the keypoints as JSON lines besides, as they come; those of an earlier run not.
         overlay: how to draw; when None, as `options` and the model want it.
         profiler: gets the stages' times.
         started: called once with what is known of the source; not when all was done before.
@@ -323,6 +333,7 @@ def annotate(
         UsageError: an earlier run was another one, or a region is not in the picture.
         MediaError: the source cannot be opened.
         OutputError: an output cannot be written.
+        BrokenPipeError: the reader of the stream has gone.
         HprnetError: a stage failed. What was done before is kept under its partial name, which the error
             names.
     """
@@ -337,7 +348,7 @@ def annotate(
         held.callback(source.close)
         for region in options.regions:
             region.corners(source.info.width, source.info.height)
-        header = make_header(source.info, finder.facts, **keypoint_settings(options))
+        header = make_header(source.info, finder.facts, job.called, **keypoint_settings(options))
         if is_done(job, header, options):  # perhaps in a folder that takes no lock
             tidy(job)
             return skipped
@@ -353,6 +364,7 @@ def annotate(
                 source=source,
                 header=header,
                 outputs=outputs,
+                stream=stream,
                 overlay=overlay,
                 profiler=profiler or Profiler(),
                 progress=progress,
@@ -366,17 +378,14 @@ def annotate(
             stopped = cancelled.is_set()
             damage = run.damage
             if damage is None and size_bytes(job.source) not in (None, header["source_bytes"]):
-                damage = f"{job.source} changed while it was read: annotate it again when it is complete"
+                damage = f"{job.name} changed while it was read: annotate it again when it is complete"
             if not stopped:
                 note_damage(job, damage)
             written = outputs.abandon() if stopped else run.finish()
         except BaseException as error:
             kept = outputs.abandon()
             if kept and isinstance(error, HprnetError):
-                names = ", ".join(str(path) for path in kept)
-                raise type(error)(
-                    f"{error} (the first {outputs.frames} frames are kept in {names})"
-                ) from error
+                raise type(error)(f"{error} ({what_is_kept(outputs.frames, kept)})") from error
             raise
     return AnnotateReport(
         job=job,

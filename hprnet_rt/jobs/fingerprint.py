@@ -25,18 +25,21 @@ _MAKER: Final = "hprnet-rt "
 _DIGITS: Final = 16
 
 
-def make_header(info: MediaInfo, model: ModelFacts, **options: Any) -> dict[str, Any]:
+def make_header(
+    info: MediaInfo, model: ModelFacts, called: str | None = None, **options: Any
+) -> dict[str, Any]:
     """Return the header of a file of keypoints: where they come from, and how they were made.
 
     Args:
         info: the source. A file's size and `source_check` tell it from another one of its name.
         model: the network.
+        called: how the source is called, where that is not its own name.
         options: of the run, beside those of the model.
     """
     source = info.source if is_remote(info.source) else Path(info.source)
     size = size_bytes(source)
     return {
-        "source": info.source,
+        "source": called or info.source,
         "source_bytes": size,
         "source_check": source_check(source, size),
         "width": info.width,

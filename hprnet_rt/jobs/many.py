@@ -95,7 +95,7 @@ def _attempt(job: Job, do: Callable[[Job], AnnotateReport], *, alone: bool) -> O
         if alone:
             raise
         _log.debug("%s failed", job.source, exc_info=True)
-        return Outcome(job, "failed", f"{job.source} failed unexpectedly: {type(error).__name__}: {error}")
+        return Outcome(job, "failed", f"{job.name} failed unexpectedly: {type(error).__name__}: {error}")
     if report.cancelled:
         return Outcome(job, "stopped", report=report)
     if report.damage:
@@ -156,7 +156,7 @@ def write_report(path: Path, outcomes: Sequence[Outcome]) -> None:
 
 
 def _as_dict(outcome: Outcome) -> dict[str, Any]:
-    data: dict[str, Any] = {"source": str(outcome.job.source), "status": outcome.status}
+    data: dict[str, Any] = {"source": outcome.job.name, "status": outcome.status}
     if outcome.reason:
         data["reason"] = outcome.reason
     report = outcome.report

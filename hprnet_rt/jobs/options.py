@@ -61,6 +61,8 @@ class AnnotateOptions:
         skip_existing: leave files alone all of whose outputs exist, however they were made.
         rate: frames a second of numbered images.
         regions: parts of the picture that the network looks at, each on its own; the whole when empty.
+        strip_metadata: leave out what is written on the source: where and when it was taken, its title, a
+            photo's EXIF and colour profile.
         point_threshold: least score of a point that is drawn, hands included; None takes those of
             `OverlayStyle.of_model`.
 
@@ -83,6 +85,7 @@ class AnnotateOptions:
     regions: tuple[Region, ...] = option((), "keypoints")
     crf: int = option(DEFAULT_CRF, "video")
     encoder: str = option(DEFAULT_ENCODER, "video")
+    strip_metadata: bool = option(False, "video", at_default=False)
     point_threshold: float | None = option(None, "video", at_default=False)
 
     def __post_init__(self) -> None:

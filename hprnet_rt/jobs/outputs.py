@@ -9,7 +9,7 @@ from typing import Protocol
 from hprnet_rt.errors import OutputError
 from hprnet_rt.types import FramePoses
 
-__all__ = ["Outputs", "Sink"]
+__all__ = ["Outputs", "Sink", "what_is_kept"]
 
 
 class Sink(Protocol):
@@ -53,6 +53,12 @@ class Sink(Protocol):
             OutputError: the system refuses.
         """
         ...
+
+
+def what_is_kept(frames: int, paths: Sequence[Path]) -> str:
+    """Return in words where the first frames of a run that failed are kept."""
+    first = "the first frame is" if frames == 1 else f"the first {frames} frames are"
+    return f"{first} kept in {', '.join(map(str, paths))}"
 
 
 class Outputs:

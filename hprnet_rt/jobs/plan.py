@@ -17,8 +17,9 @@ from hprnet_rt.jobs.fingerprint import fingerprint_of
 from hprnet_rt.jobs.inputs import Input, expand, listed_inputs
 from hprnet_rt.jobs.journal import journal_files
 from hprnet_rt.jobs.options import AnnotateOptions
-from hprnet_rt.video import IMAGE_SUFFIXES, OUTPUT_VIDEO_SUFFIXES, VIDEO_SUFFIXES, is_image
+from hprnet_rt.video import IMAGE_SUFFIXES, OUTPUT_VIDEO_SUFFIXES, VIDEO_SUFFIXES, image_suffix, is_image
 from hprnet_rt.video.audio import suffix_for_audio
+from hprnet_rt.words import counted
 
 __all__ = ["KEYPOINTS_SUFFIX", "Job", "plan", "refusal"]
 
@@ -37,12 +38,19 @@ class Job:
         picture: None is not written.
         keypoints: by the names of their formats.
         base: what outputs are called without their suffixes.
+        called: how the source is called in messages and keypoints, where that is not its own name.
     """
 
     source: Path | str
     picture: Path | None
     keypoints: Mapping[str, Path]
     base: Path = field(default_factory=Path)
+    called: str | None = None
+
+    @property
+    def name(self) -> str:
+        """How the source is called in messages and keypoints."""
+        return self.called or str(self.source)
 
     @property
     def outputs(self) -> tuple[Path, ...]:
@@ -92,7 +100,12 @@ def _named(base: Path, suffix: str) -> Path:
 
 
 def plan(
-    inputs: Sequence[str], out: Path, options: AnnotateOptions, *, listed: Sequence[str] = ()
+    inputs: Sequence[str],
+    out: Path,
+    options: AnnotateOptions,
+    *,
+    listed: Sequence[str] = (),
+    spooled: Path | None = None,
 ) -> list[Job]:
     """Decide every output's name before any work is done.
 
@@ -104,13 +117,14 @@ def plan(
         out: a file or a folder; the folder need not exist.
         options: what will be written.
         listed: files and addresses of a list; one that is missing fails when its turn comes.
+        spooled: the file to which standard input has been copied, for the input `STANDARD_INPUT`.
 
     Raises:
         UsageError: an input is missing, a folder holds no media, an output is an input, or all inputs have
             one that exists and that is not theirs.
     """
     try:
-        return _plan([*expand(inputs, out), *listed_inputs(listed)], out, options)
+        return _plan([*expand(inputs, out, spooled), *listed_inputs(listed)], out, options)
     except OSError as error:  # a name too long, a folder that may not be read
         if isinstance(error, HprnetError):
             raise
@@ -124,10 +138,10 @@ def _plan(inputs: Sequence[Input], out: Path, options: AnnotateOptions) -> list[
     if _names_a_file(out):
         if len(found) > 1:
             raise UsageError(
-                f"{len(found)} inputs cannot all be written to the one file {out}; give a folder: "
+                f"{counted(len(found), 'input')} cannot all be written to the one file {out}; give a folder: "
                 f"-o {out.parent / out.stem}"
             )
-        jobs = [_job_to_file(found[0].source, out, options)]
+        jobs = [replace(_job_to_file(found[0].source, out, options), called=found[0].name)]
     else:
         if out.is_file():
             raise UsageError(f"the output {out} is a file; give a folder, or a file name that ends in .mp4")
@@ -216,12 +230,13 @@ def _jobs_to_folder(found: Sequence[Input], out: Path, options: AnnotateOptions)
     shared = Counter(each.place.with_suffix("") for each in found)
     jobs: list[Job] = []
     taken: set[Path] = set()
-    for source, place in ((each.source, each.place) for each in found):
+    for each in found:
+        source, place = each.source, each.place
         stem = place.name if shared[place.with_suffix("")] > 1 else place.stem
-        suffix = place.suffix.lower() if is_image(source) else ".mp4"
+        suffix = image_suffix(source) if is_image(source) else ".mp4"
         base = out / place.parent / stem
         picture = _named(base, suffix) if options.video else None
-        job = Job(source, picture, _keypoints(base, options.formats or (_MASTER,), options), base)
+        job = Job(source, picture, _keypoints(base, options.formats or (_MASTER,), options), base, each.name)
         files = job.files | {job.master}
         clash = taken & files
         if clash:

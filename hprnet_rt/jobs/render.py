@@ -16,7 +16,7 @@ from hprnet_rt.files import make_folder_of
 from hprnet_rt.formats import KeypointsFrame, Recording
 from hprnet_rt.formats.recording import in_short, rate_of
 from hprnet_rt.inference.stages import replay_stages
-from hprnet_rt.jobs.outputs import Outputs, Sink
+from hprnet_rt.jobs.outputs import Outputs, Sink, what_is_kept
 from hprnet_rt.pipeline import Pipeline
 from hprnet_rt.render import Overlay
 from hprnet_rt.types import FramePoses
@@ -25,7 +25,9 @@ from hprnet_rt.video import (
     IMAGE_SUFFIXES,
     OUTPUT_VIDEO_SUFFIXES,
     BorrowedFrames,
+    FileSource,
     ImageSink,
+    ImageSource,
     MediaInfo,
     Selection,
     VideoSink,
@@ -118,15 +120,18 @@ def _rate(header: dict[str, Any]) -> Fraction:
     return DEFAULT_RATE if rate is None else Fraction(rate).limit_denominator(1001)
 
 
-def _open(path: Path, source: Path, info: MediaInfo, selection: Selection, crf: int, encoder: str) -> Sink:
+def _open(
+    path: Path, opened: FileSource, selection: Selection, crf: int, encoder: str, strip_metadata: bool
+) -> Sink:
+    source, info = Path(opened.path), opened.info
     still = is_image(source)
     allowed = IMAGE_SUFFIXES if still else OUTPUT_VIDEO_SUFFIXES
     if path.suffix.lower() not in allowed:
         kind = "an image" if still else "a video"
         raise UsageError(f"{kind} cannot be written to {path}: use {' '.join(sorted(allowed))}")
     make_folder_of(path)
-    if still:
-        return ImageSink(path)
+    if isinstance(opened, ImageSource):
+        return ImageSink(path, opened.photo, strip_metadata=strip_metadata)
     fitting = suffix_for_audio(source, path.suffix.lower())
     if fitting != path.suffix.lower():
         raise UsageError(
@@ -151,6 +156,7 @@ def render(
     overlay: Overlay | None = None,
     crf: int = DEFAULT_CRF,
     encoder: str = DEFAULT_ENCODER,
+    strip_metadata: bool = False,
     started: Callable[[MediaInfo], None] | None = None,
     progress: Callable[[FramePoses], None] | None = None,
     cancelled: threading.Event | None = None,
@@ -166,6 +172,7 @@ def render(
         out: the file to write; one that exists is replaced.
         overlay: how to draw; the default one when None.
         crf, encoder: how a video is compressed, see `VideoSink`.
+        strip_metadata: write nothing of what is written on the source onto the drawn one.
         started: called once with what is known of the source.
         progress: called after each frame.
         cancelled: when set, what is done is finished under its partial name.
@@ -191,7 +198,7 @@ def render(
             )
         selection = _selection(header)
         _warn_of_another_source(header, source)
-        outputs.add(_open(out, source, info, selection, crf, encoder))
+        outputs.add(_open(out, opened, selection, crf, encoder, strip_metadata))
         if started is not None:
             started(info)
         known = _Known(keypoints.frames)
@@ -213,7 +220,7 @@ def render(
     except HprnetError as error:
         kept = outputs.abandon()
         if kept:
-            raise type(error)(f"{error} (the first {outputs.frames} frames are kept in {kept[0]})") from error
+            raise type(error)(f"{error} ({what_is_kept(outputs.frames, kept)})") from error
         raise
     except BaseException:
         outputs.abandon()

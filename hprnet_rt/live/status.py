@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from hprnet_rt.live import theme
 from hprnet_rt.live.readings import Readings
+from hprnet_rt.words import counted
 
 __all__ = ["Note", "StatusLine", "figures", "notes"]
 
@@ -41,7 +42,7 @@ def figures(readings: Readings, threshold: float) -> list[tuple[str, str]]:
     return [
         (f"{readings.fps:.1f} FPS", "000.0 FPS"),
         (f"{readings.age_ms:.0f} ms old" if readings.fps > 0 else "", "0000 ms old"),
-        ("1 person" if readings.people == 1 else f"{readings.people} people", "00 people"),
+        (counted(readings.people, "person"), "00 people"),
         (f"{readings.dropped} dropped", f"{max(readings.dropped, 1000)} dropped"),
         (f"threshold {threshold:.2f}", "threshold 0.00"),
     ]

@@ -11,7 +11,7 @@ from hprnet_rt.errors import MediaError, UsageError
 from hprnet_rt.types import Frame
 from hprnet_rt.video.image import ImageSource
 from hprnet_rt.video.index import VideoIndex, read_index
-from hprnet_rt.video.media import is_image, is_sequence
+from hprnet_rt.video.media import is_image, is_sequence, refuse_a_stream
 from hprnet_rt.video.reader import VideoSource
 from hprnet_rt.video.selection import Selection
 from hprnet_rt.video.sequence import DEFAULT_RATE, SequenceSource
@@ -46,10 +46,12 @@ def open_source(path: Path | str, rate: Fraction = DEFAULT_RATE) -> FileSource:
         rate: frames a second of numbered images.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: there is no such file, or it is a live stream.
         MediaError: it cannot be read.
+        BackendError: a package for its kind is not installed.
     """
     if isinstance(path, str):
+        refuse_a_stream(path)
         return ImageSource(path) if is_image(path) else VideoSource(path)
     if is_sequence(path):
         return SequenceSource(path, rate)

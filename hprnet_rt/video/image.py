@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,25 +11,21 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hprnet_rt.environment import LIMIT_VARIABLE, MOST_PIXELS
-from hprnet_rt.errors import MediaError, OutputError
+from hprnet_rt.errors import MediaError
 from hprnet_rt.files import PartialFile, output_errors, reason
 from hprnet_rt.types import Frame, FramePoses
-from hprnet_rt.video.media import MediaInfo
+from hprnet_rt.video.media import MediaInfo, refuse_an_unread_image
 from hprnet_rt.video.opening import require_file
+from hprnet_rt.video.photo import Metadata, Photo, decode_photo, encode_photo, photo_damage, with_drawing
 from hprnet_rt.video.remote import open_remote
-from hprnet_rt.video.silence import quiet
 
 __all__ = ["ImageSink", "ImageSource", "decode_image", "of_size"]
 
 _log = logging.getLogger(__name__)
 
-_TIFF = 42
-_TIFF_ENTRY_BYTES = 12
-
 
 def decode_image(data: bytes, name: str, advice: str) -> npt.NDArray[np.uint8]:
-    """Decode an image file to (H, W, 3) BGR, upright by its EXIF orientation.
+    """Decode an image file to (H, W, 3) BGR, upright by its EXIF orientation; what is transparent is white.
 
     Args:
         data: the bytes of the file.
@@ -39,22 +34,9 @@ def decode_image(data: bytes, name: str, advice: str) -> npt.NDArray[np.uint8]:
 
     Raises:
         MediaError: the file is empty, too large or no image.
+        BackendError: the package for its kind is not installed.
     """
-    if not data:
-        raise MediaError(f"{name} is empty (0 bytes)")
-    try:
-        with quiet():
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        if "MAX_IMAGE" in str(error.err):
-            raise MediaError(
-                f"{name} has more pixels than are read (usually {MOST_PIXELS // 1_000_000} million): scale "
-                f"it down, or set {LIMIT_VARIABLE} to more"
-            ) from error
-        raise MediaError(f"{name} cannot be decoded as an image: {error.err}") from error
-    if image is None:
-        raise MediaError(f"{name} is not an image that can be read: check the file, or {advice}")
-    return np.asarray(image, np.uint8)
+    return decode_photo(data, name, advice).image
 
 
 def of_size(image: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
@@ -64,29 +46,8 @@ def of_size(image: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArra
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _has_pages(data: bytes) -> bool:
-    """Return whether a TIFF file has several pictures: its first directory points to a next one."""
-    order = {b"II": "<", b"MM": ">"}.get(data[:2])
-    try:
-        if order is None or struct.unpack_from(order + "H", data, 2)[0] != _TIFF:
-            return False
-        (first,) = struct.unpack_from(order + "I", data, 4)
-        (entries,) = struct.unpack_from(order + "H", data, first)
-        (following,) = struct.unpack_from(order + "I", data, first + 2 + entries * _TIFF_ENTRY_BYTES)
-    except struct.error:
-        return False
-    return bool(following)
-
-
-def _is_animated(data: bytes) -> bool:
-    """Return whether a PNG or WebP file is an animation."""
-    if data[8:16] == b"WEBPVP8X":
-        return bool(data[20:21] and data[20] & 2)
-    return data.startswith(b"\x89PNG") and b"acTL" in data[: data.find(b"IDAT")]
-
-
 class ImageSource:
-    """Iterates the picture of an image file, upright by its EXIF orientation.
+    """Iterates the picture of an image file, upright by its EXIF orientation, on white where transparent.
 
     Of several pictures in a file only the first is read.
 
@@ -95,38 +56,41 @@ class ImageSource:
 
     Attributes:
         path: as given.
+        photo: the picture and what is written on it, of which a sink makes an output that is like it.
         info: size of the picture.
-        damage: always None.
+        damage: what could not be read; None when all was well.
 
     Raises:
         MediaError: the file cannot be read, or is no image.
+        BackendError: the package for its kind is not installed.
     """
-
-    damage: str | None = None
 
     def __init__(self, path: Path | str) -> None:
         self.path = path
         if isinstance(path, Path):
             require_file(path)
+        refuse_an_unread_image(path)
         try:
             data = path.read_bytes() if isinstance(path, Path) else open_remote(path).read()
         except MediaError:
             raise
         except OSError as error:
             raise MediaError(f"cannot read {path}: {reason(error)}") from error
-        self._image = decode_image(data, str(path), "convert it to PNG")
-        if _is_animated(data):
+        self.photo = decode_photo(data, str(path), "convert it to PNG")
+        if self.photo.moves:
             _log.warning("%s moves: only its first picture is taken; make it a GIF or a video for all", path)
-        if _has_pages(data):
+        if self.photo.others:
             _log.warning(
                 "%s has several pictures: only the first is taken; save the others as files of their own",
                 path,
             )
-        self.info = MediaInfo(str(path), width=self._image.shape[1], height=self._image.shape[0], frames=1)
+        self.damage = photo_damage(data, str(path))
+        height, width = self.photo.image.shape[:2]
+        self.info = MediaInfo(str(path), width=width, height=height, frames=1)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the picture as the only frame."""
-        yield Frame(0, self._image, time.perf_counter())
+        yield Frame(0, self.photo.image, time.perf_counter())
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -137,25 +101,34 @@ class ImageSink:
 
     Args:
         path: the final name.
+        photo: the one that is drawn on. The file has its transparency, and what is written on it; with None
+            it is opaque and has nothing written on it.
+        strip_metadata: leave out what is written on the photo: EXIF, XMP, comments, the colour profile.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, photo: Photo | None = None, *, strip_metadata: bool = False) -> None:
         self._file = PartialFile(path)
         self.path = path
         self.partial_path = self._file.partial
+        self._bgra = None if photo is None else photo.bgra
+        self._metadata = Metadata() if photo is None or strip_metadata else photo.metadata
 
     def write(self, item: FramePoses) -> None:
         """Encode the frame and write the file.
 
         Raises:
             OutputError: the file cannot be written.
+            BackendError: the package for its kind is not installed.
         """
-        with quiet():
-            is_encoded, data = cv2.imencode(self._file.path.suffix, item.frame.image)
-        if not is_encoded:
-            raise OutputError(f"cannot encode {self._file.path.name}: use a .png or .jpg name")
+        suffix = self.path.suffix.lower()
+        picture = with_drawing(item.frame.image, self._bgra, suffix)
+        data, lost = encode_photo(picture, suffix, self._metadata, self.path.name)
+        if lost:
+            _log.warning(
+                "%s cannot hold all that was written on its photo: without %s", self.path, ", ".join(lost)
+            )
         with output_errors(self.path):
-            self.partial_path.write_bytes(data.tobytes())
+            self.partial_path.write_bytes(data)
 
     def close(self, *, all_audio: bool = False) -> None:
         """Nothing is held open."""

@@ -8,6 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
+from hprnet_rt.errors import MediaError, UsageError
+from hprnet_rt.video.photo import HEIF_SUFFIXES, JPEG_SUFFIXES, suffix_of_content
 from hprnet_rt.video.remote import is_remote, remote_bytes, remote_name
 
 __all__ = [
@@ -17,36 +19,81 @@ __all__ = [
     "VIDEO_SUFFIXES",
     "MediaInfo",
     "as_fraction",
+    "image_suffix",
     "is_address",
     "is_image",
     "is_sequence",
+    "refuse_a_stream",
+    "refuse_an_unread_image",
     "sequence_files",
     "sequence_name",
     "size_bytes",
 ]
 
-IMAGE_SUFFIXES: Final = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES: Final = frozenset(
+    {".bmp", ".dib", ".jp2", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp", *HEIF_SUFFIXES, *JPEG_SUFFIXES}
+)
 VIDEO_SUFFIXES: Final = frozenset(
     {
+        ".3g2",
         ".3gp",
+        ".asf",
         ".avi",
+        ".dv",
+        ".f4v",
         ".flv",
         ".gif",
+        ".m2t",
         ".m2ts",
         ".m4v",
+        ".mjpeg",
+        ".mjpg",
         ".mkv",
         ".mov",
         ".mp4",
         ".mpeg",
         ".mpg",
         ".mts",
+        ".mxf",
         ".ogv",
         ".ts",
+        ".vob",
         ".webm",
         ".wmv",
     }
 )
 """Suffixes of the videos in a folder; a file that the user names is opened whatever its suffix."""
+
+_UNREAD_IMAGE_SUFFIXES: Final = frozenset(
+    [
+        ".3fr",
+        ".arw",
+        ".cr2",
+        ".cr3",
+        ".dng",
+        ".erf",
+        ".nef",
+        ".nrw",
+        ".orf",
+        ".pef",
+        ".raf",
+        ".raw",
+        ".rw2",
+        ".sr2",
+        ".srw",
+        ".x3f",
+        ".dds",
+        ".exr",
+        ".hdr",
+        ".ico",
+        ".jxl",
+        ".psd",
+        ".qoi",
+        ".svg",
+        ".tga",
+    ]
+)
+"""Suffixes of cameras' raw photos, and of other images that are not read."""
 
 OUTPUT_VIDEO_SUFFIXES: Final = frozenset({".m4v", ".mkv", ".mov", ".mp4"})
 """Suffixes of videos that are written."""
@@ -54,7 +101,12 @@ OUTPUT_VIDEO_SUFFIXES: Final = frozenset({".m4v", ".mkv", ".mov", ".mp4"})
 LEAST_RATE: Final = Fraction(1, 1000)
 """The lowest rate, in frames a second, that every container and encoder takes."""
 
+_BEGIN_BYTES: Final = 64
 _ADDRESS: Final = re.compile(r"(https?|ftps?)://", re.IGNORECASE)
+_STREAMS: Final = frozenset(
+    {"mms", "mmsh", "rist", "rtmp", "rtmps", "rtmpt", "rtp", "rtsp", "rtsps", "srt", "srtp", "tcp", "udp"}
+)
+"""Addresses of live streams, by their beginnings; what fsspec opens has others."""
 _NUMBER: Final = re.compile(r"%(?:0(\d+))?d")
 """The place of the number in the name of a sequence: %d, or %04d for four digits and more."""
 
@@ -69,11 +121,60 @@ def is_address(text: str) -> bool:
     return _ADDRESS.match(text) is not None
 
 
+def refuse_a_stream(text: str) -> None:
+    """Check that an address is one of a file, which ends, and not of a live stream.
+
+    Raises:
+        UsageError: it is one of a stream.
+    """
+    if text.partition("://")[0].lower() in _STREAMS and "://" in text:
+        raise UsageError(f"{text} is a live stream, which need not end: use hprnet-rt live {text} -o FILE")
+
+
 def is_image(source: Path | str) -> bool:
-    """Return whether a name is one of a still image; addresses on servers are taken for videos."""
+    """Return whether a name is one of a still image; addresses on servers are taken for videos.
+
+    A file whose name is neither an image's nor a video's is told by its first bytes.
+    """
     if isinstance(source, str):
         return is_remote(source) and Path(remote_name(source)).suffix.lower() in IMAGE_SUFFIXES
-    return source.suffix.lower() in IMAGE_SUFFIXES and not is_sequence(source)
+    suffix = source.suffix.lower()
+    if suffix in IMAGE_SUFFIXES | _UNREAD_IMAGE_SUFFIXES:
+        return not is_sequence(source)
+    return suffix not in VIDEO_SUFFIXES and _content_suffix(source) is not None
+
+
+def refuse_an_unread_image(source: Path | str) -> None:
+    """Check that an image is of a kind that is read.
+
+    Raises:
+        MediaError: it is a camera's raw photo, or of another kind that is not read.
+    """
+    name = remote_name(source) if isinstance(source, str) else source.name
+    if Path(name).suffix.lower() in _UNREAD_IMAGE_SUFFIXES:
+        raise MediaError(
+            f"{source} is an image of a kind that is not read: save it as JPEG, PNG or TIFF first"
+        )
+
+
+def image_suffix(source: Path | str) -> str:
+    """Return the suffix of an image's kind: that of its name, or of its content where its name has none."""
+    name = remote_name(source) if isinstance(source, str) else source.name
+    suffix = Path(name).suffix.lower()
+    if suffix in IMAGE_SUFFIXES or isinstance(source, str):
+        return suffix
+    return _content_suffix(source) or suffix
+
+
+def _content_suffix(path: Path) -> str | None:
+    """Return the suffix of a photo by its first bytes, None for other files and what is no file."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return suffix_of_content(file.read(_BEGIN_BYTES))
+    except OSError:
+        return None
 
 
 def is_sequence(source: Path | str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -132,15 +132,17 @@ def remote_bytes(url: str) -> int | None:
     return None if size is None else int(size)
 
 
-def find_remote(url: str, suffixes: frozenset[str]) -> list[tuple[str, Path]]:
+def find_remote(url: str, takes: Callable[[Path], bool]) -> list[tuple[str, Path]]:
     """Find the files of an address, which names one, a folder, or a glob pattern.
 
     Args:
         url: the address.
-        suffixes: of the files that are found in a folder.
+        takes: whether a file is wanted, by its path below the folder, or by its name where a pattern has
+            found it; a file that is named in full is.
 
     Returns:
-        the addresses of the files and their paths below the folder, in the order of the addresses.
+        the addresses of the files and their paths below the folder, in the order of the addresses; none
+        where a folder has none that is wanted.
 
     Raises:
         UsageError: there is no file, or fsspec knows no such kind of address.
@@ -153,17 +155,19 @@ def find_remote(url: str, suffixes: frozenset[str]) -> list[tuple[str, Path]]:
             return [(url, Path(remote_name(url)))]
         if system.isdir(path):
             below = path.rstrip("/") + "/"
-            inside = [file for file in system.find(path) if Path(file).suffix.lower() in suffixes]
-            found = [
-                (file, Path(file.lstrip("/").removeprefix(below.lstrip("/")))) for file in sorted(inside)
+            inside = [
+                (file, Path(file.lstrip("/").removeprefix(below.lstrip("/"))))
+                for file in sorted(system.find(path))
             ]
-            none = f"the folder {url} holds no video or image"
+            found = [(file, place) for file, place in inside if takes(place)]
         else:
             matches = sorted(system.glob(path)) if glob.has_magic(path) else []
-            found = [(file, Path(remote_name(file))) for file in matches if system.isfile(file)]
-            none = f"no file matches {url}" if glob.has_magic(path) else f"{url} does not exist"
-    if not found:
-        raise UsageError(none)
+            named = [(file, Path(remote_name(file))) for file in matches if system.isfile(file)]
+            found = [(file, place) for file, place in named if takes(place)]
+            if not found:
+                raise UsageError(
+                    f"no file matches {url}" if glob.has_magic(path) else f"{url} does not exist"
+                )
     _, *outer = url.split("::", 1)
     return [("::".join((_address(system, file), *outer)), place) for file, place in found]
 

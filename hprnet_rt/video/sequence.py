@@ -15,6 +15,7 @@ from hprnet_rt.errors import MediaError, UsageError
 from hprnet_rt.types import Frame
 from hprnet_rt.video.image import ImageSource, of_size
 from hprnet_rt.video.media import LEAST_RATE, MediaInfo, sequence_files
+from hprnet_rt.words import counted
 
 __all__ = ["DEFAULT_RATE", "SequenceSource", "require_rate"]
 
@@ -89,22 +90,28 @@ class SequenceSource:
     def __iter__(self) -> Iterator[Frame]:
         """Yield the images in the order of their numbers, without those that cannot be read."""
         unreadable: list[str] = []
+        damaged: list[str] = []
         sequence = 0
         for number, file in self._files:
             try:
-                (frame,) = ImageSource(file)
+                source = ImageSource(file)
             except MediaError as error:
                 unreadable.append(str(error))
                 continue
+            if source.damage:
+                damaged.append(source.damage)
+            (frame,) = source
             image = of_size(frame.image, self.info.width, self.info.height)
             pts = (number - self._files[0][0]) // self._step
             yield Frame(sequence, image, time.perf_counter(), pts, self.info.time_base)
             sequence += 1
+        of_all = f"of {counted(len(self._files), 'image')}"
         if unreadable:
             self.damage = (
-                f"{self.path}: {len(unreadable)} of {len(self._files)} images are not in the output; the "
-                f"first: {unreadable[0]}"
+                f"{self.path}: {len(unreadable)} {of_all} not in the output; the first: {unreadable[0]}"
             )
+        elif damaged:
+            self.damage = f"{self.path}: {len(damaged)} {of_all} damaged; the first: {damaged[0]}"
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -35,6 +35,7 @@ OTHER = {
     "regions": (parse_region("0,0,10,10"),),
     "crf": 30,
     "encoder": "libx265",
+    "strip_metadata": True,
     "point_threshold": 0.5,
     "background": "white",
 }
