@@ -20,40 +20,12 @@ from hprnet_rt.skeleton import FACE
 from hprnet_rt.types import Poses
 
 # frames of a clip of people in a corridor, seen from above: in each somebody walks away
+# fmt: off
 FROM_BEHIND = [
-    int(number)
-    for number in [
-        "72",
-        "101",
-        "130",
-        "159",
-        "246",
-        "275",
-        "304",
-        "333",
-        "363",
-        "392",
-        "421",
-        "537",
-        "566",
-        "595",
-        "624",
-        "653",
-        "798",
-        "943",
-        "972",
-        "1001",
-        "1030",
-        "1060",
-        "1089",
-        "1118",
-        "1147",
-        "1176",
-        "1263",
-        "1292",
-        "1321",
-    ]
+    72, 101, 130, 159, 246, 275, 304, 333, 363, 392, 421, 537, 566, 595, 624, 653, 798, 943, 972, 1001, 1030,
+    1060, 1089, 1118, 1147, 1176, 1263, 1292, 1321,
 ]
+# fmt: on
 DRAWN, POINTS = 0.2, 10
 
 
