@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,8 +17,9 @@ from hprnet_rt.errors import MediaError
 from hprnet_rt.video.media import is_sequence
 from hprnet_rt.video.opening import open_input, video_stream
 from hprnet_rt.video.packet_times import JoinedTimes
+from hprnet_rt.video.timeline import as_fraction
 
-__all__ = ["AudioCopy", "suffix_for_audio"]
+__all__ = ["AudioCopy", "Heard", "suffix_for_audio"]
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +82,27 @@ def _layout(context: av.AudioCodecContext) -> av.AudioLayout:
     return context.layout if _has_places(context.layout) else av.AudioLayout(f"{context.channels}c")
 
 
+@dataclass
+class Heard:
+    """What of a track a player plays.
+
+    Attributes:
+        packets, size_bytes: that it plays at least in part.
+    """
+
+    packets: int = 0
+    size_bytes: int = 0
+
+    def add(self, size_bytes: int) -> None:
+        """Count a packet."""
+        self.packets += 1
+        self.size_bytes += size_bytes
+
+    def is_less_than(self, other: Heard) -> bool:
+        """Return whether something is missing; containers may cut the same bytes into other packets."""
+        return self.packets < other.packets and self.size_bytes < other.size_bytes
+
+
 class AudioCopy:
     """Copies the source's audio packets to the output, in step with the pictures.
 
@@ -86,13 +111,18 @@ class AudioCopy:
     Args:
         source: the file or address.
         output: gets a stream for each track; nothing may have been written to it.
+        with_titles: tracks keep their titles, not only their languages.
 
     Attributes:
-        start_s: time in the source, in seconds, at which the output begins; earlier packets are left out.
+        heard: what of each track that was copied a player must play, by the track's number in the output.
     """
 
-    def __init__(self, source: Path | str, output: av.container.OutputContainer) -> None:
+    def __init__(
+        self, source: Path | str, output: av.container.OutputContainer, *, with_titles: bool = True
+    ) -> None:
         self._source = source
+        self._with_titles = with_titles
+        self.heard: defaultdict[int, Heard] = defaultdict(Heard)
         self._container = open_input(source)
         self._output = output
         audio = self._container.streams.audio
@@ -121,14 +151,17 @@ class AudioCopy:
         self._takes_equal_times = output.format.name == "matroska"
         self._last_dts: dict[int, int] = {}
         self._dropped = 0
-        self.start_s = 0.0
+        self._origin_s = Fraction(0)
+        self._cuts = False
 
     def _copy(self, stream: av.AudioStream) -> av.AudioStream:
         copy = self._output.add_stream_from_template(stream)
         copy.codec_context.layout = _layout(stream.codec_context)
         copy.disposition = stream.disposition
         metadata = stream.metadata
-        kept = {"language": metadata.get("language"), "title": metadata.get("title") or metadata.get("name")}
+        kept = {"language": metadata.get("language")}
+        if self._with_titles:
+            kept["title"] = metadata.get("title") or metadata.get("name")
         copy.metadata.update({key: value for key, value in kept.items() if value})
         return copy
 
@@ -137,6 +170,15 @@ class AudioCopy:
             return (video_stream(self._container, self._source),)
         except MediaError:
             return ()
+
+    def begin(self, origin_s: Fraction, *, cuts: bool) -> None:
+        """Let the output begin at a time of the source; call it before anything is copied.
+
+        Args:
+            origin_s: the time that becomes 0.
+            cuts: leave out what is before it.
+        """
+        self._origin_s, self._cuts = origin_s, cuts
 
     def copy_until(self, seconds: float | None) -> None:
         """Write the packets that start before a time of the output.
@@ -150,21 +192,29 @@ class AudioCopy:
             if packet is None:
                 return
             assert packet.dts is not None
-            at_s = float(packet.dts * packet.time_base) - self.start_s
+            base = as_fraction(packet.time_base) or Fraction(1)
+            at_s = packet.dts * base - self._origin_s
             if seconds is not None and at_s > seconds:
                 self._waiting = packet
                 return
-            if self.start_s:
-                if at_s < 0.0:
-                    continue
-                shift = round(self.start_s / packet.time_base)
+            if self._cuts and at_s < 0:
+                continue
+            if self._origin_s:
+                shift = round(self._origin_s / base)
                 packet.dts -= shift
                 packet.pts = None if packet.pts is None else packet.pts - shift
-            index = packet.stream.index
-            header_filter = self._header_filters.get(index)
-            for copy in (packet,) if header_filter is None else header_filter.filter(packet):
-                copy.stream = self._copies[index]
-                self._output.mux(copy)
+            self._write(packet)
+
+    def _write(self, packet: av.Packet[Any]) -> None:
+        index = packet.stream.index
+        header_filter = self._header_filters.get(index)
+        shown = packet.dts if packet.pts is None else packet.pts
+        is_heard = not packet.is_discard and (shown or 0) + (packet.duration or 0) > 0
+        for copy in (packet,) if header_filter is None else header_filter.filter(packet):
+            copy.stream = self._copies[index]
+            if is_heard:
+                self.heard[copy.stream.index].add(copy.size)
+            self._output.mux(copy)
 
     def _next(self) -> av.Packet[Any] | None:
         try:
