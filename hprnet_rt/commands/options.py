@@ -93,7 +93,7 @@ def add_drawing_option(parser: argparse._ActionsContainer) -> None:
 
 
 def add_video_options(parser: argparse.ArgumentParser) -> None:
-    """Add --crf and --encoder."""
+    """Add --crf, --encoder and --strip-metadata."""
     parser.add_argument(
         "--crf",
         type=int,
@@ -108,6 +108,11 @@ def add_video_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"encoder of videos: {', '.join(ENCODERS)}; {AUTO} takes the first of a GPU that works here "
         "and prints its choice (default %(default)s)",
+    )
+    parser.add_argument(
+        "--strip-metadata",
+        action="store_true",
+        help="leave out of videos what is written on the source: time, place, title, the camera's name",
     )
 
 

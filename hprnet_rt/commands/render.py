@@ -86,6 +86,7 @@ def _render(options: argparse.Namespace) -> int:
             overlay=overlay,
             crf=options.crf,
             encoder=encoder,
+            strip_metadata=options.strip_metadata,
             started=lambda info: bar.reset(info.frames),
             progress=lambda _: bar.update(),
             cancelled=cancelled,

@@ -139,6 +139,7 @@ class _Run:
                 comment=video_comment(self.header, **video_settings(options)),
                 crf=options.crf,
                 encoder=options.encoder,
+                strip_metadata=options.strip_metadata,
             )
         self.outputs.add(self.picture)
 
@@ -206,7 +207,7 @@ class _Run:
             self._write_master(replace(frame, poses=poses) for frame, (_, poses) in smoothed)
         self._open_picture()
         if self.picture is not None:
-            source = open_source(self.job.source, self.options.rate)
+            source = open_source(self.job.source, self.options.rate, self.options.deinterlace)
             try:
                 frames = chosen_frames(source, self.options.selection)
                 self._draw(frames, self._master().frames, self.outputs.frames)
@@ -332,7 +333,7 @@ def annotate(
     skipped = AnnotateReport(job=job, damage=noted_damage(job), skipped=True)
     if options.skip_existing and len(job.existing()) == len(job.outputs):
         return skipped
-    source = open_source(job.source, options.rate)
+    source = open_source(job.source, options.rate, options.deinterlace)
     with ExitStack() as held:
         held.callback(source.close)
         for region in options.regions:

@@ -34,6 +34,7 @@ from hprnet_rt.video import (
     open_source,
 )
 from hprnet_rt.video.audio import suffix_for_audio
+from hprnet_rt.video.deinterlace import AUTO, DEINTERLACING
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER
 from hprnet_rt.video.media import size_bytes
 
@@ -118,7 +119,16 @@ def _rate(header: dict[str, Any]) -> Fraction:
     return DEFAULT_RATE if rate is None else Fraction(rate).limit_denominator(1001)
 
 
-def _open(path: Path, source: Path, info: MediaInfo, selection: Selection, crf: int, encoder: str) -> Sink:
+def _deinterlacing(header: dict[str, Any]) -> str:
+    """Return how the pictures of the keypoints were deinterlaced."""
+    options = header.get("options")
+    mode = options.get("deinterlace", AUTO) if isinstance(options, dict) else AUTO
+    if mode not in DEINTERLACING:
+        raise UsageError(f"the header of the keypoints has options that make no sense: {in_short(mode)}")
+    return str(mode)
+
+
+def _open(path: Path, source: Path, info: MediaInfo, selection: Selection, **writing: Any) -> Sink:
     still = is_image(source)
     allowed = IMAGE_SUFFIXES if still else OUTPUT_VIDEO_SUFFIXES
     if path.suffix.lower() not in allowed:
@@ -138,8 +148,7 @@ def _open(path: Path, source: Path, info: MediaInfo, selection: Selection, crf: 
         replace(info, rate=rate),
         audio_from=source,
         from_zero=selection.start_s > 0.0,
-        crf=crf,
-        encoder=encoder,
+        **writing,
     )
 
 
@@ -151,6 +160,7 @@ def render(
     overlay: Overlay | None = None,
     crf: int = DEFAULT_CRF,
     encoder: str = DEFAULT_ENCODER,
+    strip_metadata: bool = False,
     started: Callable[[MediaInfo], None] | None = None,
     progress: Callable[[FramePoses], None] | None = None,
     cancelled: threading.Event | None = None,
@@ -165,7 +175,7 @@ def render(
         keypoints: from `read_keypoints`.
         out: the file to write; one that exists is replaced.
         overlay: how to draw; the default one when None.
-        crf, encoder: how a video is compressed, see `VideoSink`.
+        crf, encoder, strip_metadata: how a video is written, see `VideoSink`.
         started: called once with what is known of the source.
         progress: called after each frame.
         cancelled: when set, what is done is finished under its partial name.
@@ -178,7 +188,7 @@ def render(
     """
     begin_s = time.perf_counter()
     cancelled = cancelled or threading.Event()
-    opened = open_source(source, _rate(keypoints.header))
+    opened = open_source(source, _rate(keypoints.header), _deinterlacing(keypoints.header))
     outputs, last = Outputs(), -1
     try:
         info, header = opened.info, keypoints.header
@@ -191,7 +201,8 @@ def render(
             )
         selection = _selection(header)
         _warn_of_another_source(header, source)
-        outputs.add(_open(out, source, info, selection, crf, encoder))
+        writing = {"crf": crf, "encoder": encoder, "strip_metadata": strip_metadata}
+        outputs.add(_open(out, source, info, selection, **writing))
         if started is not None:
             started(info)
         known = _Known(keypoints.frames)

@@ -9,7 +9,7 @@ from typing import Final
 
 import av
 
-__all__ = ["COMMENT", "TIMECODE", "fits_timecode", "has_makers_keys", "kept_tags"]
+__all__ = ["COMMENT", "TIMECODE", "fits_timecode", "kept_tags", "needs_names"]
 
 COMMENT: Final = "comment"
 TIMECODE: Final = "timecode"
@@ -29,8 +29,30 @@ _OF_THE_FILE: Final = frozenset(
     }
 )
 """Names of tags that describe the file, which is another one then; pictures are upright already."""
+_WITH_A_PLACE: Final = frozenset(
+    {
+        "album",
+        "album_artist",
+        "artist",
+        "comment",
+        "composer",
+        "copyright",
+        "creation_time",
+        "date",
+        "description",
+        "genre",
+        "grouping",
+        "keywords",
+        "location",
+        "lyrics",
+        "synopsis",
+        "title",
+        "track",
+    }
+)
+"""Names of tags for which .mp4 has a place of its own."""
 _WITH_LANGUAGE: Final = re.compile(r"(.+)-[a-z]{3}")
-_TIMECODE: Final = re.compile(r"\d\d:\d\d:\d\d([:;.])\d\d")
+_TIMECODE: Final = re.compile(r"\d\d:\d\d:\d\d([:;.])(\d\d)")
 _DROPPING: Final = ";."
 """Before the frames of a time code that leaves out numbers, to keep up with 30000/1001 frames a second."""
 
@@ -56,14 +78,17 @@ def kept_tags(container: av.container.InputContainer, stream: av.VideoStream) ->
     return kept
 
 
-def has_makers_keys(tags: Mapping[str, str]) -> bool:
-    """Return whether there are names such as com.apple.quicktime.model, which .mp4 holds on demand only."""
-    return any("." in name for name in tags)
+def needs_names(tags: Mapping[str, str]) -> bool:
+    """Return whether .mp4 must hold the tags by their names, as it has no place of its own for one of them.
+
+    It is where phones write theirs (com.apple.quicktime.model); not all players look for titles there.
+    """
+    return not _WITH_A_PLACE.issuperset(tags)
 
 
 def fits_timecode(tags: Mapping[str, str], rate: Fraction | None) -> bool:
     """Return whether there is a time code that pictures at this rate can have."""
     match = _TIMECODE.fullmatch(tags.get(TIMECODE, ""))
-    if match is None or rate is None or round(rate) < 1:
+    if match is None or rate is None or int(match[2]) >= round(rate):
         return False
     return match[1] not in _DROPPING or round(rate) % 30 == 0

@@ -22,7 +22,7 @@ from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER, require_crf, 
 from hprnet_rt.video.media import LEAST_RATE, MediaInfo, is_sequence
 from hprnet_rt.video.opening import file_url, open_input
 from hprnet_rt.video.playing import pictures_played, require_played
-from hprnet_rt.video.tags import COMMENT, TIMECODE, fits_timecode, has_makers_keys
+from hprnet_rt.video.tags import COMMENT, TIMECODE, fits_timecode, needs_names
 
 __all__ = ["VideoSink", "comment_of"]
 
@@ -32,7 +32,11 @@ _SLOW_RATE: Final = 4  # pictures a second, of which an encoder may hold as many
 _STILL: Final = Fraction(3, 2)  # of the usual time; a last picture that stays longer is written by itself
 # A fragmented file can be played up to its last fragment whatever happens to the process; closing it turns it
 # into an ordinary one.
-_MP4_OPTIONS: Final = {"movflags": "hybrid_fragmented+delay_moov", "flush_packets": "1"}
+_MP4_OPTIONS: Final = {
+    "movflags": "hybrid_fragmented+delay_moov",
+    "frag_duration": "1000000",  # microseconds; a fragment is written when it is that long
+    "flush_packets": "1",
+}
 _LEAST_TIMESCALE: Final = 1000
 _LARGEST_TIMESCALE: Final = 10_000_000
 _MP4_SUFFIXES: Final = frozenset({".mp4", ".m4v", ".mov"})
@@ -111,7 +115,7 @@ class VideoSink:
         if path.suffix.lower() in _MP4_SUFFIXES:
             # the start of a track is kept in this unit; the default, 1 ms, would round it
             options = {**_MP4_OPTIONS, "movie_timescale": str(_fine_timescale(info.time_base))}
-            if has_makers_keys(tags):
+            if needs_names(tags):
                 options["movflags"] += "+use_metadata_tags"
         self._file.create()  # PyAV would never close a file that has no room for its header
         try:
@@ -143,7 +147,7 @@ class VideoSink:
         options = {**encoder.quality(crf), **encoder.always, "threads": str(threads or 0)}
         if rate <= _SLOW_RATE:
             options.update(encoder.prompt)
-        # fragments are cut at key frames: a process that is killed loses at most one of them
+        # where the rate is true; otherwise `_encode` asks for key frames in time
         options["g"] = str(max(1, round(_KEY_FRAME_S * rate)))
         stream = self._container.add_stream(encoder.name, rate=rate, options=options)
         assert isinstance(stream, av.VideoStream)

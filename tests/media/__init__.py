@@ -1,0 +1,1 @@
+"""Makers of small files of the kinds that people really have."""
