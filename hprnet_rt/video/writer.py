@@ -32,11 +32,8 @@ _SLOW_RATE: Final = 4  # pictures a second, of which an encoder may hold as many
 _STILL: Final = Fraction(3, 2)  # of the usual time; a last picture that stays longer is written by itself
 # A fragmented file can be played up to its last fragment whatever happens to the process; closing it turns it
 # into an ordinary one.
-_MP4_OPTIONS: Final = {
-    "movflags": "hybrid_fragmented+delay_moov",
-    "frag_duration": "1000000",  # microseconds; a fragment is written when it is that long
-    "flush_packets": "1",
-}
+# It is cut at key frames: FFmpeg hides the last picture where a fragment ends among reordered ones.
+_MP4_OPTIONS: Final = {"movflags": "hybrid_fragmented+delay_moov", "flush_packets": "1"}
 _LEAST_TIMESCALE: Final = 1000
 _LARGEST_TIMESCALE: Final = 10_000_000
 _MP4_SUFFIXES: Final = frozenset({".mp4", ".m4v", ".mov"})
