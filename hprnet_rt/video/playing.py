@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import av
@@ -15,10 +15,10 @@ __all__ = ["pictures_played", "require_played"]
 
 
 def pictures_played(path: Path) -> int:
-    """Count the pictures that a player shows, 0 when the file cannot be opened."""
+    """Count the pictures that a player shows of a file that may be cut off, 0 when it cannot be opened."""
     try:
         with open_input(path) as container:
-            return sum(1 for _ in _played(container, *container.streams.video))
+            return sum(1 for _ in _packets_played(container, container.streams.video))
     except (MediaError, av.FFmpegError):
         return 0
 
@@ -38,7 +38,7 @@ def require_played(path: Path, pictures: int, heard: Mapping[int, Heard]) -> Non
     shown = 0
     try:
         with open_input(path) as container:
-            for index, size_bytes in _played(container, *container.streams.video, *container.streams.audio):
+            for index, size_bytes in _played(container):
                 if index == container.streams.video[0].index:
                     shown += 1
                 else:
@@ -56,20 +56,24 @@ def require_played(path: Path, pictures: int, heard: Mapping[int, Heard]) -> Non
             )
 
 
-def _played(
-    container: av.container.InputContainer, *streams: av.VideoStream | av.AudioStream
-) -> Iterator[tuple[int, int]]:
-    """Yield the stream's number and the bytes of each packet that is not hidden.
+def _played(container: av.container.InputContainer) -> Iterator[tuple[int, int]]:
+    """Yield the stream's number and the bytes of each packet that a player plays.
 
-    The index of .mp4 and .mov has them all; other files are read.
+    The index of a complete .mp4 or .mov has them all; other files are read.
     """
-    entries = {stream.index: stream.index_entries for stream in streams}
-    if "mov" in container.format.name.split(",") and all(map(len, entries.values())):
-        for index, listed in entries.items():
-            for entry in listed:
-                if not entry.is_discard:
-                    yield index, entry.size
+    streams: list[av.VideoStream | av.AudioStream] = [*container.streams.video, *container.streams.audio]
+    if "mov" not in container.format.name.split(","):
+        yield from _packets_played(container, streams)
         return
+    for stream in streams:
+        for entry in stream.index_entries:
+            if not entry.is_discard:
+                yield stream.index, entry.size
+
+
+def _packets_played(
+    container: av.container.InputContainer, streams: Sequence[av.VideoStream | av.AudioStream]
+) -> Iterator[tuple[int, int]]:
     for packet in container.demux(*streams):
         if packet.size and not packet.is_discard and not packet.is_corrupt:
             yield packet.stream.index, packet.size

@@ -36,6 +36,7 @@ _STILL: Final = Fraction(3, 2)  # of the usual time; a last picture that stays l
 _MP4_OPTIONS: Final = {"movflags": "hybrid_fragmented+delay_moov", "flush_packets": "1"}
 _LEAST_TIMESCALE: Final = 1000
 _LARGEST_TIMESCALE: Final = 10_000_000
+_LEAST_TRACK_SCALE: Final = 20_000  # FFmpeg doubles smaller ones until they are at least half of it
 _MP4_SUFFIXES: Final = frozenset({".mp4", ".m4v", ".mov"})
 
 
@@ -54,6 +55,11 @@ def _fine_timescale(time_base: Fraction) -> int:
     while units < _LEAST_TIMESCALE:
         units *= 10
     return min(units, _LARGEST_TIMESCALE)
+
+
+def _longest_s(time_base: Fraction) -> Fraction:
+    """Return for how long a picture may stay: .mp4 has 31 bits, of units that may be half of ours."""
+    return Fraction((1 << 31) - 1, max(_LEAST_TRACK_SCALE, 2 * time_base.denominator))
 
 
 class VideoSink:
@@ -255,6 +261,7 @@ class VideoSink:
         if is_whole and self._written == self._info.frames and end_s is not None:
             end = round((end_s - (self._origin_s or 0)) / base)
             last.duration = max(last.duration, end - last.pts)
+        last.duration = min(last.duration, int(_longest_s(base) / base))
         # nothing is reordered behind a key frame: it is the last in the file, and its end that of the track
         self._encode(last, is_key=last.duration > _STILL * usual)
         self._encode(None)
