@@ -281,6 +281,9 @@ class _Run:
         options = self.options
         whole = options.end_s is None and (options.limit is None or self.outputs.frames < options.limit)
         self.outputs.close(all_audio=whole)
+        if self.damage is None and isinstance(self.picture, VideoSink):
+            self.damage = self.picture.lost
+        note_damage(self.job, self.damage)
         for name, path in self.job.keypoints.items():
             if name != JSONL.name:
                 write_keypoints(path, self.header, self._master().frames, name)
@@ -365,11 +368,8 @@ def annotate(
             if run.looks_ahead and not cancelled.is_set():
                 run.smooth()
             stopped = cancelled.is_set()
-            damage = run.damage
-            if damage is None and size_bytes(job.source) not in (None, header["source_bytes"]):
-                damage = f"{job.source} changed while it was read: annotate it again when it is complete"
-            if not stopped:
-                note_damage(job, damage)
+            if run.damage is None and size_bytes(job.source) not in (None, header["source_bytes"]):
+                run.damage = f"{job.source} changed while it was read: annotate it again when it is complete"
             written = outputs.abandon() if stopped else run.finish()
         except BaseException as error:
             kept = outputs.abandon()
@@ -386,7 +386,7 @@ def annotate(
         most_people=run.most_people,
         seconds=time.perf_counter() - begin_s,
         written=written,
-        damage=damage,
+        damage=run.damage,
         cancelled=stopped,
         resumed=run.journal.resumed,
     )

@@ -202,7 +202,8 @@ def render(
         selection = _selection(header)
         _warn_of_another_source(header, source)
         writing = {"crf": crf, "encoder": encoder, "strip_metadata": strip_metadata}
-        outputs.add(_open(out, source, info, selection, **writing))
+        sink = _open(out, source, info, selection, **writing)
+        outputs.add(sink)
         if started is not None:
             started(info)
         known = _Known(keypoints.frames)
@@ -231,7 +232,7 @@ def render(
         raise
     finally:
         opened.close()
-    damage = opened.damage
+    damage = opened.damage or (sink.lost if isinstance(sink, VideoSink) else None)
     if damage is None and not stopped and known.highest > last:
         damage = (
             f"the keypoints go on to frame {known.highest}, and {source} ends with frame {last}: are they of "

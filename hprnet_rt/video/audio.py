@@ -14,6 +14,7 @@ from typing import Any, Final
 import av
 
 from hprnet_rt.errors import MediaError
+from hprnet_rt.files import reason
 from hprnet_rt.video.media import is_sequence
 from hprnet_rt.video.opening import open_input, video_stream
 from hprnet_rt.video.packet_times import JoinedTimes
@@ -115,6 +116,7 @@ class AudioCopy:
 
     Attributes:
         heard: what of each track that was copied a player must play, by the track's number in the output.
+        lost: which packets could not be copied, known at the end; None when all were.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class AudioCopy:
         self._source = source
         self._with_titles = with_titles
         self.heard: defaultdict[int, Heard] = defaultdict(Heard)
+        self.lost: str | None = None
         self._container = open_input(source)
         self._output = output
         audio = self._container.streams.audio
@@ -231,16 +234,11 @@ class AudioCopy:
                 self._last_dts[index] = dts
                 return packet
         except av.FFmpegError as error:
-            _log.debug("audio ends early: %s", error)
+            self.lost = f"the audio of {self._source} ends where it cannot be read: {reason(error)}"
+        if self._dropped:
+            self.lost = f"the audio of {self._source} goes back in time: {self._dropped} packets are left out"
         return None
 
     def close(self) -> None:
         """Close the source; further calls do nothing."""
         self._container.close()
-        if self._dropped:
-            _log.warning(
-                "the audio of %s goes back in time: %d of its packets are left out",
-                self._source,
-                self._dropped,
-            )
-            self._dropped = 0

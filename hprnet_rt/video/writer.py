@@ -267,6 +267,11 @@ class VideoSink:
         self._encode(None)
         return float((last.pts + last.duration) * base)
 
+    @property
+    def lost(self) -> str | None:
+        """What of the source's audio could not be copied, known when it is closed; None when all was."""
+        return None if self._audio is None else self._audio.lost
+
     def frames_kept(self) -> int:
         """Count the frames of the closed partial file that a player shows, 0 when it cannot be opened."""
         return pictures_played(self.partial_path)

@@ -25,19 +25,25 @@ def shift_clock(path, ticks):
 
 def _shift_packet(data, start, ticks):
     control = data[start + 3] >> 4 & 3
-    payload = start + 4
     if control & 2:  # an adaptation field
         length = data[start + 4]
         if length and data[start + 5] & 0x10:
             base = int.from_bytes(data[start + 6 : start + 11], "big") >> 7
             rest = data[start + 10] & 0x7F
             data[start + 6 : start + 11] = ((base + ticks) % WRAP << 7 | rest).to_bytes(5, "big")
-        payload += 1 + length
-    begins = data[start + 1] & 0x40 and control & 1
-    if begins and data[payload : payload + 3] == b"\0\0\1" and data[payload + 3] >= 0xBD:
+    if payload := _elementary(data, start):
         flags = data[payload + 7] >> 6
         for number in range({0: 0, 2: 1, 3: 2}[flags]):
             _shift_time(data, payload + 9 + 5 * number, ticks)
+
+
+def _elementary(data, start):
+    """Where a packet with times of pictures or sound begins in a packet of the transport stream, else 0."""
+    control = data[start + 3] >> 4 & 3
+    payload = start + 4 + (1 + data[start + 4] if control & 2 else 0)
+    begins = data[start + 1] & 0x40 and control & 1
+    is_one = begins and data[payload : payload + 3] == b"\0\0\1" and data[payload + 3] >= 0xBD
+    return payload if is_one else 0
 
 
 def _shift_time(data, at, ticks):
@@ -51,6 +57,18 @@ def broadcast(path, first_s):
     """A transport stream with sound and reordered pictures that begins near a time in seconds."""
     clips.make(path, audio="aac", options={"preset": "veryfast", "bf": "2"})
     return shift_clock(path, round(first_s * CLOCK))
+
+
+def sound_steps_back(path, seconds=0.3):
+    """A transport stream one of whose packets of sound says that it is earlier than those before."""
+    clips.make(path, audio="aac")
+    data = bytearray(path.read_bytes())
+    sounds = [
+        at for start in range(0, len(data), 188) if (at := _elementary(data, start)) and data[at + 3] == 0xC0
+    ]
+    _shift_time(data, sounds[len(sounds) // 2] + 9, -round(seconds * CLOCK))
+    path.write_bytes(data)
+    return path
 
 
 def wraps(path):
