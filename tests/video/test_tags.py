@@ -3,6 +3,8 @@
 import pytest
 
 from hprnet_rt.video import VideoSource
+from hprnet_rt.video.capture.registry import open_live
+from hprnet_rt.video.capture.source import LiveOptions
 from hprnet_rt.video.tags import fits_timecode
 from hprnet_rt.video.writer import comment_of
 from tests import clips
@@ -99,3 +101,15 @@ def test_photographs_with_exif_in_a_row_come_out_upright_once(
     again = VideoSource(tmp_path / "out.mp4")
     assert (again.info.width, again.info.height) == size
     again.close()
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_photographs_with_exif_in_a_row_are_played_live(tmp_path, orientation):
+    source = videos.jpegs(tmp_path / "timelapse.mov", orientation)
+    live = open_live(str(source), LiveOptions(realtime=False))
+    frames = list(live)
+    live.close()
+    assert len(frames) == 6
+    assert {clips.corners(frame.image).pop() for frame in frames} == {
+        "upper left" if orientation == 1 else "upper right"
+    }
