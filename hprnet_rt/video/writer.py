@@ -30,6 +30,7 @@ _FALLBACK_RATE = Fraction(25)
 _KEY_FRAME_S: Final = 2
 _SLOW_RATE: Final = 4  # pictures a second, of which an encoder may hold as many back as come in two seconds
 _STILL: Final = Fraction(3, 2)  # of the usual time; a last picture that stays longer is written by itself
+_BELIEVED_STAY_S: Final = 60  # of a last picture, that only the header of the file knows
 # A fragmented file can be played up to its last fragment whatever happens to the process; closing it turns it
 # into an ordinary one.
 # It is cut at key frames: FFmpeg hides the last picture where a fragment ends among reordered ones.
@@ -259,8 +260,9 @@ class VideoSink:
             last.duration = round(usual)
         end_s = self._info.timeline.end_s
         if is_whole and self._written == self._info.frames and end_s is not None:
-            end = round((end_s - (self._origin_s or 0)) / base)
-            last.duration = max(last.duration, end - last.pts)
+            left = round((end_s - (self._origin_s or 0)) / base) - last.pts
+            if left * base <= _BELIEVED_STAY_S:
+                last.duration = max(last.duration, left)
         last.duration = min(last.duration, int(_longest_s(base) / base))
         # nothing is reordered behind a key frame: it is the last in the file, and its end that of the track
         self._encode(last, is_key=last.duration > _STILL * usual)
