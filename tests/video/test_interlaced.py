@@ -5,7 +5,7 @@ import pytest
 
 from hprnet_rt.errors import UsageError
 from hprnet_rt.jobs.options import AnnotateOptions
-from hprnet_rt.video import PartDiffers, VideoSource, read_index
+from hprnet_rt.video import PartDiffers, Selection, VideoSource, chosen_frames, read_index
 from tests import clips
 from tests.media import videos
 from tests.media.passing import pass_through, play
@@ -60,16 +60,19 @@ def test_a_file_that_becomes_interlaced_is_deinterlaced_from_there(tmp_path):
     assert max(videos.combs(frame.image) for frame in frames[12:]) < 0.4 * np.mean(woven)
 
 
-@pytest.mark.parametrize("mode", ["auto", "on"])
-def test_fields_are_read_from_the_beginning_because_pictures_depend_on_those_before(tmp_path, mode):
-    source = videos.interlaced(tmp_path / "clip.mkv", "mpeg2video")
-    index = read_index(source)
-    if index is None:
-        return
-    video = VideoSource(source, mode)
-    with pytest.raises(PartDiffers):
-        list(video.part(index.parts(1)[-1]))
-    video.close()
+@pytest.mark.parametrize("mode", ["auto", "on", "off"])
+def test_fields_are_the_same_wherever_reading_begins(tmp_path, mode):
+    source = videos.interlaced(tmp_path / "clip.mkv", "mpeg2video", frames=40)
+    parts = read_index(source).parts(1)
+    assert len(parts) > 2
+    whole = list(VideoSource(source, mode))
+    later = list(chosen_frames(VideoSource(source, mode), Selection(start_s=1.2)))
+    assert [frame.sequence for frame in later] == list(range(30, 40))
+    for one, other in zip(whole[30:], later, strict=True):
+        assert np.array_equal(one.image, other.image)
+    if mode != "off":  # a picture depends on the one before, which a part has not
+        with pytest.raises(PartDiffers):
+            list(VideoSource(source, mode).part(parts[-1]))
 
 
 def test_the_network_sees_and_keypoints_name_what_was_asked_for(annotate_small, tmp_path):
