@@ -116,7 +116,6 @@ class AudioCopy:
 
     Attributes:
         heard: what of each track that was copied a player must play, by the track's number in the output.
-        lost: which packets could not be copied, known at the end; None when all were.
     """
 
     def __init__(
@@ -125,7 +124,6 @@ class AudioCopy:
         self._source = source
         self._with_titles = with_titles
         self.heard: defaultdict[int, Heard] = defaultdict(Heard)
-        self.lost: str | None = None
         self._container = open_input(source)
         self._output = output
         audio = self._container.streams.audio
@@ -153,7 +151,8 @@ class AudioCopy:
         self._waiting: av.Packet[Any] | None = None
         self._takes_equal_times = output.format.name == "matroska"
         self._last_dts: dict[int, int] = {}
-        self._dropped = 0
+        self._dropped = self._damaged = 0
+        self._failure: str | None = None
         self._origin_s = Fraction(0)
         self._cuts = False
 
@@ -213,7 +212,12 @@ class AudioCopy:
         header_filter = self._header_filters.get(index)
         shown = packet.dts if packet.pts is None else packet.pts
         is_heard = not packet.is_discard and (shown or 0) + (packet.duration or 0) > 0
-        for copy in (packet,) if header_filter is None else header_filter.filter(packet):
+        try:
+            copies = [packet] if header_filter is None else header_filter.filter(packet)
+        except av.error.InvalidDataError:
+            self._damaged += 1
+            return
+        for copy in copies:
             copy.stream = self._copies[index]
             if is_heard:
                 self.heard[copy.stream.index].add(copy.size)
@@ -234,9 +238,18 @@ class AudioCopy:
                 self._last_dts[index] = dts
                 return packet
         except av.FFmpegError as error:
-            self.lost = f"the audio of {self._source} ends where it cannot be read: {reason(error)}"
+            self._failure = reason(error)
+        return None
+
+    @property
+    def lost(self) -> str | None:
+        """What could not be copied, known at the end; None when all was."""
+        if self._failure is not None:
+            return f"the audio of {self._source} ends where it cannot be read: {self._failure}"
+        if self._damaged:
+            return f"the audio of {self._source} is damaged; packets left out: {self._damaged}"
         if self._dropped:
-            self.lost = f"the audio of {self._source} goes back in time: {self._dropped} packets are left out"
+            return f"the audio of {self._source} goes back in time; packets left out: {self._dropped}"
         return None
 
     def close(self) -> None:

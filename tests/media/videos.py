@@ -59,14 +59,31 @@ def broadcast(path, first_s):
     return shift_clock(path, round(first_s * CLOCK))
 
 
+def starts_of_sound(data):
+    """Where packets of a transport stream are in which packets of sound begin."""
+    starts = range(0, len(data), 188)
+    return [start for start in starts if (at := _elementary(data, start)) and data[at + 3] == 0xC0]
+
+
 def sound_steps_back(path, seconds=0.3):
     """A transport stream one of whose packets of sound says that it is earlier than those before."""
     clips.make(path, audio="aac")
     data = bytearray(path.read_bytes())
-    sounds = [
-        at for start in range(0, len(data), 188) if (at := _elementary(data, start)) and data[at + 3] == 0xC0
-    ]
-    _shift_time(data, sounds[len(sounds) // 2] + 9, -round(seconds * CLOCK))
+    starts = starts_of_sound(data)
+    _shift_time(data, _elementary(data, starts[len(starts) // 2]) + 9, -round(seconds * CLOCK))
+    path.write_bytes(data)
+    return path
+
+
+def sound_is_spoilt(path):
+    """A transport stream one of whose packets of sound begins with noise."""
+    clips.make(path, audio="aac")
+    data = bytearray(path.read_bytes())
+    starts = starts_of_sound(data)
+    middle = starts[len(starts) // 2]
+    begin = _elementary(data, middle)
+    begin += 9 + data[begin + 8]
+    data[begin : middle + 188] = bytes(n * 37 % 251 for n in range(middle + 188 - begin))
     path.write_bytes(data)
     return path
 

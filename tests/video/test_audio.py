@@ -132,3 +132,15 @@ def test_sound_that_goes_back_in_time_is_a_loss_that_is_told(annotate_small, tmp
     assert "goes back in time" in err
     assert "goes back in time" in (tmp_path / "out" / "back.damage.txt").read_text(encoding="utf-8")
     assert len(play(tmp_path / "out" / "back.mp4").times) == 20
+
+
+def test_damaged_sound_is_left_out_and_the_rest_stays(annotate_small, tmp_path):
+    source = videos.sound_is_spoilt(tmp_path / "spoilt.ts")
+    before = play(source)
+    code, _, err = annotate_small(source, "-o", tmp_path / "out")
+    assert code == 1
+    assert "the audio of" in err
+    assert "is damaged; packets left out: " in err
+    after = play(tmp_path / "out" / "spoilt.mp4")
+    assert len(after.times) == 20
+    assert len(before.sounds) - 5 < len(after.sounds) < len(before.sounds)
