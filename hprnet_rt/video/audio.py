@@ -20,10 +20,12 @@ from hprnet_rt.video.opening import open_input, video_stream
 from hprnet_rt.video.packet_times import JoinedTimes
 from hprnet_rt.video.timeline import as_fraction
 
-__all__ = ["AudioCopy", "Heard", "suffix_for_audio"]
+__all__ = ["UNWRITABLE", "AudioCopy", "Heard", "suffix_for_audio"]
 
 _log = logging.getLogger(__name__)
 
+UNWRITABLE: Final = (av.error.InvalidDataError, av.error.PatchWelcomeError)
+"""FFmpeg's errors where what a packet holds cannot be written, wherever to."""
 _CONTAINERS: Final = {".m4v": "ipod", ".mkv": "matroska", ".mov": "mov", ".mp4": "mp4"}
 
 
@@ -152,6 +154,7 @@ class AudioCopy:
         self._takes_equal_times = output.format.name == "matroska"
         self._last_dts: dict[int, int] = {}
         self._dropped = self._damaged = 0
+        self._parts = 1
         self._failure: str | None = None
         self._origin_s = Fraction(0)
         self._cuts = False
@@ -214,7 +217,7 @@ class AudioCopy:
         is_heard = not packet.is_discard and (shown or 0) + (packet.duration or 0) > 0
         try:
             copies = [packet] if header_filter is None else header_filter.filter(packet)
-        except av.error.InvalidDataError:
+        except UNWRITABLE:
             self._damaged += 1
             return
         for copy in copies:
@@ -227,6 +230,7 @@ class AudioCopy:
         try:
             for packet in self._packets:
                 self._joined.place(packet)
+                self._parts = max(self._parts, self._joined.parts_of(packet.stream))
                 index, dts = packet.stream.index, packet.dts
                 if dts is None or index not in self._copies:
                     continue
@@ -248,10 +252,17 @@ class AudioCopy:
             return f"the audio of {self._source} ends where it cannot be read: {self._failure}"
         if self._damaged:
             return f"the audio of {self._source} is damaged; packets left out: {self._damaged}"
-        if self._dropped:
+        if self._dropped and self._parts == 1:
             return f"the audio of {self._source} goes back in time; packets left out: {self._dropped}"
         return None
 
     def close(self) -> None:
         """Close the source; further calls do nothing."""
         self._container.close()
+        if self._dropped and self._parts > 1:  # the end of a part overlaps the beginning of the next one
+            _log.warning(
+                "%s was joined: %d packets of its audio overlap others and are left out",
+                self._source,
+                self._dropped,
+            )
+            self._dropped = 0

@@ -16,7 +16,7 @@ from av.video.frame import PictureType
 from hprnet_rt.errors import MediaError, OutputError
 from hprnet_rt.files import PartialFile, reason
 from hprnet_rt.types import FramePoses
-from hprnet_rt.video.audio import AudioCopy
+from hprnet_rt.video.audio import UNWRITABLE, AudioCopy
 from hprnet_rt.video.conversion import to_picture
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER, require_crf, require_encoder
 from hprnet_rt.video.media import LEAST_RATE, MediaInfo, is_sequence
@@ -215,8 +215,16 @@ class VideoSink:
                     packet.duration = self._durations.pop(packet.pts)
                 self._container.mux(packet)
         except (av.FFmpegError, OSError) as error:
-            self._failed = True
-            raise OutputError(f"cannot write {self.path}: {reason(error)}") from error
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> OutputError:
+        """Note that the file is incomplete, and return what to tell of it."""
+        self._failed = True
+        if self._audio is not None and isinstance(error, UNWRITABLE):
+            return OutputError(
+                f"cannot write {self.path}: the audio that it copies is damaged ({reason(error)})"
+            )
+        return OutputError(f"cannot write {self.path}: {reason(error)}")
 
     def close(self, *, all_audio: bool = False) -> None:
         """Complete the partial file, so that it can be played; further calls do nothing.
@@ -240,10 +248,9 @@ class VideoSink:
             finally:
                 self._container.close()
         except (av.FFmpegError, OSError) as error:
-            self._failed = True
             if isinstance(error, OutputError):
                 raise
-            raise OutputError(f"cannot write {self.path}: {reason(error)}") from error
+            raise self._failure(error) from error
         finally:
             if self._audio is not None:
                 self._audio.close()
