@@ -59,6 +59,7 @@ class Frame:
         captured_s: `time.perf_counter()` when the picture arrived.
         pts: media timestamp in units of `time_base`; None for stills.
         time_base: seconds per unit of `pts`.
+        duration: how long it is shown, in the same units; 0 where that is not known.
     """
 
     sequence: int
@@ -66,6 +67,7 @@ class Frame:
     captured_s: float
     pts: int | None = None
     time_base: Fraction = Fraction(1, 1)
+    duration: int = 0
 
     @property
     def pts_s(self) -> float | None:

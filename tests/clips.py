@@ -97,18 +97,19 @@ def make(
         if frames:
             file.mux(video.encode(None))
         if sound is not None:
-            _tone(file, sound, frames / rate)
+            tone(file, sound, frames / rate)
     return path
 
 
 def make_audio(path, *, codec="aac", seconds=0.5):
     """Write a file with audio only."""
     with av.open(str(path), "w") as file:
-        _tone(file, file.add_stream(codec, rate=48000, layout="mono"), seconds)
+        tone(file, file.add_stream(codec, rate=48000, layout="mono"), seconds)
     return path
 
 
-def _tone(file, stream, seconds):
+def tone(file, stream, seconds):
+    """Encode a tone into a stream of an open file."""
     rate = stream.codec_context.sample_rate
     wave = 8000 * np.sin(2 * np.pi * 440 * np.arange(round(rate * seconds)) / rate)
     frame = av.AudioFrame.from_ndarray(wave.astype(np.int16)[None], format="s16", layout="mono")

@@ -20,6 +20,7 @@ from hprnet_rt.inference.stages import AnyStage
 from hprnet_rt.pipeline import Channel, ChannelClosed, Stage
 from hprnet_rt.types import Frame, FramePoses, unseen_frame
 from hprnet_rt.video import FileSource, SequenceSource, VideoIndex, VideoSource
+from hprnet_rt.video.deinterlace import AUTO
 from hprnet_rt.video.identity import source_check
 from hprnet_rt.video.media import size_bytes
 
@@ -86,7 +87,8 @@ def _shared(source: FileSource) -> SourceFile:
     """Describe a source so that workers can open it."""
     path, rate = source.path, source.info.rate if isinstance(source, SequenceSource) else None
     place, size = path if isinstance(path, str) else path.absolute(), size_bytes(path)
-    return SourceFile(place, size, rate, source_check(place, size))
+    deinterlace = source.deinterlace if isinstance(source, VideoSource) else AUTO
+    return SourceFile(place, size, rate, source_check(place, size), deinterlace)
 
 
 class _Answers(Generic[T]):

@@ -13,6 +13,7 @@ from hprnet_rt.inference.model import DEFAULT_MODEL
 from hprnet_rt.inference.regions import Region
 from hprnet_rt.types import Poses
 from hprnet_rt.video import Part, ResumePoint, Selection
+from hprnet_rt.video.deinterlace import AUTO
 
 __all__ = ["Chunk", "FoundPoses", "Greeting", "ModelChoice", "Piece", "SourceFile"]
 
@@ -49,12 +50,14 @@ class SourceFile:
         size_bytes: size of the file when the work began; None for an address.
         rate: frames a second of numbered images.
         check: its `source_check`; None if it has none.
+        deinterlace: which of its pictures are deinterlaced.
     """
 
     place: Path | str
     size_bytes: int | None
     rate: Fraction | None = None
     check: str | None = None
+    deinterlace: str = AUTO
 
 
 @dataclass(frozen=True, eq=False)

@@ -116,7 +116,9 @@ class Worker:
 
     def _begin(self, piece: Piece, skip: int) -> Iterator[FoundPoses]:
         _require(piece.file)
-        source = self._source = open_source(piece.file.place, piece.file.rate or DEFAULT_RATE)
+        source = self._source = open_source(
+            piece.file.place, piece.file.rate or DEFAULT_RATE, piece.file.deinterlace
+        )
         frames: Iterator[Frame]
         if piece.part is None:
             frames = chosen_frames(source, piece.selection, piece.done)

@@ -52,6 +52,7 @@ from hprnet_rt.jobs.plan import Job, plan
 from hprnet_rt.pipeline import Profiler
 from hprnet_rt.render import Overlay
 from hprnet_rt.video import DEFAULT_RATE, is_address, is_image
+from hprnet_rt.video.deinterlace import DEINTERLACING
 from hprnet_rt.video.encoders import AUTO, DEFAULT_ENCODER, choose_encoder
 from hprnet_rt.video.remote import is_remote, send, split_remote
 from hprnet_rt.words import counted, duration, shown_backend
@@ -133,6 +134,13 @@ def add_parser(add: AddParser) -> None:
     )
     job.add_argument("--limit", type=int, metavar="N", help="at most N frames of each file")
     add_video_options(job)
+    job.add_argument(
+        "--deinterlace",
+        choices=DEINTERLACING,
+        default=DEINTERLACING[0],
+        help="make whole pictures of fields, as many as before: auto does it for pictures that are marked as "
+        "interlaced (default %(default)s)",
+    )
     job.add_argument(
         "--regions",
         action="append",
@@ -268,6 +276,7 @@ def _settings(options: argparse.Namespace) -> AnnotateOptions:
         encoder=DEFAULT_ENCODER if options.no_video else choose_encoder(options.encoder),
         rate=options.rate,
         regions=tuple(map(parse_region, options.regions)),
+        deinterlace=options.deinterlace,
         strip_metadata=options.strip_metadata,
         point_threshold=options.point_threshold,
     )

@@ -142,6 +142,7 @@ class _Run:
                 comment=video_comment(self.header, **video_settings(options)),
                 crf=options.crf,
                 encoder=options.encoder,
+                strip_metadata=options.strip_metadata,
             )
         self.outputs.add(self.picture)
 
@@ -214,7 +215,7 @@ class _Run:
                 self.stream.write_frame(frame)
         self._open_picture()
         if self.picture is not None:
-            source = open_source(self.job.source, self.options.rate)
+            source = open_source(self.job.source, self.options.rate, self.options.deinterlace)
             try:
                 frames = chosen_frames(source, self.options.selection)
                 self._draw(frames, self._master().frames, self.outputs.frames)
@@ -288,6 +289,9 @@ class _Run:
         options = self.options
         whole = options.end_s is None and (options.limit is None or self.outputs.frames < options.limit)
         self.outputs.close(all_audio=whole)
+        if self.damage is None and isinstance(self.picture, VideoSink):
+            self.damage = self.picture.lost
+        note_damage(self.job, self.damage)
         for name, path in self.job.keypoints.items():
             if name != JSONL.name:
                 write_keypoints(path, self.header, self._master().frames, name)
@@ -343,7 +347,7 @@ def annotate(
     skipped = AnnotateReport(job=job, damage=noted_damage(job), skipped=True)
     if options.skip_existing and len(job.existing()) == len(job.outputs):
         return skipped
-    source = open_source(job.source, options.rate)
+    source = open_source(job.source, options.rate, options.deinterlace)
     with ExitStack() as held:
         held.callback(source.close)
         for region in options.regions:
@@ -376,11 +380,8 @@ def annotate(
             if run.looks_ahead and not cancelled.is_set():
                 run.smooth()
             stopped = cancelled.is_set()
-            damage = run.damage
-            if damage is None and size_bytes(job.source) not in (None, header["source_bytes"]):
-                damage = f"{job.name} changed while it was read: annotate it again when it is complete"
-            if not stopped:
-                note_damage(job, damage)
+            if run.damage is None and size_bytes(job.source) not in (None, header["source_bytes"]):
+                run.damage = f"{job.name} changed while it was read: annotate it again when it is complete"
             written = outputs.abandon() if stopped else run.finish()
         except BaseException as error:
             kept = outputs.abandon()
@@ -394,7 +395,7 @@ def annotate(
         most_people=run.most_people,
         seconds=time.perf_counter() - begin_s,
         written=written,
-        damage=damage,
+        damage=run.damage,
         cancelled=stopped,
         resumed=run.journal.resumed,
     )

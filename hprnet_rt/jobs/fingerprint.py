@@ -100,8 +100,8 @@ def fingerprint_of(path: Path) -> str | None:
     try:
         form = format_of(path)
     except UsageError:
-        text = comment_of(path)
-        return text.split()[-1] if text.startswith(_MAKER) else ""
+        own = comment_of(path).rpartition("\n")[2]  # behind the comment of the source
+        return own.split()[-1] if own.startswith(_MAKER) else ""
     if "header" in form.loses:
         return None
     try:

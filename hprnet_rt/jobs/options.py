@@ -14,6 +14,7 @@ from hprnet_rt.inference.regions import Region
 from hprnet_rt.render import OverlayStyle
 from hprnet_rt.tracking import LIVE_SMOOTHINGS
 from hprnet_rt.video import DEFAULT_RATE, Selection
+from hprnet_rt.video.deinterlace import AUTO, require_deinterlacing
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER, require_crf, require_encoder
 from hprnet_rt.video.sequence import require_rate
 
@@ -57,6 +58,7 @@ class AnnotateOptions:
             need the ids.
         formats: of the keypoints, names of `FORMATS`; when empty, the one that the output's name says, or
             JSON lines.
+        deinterlace: which pictures of videos are deinterlaced, one of `DEINTERLACING`.
         crf, encoder: how videos are compressed, see `VideoSink`.
         skip_existing: leave files alone all of whose outputs exist, however they were made.
         rate: frames a second of numbered images.
@@ -83,6 +85,7 @@ class AnnotateOptions:
     track: bool = option(True, "keypoints")
     smooth: str = option(SMOOTHINGS[0], "keypoints")
     regions: tuple[Region, ...] = option((), "keypoints")
+    deinterlace: str = option(AUTO, "keypoints", at_default=False)
     crf: int = option(DEFAULT_CRF, "video")
     encoder: str = option(DEFAULT_ENCODER, "video")
     strip_metadata: bool = option(False, "video", at_default=False)
@@ -105,6 +108,7 @@ class AnnotateOptions:
         require_rate(self.rate)
         if self.end_s is not None and not math.isfinite(self.end_s):
             raise UsageError(f"the end is a time in seconds, got {self.end_s:g}; leave it out for all")
+        require_deinterlacing(self.deinterlace)
         require_crf(self.crf)
         require_encoder(self.encoder)
         _ = self.selection, self.style(refined=True)  # they check their own fields

@@ -36,6 +36,7 @@ from hprnet_rt.video import (
     open_source,
 )
 from hprnet_rt.video.audio import suffix_for_audio
+from hprnet_rt.video.deinterlace import AUTO, DEINTERLACING
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER
 from hprnet_rt.video.media import size_bytes
 
@@ -120,8 +121,17 @@ def _rate(header: dict[str, Any]) -> Fraction:
     return DEFAULT_RATE if rate is None else Fraction(rate).limit_denominator(1001)
 
 
+def _deinterlacing(header: dict[str, Any]) -> str:
+    """Return how the pictures of the keypoints were deinterlaced."""
+    options = header.get("options")
+    mode = options.get("deinterlace", AUTO) if isinstance(options, dict) else AUTO
+    if mode not in DEINTERLACING:
+        raise UsageError(f"the header of the keypoints has options that make no sense: {in_short(mode)}")
+    return str(mode)
+
+
 def _open(
-    path: Path, opened: FileSource, selection: Selection, crf: int, encoder: str, strip_metadata: bool
+    path: Path, opened: FileSource, selection: Selection, *, strip_metadata: bool, **writing: Any
 ) -> Sink:
     source, info = Path(opened.path), opened.info
     still = is_image(source)
@@ -143,8 +153,8 @@ def _open(
         replace(info, rate=rate),
         audio_from=source,
         from_zero=selection.start_s > 0.0,
-        crf=crf,
-        encoder=encoder,
+        strip_metadata=strip_metadata,
+        **writing,
     )
 
 
@@ -185,7 +195,7 @@ def render(
     """
     begin_s = time.perf_counter()
     cancelled = cancelled or threading.Event()
-    opened = open_source(source, _rate(keypoints.header))
+    opened = open_source(source, _rate(keypoints.header), _deinterlacing(keypoints.header))
     outputs, last = Outputs(), -1
     try:
         info, header = opened.info, keypoints.header
@@ -198,7 +208,8 @@ def render(
             )
         selection = _selection(header)
         _warn_of_another_source(header, source)
-        outputs.add(_open(out, opened, selection, crf, encoder, strip_metadata))
+        sink = _open(out, opened, selection, strip_metadata=strip_metadata, crf=crf, encoder=encoder)
+        outputs.add(sink)
         if started is not None:
             started(info)
         known = _Known(keypoints.frames)
@@ -227,7 +238,7 @@ def render(
         raise
     finally:
         opened.close()
-    damage = opened.damage
+    damage = opened.damage or (sink.lost if isinstance(sink, VideoSink) else None)
     if damage is None and not stopped and known.highest > last:
         damage = (
             f"the keypoints go on to frame {known.highest}, and {source} ends with frame {last}: are they of "

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
 import av
 
 from hprnet_rt.errors import MediaError
+from hprnet_rt.files import reason
 from hprnet_rt.video.media import is_sequence
 from hprnet_rt.video.opening import open_input, video_stream
 from hprnet_rt.video.packet_times import JoinedTimes
+from hprnet_rt.video.timeline import as_fraction
 
-__all__ = ["AudioCopy", "suffix_for_audio"]
+__all__ = ["UNWRITABLE", "AudioCopy", "Heard", "suffix_for_audio"]
 
 _log = logging.getLogger(__name__)
 
+UNWRITABLE: Final = (av.error.InvalidDataError, av.error.PatchWelcomeError)
+"""FFmpeg's errors where what a packet holds cannot be written, wherever to."""
 _CONTAINERS: Final = {".m4v": "ipod", ".mkv": "matroska", ".mov": "mov", ".mp4": "mp4"}
 
 
@@ -78,6 +85,27 @@ def _layout(context: av.AudioCodecContext) -> av.AudioLayout:
     return context.layout if _has_places(context.layout) else av.AudioLayout(f"{context.channels}c")
 
 
+@dataclass
+class Heard:
+    """What of a track a player plays.
+
+    Attributes:
+        packets, size_bytes: that it plays at least in part.
+    """
+
+    packets: int = 0
+    size_bytes: int = 0
+
+    def add(self, size_bytes: int) -> None:
+        """Count a packet."""
+        self.packets += 1
+        self.size_bytes += size_bytes
+
+    def is_less_than(self, other: Heard) -> bool:
+        """Return whether something is missing; containers may cut the same bytes into other packets."""
+        return self.packets < other.packets and self.size_bytes < other.size_bytes
+
+
 class AudioCopy:
     """Copies the source's audio packets to the output, in step with the pictures.
 
@@ -86,13 +114,18 @@ class AudioCopy:
     Args:
         source: the file or address.
         output: gets a stream for each track; nothing may have been written to it.
+        with_titles: tracks keep their titles, not only their languages.
 
     Attributes:
-        start_s: time in the source, in seconds, at which the output begins; earlier packets are left out.
+        heard: what of each track that was copied a player must play, by the track's number in the output.
     """
 
-    def __init__(self, source: Path | str, output: av.container.OutputContainer) -> None:
+    def __init__(
+        self, source: Path | str, output: av.container.OutputContainer, *, with_titles: bool = True
+    ) -> None:
         self._source = source
+        self._with_titles = with_titles
+        self.heard: defaultdict[int, Heard] = defaultdict(Heard)
         self._container = open_input(source)
         self._output = output
         audio = self._container.streams.audio
@@ -120,15 +153,20 @@ class AudioCopy:
         self._waiting: av.Packet[Any] | None = None
         self._takes_equal_times = output.format.name == "matroska"
         self._last_dts: dict[int, int] = {}
-        self._dropped = 0
-        self.start_s = 0.0
+        self._dropped = self._damaged = 0
+        self._parts = 1
+        self._failure: str | None = None
+        self._origin_s = Fraction(0)
+        self._cuts = False
 
     def _copy(self, stream: av.AudioStream) -> av.AudioStream:
         copy = self._output.add_stream_from_template(stream)
         copy.codec_context.layout = _layout(stream.codec_context)
         copy.disposition = stream.disposition
         metadata = stream.metadata
-        kept = {"language": metadata.get("language"), "title": metadata.get("title") or metadata.get("name")}
+        kept = {"language": metadata.get("language")}
+        if self._with_titles:
+            kept["title"] = metadata.get("title") or metadata.get("name")
         copy.metadata.update({key: value for key, value in kept.items() if value})
         return copy
 
@@ -137,6 +175,15 @@ class AudioCopy:
             return (video_stream(self._container, self._source),)
         except MediaError:
             return ()
+
+    def begin(self, origin_s: Fraction, *, cuts: bool) -> None:
+        """Let the output begin at a time of the source; call it before anything is copied.
+
+        Args:
+            origin_s: the time that becomes 0.
+            cuts: leave out what is before it.
+        """
+        self._origin_s, self._cuts = origin_s, cuts
 
     def copy_until(self, seconds: float | None) -> None:
         """Write the packets that start before a time of the output.
@@ -150,26 +197,40 @@ class AudioCopy:
             if packet is None:
                 return
             assert packet.dts is not None
-            at_s = float(packet.dts * packet.time_base) - self.start_s
+            base = as_fraction(packet.time_base) or Fraction(1)
+            at_s = packet.dts * base - self._origin_s
             if seconds is not None and at_s > seconds:
                 self._waiting = packet
                 return
-            if self.start_s:
-                if at_s < 0.0:
-                    continue
-                shift = round(self.start_s / packet.time_base)
+            if self._cuts and at_s < 0:
+                continue
+            if self._origin_s:
+                shift = round(self._origin_s / base)
                 packet.dts -= shift
                 packet.pts = None if packet.pts is None else packet.pts - shift
-            index = packet.stream.index
-            header_filter = self._header_filters.get(index)
-            for copy in (packet,) if header_filter is None else header_filter.filter(packet):
-                copy.stream = self._copies[index]
-                self._output.mux(copy)
+            self._write(packet)
+
+    def _write(self, packet: av.Packet[Any]) -> None:
+        index = packet.stream.index
+        header_filter = self._header_filters.get(index)
+        shown = packet.dts if packet.pts is None else packet.pts
+        is_heard = not packet.is_discard and (shown or 0) + (packet.duration or 0) > 0
+        try:
+            copies = [packet] if header_filter is None else header_filter.filter(packet)
+        except UNWRITABLE:
+            self._damaged += 1
+            return
+        for copy in copies:
+            copy.stream = self._copies[index]
+            if is_heard:
+                self.heard[copy.stream.index].add(copy.size)
+            self._output.mux(copy)
 
     def _next(self) -> av.Packet[Any] | None:
         try:
             for packet in self._packets:
                 self._joined.place(packet)
+                self._parts = max(self._parts, self._joined.parts_of(packet.stream))
                 index, dts = packet.stream.index, packet.dts
                 if dts is None or index not in self._copies:
                     continue
@@ -181,15 +242,26 @@ class AudioCopy:
                 self._last_dts[index] = dts
                 return packet
         except av.FFmpegError as error:
-            _log.debug("audio ends early: %s", error)
+            self._failure = reason(error)
+        return None
+
+    @property
+    def lost(self) -> str | None:
+        """What could not be copied, known at the end; None when all was."""
+        if self._failure is not None:
+            return f"the audio of {self._source} ends where it cannot be read: {self._failure}"
+        if self._damaged:
+            return f"the audio of {self._source} is damaged; packets left out: {self._damaged}"
+        if self._dropped and self._parts == 1:
+            return f"the audio of {self._source} goes back in time; packets left out: {self._dropped}"
         return None
 
     def close(self) -> None:
         """Close the source; further calls do nothing."""
         self._container.close()
-        if self._dropped:
+        if self._dropped and self._parts > 1:  # the end of a part overlaps the beginning of the next one
             _log.warning(
-                "the audio of %s goes back in time: %d of its packets are left out",
+                "%s was joined: %d packets of its audio overlap others and are left out",
                 self._source,
                 self._dropped,
             )

@@ -6,7 +6,7 @@ import functools
 import io
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
@@ -45,6 +45,9 @@ class Encoder:
     Attributes:
         name: FFmpeg's name of it.
         quality: returns its options for a rate factor of libx264, 0 (lossless, and large) to 51 (small).
+        always: its options whatever the quality: that a picture marked as a key frame begins anew, so that
+            players can begin there.
+        prompt: its options for few pictures a second, of which it may hold none back.
         hardware: it needs a device that this machine may not have.
         pix_fmt: the 8-bit pixel format that it takes.
         tag: the codec tag in .mp4 that players expect; FFmpeg's choice when None.
@@ -52,6 +55,8 @@ class Encoder:
 
     name: str
     quality: Callable[[int], Mapping[str, str]]
+    always: Mapping[str, str] = field(default_factory=dict)
+    prompt: Mapping[str, str] = field(default_factory=dict)
     hardware: bool = True
     pix_fmt: str = "yuv420p"
     tag: str | None = None
@@ -67,17 +72,41 @@ def _percent(crf: int) -> int:
 ENCODERS: Final[dict[str, Encoder]] = {
     encoder.name: encoder
     for encoder in (
-        Encoder("libx264", lambda crf: {"preset": "superfast", "crf": str(crf)}, hardware=False),
+        Encoder(
+            "libx264",
+            lambda crf: {"preset": "superfast", "crf": str(crf)},
+            always={"forced-idr": "1"},
+            prompt={"tune": "zerolatency"},
+            hardware=False,
+        ),
         Encoder(
             "libx265",
             lambda crf: {"preset": "superfast", "crf": str(crf), "x265-params": "log-level=error"},
+            always={"forced-idr": "1"},
+            prompt={"tune": "zerolatency"},
             hardware=False,
             tag="hvc1",
         ),
         # a cq of 0 would let it choose
-        Encoder("h264_nvenc", lambda crf: {"preset": "p4", "rc": "vbr", "cq": str(max(1, crf)), "b": "0"}),
-        Encoder("h264_qsv", lambda crf: {"global_quality": str(max(1, crf))}, pix_fmt="nv12"),
-        Encoder("h264_amf", lambda crf: {"rc": "cqp", "qp_i": str(crf), "qp_p": str(crf)}),
+        Encoder(
+            "h264_nvenc",
+            lambda crf: {"preset": "p4", "rc": "vbr", "cq": str(max(1, crf)), "b": "0"},
+            always={"forced-idr": "1"},
+            prompt={"delay": "0"},
+        ),
+        Encoder(
+            "h264_qsv",
+            lambda crf: {"global_quality": str(max(1, crf))},
+            always={"forced_idr": "1"},
+            prompt={"bf": "0", "async_depth": "1"},
+            pix_fmt="nv12",
+        ),
+        Encoder(
+            "h264_amf",
+            lambda crf: {"rc": "cqp", "qp_i": str(crf), "qp_p": str(crf)},
+            always={"forced_idr": "1"},
+            prompt={"bf": "0"},
+        ),
         # 118 is FFmpeg's unit of quality
         Encoder(
             "h264_videotoolbox",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hprnet_rt.errors import MediaError, UsageError
 from hprnet_rt.types import Frame
+from hprnet_rt.video.deinterlace import AUTO
 from hprnet_rt.video.image import ImageSource
 from hprnet_rt.video.index import VideoIndex, read_index
 from hprnet_rt.video.media import is_image, is_sequence, refuse_a_stream
@@ -37,29 +38,30 @@ class ResumePoint:
     pts_s: float | None
 
 
-def open_source(path: Path | str, rate: Fraction = DEFAULT_RATE) -> FileSource:
+def open_source(path: Path | str, rate: Fraction = DEFAULT_RATE, deinterlace: str = AUTO) -> FileSource:
     """Open a video or an image.
 
     Args:
         path: a file; numbered images such as `frames/img_%04d.png`, which are a video; or as a string an
             address, of a video on a server or of a file that fsspec opens.
         rate: frames a second of numbered images.
+        deinterlace: which pictures of a video are deinterlaced, one of `DEINTERLACING`.
 
     Raises:
-        UsageError: there is no such file, or it is a live stream.
+        UsageError: there is no such file, it is a live stream, or there is no such way to deinterlace.
         MediaError: it cannot be read.
         BackendError: a package for its kind is not installed.
     """
     if isinstance(path, str):
         refuse_a_stream(path)
-        return ImageSource(path) if is_image(path) else VideoSource(path)
+        return ImageSource(path) if is_image(path) else VideoSource(path, deinterlace)
     if is_sequence(path):
         return SequenceSource(path, rate)
     if not path.exists():
         raise UsageError(f"{path} does not exist")
     if path.is_dir():
         raise UsageError(f"{path} is a folder, not a video or an image")
-    return ImageSource(path) if is_image(path) else VideoSource(path)
+    return ImageSource(path) if is_image(path) else VideoSource(path, deinterlace)
 
 
 def chosen_frames(

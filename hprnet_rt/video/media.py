@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from hprnet_rt.errors import MediaError, UsageError
+from hprnet_rt.video.color import Color
 from hprnet_rt.video.photo import HEIF_SUFFIXES, JPEG_SUFFIXES, suffix_of_content
 from hprnet_rt.video.remote import is_remote, remote_bytes, remote_name
+from hprnet_rt.video.timeline import TimeLine
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -18,7 +21,6 @@ __all__ = [
     "OUTPUT_VIDEO_SUFFIXES",
     "VIDEO_SUFFIXES",
     "MediaInfo",
-    "as_fraction",
     "image_suffix",
     "is_address",
     "is_image",
@@ -109,11 +111,6 @@ _STREAMS: Final = frozenset(
 """Addresses of live streams, by their beginnings; what fsspec opens has others."""
 _NUMBER: Final = re.compile(r"%(?:0(\d+))?d")
 """The place of the number in the name of a sequence: %d, or %04d for four digits and more."""
-
-
-def as_fraction(rational: Any) -> Fraction | None:
-    """Convert a rational number of PyAV, which has its own type since version 19; None for None and 0."""
-    return Fraction(rational.numerator, rational.denominator) if rational else None
 
 
 def is_address(text: str) -> bool:
@@ -226,7 +223,9 @@ class MediaInfo:
         time_base: seconds per timestamp unit.
         frames: number of frames in the file's own index, None without one.
         pixel_aspect: width of a pixel over its height, None for square pixels.
-        color: range, matrix, primaries and transfer as FFmpeg's numbers, which label an output alike.
+        color: what the pictures' numbers mean in the source.
+        timeline: when the source begins and ends.
+        tags: what is written on it, such as its title, place and time of creation, by FFmpeg's names.
     """
 
     source: str
@@ -236,4 +235,6 @@ class MediaInfo:
     time_base: Fraction = Fraction(1, 1000)
     frames: int | None = None
     pixel_aspect: Fraction | None = None
-    color: tuple[int, int, int, int] = (0, 2, 2, 2)
+    color: Color = field(default_factory=Color)
+    timeline: TimeLine = field(default_factory=TimeLine)
+    tags: Mapping[str, str] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import av
 
-from hprnet_rt.video.media import as_fraction
+from hprnet_rt.video.timeline import as_fraction
 
 __all__ = ["JoinedTimes", "StoredTimes", "begins_anew", "has_stored_times"]
 

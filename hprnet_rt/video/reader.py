@@ -11,21 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
-import numpy as np
-import numpy.typing as npt
-from av.sidedata.sidedata import SideDataContainer
 
 from hprnet_rt.errors import MediaError
 from hprnet_rt.files import reason
 from hprnet_rt.types import Frame
+from hprnet_rt.video.color import Color
+from hprnet_rt.video.deinterlace import AUTO, deinterlaced, require_deinterlacing
 from hprnet_rt.video.image import of_size
 from hprnet_rt.video.index import Part, PartDiffers, decode_part
-from hprnet_rt.video.media import MediaInfo, as_fraction
+from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.opening import is_cut_off, open_input, other_videos, video_stream
+from hprnet_rt.video.orientation import orientation, upright
 from hprnet_rt.video.packet_times import JoinedTimes, StoredTimes, has_stored_times
+from hprnet_rt.video.rate import picture_rate
+from hprnet_rt.video.tags import kept_tags
+from hprnet_rt.video.timeline import as_fraction, read_timeline
 
-__all__ = ["VideoSource", "frame_color", "upright"]
+__all__ = ["VideoSource"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,18 +45,22 @@ class VideoSource:
 
     Args:
         path: the file, or an address as a string.
+        deinterlace: one of `DEINTERLACING`.
 
     Attributes:
-        path: as given.
+        path, deinterlace: as given.
         info: size, rate and labels.
         first_pts: timestamp of the first frame that can be decoded, None when it has none.
         damage: what could not be read, known after the iteration; None when all was well.
 
     Raises:
+        UsageError: there is no such way to deinterlace.
         MediaError: the file cannot be opened, or has no frame that can be decoded.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, deinterlace: str = AUTO) -> None:
+        require_deinterlacing(deinterlace)
+        self.deinterlace = deinterlace
         self.damage: str | None = None
         self.path = path
         self._part: Part | None = None
@@ -78,16 +84,26 @@ class VideoSource:
             _log.warning("only one video stream of %s is read, not the other %d", path, others)
         first, stream = self._first, self._stream
         self.first_pts: int | None = first.pts
-        swaps = _orientation(first)[0]
+        swaps = orientation(first)[0]
+        color = Color.of(first)
+        if not color.is_known:
+            _log.warning(
+                "the colours of %s are of a kind that is not known (matrix %d): BT.601 is taken for it",
+                path,
+                color.matrix,
+            )
+        rate, self._is_paced = picture_rate(stream, path)
         self.info = MediaInfo(
             str(path),
             width=first.height if swaps else first.width,
             height=first.width if swaps else first.height,
-            rate=as_fraction(stream.average_rate) or as_fraction(stream.guessed_rate),
+            rate=rate,
             time_base=as_fraction(stream.time_base) or Fraction(1, 1000),
             frames=stream.frames or None,
             pixel_aspect=_pixel_aspect(stream, swaps),
-            color=frame_color(first),
+            color=color,
+            timeline=read_timeline(self._container, stream),
+            tags=kept_tags(self._container, stream),
         )
 
     def _decode(self) -> Iterator[av.VideoFrame]:
@@ -182,11 +198,22 @@ class VideoSource:
         """
         if not isinstance(self.path, Path):
             raise PartDiffers
-        yield from self._timed(enumerate(decode_part(self.path, part), part.number))
+        yield from self._timed(enumerate(self._decoded(part), part.number))
 
     def _straight(self) -> Iterator[av.VideoFrame]:
         first, self._first = self._first, None
-        return chain(() if first is None else (first,), self._frames)
+        try:
+            yield from deinterlaced(chain(() if first is None else (first,), self._frames), self.deinterlace)
+        except av.FFmpegError as error:
+            raise MediaError(f"{self.path} cannot be deinterlaced: {reason(error)}") from error
+
+    def _decoded(self, part: Part) -> Iterator[av.VideoFrame]:
+        """Decode a part; a frame to be deinterlaced depends on the one before, which the part has not."""
+        assert isinstance(self.path, Path)  # an address has no index
+        for frame in decode_part(self.path, part):
+            if self.deinterlace == "on" or (self.deinterlace == AUTO and frame.interlaced_frame):
+                raise PartDiffers
+            yield frame
 
     def _from_part(
         self, part: Part, straight: Iterator[tuple[int, av.VideoFrame]]
@@ -194,8 +221,7 @@ class VideoSource:
         """Yield the frames of a part; where decoding it fails, those of `straight` behind that place."""
         number, pts = -1, None
         try:
-            assert isinstance(self.path, Path)  # an address has no index
-            for number, frame in enumerate(decode_part(self.path, part), part.number):
+            for number, frame in enumerate(self._decoded(part), part.number):
                 pts = frame.pts
                 yield number, frame
         except PartDiffers:
@@ -218,7 +244,8 @@ class VideoSource:
             if last is not None and pts <= last:
                 pts = last + 1
             last = pts
-            yield Frame(number, image, time.perf_counter(), pts, base)
+            duration = frame.duration if self._is_paced else 0
+            yield Frame(number, image, time.perf_counter(), pts, base, duration)
 
     def _report(self, decoded: int) -> None:
         """Set `damage`, or warn of a joined file."""
@@ -237,43 +264,6 @@ class VideoSource:
     def close(self) -> None:
         """Close the file; further calls do nothing."""
         self._container.close()
-
-
-def frame_color(frame: av.VideoFrame) -> tuple[int, int, int, int]:
-    """Return the range, matrix, primaries and transfer of a frame as FFmpeg's numbers."""
-    return (
-        int(frame.color_range),
-        int(frame.colorspace),
-        int(frame.color_primaries),
-        int(frame.color_trc),
-    )
-
-
-def upright(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
-    """Return a decoded frame as a new (H, W, 3) BGR image, turned by its display matrix."""
-    image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
-    swaps, flips_x, flips_y = _orientation(frame)
-    if swaps:
-        image = np.asarray(cv2.transpose(image), np.uint8)
-    if flips_x or flips_y:
-        code = -1 if flips_x and flips_y else int(flips_x)
-        image = np.asarray(cv2.flip(image, code), np.uint8)
-    return image
-
-
-def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
-    """Return how to bring a frame upright: whether to transpose it, then to mirror it along x and along y.
-
-    The display matrix that phones store may have any combination of quarter turns and mirrors.
-    """
-    # frame.side_data would make a reference cycle, which only the garbage collector frees
-    matrix: Any = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
-    if matrix is None:
-        return False, False, False
-    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
-    if abs(a) + abs(d) >= abs(b) + abs(c):
-        return False, a < 0, d < 0
-    return True, c < 0, b < 0
 
 
 def _pixel_aspect(stream: av.VideoStream, swaps: bool) -> Fraction | None:

@@ -45,23 +45,23 @@ def first_frame(path):
 )
 def test_colours_are_labelled_as_they_were(annotate_small, tmp_path, pix_fmt, color):
     source = make(tmp_path / "clip.mp4", pix_fmt=pix_fmt, color=color)
-    assert annotate_small(source, "-o", tmp_path / "out.mp4")[0] == 0
+    assert annotate_small(source, "-o", tmp_path / "out.mp4", "--crf", "0")[0] == 0
     _, frame = first_frame(tmp_path / "out.mp4")
     assert frame.format.name == "yuv420p"
     assert (int(frame.colorspace), int(frame.color_primaries), int(frame.color_trc)) == color
     before = first_frame(source)[1].reformat(format="yuv420p").to_ndarray()
     # the same numbers under the same labels: a player shows the same colours
-    assert np.abs(before.astype(int) - frame.to_ndarray()).mean() < 3
+    assert np.abs(before.astype(int) - frame.to_ndarray()).mean() < 0.7  # some beyond what RGB can have
 
 
 def test_full_range_becomes_limited_range_of_the_same_colours(annotate_small, tmp_path):
     source = clips.make(tmp_path / "phone.mp4", frames=3, pix_fmt="yuvj420p", options={"color_range": "pc"})
     assert int(first_frame(source)[1].color_range) == ColorRange.JPEG
-    assert annotate_small(source, "-o", tmp_path / "out.mp4")[0] == 0
+    assert annotate_small(source, "-o", tmp_path / "out.mp4", "--crf", "0")[0] == 0
     (_, before), *_ = clips.decodable(source)
     (_, after), *_ = clips.decodable(tmp_path / "out.mp4")
     assert int(first_frame(tmp_path / "out.mp4")[1].color_range) != ColorRange.JPEG
-    assert np.abs(before.mean(axis=(0, 1)) - after.mean(axis=(0, 1))).max() < 3
+    assert np.abs(before.mean(axis=(0, 1)) - after.mean(axis=(0, 1))).max() < 1.5  # PyAV cuts digits off
 
 
 @pytest.mark.parametrize(("turn", "expected"), [(None, Fraction(4, 3)), (90, Fraction(3, 4))])

@@ -33,6 +33,7 @@ OTHER = {
     "track": False,
     "smooth": "one-euro",
     "regions": (parse_region("0,0,10,10"),),
+    "deinterlace": "off",
     "crf": 30,
     "encoder": "libx265",
     "strip_metadata": True,

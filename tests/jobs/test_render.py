@@ -15,6 +15,8 @@ from hprnet_rt.jobs.plan import plan
 from hprnet_rt.skeleton import NUM_KEYPOINTS
 from hprnet_rt.types import Poses
 from tests import clips
+from tests.media import videos
+from tests.media.passing import play
 
 FAILED, WRONG_USAGE = 1, 2
 WIDTH, HEIGHT = 160, 96
@@ -209,3 +211,54 @@ def test_a_point_threshold_that_is_no_score_is_refused_before_any_work(
     assert said.startswith("hprnet-rt: the point threshold is a score from 0 to 1, got")
     assert said.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+RARE = {
+    "timelapse.mov": lambda path: videos.jpegs(path, 6),
+    "wrap.ts": videos.wraps,
+    "late.ts": lambda path: videos.broadcast(path, 80_000),
+    "recording.webm": lambda path: videos.browser_recording(path, 2.0),
+    "still.mp4": videos.last_stays,
+    "fields.mp4": videos.interlaced,
+    "phone.mov": lambda path: videos.tagged(path, videos.PHONE_TAGS),
+}
+
+
+@pytest.mark.parametrize("name", RARE)
+def test_rare_videos_are_rendered_as_they_are_annotated(run, annotate_small, tmp_path, name):
+    source = RARE[name](tmp_path / name)
+    assert annotate_small(source, "-o", tmp_path / "annotated.mp4", "--crf", "0")[0] == 0
+    code, _, err = run(source, tmp_path / "annotated.jsonl", "-o", tmp_path / "drawn.mp4", "--crf", "0")
+    assert (code, err) == (0, "")
+    annotated, drawn_again = play(tmp_path / "annotated.mp4"), play(tmp_path / "drawn.mp4")
+    assert drawn_again.times == annotated.times
+    assert drawn_again.end_s == annotated.end_s
+    assert drawn_again.sounds == annotated.sounds
+    for one, other in zip(annotated.frames, drawn_again.frames, strict=True):
+        assert np.array_equal(one.to_ndarray(), other.to_ndarray())
+
+
+@pytest.mark.parametrize("mode", ["auto", "off", "on"])
+def test_fields_are_rendered_as_the_keypoints_say(run, tmp_path, mode):
+    source = videos.interlaced(tmp_path / "fields.mp4")
+    header = {"width": WIDTH, "height": HEIGHT, "options": {"deinterlace": mode}}
+    write_keypoints(tmp_path / "fields.jsonl", header, [])
+    assert run(source, tmp_path / "fields.jsonl", "-o", tmp_path / "drawn.mp4")[0] == 0
+    images = [frame.to_ndarray(format="bgr24") for frame in play(tmp_path / "drawn.mp4").frames]
+    assert (max(map(videos.combs, images)) > 20) == (mode == "off")
+
+
+def test_a_way_to_deinterlace_that_is_not_there_is_a_sentence(run, clip, tmp_path):
+    header = {"width": WIDTH, "height": HEIGHT, "options": {"deinterlace": "often"}}
+    write_keypoints(tmp_path / "clip.jsonl", header, [])
+    code, _, err = run(clip, tmp_path / "clip.jsonl", "-o", tmp_path / "drawn.mp4")
+    assert code == WRONG_USAGE
+    assert "make no sense" in err
+
+
+def test_what_is_written_on_a_video_can_be_left_out(run, tmp_path):
+    source = videos.tagged(tmp_path / "phone.mov", videos.PHONE_TAGS)
+    write_keypoints(tmp_path / "phone.jsonl", {"width": WIDTH, "height": HEIGHT}, [])
+    for more, expected in (((), "Trial 7"), (("--overwrite", "--strip-metadata"), None)):
+        assert run(source, tmp_path / "phone.jsonl", "-o", tmp_path / "drawn.mp4", *more)[0] == 0
+        assert play(tmp_path / "drawn.mp4").tags.get("title") == expected

@@ -10,6 +10,8 @@ from hprnet_rt.errors import OutputError
 from hprnet_rt.video import MediaInfo, VideoSink
 from hprnet_rt.video.audio import suffix_for_audio
 from tests import clips
+from tests.media import videos
+from tests.media.passing import play
 
 
 def names(folder):
@@ -121,3 +123,24 @@ def test_second_video_stream_is_not_passed_over_in_silence(annotate_small, tmp_p
     with caplog.at_level(logging.WARNING):
         assert annotate_small(source, "-o", tmp_path / "out", "--no-video")[0] == 0
     assert "only one video stream" in caplog.text
+
+
+def test_sound_that_goes_back_in_time_is_a_loss_that_is_told(annotate_small, tmp_path):
+    source = videos.sound_steps_back(tmp_path / "back.ts")
+    code, _, err = annotate_small(source, "-o", tmp_path / "out")
+    assert code == 1
+    assert "goes back in time" in err
+    assert "goes back in time" in (tmp_path / "out" / "back.damage.txt").read_text(encoding="utf-8")
+    assert len(play(tmp_path / "out" / "back.mp4").times) == 20
+
+
+def test_damaged_sound_is_left_out_and_the_rest_stays(annotate_small, tmp_path):
+    source = videos.sound_is_spoilt(tmp_path / "spoilt.ts")
+    before = play(source)
+    code, _, err = annotate_small(source, "-o", tmp_path / "out")
+    assert code == 1
+    assert "the audio of" in err
+    assert "is damaged; packets left out: " in err
+    after = play(tmp_path / "out" / "spoilt.mp4")
+    assert len(after.times) == 20
+    assert len(before.sounds) - 5 < len(after.sounds) < len(before.sounds)

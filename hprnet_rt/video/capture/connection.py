@@ -15,8 +15,8 @@ from av.codec.context import Flags
 
 from hprnet_rt.files import reason
 from hprnet_rt.video.capture.source import LiveOptions
-from hprnet_rt.video.media import as_fraction
 from hprnet_rt.video.opening import open_any
+from hprnet_rt.video.timeline import as_fraction
 
 __all__ = ["Connection", "Lost"]
 

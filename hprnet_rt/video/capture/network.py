@@ -17,8 +17,9 @@ from hprnet_rt.types import Frame
 from hprnet_rt.video.capture.connection import Connection, Lost
 from hprnet_rt.video.capture.latest import LatestReader
 from hprnet_rt.video.capture.source import LIVE_TIME_BASE, LiveFrames, LiveKind, LiveOptions
+from hprnet_rt.video.color import Color
 from hprnet_rt.video.media import MediaInfo
-from hprnet_rt.video.reader import frame_color, upright
+from hprnet_rt.video.orientation import upright
 
 __all__ = ["NETWORK", "StreamSource"]
 
@@ -82,7 +83,7 @@ class StreamSource:
         height, width = upright(first).shape[:2]
         rate = None if self._connection is None else self._connection.rate
         return MediaInfo(
-            self._name, width, height, rate=rate, time_base=LIVE_TIME_BASE, color=frame_color(first)
+            self._name, width, height, rate=rate, time_base=LIVE_TIME_BASE, color=Color.of(first)
         )
 
     def _read(self, reader: LatestReader[tuple[av.VideoFrame, float]]) -> None:
