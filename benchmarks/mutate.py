@@ -61,6 +61,7 @@ NOT_A_SENTENCE = re.compile(r"Traceback|Errno|unexpectedly|0x[0-9a-f]{6}|\b[A-Z]
 def corpus(folder: Path) -> list[Path]:
     """Write a small file of every kind, and return them."""
     from tests import clips
+    from tests.media import videos
 
     kinds: list[tuple[str, dict[str, Any]]] = [
         ("a.mp4", {"audio": "aac"}),
@@ -79,6 +80,16 @@ def corpus(folder: Path) -> list[Path]:
         ("l.mxf", {"codec": "mpeg2video", "size": (160, 96)}),
     ]
     made = [clips.make(folder / name, frames=FRAMES, **settings) for name, settings in kinds]
+    made += [
+        videos.wraps(folder / "wraps.ts"),
+        videos.jpegs(folder / "jpegs.mov", 6),
+        videos.screen(folder / "screen.mkv"),
+        videos.browser_recording(folder / "browser.webm", seconds=1.0),
+        videos.last_stays(folder / "stays.mp4"),
+        videos.last_stays_gif(folder / "stays.gif"),
+        videos.interlaced(folder / "fields.mp4"),
+        videos.tagged(folder / "tagged.mov", {"title": "bridge", "location": "+41+029/"}),
+    ]
     try:
         from tests.media import photos
     except BaseException:
