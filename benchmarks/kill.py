@@ -1,9 +1,12 @@
 """Kill `annotate` at random moments and continue it: the keypoints must be those of an uninterrupted run.
 
-python benchmarks/kill.py [VIDEO] [--kills 25] [--limit FRAMES] [--smooth one-euro] [--seed 0]
+python benchmarks/kill.py [VIDEO ...] [--corpus] [--jobs 4] [--kills 25] [--limit FRAMES] [--seed 0]
+
+--corpus takes a small file of every kind of video and photo instead.
 """
 
 import argparse
+import json
 import random
 import subprocess
 import sys
@@ -11,12 +14,18 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for the corpus of the tests
+
+from hprnet_rt.words import counted
+from tests.media.corpus import corpus
+
 SAMPLE = Path(__file__).parents[1] / "demos" / "sample.mp4"
 
 
 def command(options: argparse.Namespace, out: Path) -> list[str]:
     """Return the command of one run."""
-    arguments = ["annotate", str(options.video), "-o", str(out)]
+    arguments = ["annotate", *map(str, options.videos), "-o", f"{out}/", "--jobs", str(options.jobs)]
+    arguments += ["--report", str(out.with_suffix(".json"))]
     arguments += ["--smooth", options.smooth, "--format", "jsonl", "--format", "npz"]
     if options.limit:
         arguments += ["--limit", str(options.limit)]
@@ -51,7 +60,9 @@ def kill(arguments: list[str], after_s: float) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("video", type=Path, nargs="?", default=SAMPLE)
+    parser.add_argument("videos", type=Path, nargs="*", default=[SAMPLE])
+    parser.add_argument("--corpus", action="store_true")
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--kills", type=int, default=25)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--smooth", default="one-euro")
@@ -60,6 +71,10 @@ def main() -> int:
     moments = random.Random(options.seed)  # noqa: S311
     with tempfile.TemporaryDirectory(prefix="hprnet-rt-kill-") as folder:
         whole, broken = Path(folder) / "whole", Path(folder) / "broken"
+        if options.corpus:
+            made = Path(folder) / "corpus"
+            made.mkdir()
+            options.videos = corpus(made)
         first_s, took_s = run(command(options, whole), whole)
         kills = runs = 0
         while kills < options.kills:
@@ -86,11 +101,22 @@ def compare(whole: Path, broken: Path) -> bool:
     if sorted(path.name for path in broken.iterdir()) != names:
         print(f"there are {sorted(path.name for path in broken.iterdir())} instead of {names}")
         return False
-    same = [
-        (whole / name).read_bytes() == (broken / name).read_bytes() for name in names if name.endswith("l")
+    differ = [
+        name
+        for name in names
+        if name.endswith("l") and (whole / name).read_bytes() != (broken / name).read_bytes()
     ]
-    print(f"done: {'the same keypoints' if all(same) else 'OTHER KEYPOINTS'}")
-    return all(same)
+    reports = [json.loads(path.with_suffix(".json").read_text())["files"] for path in (whole, broken)]
+    sources, ends = ([[job["source"], job["status"]] for job in files] for files in reports)
+    right = all(
+        one[0] == other[0] and (one[1] == other[1] or other[1] == "skipped")
+        for one, other in zip(sources, ends, strict=True)
+    )
+    said = f"OTHER KEYPOINTS: {differ}" if differ else "the same keypoints"
+    print(
+        f"done: {said}, {counted(len(ends), 'file')} in the report, which is {'right' if right else 'WRONG'}"
+    )
+    return not differ and right
 
 
 if __name__ == "__main__":

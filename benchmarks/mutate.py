@@ -29,23 +29,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from damage import mutate
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for the corpus of the tests
+
+from tests.media.corpus import corpus
 
 RESULTS = Path(__file__).parent / "results"
 MOST_S = 30.0
 MOST_BYTES = 1536 << 20
 RUNAWAY_BYTES = 4 << 30  # are refused by the system, so that the machine goes on
 START_S = 300.0  # a worker's first answer: kernels may have to be compiled
-FRAMES = 12
-ABSURD = (
-    b"\xff\xff\xff\xff",
-    b"\x7f\xff\xff\xff",
-    b"\xff\xff\xff\x7f",
-    bytes(4),
-    b"\x80\0\0\0",
-    b"\0\0\0\x01",
-)
-HEAD_BYTES = 4096
 
 WHOLE, DAMAGED, REFUSED = "whole", "damaged", "refused"
 UNSAID = "damaged, which libjpeg alone says"
@@ -53,159 +47,6 @@ FINE = (WHOLE, DAMAGED, REFUSED, UNSAID)
 LIBJPEG = "Corrupt JPEG data"
 NOT_A_SENTENCE = re.compile(r"Traceback|Errno|unexpectedly|0x[0-9a-f]{6}|\b[A-Z]\w+Error\b|<class|object at")
 """What no sentence for a user has in it."""
-
-
-# --- the corpus ---
-
-
-def corpus(folder: Path) -> list[Path]:
-    """Write a small file of every kind, and return them."""
-    from tests import clips
-    from tests.media import videos
-
-    kinds: list[tuple[str, dict[str, Any]]] = [
-        ("a.mp4", {"audio": "aac"}),
-        ("fast.mp4", {"container": {"movflags": "faststart"}, "options": {"preset": "veryfast", "bf": "2"}}),
-        ("fragments.mp4", {"container": {"movflags": "frag_keyframe+empty_moov"}, "options": {"g": "4"}}),
-        ("b.mov", {"codec": "png", "pix_fmt": "rgb24"}),
-        ("c.mkv", {"audio": "flac"}),
-        ("d.webm", {"codec": "libvpx-vp9", "audio": "libopus"}),
-        ("e.avi", {"codec": "mpeg4", "audio": "pcm_s16le"}),
-        ("f.avi", {"codec": "mjpeg", "pix_fmt": "yuvj420p"}),
-        ("g.gif", {"codec": "gif", "pix_fmt": "rgb8", "rate": 10}),
-        ("h.ts", {"audio": "aac"}),
-        ("i.mpg", {"codec": "mpeg2video", "audio": "mp2"}),
-        ("j.flv", {}),
-        ("k.wmv", {"codec": "wmv2"}),
-        ("l.mxf", {"codec": "mpeg2video", "size": (160, 96)}),
-    ]
-    made = [clips.make(folder / name, frames=FRAMES, **settings) for name, settings in kinds]
-    made += [
-        videos.wraps(folder / "wraps.ts"),
-        videos.jpegs(folder / "jpegs.mov", 6),
-        videos.screen(folder / "screen.mkv"),
-        videos.browser_recording(folder / "browser.webm", seconds=1.0),
-        videos.last_stays(folder / "stays.mp4"),
-        videos.last_stays_gif(folder / "stays.gif"),
-        videos.interlaced(folder / "fields.mp4"),
-        videos.tagged(folder / "tagged.mov", {"title": "bridge", "location": "+41+029/"}),
-    ]
-    try:
-        from tests.media import photos
-    except BaseException:
-        return made
-    said = {"exif": photos.exif(orientation=6), "icc_profile": photos.profile()}
-    image = photos.people((240, 135))
-    made += [photos.save(folder / f"photo.{kind}", image, **said) for kind in photos.KINDS]
-    image.putalpha(image.convert("L"))
-    return [*made, photos.save(folder / "alpha.png", image), photos.save(folder / "alpha.webp", image)]
-
-
-# --- the damage ---
-
-
-def bits(data: bytearray, chance: random.Random) -> bytes:
-    """Turn some bits."""
-    for _ in range(chance.choice((1, 2, 8, 64))):
-        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
-    return bytes(data)
-
-
-def cut(data: bytearray, chance: random.Random) -> bytes:
-    """Cut the end off, or the beginning."""
-    at = chance.randrange(len(data))
-    return bytes(data[:at] if chance.random() < 0.8 else data[at:])
-
-
-def hole(data: bytearray, chance: random.Random) -> bytes:
-    """Leave a piece out, or fill it with zeros."""
-    begin = chance.randrange(len(data))
-    end = min(len(data), begin + chance.choice((1, 16, 512, 4096)))
-    return bytes(data[:begin] + (b"" if chance.random() < 0.5 else bytes(end - begin)) + data[end:])
-
-
-def swap(data: bytearray, chance: random.Random) -> bytes:
-    """Exchange two pieces."""
-    size = max(1, min(chance.choice((16, 188, 1024)), len(data) // 3))
-    first = chance.randrange(len(data) - 2 * size + 1)
-    second = chance.randrange(first + size, len(data) - size + 1)
-    one, two = data[first : first + size], data[second : second + size]
-    data[first : first + size], data[second : second + size] = two, one
-    return bytes(data)
-
-
-def header(data: bytearray, chance: random.Random) -> bytes:
-    """Put absurd numbers into the beginning."""
-    for _ in range(chance.choice((1, 1, 4))):
-        at = chance.randrange(min(HEAD_BYTES, len(data)))
-        data[at : at + 4] = chance.choice(ABSURD)
-    return bytes(data)
-
-
-def end(data: bytearray, chance: random.Random) -> bytes:
-    """Put absurd numbers into the end, where some containers have their index."""
-    for _ in range(chance.choice((1, 1, 4))):
-        at = max(0, len(data) - 1 - chance.randrange(min(HEAD_BYTES, len(data))))
-        data[at : at + 4] = chance.choice(ABSURD)
-    return bytes(data)
-
-
-def grown(data: bytearray, chance: random.Random) -> bytes:
-    """Append the file to itself, or what means nothing."""
-    return bytes(data) + (
-        bytes(data) if chance.random() < 0.5 else chance.randbytes(chance.choice((1, 5000)))
-    )
-
-
-def packets(source: Path, target: Path, chance: random.Random) -> bool:
-    """Copy a video with packets in another order, doubled, left out, or at other times; False for a photo."""
-    import av
-
-    with av.open(str(source)) as file:
-        if file.format.name.endswith("_pipe") or not file.streams.video:
-            return False
-        found = [packet for packet in file.demux() if packet.dts is not None]
-        how = chance.choice(("swapped", "doubled", "left out", "times"))
-        for _ in range(chance.choice((1, 3))):
-            first, second = (chance.randrange(len(found)) for _ in range(2))
-            if how == "swapped":
-                found[first], found[second] = found[second], found[first]
-            elif how == "doubled":
-                found.insert(second, found[first])
-            elif how == "left out" and len(found) > 2:
-                del found[first]
-            elif how == "times":
-                found[first].pts = found[first].dts = chance.choice((0, 1 << 31, -(1 << 20), 1 << 40))
-        try:
-            with av.open(str(target), "w") as copy:
-                streams = {each.index: copy.add_stream_from_template(each) for each in file.streams}
-                for packet in found:
-                    packet.stream = streams[packet.stream.index]
-                    copy.mux_one(packet)
-        except (av.FFmpegError, ValueError):
-            return target.exists() and target.stat().st_size > 0  # it stays as far as it came
-    return True
-
-
-DAMAGES: tuple[Callable[[bytearray, random.Random], bytes], ...] = (bits, cut, hole, swap, header, end, grown)
-PACKETS = packets.__name__
-
-
-def mutate(source: Path, target: Path, chance: random.Random) -> str:
-    """Write a mutated copy, and return the name of the damage."""
-    damage = chance.choice((*DAMAGES, None))
-    if damage is None:
-        try:
-            if packets(source, target, chance):
-                return PACKETS
-        except Exception:  # noqa: S110 - what PyAV itself cannot copy is broken in another way
-            pass
-        damage = bits
-    target.write_bytes(damage(bytearray(source.read_bytes()), chance))
-    return damage.__name__
-
-
-# --- the workers ---
 
 
 @dataclass
