@@ -1,6 +1,9 @@
-"""The rate of training samples (read, decode, augment), in one process and with loader workers.
+"""The rate of training samples (read, decode, augment, targets), in one process and with loader workers.
 
     python benchmarks/training_data.py ANNOTATIONS IMAGES [--input 512] [--workers 1 2] [--seconds 5] [--save]
+
+"targets" is what feed = "loader" gives a network: strong samples and their targets. "device" is
+feed = "device", which makes the same in batches of 32 with all cores, or on a GPU where there is one.
 
 IMAGES is a folder of images or of tar files, or one tar file. Each figure is the best of three runs.
 """
@@ -10,23 +13,30 @@ import importlib.metadata
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import machine
+import torch
 from torch.utils.data import DataLoader
 
 from hprnet_rt.evaluation import read_annotations
+from hprnet_rt.spec import HPRNET_MOBILE
 from hprnet_rt.training.augment import Letterboxed, PaperAugmentation, StrongAugmentation, Transform
+from hprnet_rt.training.batches import TargetSets
+from hprnet_rt.training.config import TrainConfig
 from hprnet_rt.training.dataset import WholeBodyDataset, loader_workers
+from hprnet_rt.training.feed import DeviceFeed, Store
 from hprnet_rt.training.sample import Sample
 
 RUNS = 3
+BATCH = 32
 
 
 def unchanged(sample, rng, draw=None):  # noqa: ARG001
     return sample
 
 
-def images_per_s(samples: Iterator[Sample], seconds: float) -> float:
+def images_per_s(samples: Iterator[Any], seconds: float) -> float:
     """Return the rate of an endless iterator, the best of some runs; the first sample is not timed."""
     next(samples)
     best = 0.0
@@ -39,7 +49,7 @@ def images_per_s(samples: Iterator[Sample], seconds: float) -> float:
     return round(best, 1)
 
 
-def alone(dataset: WholeBodyDataset) -> Iterator[Sample]:
+def alone(dataset: WholeBodyDataset | TargetSets) -> Iterator[Any]:
     while True:
         for index in range(len(dataset)):
             yield dataset[index]
@@ -50,6 +60,22 @@ def loaded(dataset: WholeBodyDataset, workers: int) -> Iterator[Sample]:
     while True:
         for batch in loader:
             yield from batch
+
+
+def of_device(config: TrainConfig, samples: WholeBodyDataset) -> Iterator[None]:
+    """Make batches on the device, and yield once for each image in them."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    store = Store.load([(samples, False)], config.input_px, device)
+    feed = DeviceFeed(
+        store, torch.ones(len(store)), HPRNET_MOBILE, side=config.input_px, batch=BATCH, labels="parts"
+    )
+    seed = 0
+    while True:
+        batch = feed.make(seed)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seed += 1
+        yield from [None] * len(batch["image"])
 
 
 def main() -> None:
@@ -88,6 +114,15 @@ def main() -> None:
             column: images_per_s(way, options.seconds) for column, way in zip(columns, ways, strict=True)
         }
         print(f"{name:12}", *(f"{rate:12.1f}" for rate in rates[name].values()), flush=True)
+    config = TrainConfig(model=HPRNET_MOBILE.name, input_px=options.input)
+    strong = WholeBodyDataset(
+        annotations, options.images, StrongAugmentation(hw), seed=0, with_people_only=True
+    )
+    targets = TargetSets([strong], [False], config)
+    rates["targets"] = {columns[0]: images_per_s(alone(targets), options.seconds)}
+    rates["device"] = {columns[0]: images_per_s(of_device(config, strong), options.seconds)}
+    for name in ("targets", "device"):
+        print(f"{name:12} {rates[name][columns[0]]:12.1f}", flush=True)
     if options.save:
         data = {
             "machine": info,
