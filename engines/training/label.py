@@ -9,7 +9,7 @@ Reads annotations in COCO-WholeBody's format and writes them anew with
 - `face_absent`, `lefthand_absent`, `righthand_absent` for parts without labels where the model sees nothing;
 - labels of faces in which the model sees one clearly and that had none;
 - labels of hands as the mean of label and model where these agree;
-- a `weight` for each image: of its source, of the hands in it, and of today's error of these hands.
+- a `weight` for each image: of its source, of absent faces and of hands in it, and of the hands' error today.
 
 Each person is shown to the model in a crop. Needs the base install only.
 """
@@ -34,6 +34,7 @@ AGREES = 0.08  # of the hand's size: mean distance up to which label and model a
 HARD, MOST_HARD = 0.1, 3.0  # error of a hand that doubles an image's weight, and the largest factor
 SOURCES = {"customgest_hand": 0.6, "customgest_body": 0.6, "web": 0.8, "face": 0.9, "lspet": 1.5}
 WITH_HANDS, WITHOUT = 1.6, 0.7
+FROM_BEHIND = 5.0  # factor of an image in which a face is absent
 MARGIN = 0.25  # of the box, around it, in a crop
 
 Item = dict[str, Any]
@@ -143,6 +144,7 @@ def main() -> None:
     looks = Looks(hprnet_rt.load(options.model), ImageFiles(names, options.images), numbers)
     errors: dict[int, list[float]] = {}
     with_hands: set[int] = set()
+    from_behind: set[int] = set()
     counts = dict.fromkeys(
         (f"{part} {what}" for part in PARTS for what in ("absent", "labelled", "agrees")), 0
     )
@@ -174,9 +176,11 @@ def main() -> None:
             if there[part] < ABSENT[part] and hidden:
                 person[f"{part}_absent"] = True
                 counts[f"{part} absent"] += 1
+                from_behind.update([person["image_id"]] if part == "face" else [])
     for image in data["images"]:
         weight = SOURCES.get(image.get("source", ""), 1.0)
         weight *= WITH_HANDS if image["id"] in with_hands else WITHOUT
+        weight *= FROM_BEHIND if image["id"] in from_behind else 1.0
         if image["id"] in errors:
             weight *= min(MOST_HARD, 0.5 + max(errors[image["id"]]) / (2 * HARD))
         image["weight"] = round(weight, 3)

@@ -21,7 +21,7 @@ from hprnet_rt.model.network import Network, Stack
 from hprnet_rt.model.refine import Refiner
 from hprnet_rt.skeleton import SIGMAS
 from hprnet_rt.spec import ModelSpec
-from hprnet_rt.training.absence import absence_weights, absent_points
+from hprnet_rt.training.absence import absence_weights, absent_parts
 from hprnet_rt.training.refinement import refinement_losses, refinement_weights
 
 __all__ = ["LABELS", "POINT_LOSSES", "HprLoss", "focal_loss", "masked_mean", "part_size", "wing"]
@@ -306,7 +306,7 @@ class HprLoss(nn.Module):
         terms = _mean([terms for terms, _ in found])
         if refiner is not None:
             (feature, _), (_, offsets), last = stacks[-1], found[-1], read[-1]
-            absent = absent_points(self.spec, last.heat("hm_hp"), last.at, asked)
+            absent = absent_parts(self.spec, last.heat("hm_hp"), last.at, asked)
             terms |= refinement_losses(self.spec, refiner, feature, offsets, asked, absent)
         return self._total(terms)
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 from hprnet_rt.model.refine import Refiner
 from hprnet_rt.refinement import Refinement
 from hprnet_rt.spec import ModelSpec
+from hprnet_rt.training.absence import AbsentPart
 
 __all__ = ["confidence_loss", "local_loss", "refined_loss", "refinement_losses", "refinement_weights"]
 
@@ -111,7 +112,7 @@ def refinement_losses(
     feature: Tensor,
     offsets: Mapping[str, Tensor],
     targets: Mapping[str, Tensor],
-    absent: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+    absent: Mapping[str, AbsentPart] | None = None,
 ) -> dict[str, Tensor]:
     """Refine the points that the heads regress at the parts' cells, and return the losses.
 
@@ -121,12 +122,12 @@ def refinement_losses(
         feature: (N, C, h, w) feature map.
         offsets: by part, (N, P, n, 2), as the heads regress them at `part_cell`.
         targets: batched `make_targets`.
-        absent: see `absent_points`; None for nothing that is known to be absent.
+        absent: see `absent_parts`; None for nothing that is known to be absent.
 
     Returns:
         the terms of `refinement_weights`: of the points and confidences, summed over the steps, and of the
         local maps; with `absent` also those of `absence_weights`, the cross-entropy of the confidences
-        against 0. Without a whole part a term is 0, and still has a gradient (of 0).
+        and centres against 0. Without a whole part a term is 0, and still has a gradient (of 0).
     """
     found = {}
     local, wide = refiner.local_maps(feature), feature.float()
@@ -142,7 +143,8 @@ def refinement_losses(
         off, unsure = _part_losses(steps, true, whole)
         found[f"{part.name}_refined"], found[f"{part.name}_confidence"] = off, unsure
         if absent is not None:
-            points, mask = absent[part.name]
-            steps = refiner(part, wide, local, points)
-            found[f"{part.name}_absent"] = _absence_loss([logits for _, logits in steps], mask)
+            seen = absent[part.name]
+            steps = refiner(part, wide, local, seen.points)
+            found[f"{part.name}_absent"] = _absence_loss([logits for _, logits in steps], seen.mask)
+            found[f"{part.name}_center_absent"] = _mean(functional.softplus(seen.center), seen.mask)
     return found

@@ -11,7 +11,7 @@ from torch.utils.data import default_collate  # noqa: E402
 
 from hprnet_rt.model import create_model  # noqa: E402
 from hprnet_rt.spec import HPRNET_MOBILE as SPEC  # noqa: E402
-from hprnet_rt.training.absence import absent_points  # noqa: E402
+from hprnet_rt.training.absence import absent_parts  # noqa: E402
 from hprnet_rt.training.losses import HprLoss  # noqa: E402
 from hprnet_rt.training.targets import make_targets  # noqa: E402
 from tests.training.people import sample_of  # noqa: E402
@@ -45,12 +45,13 @@ def test_the_strongest_place_in_the_box_is_taken_even_if_one_outside_is_stronger
         asked.setdefault(head, cells)
         return torch.full((*cells.shape, SPEC.head(head).channels), 0.5)
 
-    found = absent_points(SPEC, heat, regressed, targets_of(person()))
-    points, absent = found["face"]
-    assert absent[0].tolist() == [True, False, False, False]
+    found = absent_parts(SPEC, heat, regressed, targets_of(person()))
+    face_seen = found["face"]
+    assert face_seen.mask[0].tolist() == [True, False, False, False]
+    assert float(face_seen.center[0, 0]) == 1.0
     assert int(asked["face_lms"][0, 0]) == 3 * WIDTH + 4
-    assert points[0, 0].unique(dim=0).tolist() == [[4.5, 3.5]]
-    assert not found["left_hand"][1].any()
+    assert face_seen.points[0, 0].unique(dim=0).tolist() == [[4.5, 3.5]]
+    assert not found["left_hand"].mask.any()
 
 
 def test_absence_lowers_the_confidence_and_the_score_where_there_was_one():

@@ -133,5 +133,5 @@ def test_images_of_hands_weigh_more_and_those_of_hard_ones_most(tmp_path, seen):
         "lefthand_valid": True,
     }
     labelled(tmp_path, seen, **changes)
-    assert look(tmp_path)[1] == [0.7, 1.6]
-    assert look(tmp_path, "--hands")[1] == [0.7, 4.8]
+    assert look(tmp_path)[1] == [0.7, 8.0], "its face is absent, too"
+    assert look(tmp_path, "--hands")[1] == [0.7, 24.0]
