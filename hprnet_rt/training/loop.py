@@ -33,11 +33,10 @@ from hprnet_rt.training.optimizer import make_optimizer
 from hprnet_rt.training.processes import ProcessGroup
 from hprnet_rt.training.schedule import Position, Schedule
 from hprnet_rt.training.start import fit_scale, start_from
-from hprnet_rt.training.state import Averaged, load_state, save_state
+from hprnet_rt.training.state import LAST, Averaged, load_run, save_state
 
-__all__ = ["LAST", "Progress", "Trainer"]
+__all__ = ["Progress", "Trainer"]
 
-LAST = "last.pth"
 _FIRST_IMAGES = 32  # whose features tell how much each channel varies
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -113,7 +112,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=config.precision == "fp16")
         self._hold: Hold | None = None
         self._rate_used, self._saved_s = 0.0, time.perf_counter()
-        state = self._saved_state()
+        state = load_run(folder, config, len(self.data))
         if state is not None:
             self._restore_position(state)
         self._begin_phase()
@@ -163,28 +162,6 @@ class Trainer:
         at.phase, at.phase_epoch, at.phase_step, at.phase_s = at.phase + 1, 0, 0, 0.0
         self.network.load_state_dict(self.averaged.state)
         self._begin_phase()
-
-    def _saved_state(self) -> dict[str, Any] | None:
-        """Return the checkpoint of the folder, if there is one of this run."""
-        path = self.folder / LAST
-        if not path.exists():
-            return None
-        data = load_state(path)
-        now, then = self.config.to_dict(), TrainConfig().to_dict() | data["config"]  # `now` may have new keys
-        for each in (now, then):
-            each["phases"] = [phase | {"epochs": 0} for phase in each["phases"]]
-        changed = [key for key in now if key not in ("epochs", "data") and now[key] != then.get(key)]
-        if changed:
-            raise UsageError(
-                f"{self.folder} holds a run with another {', '.join(changed)}; choose another --out"
-            )
-        state, images = data["training"], len(self.data)
-        if state.get("images", images) != images:
-            raise UsageError(
-                f"{self.folder} holds a run over {state['images']} images, and there are {images} now; "
-                "choose another --out"
-            )
-        return data
 
     def _damaged(self, error: Exception) -> ModelError:
         return ModelError(f"{self.folder / LAST} is damaged; delete it to start again ({error})")
@@ -284,7 +261,7 @@ class Trainer:
             if not any(parameter.requires_grad for parameter in module.parameters()):
                 module.eval()
         at = self.at
-        unread: list[_Result] = []  # on a GPU the results of a step are read while the next one runs
+        pending: list[_Result] = []  # on a GPU the results of a step are read while the next one runs
         late = 1 if self.processes.device.type == "cuda" else 0
         before_s = time.perf_counter()
         for batch in self._feed.batches(at.epoch, at.step):
@@ -292,9 +269,9 @@ class Trainer:
             total, losses = self._step(batch)
             at.step, at.total, at.phase_step = at.step + 1, at.total + 1, at.phase_step + 1
             spent_s = time.perf_counter() - before_s
-            unread.append(_Result(at.step, self._rate_used, total, losses, spent_s, ready_s - before_s))
-            while len(unread) > late:
-                self._read(unread.pop(0), stepped)
+            pending.append(_Result(at.step, self._rate_used, total, losses, spent_s, ready_s - before_s))
+            while len(pending) > late:
+                self._read(pending.pop(0), stepped)
             before_s += spent_s
             at.phase_s += self.processes.largest(spent_s) if self.schedule.seconds else spent_s
             over = bool(self.schedule.seconds) and self.phase_is_over
@@ -302,13 +279,13 @@ class Trainer:
                 break
             stopped = self._stop_requested(stop)
             if stopped or self._is_save_due():
-                for result in unread:
+                for result in pending:
                     self._read(result, stepped)
-                unread.clear()
+                pending.clear()
                 self.save()
             if stopped:
                 return False
-        for result in unread:
+        for result in pending:
             self._read(result, stepped)
         return True
 

@@ -19,9 +19,10 @@ from hprnet_rt.files import output_errors
 from hprnet_rt.model import save_checkpoint
 from hprnet_rt.training.batches import validation_set
 from hprnet_rt.training.config_file import read_config
-from hprnet_rt.training.loop import LAST, Progress, Trainer
+from hprnet_rt.training.loop import Progress, Trainer
 from hprnet_rt.training.memory import keep_freed_memory
 from hprnet_rt.training.processes import ProcessGroup
+from hprnet_rt.training.state import LAST
 from hprnet_rt.training.validate import Validator
 
 __all__ = ["train"]

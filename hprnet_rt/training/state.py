@@ -8,10 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hprnet_rt.errors import ModelError
+from hprnet_rt.errors import ModelError, UsageError
 from hprnet_rt.model.checkpoint import save_whole
+from hprnet_rt.training.config import TrainConfig
 
-__all__ = ["Averaged", "load_state", "save_state"]
+__all__ = ["LAST", "Averaged", "load_run", "load_state", "save_state"]
+
+LAST = "last.pth"
 
 _FORMAT = "hprnet-rt-training/1"
 
@@ -71,4 +74,33 @@ def load_state(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path} is damaged or no checkpoint of a run; delete it to start again") from error
     if not isinstance(data, dict) or data.get("format") != _FORMAT:
         raise ModelError(f"{path} is no checkpoint of a run; choose another folder with --out")
+    return data
+
+
+def load_run(folder: Path, config: TrainConfig, images: int) -> dict[str, Any] | None:
+    """Read the checkpoint with which a run goes on; None where its folder has none.
+
+    Args:
+        folder: of the run.
+        config: of the run. More epochs, and other places of the data, make no other run.
+        images: number of its images.
+
+    Raises:
+        ModelError: see `load_state`.
+        UsageError: the folder holds a run of another configuration, or over other images.
+    """
+    if not (folder / LAST).exists():
+        return None
+    data = load_state(folder / LAST)
+    now, then = config.to_dict(), TrainConfig().to_dict() | data["config"]  # `now` may have new keys
+    for each in (now, then):
+        each["phases"] = [phase | {"epochs": 0} for phase in each["phases"]]
+    changed = [key for key in now if key not in ("epochs", "data") and now[key] != then.get(key)]
+    if changed:
+        raise UsageError(f"{folder} holds a run with another {', '.join(changed)}; choose another --out")
+    before = data["training"].get("images", images)
+    if before != images:
+        raise UsageError(
+            f"{folder} holds a run over {before} images, and there are {images} now; choose another --out"
+        )
     return data

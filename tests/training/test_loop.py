@@ -23,9 +23,9 @@ from hprnet_rt.onnx_file import read_weights  # noqa: E402
 from hprnet_rt.spec import SPECS  # noqa: E402
 from hprnet_rt.training import report  # noqa: E402
 from hprnet_rt.training.config_file import read_config  # noqa: E402
-from hprnet_rt.training.loop import LAST, Trainer  # noqa: E402
+from hprnet_rt.training.loop import Trainer  # noqa: E402
 from hprnet_rt.training.processes import ProcessGroup  # noqa: E402
-from hprnet_rt.training.state import load_state  # noqa: E402
+from hprnet_rt.training.state import LAST, load_state  # noqa: E402
 from tests.training.conftest import IMAGES  # noqa: E402
 
 ALONE = ProcessGroup(0, 1, torch.device("cpu"))

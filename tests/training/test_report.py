@@ -17,8 +17,7 @@ from hprnet_rt.model.checkpoint import save_whole  # noqa: E402
 from hprnet_rt.training import report  # noqa: E402
 from hprnet_rt.training.config_file import read_config  # noqa: E402
 from hprnet_rt.training.images import ImageFiles  # noqa: E402
-from hprnet_rt.training.loop import LAST  # noqa: E402
-from hprnet_rt.training.state import load_state  # noqa: E402
+from hprnet_rt.training.state import LAST, load_state  # noqa: E402
 
 
 def test_the_command_trains_validates_and_keeps_the_best(data, tmp_path, capsys):
