@@ -30,12 +30,12 @@ from pathlib import Path
 from typing import Any
 
 from damage import mutate
+from machine import RESULTS, machine
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for the corpus of the tests
 
 from tests.media.corpus import corpus
 
-RESULTS = Path(__file__).parent / "results"
 MOST_S = 30.0
 MOST_BYTES = 1536 << 20
 RUNAWAY_BYTES = 4 << 30  # are refused by the system, so that the machine goes on
@@ -308,6 +308,11 @@ def run(options: argparse.Namespace, folder: Path) -> list[Tried]:
     return sorted(tried, key=lambda each: (each.number, each.way))
 
 
+def shortened(said: str) -> str:
+    """Return a sentence without the numbers and folders that differ between files."""
+    return re.sub(r"\d+", "N", re.sub(r"\bout-\w+", "OUT", said))
+
+
 def report(tried: list[Tried], options: argparse.Namespace, seconds: float) -> dict[str, Any]:
     """Return the counts by way, damage and outcome, the sentences, and what must not be."""
     table: dict[str, dict[str, dict[str, int]]] = {}
@@ -315,9 +320,10 @@ def report(tried: list[Tried], options: argparse.Namespace, seconds: float) -> d
         counts = table.setdefault(each.way, {}).setdefault(each.damage, {})
         counts[each.outcome.outcome] = counts.get(each.outcome.outcome, 0) + 1
     sentences = Counter(
-        (each.outcome.outcome, re.sub(r"\d+", "N", each.outcome.said)) for each in tried if each.outcome.said
+        (each.outcome.outcome, shortened(each.outcome.said)) for each in tried if each.outcome.said
     )
     return {
+        "machine": machine(),
         "command": f"python benchmarks/mutate.py --count {options.count} --seed {options.seed}",
         "files": options.count,
         "seconds": round(seconds, 1),
