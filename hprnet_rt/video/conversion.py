@@ -70,9 +70,7 @@ def to_picture(image: ByteArray, color: Color, pix_fmt: str = _PLANAR) -> av.Vid
     return picture if pix_fmt == _PLANAR else picture.reformat(format=pix_fmt)
 
 
-def _eight_bit_planes(
-    frame: av.VideoFrame, *, is_full: bool
-) -> tuple[ByteArray, ByteArray, ByteArray] | None:
+def _eight_bit_planes(frame: av.VideoFrame, *, is_full: bool) -> Planes | None:
     """Return Y, Cb and Cr of a 4:2:0 picture, each number rounded to 8 bits; None for other pictures."""
     name = frame.format.name
     if name not in (*_PLANAR_NAMES, *_DEEP_NAMES, *_PAIRED_NAMES):
@@ -100,12 +98,12 @@ def _eight_bits(bits: int, zero: int, *, is_full: bool) -> ByteArray:
     most = (1 << bits) - 1
     scale = 255 / most if is_full else 256 / (most + 1)
     numbers = (np.arange(most + 1) - (zero << (bits - 8))) * scale + zero
-    return np.clip(np.floor(numbers + 0.5), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.floor(numbers + 0.5), 0, 255), np.uint8)
 
 
 def _rounded(pairs: ByteArray, unused: int, table: ByteArray) -> ByteArray:
     """Return by a table numbers that are pairs of bytes, without so many lower bits."""
-    return np.asarray(table.take(pairs.view("<u2") >> unused, mode="clip"), np.uint8)
+    return table.take(pairs.view("<u2") >> unused, mode="clip")
 
 
 def _plane_array(plane: Any) -> ByteArray:

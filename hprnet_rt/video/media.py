@@ -13,6 +13,7 @@ from hprnet_rt.errors import MediaError, UsageError
 from hprnet_rt.video.color import Color
 from hprnet_rt.video.photo import HEIF_SUFFIXES, JPEG_SUFFIXES, suffix_of_content
 from hprnet_rt.video.remote import is_remote, remote_bytes, remote_name
+from hprnet_rt.video.tags import Chapter
 from hprnet_rt.video.timeline import TimeLine
 
 __all__ = [
@@ -226,6 +227,7 @@ class MediaInfo:
         color: what the pictures' numbers mean in the source.
         timeline: when the source begins and ends.
         tags: what is written on it, such as its title, place and time of creation, by FFmpeg's names.
+        chapters: its named parts.
     """
 
     source: str
@@ -238,3 +240,4 @@ class MediaInfo:
     color: Color = field(default_factory=Color)
     timeline: TimeLine = field(default_factory=TimeLine)
     tags: Mapping[str, str] = field(default_factory=dict)
+    chapters: tuple[Chapter, ...] = ()

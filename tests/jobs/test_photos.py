@@ -345,6 +345,27 @@ def test_kind_that_cannot_hold_metadata_says_so(annotate_small, tmp_path, caplog
     assert "without EXIF, colour profile" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.jp2"])
+def test_kind_that_cannot_be_transparent_says_so(annotate_small, tmp_path, caplog, name):
+    image = photos.people()
+    image.putalpha(image.convert("L"))
+    source = photos.save(tmp_path / "b.png", image)
+    assert annotate_small(source, "-o", tmp_path / name)[0] == 0
+    assert "without transparency" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["two pictures", "moving"])
+def test_jpeg_with_more_in_it_says_that_only_its_picture_is_taken(annotate_small, tmp_path, caplog, kind):
+    source, image = tmp_path / "photo.jpg", photos.corner()
+    if kind == "moving":
+        clip = clips.make(tmp_path / "moment.mp4", frames=3)
+        source.write_bytes(photos.save(source, image).read_bytes() + clip.read_bytes())
+    else:
+        image.save(source, "MPO", save_all=True, append_images=[image])
+    assert annotate_small(source, "-o", tmp_path / "out")[0] == 0
+    assert f"{source} has more in it than one picture" in caplog.text
+
+
 @pytest.mark.parametrize(
     "exif", [b"", b"II*\0", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff", b"nonsense" * 9]
 )
