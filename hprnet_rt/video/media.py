@@ -67,6 +67,9 @@ VIDEO_SUFFIXES: Final = frozenset(
 )
 """Suffixes of the videos in a folder; a file that the user names is opened whatever its suffix."""
 
+_PHOTOS_IN_A_ROW: Final = frozenset({".mjpeg", ".mjpg"})
+"""Suffixes of videos that begin as photos do."""
+
 _UNREAD_IMAGE_SUFFIXES: Final = frozenset(
     [
         ".3fr",
@@ -132,14 +135,14 @@ def refuse_a_stream(text: str) -> None:
 def is_image(source: Path | str) -> bool:
     """Return whether a name is one of a still image; addresses on servers are taken for videos.
 
-    A file whose name is neither an image's nor a video's is told by its first bytes.
+    A file whose name is not an image's is told by its first bytes, whatever it is called.
     """
     if isinstance(source, str):
         return is_remote(source) and Path(remote_name(source)).suffix.lower() in IMAGE_SUFFIXES
     suffix = source.suffix.lower()
     if suffix in IMAGE_SUFFIXES | _UNREAD_IMAGE_SUFFIXES:
         return not is_sequence(source)
-    return suffix not in VIDEO_SUFFIXES and _content_suffix(source) is not None
+    return suffix not in _PHOTOS_IN_A_ROW and _content_suffix(source) is not None
 
 
 def refuse_an_unread_image(source: Path | str) -> None:

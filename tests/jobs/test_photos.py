@@ -60,12 +60,13 @@ def test_folder_of_a_phone_loses_no_photo(annotate_small, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "named"), [("heic", "a.jpg"), ("jpg", "a.heic"), ("jpg", "a.jpg_large"), ("png", "a")]
+    ("kind", "named"),
+    [("heic", "a.jpg"), ("jpg", "a.heic"), ("jpg", "a.jpg_large"), ("png", "a"), ("jpg", "a.mp4")],
 )
 def test_photo_is_known_by_its_content_whatever_its_name(annotate_small, tmp_path, kind, named):
     source = photos.save(tmp_path / f"made.{kind}", photos.corner()).rename(tmp_path / named)
     out = annotate_one(annotate_small, source, tmp_path)
-    assert out.suffix == {"a": ".png", "a.jpg_large": ".jpg"}.get(named, source.suffix)
+    assert out.suffix == {"a": ".png", "a.jpg_large": ".jpg", "a.mp4": ".jpg"}.get(named, source.suffix)
     assert clips.corners(photos.pixels(out)) == {"upper left"}
 
 
