@@ -135,7 +135,7 @@ class _Run:
             rate = None if info.rate is None else info.rate / options.stride
             self.picture = VideoSink(
                 job.picture,
-                replace(info, rate=rate),
+                replace(info, rate=rate, chapters=info.chapters if options.selection.goes_to_the_end else ()),
                 audio_from=job.source,
                 threads=shared_threads(),
                 from_zero=options.start_s > 0.0,

@@ -156,7 +156,7 @@ def _without_media(folder: object) -> UsageError:
 def _files_below(folder: Path, out: Path, passed_over: PassedOver) -> Iterator[Path]:
     """Yield all files of a folder and of folders linked in it.
 
-    The output folder is left out, and so are hidden folders, which are counted.
+    The output folder is left out, and so are hidden folders and what is no file, which are counted.
     """
     results = os.path.realpath(out)
 
@@ -177,6 +177,8 @@ def _files_below(folder: Path, out: Path, passed_over: PassedOver) -> Iterator[P
                     yield from walk(entry, (*above, here))
             elif entry.is_file():
                 yield entry
+            else:
+                passed_over.leave(entry)
 
     return walk(folder, ())
 

@@ -150,7 +150,7 @@ def _open(
     rate = None if info.rate is None else info.rate / selection.stride
     return VideoSink(
         path,
-        replace(info, rate=rate),
+        replace(info, rate=rate, chapters=info.chapters if selection.goes_to_the_end else ()),
         audio_from=source,
         from_zero=selection.start_s > 0.0,
         strip_metadata=strip_metadata,
@@ -227,7 +227,7 @@ def render(
         else:
             for _ in known:  # those that no frame has asked for
                 pass
-            (path,) = outputs.finish(all_audio=selection.end_s is None and selection.limit is None)
+            (path,) = outputs.finish(all_audio=selection.goes_to_the_end)
     except HprnetError as error:
         kept = outputs.abandon()
         if kept:

@@ -19,6 +19,7 @@ from hprnet_rt.video.media import is_sequence
 from hprnet_rt.video.opening import open_input, video_stream
 from hprnet_rt.video.packet_times import JoinedTimes
 from hprnet_rt.video.timeline import as_fraction
+from hprnet_rt.words import counted
 
 __all__ = ["UNWRITABLE", "AudioCopy", "Heard", "suffix_for_audio"]
 
@@ -146,6 +147,8 @@ class AudioCopy:
             and stream.codec_context.name == "aac"
             and not stream.codec_context.extradata
         }
+        if subtitles := len(self._container.streams.subtitles):
+            _log.warning("%s of %s: left out", counted(subtitles, "subtitle track"), source)
         self._joined = JoinedTimes()
         self._packets: Iterator[av.Packet[Any]] = iter(())
         if self._copies:  # the times of pictures show where a file was joined

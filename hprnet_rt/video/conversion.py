@@ -1,8 +1,8 @@
 """Pictures between the decoder's or encoder's planes and BGR, each number rounded to the nearest.
 
 swscale's fast conversions cut digits off: white loses a level, grey gets a tint, and each pass darkens. Those
-of 8-bit 4:2:0, which nearly all videos are, are done here. Four pixels share a colour sample, and their mean
-is that sample again, so that what is not drawn on comes out as it went in.
+of 4:2:0, which nearly all videos are, are done here, with 8 bits. Four pixels share a colour sample, and
+their mean is that sample again, so that what is not drawn on comes out as it went in.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ __all__ = ["to_bgr", "to_picture"]
 
 ByteArray = npt.NDArray[np.uint8]
 IntArray = npt.NDArray[np.int32]
+Planes = tuple[ByteArray, ByteArray, ByteArray]
 
 _PLANAR: Final = "yuv420p"
 _PLANAR_NAMES: Final = (_PLANAR, "yuvj420p")
+_PAIRED_NAMES: Final = ("nv12", "p010le", "p012le", "p016le")  # both colours in one plane, by turns
+_DEEP_NAMES: Final = ("yuv420p10le", "yuv420p12le", "yuv420p14le", "yuv420p16le")
 _ACCURATE: Final = Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _UP_BITS = 14
 _DOWN_BITS = 15
@@ -36,11 +39,11 @@ def to_bgr(frame: av.VideoFrame) -> ByteArray:
     The label of its matrix and range counts; BT.601 is taken for a matrix that is not known.
     """
     color = Color.of(frame)
-    if frame.format.name in _PLANAR_NAMES and all(plane.line_size > 0 for plane in frame.planes):
+    planes = _eight_bit_planes(frame, is_full=color.is_full)
+    if planes is not None:
         image = np.empty((frame.height, frame.width, 3), np.uint8)
         factors = _up_factors(*color.luma, color.is_full)
-        y, u, v = map(_plane_array, frame.planes)
-        _to_bgr(y, u, v, image.reshape(frame.height, -1), factors)
+        _to_bgr(*planes, image.reshape(frame.height, -1), factors)
         return image
     meant: dict[str, Any] = {}
     if not color.is_known:
@@ -65,6 +68,42 @@ def to_picture(image: ByteArray, color: Color, pix_fmt: str = _PLANAR) -> av.Vid
     picture.color_range, picture.colorspace = color.range, color.matrix
     picture.color_primaries, picture.color_trc = color.primaries, color.transfer
     return picture if pix_fmt == _PLANAR else picture.reformat(format=pix_fmt)
+
+
+def _eight_bit_planes(frame: av.VideoFrame, *, is_full: bool) -> Planes | None:
+    """Return Y, Cb and Cr of a 4:2:0 picture, each number rounded to 8 bits; None for other pictures."""
+    name = frame.format.name
+    if name not in (*_PLANAR_NAMES, *_DEEP_NAMES, *_PAIRED_NAMES):
+        return None
+    if any(plane.line_size < 0 for plane in frame.planes):
+        return None
+    y, *colors = map(_plane_array, frame.planes)
+    bits = frame.format.components[0].bits
+    if bits > 8:
+        unused = 16 - bits if name in _PAIRED_NAMES else 0  # lower bits
+        y = _rounded(y, unused, _eight_bits(bits, 0, is_full=is_full))
+        colors = [_rounded(each, unused, _eight_bits(bits, 128, is_full=is_full)) for each in colors]
+    if name in _PAIRED_NAMES:
+        colors = [np.ascontiguousarray(colors[0][:, first::2]) for first in (0, 1)]
+    u, v = colors
+    return y, u, v
+
+
+@functools.lru_cache
+def _eight_bits(bits: int, zero: int, *, is_full: bool) -> ByteArray:
+    """Return for each number of so many bits that of 8 bits, `zero` of which is no light or no colour.
+
+    Source: ITU-T H.273, equations 29 to 37: limited ranges have their ends at the same bits, full ones not.
+    """
+    most = (1 << bits) - 1
+    scale = 255 / most if is_full else 256 / (most + 1)
+    numbers = (np.arange(most + 1) - (zero << (bits - 8))) * scale + zero
+    return np.asarray(np.clip(np.floor(numbers + 0.5), 0, 255), np.uint8)
+
+
+def _rounded(pairs: ByteArray, unused: int, table: ByteArray) -> ByteArray:
+    """Return by a table numbers that are pairs of bytes, without so many lower bits."""
+    return table.take(pairs.view("<u2") >> unused, mode="clip")
 
 
 def _plane_array(plane: Any) -> ByteArray:

@@ -9,7 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Final, Literal
 
 from hprnet_rt.files import PARTIAL
@@ -80,7 +80,7 @@ class PassedOver:
     Attributes:
         hidden, unfinished: how many files.
         folders: hidden ones, which are not looked into.
-        others: files of other kinds, by their suffix.
+        others: files of other kinds, by their suffix, or what else they are.
     """
 
     hidden: int = 0
@@ -113,6 +113,13 @@ class PassedOver:
             self.unfinished += 1
             return False
         return True
+
+    def leave(self, entry: Path) -> None:
+        """Count an entry of a folder that is neither a file nor a folder: a link to nothing, or a pipe."""
+        if is_hidden(entry.name):
+            self.hidden += 1
+        else:
+            self.others["broken link" if entry.is_symlink() else "pipe or device"] += 1
 
     def looks_into(self, folder: str) -> bool:
         """Return whether a folder of this name is looked into; count it where it is not."""

@@ -81,7 +81,7 @@ class ImageSource:
             _log.warning("%s moves: only its first picture is taken; make it a GIF or a video for all", path)
         if self.photo.others:
             _log.warning(
-                "%s has several pictures: only the first is taken; save the others as files of their own",
+                "%s has more in it than one picture: only the first is taken; save the rest as other files",
                 path,
             )
         self.damage = photo_damage(data, str(path))
@@ -123,10 +123,10 @@ class ImageSink:
         suffix = self.path.suffix.lower()
         picture = with_drawing(item.frame.image, self._bgra, suffix)
         data, lost = encode_photo(picture, suffix, self._metadata, self.path.name)
+        if self._bgra is not None and picture.shape[2] == 3:
+            lost = (*lost, "transparency")
         if lost:
-            _log.warning(
-                "%s cannot hold all that was written on its photo: without %s", self.path, ", ".join(lost)
-            )
+            _log.warning("%s cannot hold all that its photo has: without %s", self.path, ", ".join(lost))
         with output_errors(self.path):
             self.partial_path.write_bytes(data)
 

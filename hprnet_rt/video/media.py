@@ -13,6 +13,7 @@ from hprnet_rt.errors import MediaError, UsageError
 from hprnet_rt.video.color import Color
 from hprnet_rt.video.photo import HEIF_SUFFIXES, JPEG_SUFFIXES, suffix_of_content
 from hprnet_rt.video.remote import is_remote, remote_bytes, remote_name
+from hprnet_rt.video.tags import Chapter
 from hprnet_rt.video.timeline import TimeLine
 
 __all__ = [
@@ -65,6 +66,9 @@ VIDEO_SUFFIXES: Final = frozenset(
     }
 )
 """Suffixes of the videos in a folder; a file that the user names is opened whatever its suffix."""
+
+_PHOTOS_IN_A_ROW: Final = frozenset({".mjpeg", ".mjpg"})
+"""Suffixes of videos that begin as photos do."""
 
 _UNREAD_IMAGE_SUFFIXES: Final = frozenset(
     [
@@ -131,14 +135,14 @@ def refuse_a_stream(text: str) -> None:
 def is_image(source: Path | str) -> bool:
     """Return whether a name is one of a still image; addresses on servers are taken for videos.
 
-    A file whose name is neither an image's nor a video's is told by its first bytes.
+    A file whose name is not an image's is told by its first bytes, whatever it is called.
     """
     if isinstance(source, str):
         return is_remote(source) and Path(remote_name(source)).suffix.lower() in IMAGE_SUFFIXES
     suffix = source.suffix.lower()
     if suffix in IMAGE_SUFFIXES | _UNREAD_IMAGE_SUFFIXES:
         return not is_sequence(source)
-    return suffix not in VIDEO_SUFFIXES and _content_suffix(source) is not None
+    return suffix not in _PHOTOS_IN_A_ROW and _content_suffix(source) is not None
 
 
 def refuse_an_unread_image(source: Path | str) -> None:
@@ -226,6 +230,7 @@ class MediaInfo:
         color: what the pictures' numbers mean in the source.
         timeline: when the source begins and ends.
         tags: what is written on it, such as its title, place and time of creation, by FFmpeg's names.
+        chapters: its named parts.
     """
 
     source: str
@@ -238,3 +243,4 @@ class MediaInfo:
     color: Color = field(default_factory=Color)
     timeline: TimeLine = field(default_factory=TimeLine)
     tags: Mapping[str, str] = field(default_factory=dict)
+    chapters: tuple[Chapter, ...] = ()

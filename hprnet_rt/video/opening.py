@@ -10,6 +10,7 @@ from av.stream import Disposition
 
 from hprnet_rt.errors import MediaError
 from hprnet_rt.files import reason
+from hprnet_rt.video.lengths import ends_inside_a_part
 from hprnet_rt.video.media import size_bytes
 from hprnet_rt.video.remote import is_remote, open_remote
 
@@ -96,10 +97,12 @@ def _videos(container: av.container.InputContainer) -> list[av.VideoStream]:
 
 
 def is_cut_off(stream: av.VideoStream, path: Path | str) -> bool:
-    """Return whether the stream's index, if the container has one, points beyond the end of the file."""
+    """Return whether a file goes on behind its end, by the stream's index or by its own parts' lengths."""
     entries = stream.index_entries
     size = size_bytes(path)
     if size is None:
         return False
+    if isinstance(path, Path) and ends_inside_a_part(path, size):
+        return True
     last = range(max(0, len(entries) - _LAST_ENTRIES), len(entries))
     return any(entries[i].pos + entries[i].size > size for i in last)

@@ -24,7 +24,7 @@ from hprnet_rt.video.opening import is_cut_off, open_input, other_videos, video_
 from hprnet_rt.video.orientation import orientation, upright
 from hprnet_rt.video.packet_times import JoinedTimes, StoredTimes, has_stored_times
 from hprnet_rt.video.rate import picture_rate
-from hprnet_rt.video.tags import kept_tags
+from hprnet_rt.video.tags import kept_chapters, kept_tags
 from hprnet_rt.video.timeline import as_fraction, read_timeline
 
 __all__ = ["VideoSource"]
@@ -104,6 +104,7 @@ class VideoSource:
             color=color,
             timeline=read_timeline(self._container, stream),
             tags=kept_tags(self._container, stream),
+            chapters=kept_chapters(self._container),
         )
 
     def _decode(self) -> Iterator[av.VideoFrame]:

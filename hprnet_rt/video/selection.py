@@ -62,6 +62,11 @@ class Selection:
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"the limit is at least 1 frame, got {self.limit}")
 
+    @property
+    def goes_to_the_end(self) -> bool:
+        """Whether nothing at the end of a video is left out."""
+        return self.end_s is None and self.limit is None
+
     def of(self, frames: Iterable[Frame], *, first_s: float | None = None, taken: int = 0) -> Iterator[Frame]:
         """Yield the chosen ones of a video's frames.
 

@@ -22,7 +22,7 @@ from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER, require_crf, 
 from hprnet_rt.video.media import LEAST_RATE, MediaInfo, is_sequence
 from hprnet_rt.video.opening import file_url, open_input
 from hprnet_rt.video.playing import pictures_played, require_played
-from hprnet_rt.video.tags import COMMENT, TIMECODE, fits_timecode, needs_names
+from hprnet_rt.video.tags import COMMENT, TIMECODE, fits_timecode, needs_names, write_chapters
 
 __all__ = ["VideoSink", "comment_of"]
 
@@ -78,7 +78,7 @@ class VideoSink:
         comment: text to store in the file, behind the source's own.
         crf: constant rate factor of H.264, 0 (lossless, and large) to 51 (small).
         encoder: one of `ENCODERS` that works here, see `choose_encoder`.
-        strip_metadata: leave out the source's tags, and the titles of its audio.
+        strip_metadata: leave out the source's tags and chapters, and the titles of its audio.
 
     Raises:
         UsageError: there is no such rate factor or encoder.
@@ -109,6 +109,7 @@ class VideoSink:
         self._closed = False
         self._failed = False
         self._from_zero = from_zero
+        self._chapters = () if strip_metadata else info.chapters
         self._origin_s: Fraction | None = None
         self._key_s: Fraction | None = None  # the last key frame that was asked for
         self._last: av.VideoFrame | None = None  # waits for the next one: it may stay for long
@@ -178,6 +179,7 @@ class VideoSink:
         first_s = (source.pts or 0) * source.time_base
         if self._origin_s is None:
             self._origin_s = first_s if self._from_zero else self._info.timeline.origin_s(first_s)
+            write_chapters(self._container, self._chapters, self._origin_s)
             if self._audio is not None:
                 self._audio.begin(self._origin_s, cuts=self._from_zero)
         picture.pts = (source.pts or 0) - round(self._origin_s / source.time_base)

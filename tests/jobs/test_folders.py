@@ -1,5 +1,6 @@
 """What is taken of a folder, what is passed over, and that this is said and counted."""
 
+import os
 import shutil
 from pathlib import PurePath
 
@@ -72,6 +73,15 @@ def test_everything_of_other_kinds_is_counted(annotate_small, photo, tmp_path, c
     (said,) = (text for text in caplog.messages if "passed over" in text)
     assert "1 unfinished output and 7 files of other kinds (.txt x 2, " in said
     assert "and 2 more)" in said
+
+
+def test_links_to_nothing_and_pipes_are_counted(annotate_small, photo, tmp_path, caplog):
+    folder = put(photo, tmp_path / "in", "1.jpg")
+    (folder / "gone.mp4").symlink_to(tmp_path / "nothing.mp4")
+    os.mkfifo(folder / "pipe.mp4")
+    assert annotate_small(folder, "-o", tmp_path / "out", "--no-keypoints")[0] == 0
+    assert names(tmp_path / "out") == ["1.jpg"]
+    assert "passed over 2 files of other kinds (broken link, pipe or device)" in caplog.text
 
 
 def test_nothing_is_said_where_nothing_is_passed_over(annotate_small, photo, tmp_path, caplog):

@@ -60,12 +60,13 @@ def test_folder_of_a_phone_loses_no_photo(annotate_small, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "named"), [("heic", "a.jpg"), ("jpg", "a.heic"), ("jpg", "a.jpg_large"), ("png", "a")]
+    ("kind", "named"),
+    [("heic", "a.jpg"), ("jpg", "a.heic"), ("jpg", "a.jpg_large"), ("png", "a"), ("jpg", "a.mp4")],
 )
 def test_photo_is_known_by_its_content_whatever_its_name(annotate_small, tmp_path, kind, named):
     source = photos.save(tmp_path / f"made.{kind}", photos.corner()).rename(tmp_path / named)
     out = annotate_one(annotate_small, source, tmp_path)
-    assert out.suffix == {"a": ".png", "a.jpg_large": ".jpg"}.get(named, source.suffix)
+    assert out.suffix == {"a": ".png", "a.jpg_large": ".jpg", "a.mp4": ".jpg"}.get(named, source.suffix)
     assert clips.corners(photos.pixels(out)) == {"upper left"}
 
 
@@ -343,6 +344,27 @@ def test_kind_that_cannot_hold_metadata_says_so(annotate_small, tmp_path, caplog
     )
     assert annotate_small(source, "-o", tmp_path / name)[0] == 0
     assert "without EXIF, colour profile" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.jp2"])
+def test_kind_that_cannot_be_transparent_says_so(annotate_small, tmp_path, caplog, name):
+    image = photos.people()
+    image.putalpha(image.convert("L"))
+    source = photos.save(tmp_path / "b.png", image)
+    assert annotate_small(source, "-o", tmp_path / name)[0] == 0
+    assert "without transparency" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["two pictures", "moving"])
+def test_jpeg_with_more_in_it_says_that_only_its_picture_is_taken(annotate_small, tmp_path, caplog, kind):
+    source, image = tmp_path / "photo.jpg", photos.corner()
+    if kind == "moving":
+        clip = clips.make(tmp_path / "moment.mp4", frames=3)
+        source.write_bytes(photos.save(source, image).read_bytes() + clip.read_bytes())
+    else:
+        image.save(source, "MPO", save_all=True, append_images=[image])
+    assert annotate_small(source, "-o", tmp_path / "out")[0] == 0
+    assert f"{source} has more in it than one picture" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -273,3 +273,38 @@ def tagged(path, tags, *, by_name=False, timecode=TIMECODE):
             file.mux(stream.encode(frame.reformat(format="yuv420p")))
         file.mux(stream.encode(None))
     return path
+
+
+def with_chapters(path, chapters, *, subtitles=False, first_s=0):
+    """A clip of a second with chapters of (begin, end, title) in ms, and perhaps an empty subtitle track."""
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        if subtitles:
+            file.add_mux_stream("subrip")
+        file.set_chapters(
+            [
+                {"id": n, "start": a, "end": b, "time_base": Fraction(1, 1000), "metadata": {"title": title}}
+                for n, (a, b, title) in enumerate(chapters, start=1)
+            ]
+        )
+        for number in range(25):
+            frame = av.VideoFrame.from_ndarray(clips.corner(number, *SIZE), format="bgr24")
+            frame = frame.reformat(format="yuv420p")
+            frame.pts, frame.time_base = number + 25 * first_s, Fraction(1, 25)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
+
+
+def chapters_of(path):
+    """The chapters of a file, as `with_chapters` takes them."""
+    with av.open(str(path)) as file:
+        return [
+            (
+                round(each["start"] * each["time_base"] * 1000),
+                round(each["end"] * each["time_base"] * 1000),
+                each["metadata"]["title"],
+            )
+            for each in file.chapters()
+        ]

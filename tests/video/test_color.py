@@ -91,6 +91,41 @@ def test_what_is_not_drawn_on_keeps_its_colours(tmp_path, matrix, is_full):
             assert np.abs(found - (given * scale + zero)).mean() < (0.35 if is_full else 0.1)
 
 
+@pytest.mark.parametrize(
+    ("pix_fmt", "is_full"),
+    [
+        ("nv12", False),
+        ("nv12", True),
+        ("p010le", False),
+        ("yuv420p10le", False),
+        ("yuv420p10le", True),
+        ("yuv420p12le", True),
+    ],
+)
+def test_other_ways_to_store_the_same_picture_keep_its_colours(pix_fmt, is_full):
+    with av.open(str(clips.SAMPLE)) as file:
+        plain = next(file.decode(video=0))
+    plain.color_range = 1 + is_full
+    stored = plain.reformat(format=pix_fmt)
+    stored.color_range, stored.colorspace = plain.color_range, plain.colorspace
+    color = Color.of(plain).written
+    expected, found = (planes(to_picture(to_bgr(frame), color)) for frame in (plain, stored))
+    for plane, like in zip(found, expected, strict=True):
+        assert np.abs(plane - like).mean() < 0.05
+
+
+def test_deep_pictures_are_rounded_to_the_nearest():
+    frame = av.VideoFrame(32, 2, "yuv420p10le")
+    levels = np.arange(64, 940, 14, np.uint16)[:64]
+    for plane, values in zip(frame.planes, (levels[:64], np.full(16, 512), np.full(16, 512)), strict=True):
+        lines = np.zeros((plane.height, plane.line_size // 2), "<u2")
+        lines[:, : plane.width] = np.resize(values, (plane.height, plane.width))
+        plane.update(lines.tobytes())
+    exact = (np.resize(levels, (2, 32)) / 4 - 16) / 219 * 255
+    # half a level of eight bits, and half one of the image
+    assert np.abs(to_bgr(frame)[..., 1] - exact).max() < 0.5 * 255 / 219 + 0.51
+
+
 def test_photographs_in_a_row_keep_their_colours(tmp_path):
     source = videos.jpegs(tmp_path / "timelapse.mov", 1)
     pass_through(source, tmp_path / "out.mp4")

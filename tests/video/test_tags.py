@@ -78,6 +78,43 @@ def test_a_part_has_no_time_code_of_the_beginning(annotate_small, tmp_path):
     assert played.tags["title"] == videos.PHONE_TAGS["title"]
 
 
+CHAPTERS = [(0, 400, "warm-up"), (400, 1000, "left leg")]
+
+
+@pytest.mark.parametrize("name", ["talk.mp4", "talk.mkv", "talk.mov"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
+def test_chapters_stay(tmp_path, name, suffix):
+    source = videos.with_chapters(tmp_path / name, CHAPTERS)
+    pass_through(source, tmp_path / f"out{suffix}")
+    assert videos.chapters_of(tmp_path / f"out{suffix}") == CHAPTERS
+    assert len(play(tmp_path / f"out{suffix}").times) == 25
+    pass_through(source, tmp_path / f"bare{suffix}", strip_metadata=True)
+    assert videos.chapters_of(tmp_path / f"bare{suffix}") == []
+
+
+def test_chapters_move_with_the_pictures(tmp_path):
+    late = [(60_000, 60_500, "one"), (60_500, 61_000, "two")]
+    source = videos.with_chapters(tmp_path / "late.mkv", late, first_s=60)
+    pass_through(source, tmp_path / "out.mp4")
+    assert videos.chapters_of(tmp_path / "out.mp4") == [(0, 500, "one"), (500, 1000, "two")]
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [(("--start", "0.6"), [(0, 400, "left leg")]), (("--end", "0.6"), []), (("--limit", "9"), [])],
+)
+def test_a_part_has_the_chapters_that_it_ends_with(annotate_small, tmp_path, part, expected):
+    source = videos.with_chapters(tmp_path / "talk.mkv", CHAPTERS)
+    assert annotate_small(source, "-o", tmp_path / "out", *part)[0] == 0
+    assert videos.chapters_of(tmp_path / "out" / "talk.mp4") == expected
+
+
+def test_subtitles_that_are_left_out_are_said(tmp_path, caplog):
+    source = videos.with_chapters(tmp_path / "talk.mkv", [], subtitles=True)
+    pass_through(source, tmp_path / "out.mp4")
+    assert "1 subtitle track" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("name", "orientation", "size", "bright"),
     [

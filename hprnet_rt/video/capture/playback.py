@@ -42,7 +42,7 @@ class Playback:
 
     def __init__(self, path: Path, options: LiveOptions) -> None:
         self._video = VideoSource(path)
-        self.info = self._video.info
+        self.info = replace(self._video.info, chapters=())  # what is recorded may end earlier
         self.status = ""
         self._realtime = options.realtime
         self._late_s = 1 / float(self.info.rate or _FALLBACK_FPS)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hprnet_rt.errors import MediaError
 from hprnet_rt.video.photo.exif import orientation_of, swaps_sides, turned
 from hprnet_rt.video.photo.heif import decode_heif, is_avif, is_heif
-from hprnet_rt.video.photo.jpeg import is_cut_off_jpeg, is_damaged_jpeg, read_jpeg
+from hprnet_rt.video.photo.jpeg import has_more_jpeg, is_cut_off_jpeg, is_damaged_jpeg, read_jpeg
 from hprnet_rt.video.photo.limit import too_many_pixels
 from hprnet_rt.video.photo.metadata import Metadata
 from hprnet_rt.video.photo.png import bare_png, hidden_grey, is_animated_png, read_png
@@ -39,7 +39,7 @@ class Photo:
         bgra: (H, W, 4) uint8, upright, with the hidden colours; None for an opaque photo.
         metadata: what is written on it, as of an upright one.
         moves: the file is an animation, of which this is the first picture.
-        others: the file has pages or pictures beside this one.
+        others: the file has pages, pictures or a video beside this one.
     """
 
     image: npt.NDArray[np.uint8]
@@ -88,7 +88,8 @@ def decode_photo(data: bytes, name: str, advice: str) -> Photo:
         several, moving = pictures > 1, is_avif(data)
         return _photo(pixels, metadata.of_rgb(), moves=several and moving, others=several and not moving)
     if data.startswith(_JPEG):
-        return _photo(*_upright(_decoded(data, name, advice, cv2.IMREAD_COLOR), read_jpeg(data)))
+        upright = _upright(_decoded(data, name, advice, cv2.IMREAD_COLOR), read_jpeg(data))
+        return _photo(*upright, others=has_more_jpeg(data))
     if data.startswith(_PNG):
         bare = bare_png(data)
         if bare is None:

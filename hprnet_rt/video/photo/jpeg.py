@@ -10,7 +10,7 @@ import av
 
 from hprnet_rt.video.photo.metadata import Metadata
 
-__all__ = ["JPEG", "is_cut_off_jpeg", "is_damaged_jpeg", "read_jpeg", "write_jpeg"]
+__all__ = ["JPEG", "has_more_jpeg", "is_cut_off_jpeg", "is_damaged_jpeg", "read_jpeg", "write_jpeg"]
 
 JPEG: Final = "JPEG"
 
@@ -127,6 +127,12 @@ def is_damaged_jpeg(data: bytes) -> bool:
 def is_cut_off_jpeg(data: bytes) -> bool:
     """Return whether nothing behind the beginning of the pixels says that they end."""
     return data.find(bytes((0xFF, _END)), _pixels_at(data)) < 0
+
+
+def has_more_jpeg(data: bytes) -> bool:
+    """Return whether behind its picture a file has another one (MPO), or a video (a phone's moving photo)."""
+    end = data.find(bytes((0xFF, _END)), _pixels_at(data))
+    return end >= 0 and any(data.find(begin, end) >= 0 for begin in (_BEGIN + b"\xff", b"ftyp"))
 
 
 def _pixels_at(data: bytes) -> int:

@@ -91,6 +91,32 @@ def test_clip_whose_every_packet_is_rubbish_is_an_error(run, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "container"),
+    [
+        ("cut.mkv", "libx264", {}),
+        ("cut.webm", "libvpx-vp9", {}),
+        ("cut.mp4", "libx264", {"movflags": "frag_keyframe+empty_moov"}),
+    ],
+)
+@pytest.mark.parametrize("part", [0.6, 0.71, 0.83])
+def test_copy_that_broke_off_is_called_cut_off(run, tmp_path, name, codec, container, part):
+    source = clips.make(tmp_path / name, frames=60, codec=codec, options={"g": "10"}, container=container)
+    expected = clips.times(clips.cut(source, part))
+    code, err = run(source, "-o", tmp_path / "out")
+    assert code == FAILED
+    assert is_one_sentence(err, source, "cut off")
+    assert clips.times(tmp_path / "out" / "cut.mp4") == expected
+
+
+@pytest.mark.parametrize("end", [b"", bytes(5000), b"\0\0\xff\xffnote of a camera"])
+def test_whole_recording_is_not_called_cut_off(run, tmp_path, end):
+    live = clips.make(tmp_path / "live.mkv", container={"live": "1"})
+    fragments = clips.make(tmp_path / "parts.mp4", container={"movflags": "frag_keyframe+empty_moov"})
+    fragments.write_bytes(fragments.read_bytes() + end)
+    assert run(live, fragments, "-o", tmp_path / "out") == (0, "")
+
+
 @pytest.mark.parametrize("reordered", [0, 3])
 def test_mp4_that_is_cut_off_keeps_every_decodable_frame(run, tmp_path, reordered):
     source = clips.make(
