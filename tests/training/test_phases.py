@@ -95,20 +95,26 @@ def test_a_phase_takes_what_it_does_not_say_from_the_top(phased):
     assert changed.data.sets[0].weight == 3
 
 
-@pytest.mark.parametrize("feed", ["loader", "device"])
-@pytest.mark.parametrize("stop_after", [1, 2, 3, 6])
-def test_phases_that_were_stopped_end_as_uninterrupted_ones(phased, tmp_path, feed, stop_after):
-    """It is equal bit for bit inside of a phase, at its end, and in the next one."""
-    config = read_config(phased, [f"feed={feed}", "input_px=32"])
-    complete, losses, whole = trained(config, tmp_path / "whole")
+@pytest.fixture(scope="module", params=["loader", "device"])
+def whole(request, phased, tmp_path_factory):
+    """Train a run without a stop; return its configuration, losses, and checkpoint."""
+    config = read_config(phased, [f"feed={request.param}", "input_px=32"])
+    complete, losses, checkpoint = trained(config, tmp_path_factory.mktemp(request.param) / "whole")
     assert complete
     assert len(losses) == 8 // 4 + 2 * 8 // 2
+    return config, losses, checkpoint
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3, 6])
+def test_phases_that_were_stopped_end_as_uninterrupted_ones(whole, tmp_path, stop_after):
+    """It is equal bit for bit inside of a phase, at its end, and in the next one."""
+    config, losses, checkpoint = whole
     complete, first, _ = trained(config, tmp_path / "broken", stop_after)
     assert not complete
     complete, second, mended = trained(config, tmp_path / "broken")
     assert complete
     assert first + second == losses
-    assert_same_run(mended, whole)
+    assert_same_run(mended, checkpoint)
 
 
 def test_what_is_frozen_in_a_phase_stays_and_the_next_begins_with_the_averages(phased, tmp_path):
