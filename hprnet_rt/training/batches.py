@@ -21,12 +21,20 @@ from hprnet_rt.training.images import ImageFiles
 from hprnet_rt.training.targets import HEAT_TARGETS, make_targets
 from hprnet_rt.training.validate import Validator
 
-__all__ = ["Batch", "TargetSets", "validation_set", "without_empty_rows"]
+__all__ = ["Batch", "TargetSets", "part_spreads", "validation_set", "without_empty_rows"]
 
 Batch = dict[str, Tensor]
 """`image` (N, H, W, 3) uint8 BGR, and the arrays of `make_targets` by name, stacked along N."""
 
 _DISPLACEMENT = 1  # a stream of random numbers other than the augmentation's
+
+
+def part_spreads(config: TrainConfig) -> dict[str, float]:
+    """Return how far the cells of parts are moved, by name, see `displace_parts`; without those that stay."""
+    spec = SPECS[config.model]
+    refined = {part.name for part in spec.refinement.parts} if spec.refinement else set()
+    shares = {part.name: config.part_spread if part.name in refined else config.spread for part in spec.parts}
+    return {name: share for name, share in shares.items() if share}
 
 
 class TargetSets(Dataset[Batch]):
@@ -48,13 +56,7 @@ class TargetSets(Dataset[Batch]):
         self._first = np.cumsum([0, *(len(one) for one in sets)])
         self._spec = SPECS[config.model]
         self._spread = config.spread
-        refinement = self._spec.refinement
-        refined = {part.name for part in refinement.parts} if refinement else set()
-        shares = {
-            part.name: config.part_spread if part.name in refined else config.spread
-            for part in self._spec.parts
-        }
-        self._part_spreads = {name: share for name, share in shares.items() if share}
+        self._part_spreads = part_spreads(config)
 
     def __len__(self) -> int:
         return int(self._first[-1])

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Sampler
 from hprnet_rt.errors import UsageError
 from hprnet_rt.spec import SPECS
 from hprnet_rt.training.augment import PaperAugmentation, Transform
-from hprnet_rt.training.batches import Batch, TargetSets
+from hprnet_rt.training.batches import Batch, TargetSets, part_spreads
 from hprnet_rt.training.config import Phase, TrainConfig
 from hprnet_rt.training.dataset import WholeBodyDataset, loader_workers
 from hprnet_rt.training.feed import DeviceFeed, Store
@@ -184,21 +184,16 @@ class _OnDevice:
     def __init__(
         self, store: Store, weights: Tensor, config: TrainConfig, phase: Phase, processes: ProcessGroup
     ) -> None:
-        spec = SPECS[config.model]
-        refined = {part.name for part in spec.refinement.parts} if spec.refinement else set()
-        shares = {
-            part.name: config.part_spread if part.name in refined else config.spread for part in spec.parts
-        }
         self._seed, self._rank = config.seed, processes.rank
         self._feed = DeviceFeed(
             store,
             weights,
-            spec,
+            SPECS[config.model],
             side=config.input_px,
             batch=phase.batch // processes.world,
             labels=phase.labels,
             spread=config.spread,
-            part_shares=shares,
+            part_shares=part_spreads(config),
             compiled=config.compile,
         )
         self.steps = (config.epoch_images or len(weights)) // phase.batch
