@@ -21,22 +21,23 @@ SIDE = 64
 SMALL, LARGE = (4, 4, 16, 20), (3, 2, 61, 62)
 
 
-@pytest.fixture(scope="module")
-def first(tmp_path_factory):
-    torch.manual_seed(1)
-    path = tmp_path_factory.mktemp("first") / "first.pth"
+def saved(seed, folder):
+    """Make a network with random weights, and save it; return it and its checkpoint."""
+    torch.manual_seed(seed)
     network = create_model("hprnet-mobile")
+    path = folder / f"{seed}.pth"
     save_checkpoint(network, path)
     return network, path
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    return saved(1, tmp_path_factory.mktemp("first"))
 
 
 @pytest.fixture(scope="module")
 def second(tmp_path_factory):
-    torch.manual_seed(2)
-    path = tmp_path_factory.mktemp("second") / "second.pth"
-    network = create_model("hprnet-mobile")
-    save_checkpoint(network, path)
-    return network, path
+    return saved(2, tmp_path_factory.mktemp("second"))
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hprnet_rt.skeleton import PARTS
 from hprnet_rt.training.feed import pixels
 from hprnet_rt.training.feed.labels import Labels
-from hprnet_rt.training.sample import BOXED_PARTS
+from hprnet_rt.training.feed.views import points_of_parts
 
 __all__ = ["Degradation", "cut_out", "degrade", "draw_degradation"]
 
@@ -139,13 +138,10 @@ def cut_out(images: Tensor, labels: Labels, drawn: Degradation) -> tuple[Tensor,
         hole = hole * used.unsqueeze(1)
         images[own] = pixels.cover(images[own], hole, (chance[:, 5:8] * 256).floor())
         valid[own] &= _hidden(labels.part_box_xyxy[own], hole) <= _MOST_HIDDEN
-    lost = labels.part_valid & ~valid
-    points = torch.zeros_like(labels.labelled)
-    for index, name in enumerate(BOXED_PARTS):
-        points[:, :, PARTS[name]] = lost[:, :, index, None]
+    lost = points_of_parts(labels.part_valid & ~valid)
     return images, replace(
         labels,
-        labelled=labels.labelled & ~points,
+        labelled=labels.labelled & ~lost,
         part_box_xyxy=torch.where(valid.unsqueeze(-1), labels.part_box_xyxy, 0.0),
         part_valid=valid,
     )

@@ -13,7 +13,7 @@ from hprnet_rt.skeleton import FLIP_INDEX, PARTS
 from hprnet_rt.training.feed.labels import Labels
 from hprnet_rt.training.sample import BOXED_PARTS
 
-__all__ = ["clip_labels", "placement_matrices", "transform_labels", "warp_images"]
+__all__ = ["clip_labels", "placement_matrices", "points_of_parts", "transform_labels", "warp_images"]
 
 _MIRRORED_PARTS: Final = [BOXED_PARTS.index(part) for part in ("face", "right_hand", "left_hand")]
 _MIN_SIDE_PX: Final = 1.0
@@ -130,7 +130,7 @@ def transform_labels(
     return clip_labels(moved, output_hw, least_share=least_share)
 
 
-def _of_parts(flags: Tensor) -> Tensor:
+def points_of_parts(flags: Tensor) -> Tensor:
     """Return for each of the 133 points (B, P, 133) the flag (B, P, 3) of its part; False for the others."""
     spread = flags.new_zeros(*flags.shape[:2], len(FLIP_INDEX))
     for index, name in enumerate(BOXED_PARTS):
@@ -151,7 +151,7 @@ def clip_labels(labels: Labels, output_hw: tuple[int, int], *, least_share: floa
     keep = torch.where(ignore, (seen > 0).all(dim=-1), (seen >= _MIN_SIDE_PX).all(dim=-1)) & labels.there
     person = (keep & ~ignore).unsqueeze(-1)
     valid = labels.part_valid & (part_box[..., 2:] - part_box[..., :2] >= _MIN_SIDE_PX).all(dim=-1) & person
-    lost = _of_parts(labels.part_valid & ~valid)
+    lost = points_of_parts(labels.part_valid & ~valid)
     return replace(
         labels,
         labelled=labels.labelled & inside & ~lost & person,
