@@ -30,7 +30,7 @@ from tests.video.test_seeking import B_FRAMES, moving, spoil
 
 ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "hprnet-rt[cluster]"')
 
-PEOPLE_PX = 384
+PEOPLE_PX = 192  # three people are found all the same
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +45,7 @@ def local_ray(tmp_path_factory):
         patch.setenv("PYTHONPATH", os.pathsep.join(paths))
         ray.init(
             "local",
-            num_cpus=8,  # of which two workers and those of single tests take one each
+            num_cpus=4,  # two workers and those of single tests take one each; Ray starts as many processes
             include_dashboard=False,
             object_store_memory=80 * 2**20,
             log_to_driver=False,

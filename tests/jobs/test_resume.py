@@ -22,7 +22,7 @@ from hprnet_rt.video import VideoSource, file_source
 from tests import clips
 
 ROOT = Path(__file__).parents[2]
-PEOPLE_PX = 384
+PEOPLE_PX = 192
 FRAMES = 24
 
 
@@ -255,7 +255,7 @@ sys.exit(cli.main(["annotate", *sys.argv[1:]]))
 
 
 def start(*arguments):
-    command = [sys.executable, "-c", SCRIPT, *map(str, arguments), "--size", "384", "--threads", "1"]
+    command = [sys.executable, "-c", SCRIPT, *map(str, arguments), "--size", str(PEOPLE_PX), "--threads", "1"]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -14,7 +14,7 @@ from hprnet_rt.backends import ModelFile, create_backend  # noqa: E402
 from hprnet_rt.backends.openvino import reader  # noqa: E402
 from hprnet_rt.geometry import Letterbox  # noqa: E402
 from hprnet_rt.grouping import Grouper, GroupingOptions  # noqa: E402
-from hprnet_rt.model import HprnetMobile, hourglass, load_weights  # noqa: E402
+from hprnet_rt.model import HprnetMobile, load_weights  # noqa: E402
 from hprnet_rt.model.deform import DeformConv  # noqa: E402
 from hprnet_rt.model.heads import ConvHead  # noqa: E402
 from hprnet_rt.model.network import Network  # noqa: E402
@@ -28,7 +28,8 @@ from hprnet_rt.types import Peaks  # noqa: E402
 from tests.backends.cases import ON_CPU_FROM_FILE  # noqa: E402
 from tests.model.recipe import EXPORTED_K as K  # noqa: E402
 from tests.model.recipe import images, recipe_network, unrefined_peaks  # noqa: E402
-from tests.model.test_networks import GOLDEN, THIN  # noqa: E402
+from tests.model.shrunk import make_shallow  # noqa: E402
+from tests.model.test_networks import GOLDEN  # noqa: E402
 
 RAW_ATOL = 1e-3  # of raw heads, stated by the project; 4e-5 measured
 POINTS_ATOL = 0.05  # image pixels
@@ -130,14 +131,14 @@ def test_a_network_of_the_paper_with_the_refinement_finds_the_same_people_everyw
     """After grouping, from the file, in each library, and inside the network in PyTorch."""
     torch.manual_seed(0)
     spec = refined(HPRNET_DLA34, 8)
-    network, hw = TinyNetwork(spec).eval(), (128, 192)
-    export_once(network, tmp_path / "tiny.onnx", k=K)
-    model_file = ModelFile.describe(tmp_path / "tiny.onnx", spec, K, "test", "none")
+    network, hw, k = TinyNetwork(spec).eval(), (128, 192), 25
+    export_once(network, tmp_path / "tiny.onnx", k=k)
+    model_file = ModelFile.describe(tmp_path / "tiny.onnx", spec, k, "test", "none")
     letterbox, batch = Letterbox.fit(hw, hw), images(hw)
     everyone = GroupingOptions(person_threshold=0.0, part_threshold=0.0)
     group = Grouper(spec, everyone, model_file.refiner_weights())
     with torch.no_grad():
-        inside = PeakNetwork(network, K)(torch.from_numpy(batch)).numpy()
+        inside = PeakNetwork(network, k)(torch.from_numpy(batch)).numpy()
     expected = group(Peaks(inside[0], PeakLayout.of(spec, refined=True), letterbox))
     assert len(expected) > 3
     for backend in ("openvino", "onnxruntime", "made-up"):
@@ -151,7 +152,7 @@ def test_a_network_of_the_paper_with_the_refinement_finds_the_same_people_everyw
 
 @pytest.mark.parametrize("name", ["hprnet-dla34", "hprnet-hourglass104"])
 def test_raw_heads_equal_pytorch_in_both_libraries(name, tmp_path, monkeypatch, export_once):
-    monkeypatch.setattr(hourglass, "_CHANNELS", THIN)
+    make_shallow(monkeypatch)
     network = recipe_network(name)
     export_once(network, tmp_path / "dense.onnx", dense=True)
     assert_dense_export_equals_pytorch(network, tmp_path / "dense.onnx")

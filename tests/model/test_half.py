@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402
 from hprnet_rt.backends import ModelFile  # noqa: E402
 from hprnet_rt.geometry import Letterbox, input_hw_for  # noqa: E402
 from hprnet_rt.grouping import Grouper, GroupingOptions  # noqa: E402
-from hprnet_rt.model import hourglass, load_weights  # noqa: E402
+from hprnet_rt.model import load_weights  # noqa: E402
 from hprnet_rt.model.create import create_model  # noqa: E402
 from hprnet_rt.model.half import fold_batch_norms, use_half  # noqa: E402
 from hprnet_rt.model.peaks import PeakNetwork  # noqa: E402
@@ -24,7 +24,7 @@ from hprnet_rt.types import Peaks  # noqa: E402
 from hprnet_rt.video import VideoSource  # noqa: E402
 from tests.clips import SAMPLE  # noqa: E402
 from tests.model.recipe import images, recipe_network  # noqa: E402
-from tests.model.test_networks import THIN  # noqa: E402
+from tests.model.shrunk import make_thin  # noqa: E402
 
 HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 NEAR_PX = {"fp16": 0.5, "bf16": 4.0}  # of the input; of 99% of the points that are sure
@@ -42,7 +42,7 @@ def one_thread():
 
 @pytest.mark.parametrize("name", ["hprnet-dla34", "hprnet-hourglass104"])
 def test_folded_norms_change_nothing_and_half_precision_little(name, monkeypatch):
-    monkeypatch.setattr(hourglass, "_CHANNELS", THIN)
+    make_thin(monkeypatch)
     network = recipe_network(name)
     side = network.spec.multiple_px
     batch = torch.from_numpy(images((side, 2 * side)))

@@ -12,18 +12,18 @@ from hprnet_rt.errors import UsageError  # noqa: E402
 from hprnet_rt.geometry import Letterbox  # noqa: E402
 from hprnet_rt.grouping import GroupingOptions, decode_dense  # noqa: E402
 from hprnet_rt.grouping.flip import average_flipped  # noqa: E402
-from hprnet_rt.model import create_model, hourglass  # noqa: E402
+from hprnet_rt.model import create_model  # noqa: E402
 from hprnet_rt.model.deform import DeformConv  # noqa: E402
 from hprnet_rt.skeleton import PARTS  # noqa: E402
 from hprnet_rt.spec import HPRNET_DLA34, PeakLayout  # noqa: E402
 from tests.model.recipe import images, recipe_network, unrefined_peaks  # noqa: E402
+from tests.model.shrunk import make_thin  # noqa: E402
 from tests.oracles.decode import peaks_from_dense  # noqa: E402
 from tests.oracles.deform import deform_conv  # noqa: E402
 from tests.specs import ALL_SPECS  # noqa: E402
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RELEASED = GroupingOptions(person_threshold=0.0, matching="released")
-THIN = (16, 16, 24, 24, 24, 32)  # an hourglass of the same build, at a hundredth of the size
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_detections_equal_the_released_ones(dla34, small):
 @pytest.fixture(scope="module", params=ALL_SPECS.values(), ids=list(ALL_SPECS))
 def network(request):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hourglass, "_CHANNELS", THIN)
+        make_thin(patch)
         yield recipe_network(request.param)
 
 

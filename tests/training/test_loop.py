@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import multiprocessing
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
+from hprnet_rt import cli  # noqa: E402
 from hprnet_rt.backends import ModelFile  # noqa: E402
 from hprnet_rt.errors import ModelError, UsageError  # noqa: E402
 from hprnet_rt.model import create_model, save_checkpoint  # noqa: E402
@@ -75,21 +77,37 @@ def test_a_run_killed_ten_times_ends_as_an_uninterrupted_one(data, tmp_path):
     """SIGKILL comes at an arbitrary moment shortly after another step."""
     changes = ["epochs=12", "save_every=1"]
     _, _, whole = trained(read_config(data / "run.toml", changes), tmp_path / "whole")
-    command = [sys.executable, "-m", "hprnet_rt", "train", str(data / "run.toml")]
-    command += [word for change in changes for word in ("--set", change)] + ["--out", str(tmp_path), "-q"]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    arguments = ["train", str(data / "run.toml"), "--out", str(tmp_path), "-q"]
+    arguments += [word for change in changes for word in ("--set", change)]
     log = tmp_path / "run" / "log.jsonl"
     rng = np.random.default_rng()
     for _ in range(10):
         lines = log.read_bytes().count(b"\n") if log.exists() else 0
-        process = subprocess.Popen(command, env=environment)
-        while process.poll() is None and (not log.exists() or log.read_bytes().count(b"\n") <= lines):
+        process = begin(arguments)
+        while process.is_alive() and (not log.exists() or log.read_bytes().count(b"\n") <= lines):
             time.sleep(0.002)
         time.sleep(rng.uniform(0, 0.1))
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, "the run was over before the tenth kill"
-    subprocess.run(command, env=environment, check=True)
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, "the run was over before the tenth kill"
+    process = begin(arguments)
+    process.join()
+    assert process.exitcode == 0
     assert_same_run(load_state(tmp_path / "run" / LAST), whole)
+
+
+def begin(arguments):
+    """Start the command in a process of its own, forked from one that has loaded PyTorch for all of them."""
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload([__name__])
+    process = forks.Process(target=command, args=(arguments, torch.get_num_threads()))
+    process.start()
+    return process
+
+
+def command(arguments, threads):
+    torch.set_num_threads(threads)
+    sys.exit(cli.main(arguments))
 
 
 def test_weights_at_rate_0_stay_and_those_at_a_tenth_move_by_a_tenth(data, tmp_path):

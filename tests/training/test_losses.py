@@ -11,13 +11,13 @@ torch = pytest.importorskip("torch", reason="the extra train is not installed")
 from torch.utils.data import default_collate  # noqa: E402
 
 from hprnet_rt.errors import UsageError  # noqa: E402
-from hprnet_rt.model import create_model, hourglass  # noqa: E402
+from hprnet_rt.model import create_model  # noqa: E402
 from hprnet_rt.skeleton import SIGMAS  # noqa: E402
 from hprnet_rt.spec import HPRNET_DLA34, HPRNET_DLA34_HM1, SPECS  # noqa: E402
 from hprnet_rt.training.losses import HprLoss, focal_loss, masked_mean, wing  # noqa: E402
 from hprnet_rt.training.targets import make_targets  # noqa: E402
 from tests.model.recipe import images, recipe_network  # noqa: E402
-from tests.model.test_networks import THIN  # noqa: E402
+from tests.model.shrunk import make_thin  # noqa: E402
 from tests.training.people import heads_of, sample_of, wild  # noqa: E402
 
 TWO = [(5, 9, 60, 90), (70, 31, 121, 120)]
@@ -26,7 +26,7 @@ IDLE = {"base", "base.level3.project", "base.level4.project"}  # in the released
 
 @pytest.fixture(params=list(SPECS))
 def network(request, monkeypatch):
-    monkeypatch.setattr(hourglass, "_CHANNELS", THIN)
+    make_thin(monkeypatch)
     return recipe_network(request.param)
 
 
@@ -234,7 +234,7 @@ def test_gradients_reach_every_weight_that_learns(network):
 
 
 def test_every_stack_of_an_hourglass_counts_alike(monkeypatch):
-    monkeypatch.setattr(hourglass, "_CHANNELS", THIN)
+    make_thin(monkeypatch)
     network = recipe_network("hprnet-hourglass104")
     targets = batch_of([square(sample_of(TWO))], network.spec)
     loss, batch = HprLoss(network.spec), torch.from_numpy(images((128, 128)))
