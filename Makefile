@@ -52,8 +52,10 @@ lint: $(VENV)/.dev
 	$(if $(TORCH),$(BIN)/mypy,@echo "types are not checked: those of the networks need PyTorch")
 	$(BIN)/lint-imports
 
-# Kernels are compiled beside lint, once, where tests/conftest.py has all processes look for them.
+# Kernels are compiled beside lint, once, where tests/conftest.py has all processes look for them; modules too,
+# which otherwise every process compiles where PYTHONDONTWRITEBYTECODE is set.
 kernels: $(VENV)/.dev
+	$(BIN)/python -m compileall -q hprnet_rt
 	NUMBA_CACHE_DIR=.pytest_cache/kernels $(BIN)/hprnet-rt annotate demos/sample.mp4 -o .pytest_cache/sample \
 		--end 0.2 --overwrite --quiet
 
@@ -62,12 +64,10 @@ check: $(VENV)/.dev
 	$(MAKE) --no-print-directory -j2 lint kernels
 	$(BIN)/python -m pytest $(QUICK) -n 2
 
-# Two files of tests at once, the longest first (tests/conftest.py); then training, in
-# a process of its own: it keeps all cores busy, and side by side it takes three times as long.
+# Two files of tests at once, each with one thread, the longest first (tests/conftest.py).
 test: $(VENV)/.dev
 	$(MAKE) --no-print-directory -j2 lint kernels
-	$(BIN)/python -m pytest --ignore=tests/training -n 2 --dist loadfile --no-loadscope-reorder
-	$(BIN)/python -m pytest tests/training
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # What was skipped, once what it needs has been installed.
 skipped: $(VENV)/.dev

@@ -1,10 +1,14 @@
 """The small training set that the tests of runs share."""
 
 import json
+import multiprocessing
 
 import cv2
 import numpy as np
 import pytest
+
+# Processes that read images or are to be killed are forked from one that has loaded all this once.
+multiprocessing.set_forkserver_preload(["hprnet_rt.commands.train", "hprnet_rt.training.report"])
 
 IMAGES = 8
 

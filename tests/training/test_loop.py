@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -57,13 +56,22 @@ def assert_same_run(one, other):
             assert torch.equal(tensor, b[name]), name
 
 
-@pytest.mark.parametrize("stop_after", [1, 3, 4, 6])
-def test_a_stopped_run_ends_as_an_uninterrupted_one(data, tmp_path, stop_after):
-    """It is equal bit for bit, if stopped inside an epoch, at its end, or next to a checkpoint."""
-    config = read_config(data / "run.toml")
-    complete, losses, whole = trained(config, tmp_path / "whole")
+@pytest.fixture(scope="module")
+def whole_run(data, tmp_path_factory):
+    """Train a run without a stop; return its losses and checkpoint."""
+    complete, losses, whole = trained(
+        read_config(data / "run.toml"), tmp_path_factory.mktemp("runs") / "whole"
+    )
     assert complete
     assert len(losses) == 2 * IMAGES // 2
+    return losses, whole
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 4, 6])
+def test_a_stopped_run_ends_as_an_uninterrupted_one(data, whole_run, tmp_path, stop_after):
+    """It is equal bit for bit, if stopped inside an epoch, at its end, or next to a checkpoint."""
+    config = read_config(data / "run.toml")
+    losses, whole = whole_run
     complete, first, _ = trained(config, tmp_path / "broken", stop_after)
     assert not complete
     complete, second, mended = trained(config, tmp_path / "broken")
@@ -77,7 +85,7 @@ def test_a_run_killed_ten_times_ends_as_an_uninterrupted_one(data, tmp_path):
     """SIGKILL comes at an arbitrary moment shortly after another step."""
     changes = ["epochs=12", "save_every=1"]
     _, _, whole = trained(read_config(data / "run.toml", changes), tmp_path / "whole")
-    arguments = ["train", str(data / "run.toml"), "--out", str(tmp_path), "-q"]
+    arguments = [data / "run.toml", "--out", tmp_path, "-q"]
     arguments += [word for change in changes for word in ("--set", change)]
     log = tmp_path / "run" / "log.jsonl"
     rng = np.random.default_rng()
@@ -96,18 +104,18 @@ def test_a_run_killed_ten_times_ends_as_an_uninterrupted_one(data, tmp_path):
     assert_same_run(load_state(tmp_path / "run" / LAST), whole)
 
 
-def begin(arguments):
-    """Start the command in a process of its own, forked from one that has loaded PyTorch for all of them."""
+def begin(arguments, threads=None, **environment):
+    """Start `hprnet-rt train` in a process of its own, see the conftest."""
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload([__name__])
-    process = forks.Process(target=command, args=(arguments, torch.get_num_threads()))
+    process = forks.Process(target=command, args=(arguments, threads or torch.get_num_threads(), environment))
     process.start()
     return process
 
 
-def command(arguments, threads):
+def command(arguments, threads, environment):
     torch.set_num_threads(threads)
-    sys.exit(cli.main(arguments))
+    os.environ.update(environment)
+    sys.exit(cli.main(["train", *map(str, arguments)]))
 
 
 def test_weights_at_rate_0_stay_and_those_at_a_tenth_move_by_a_tenth(data, tmp_path):
@@ -254,20 +262,14 @@ def test_processes_stop_together_when_one_is_asked_to(data, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     ports = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "hprnet_rt", "train", data / "run.toml", "--out", tmp_path, *words],
-            env={**os.environ, **ports, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in (0, 1)
-    ]
+    arguments = [data / "run.toml", "--out", tmp_path, *words]
+    processes = [begin(arguments, threads=1, RANK=str(rank), **ports) for rank in (0, 1)]
     log = tmp_path / "run" / "log.jsonl"
-    while not log.exists() and all(process.poll() is None for process in processes):
+    while not log.exists() and all(process.is_alive() for process in processes):
         time.sleep(0.05)
-    processes[1].send_signal(signal.SIGINT)
-    ends = [process.communicate(timeout=120)[1] for process in processes]
-    assert [process.returncode for process in processes] == [130, 130], ends
+    os.kill(processes[1].pid, signal.SIGINT)
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [130, 130]
     state = load_state(tmp_path / "run" / LAST)["training"]
     assert state["total"] == log.read_bytes().count(b"\n")

@@ -60,14 +60,14 @@ def test_stopped_run_keeps_the_same_frames_in_playable_partial_files(long_clip, 
 def test_killed_run_leaves_a_partial_clip_that_plays(long_clip, tmp_path):
     out = tmp_path / "out"
     with start(long_clip, "-o", out) as process:
-        wait_for_frames(process, out / "long.partial.jsonl", 750)  # 30 s of video
+        wait_for_frames(process, out / "long.partial.jsonl", 500)  # 20 s of video
         process.kill()
         process.wait(10)
         process.stdout.close()
         process.stderr.close()
-    assert count_frames(str(out / "long.partial.jsonl")) >= 750
+    assert count_frames(str(out / "long.partial.jsonl")) >= 500
     # at least what was 10 s before the end
-    assert count_frames(str(out / "long.partial.mp4")) >= 500
+    assert count_frames(str(out / "long.partial.mp4")) >= 250
 
 
 def test_cancelled_annotate_reports_what_it_kept(model, tmp_path):
