@@ -23,21 +23,23 @@ os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _SI
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LONGEST_FIRST = (
-    *(
-        "model/test_export_networks.py",
-        "cluster/test_cluster.py",
-        "jobs/failures/test_stopped.py",
-        "jobs/test_resume.py",
-    ),
-    *(
-        "model/test_export.py",
-        "jobs/test_annotate_media.py",
-        "model/test_convert.py",
-        "bench/test_gpu_script.py",
-    ),
-    *("model/test_engine_graphs.py", "model/test_checkpoint.py", "building/test_int8.py"),
+    "model/test_export_networks.py",
+    "cluster/test_cluster.py",
+    "training/test_loop.py",
+    "training/test_phases.py",
+    "model/test_export.py",
+    "jobs/test_resume.py",
+    "model/test_engine_graphs.py",
+    "model/test_convert.py",
+    "jobs/failures/test_stopped.py",
+    "jobs/test_annotate_media.py",
+    "training/test_losses.py",
+    "building/test_int8.py",
+    "test_environment.py",
+    "live/test_command.py",
+    "formats/test_formats.py",
 )
-"""Files of tests. `test_engine_graphs.py` reads what `test_export_networks.py` has made by then."""
+"""Files of tests. `test_engine_graphs.py` and `test_convert.py` read what `test_export_networks.py` has made."""
 _SKIPPED = "hprnet-rt/skipped"
 _SHARED = "shared"
 

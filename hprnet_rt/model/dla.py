@@ -109,6 +109,7 @@ class _Base(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.levels = len(_CHANNELS)
         self.base_layer = _conv_norm(3, _CHANNELS[0], 7)
         self.level0 = _conv_norm(_CHANNELS[0], _CHANNELS[0], 3)
         self.level1 = _conv_norm(_CHANNELS[0], _CHANNELS[1], 3, stride=2)
@@ -121,7 +122,7 @@ class _Base(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         x = self.base_layer(x)
         maps = []
-        for level in range(len(_CHANNELS)):
+        for level in range(self.levels):
             x = self.get_submodule(f"level{level}")(x)
             maps.append(x)
         return maps
@@ -237,5 +238,5 @@ class HprnetDla34(Network):
     def trunk_map(self, x: Tensor) -> Tensor:
         """Return the feature map: (N, 3, H, W) -> (N, 64, H / 4, W / 4); H and W are multiples of 32."""
         maps = self.dla_up(self.base(x)[_FIRST:])
-        result: Tensor = self.ida_up(maps[: _LAST - _FIRST])[-1]
+        result: Tensor = self.ida_up(maps[: self.ida_up.steps + 1])[-1]
         return result
