@@ -39,7 +39,7 @@ _LONGEST_FIRST = (
     "live/test_command.py",
     "formats/test_formats.py",
 )
-"""Files of tests. `test_engine_graphs.py` and `test_convert.py` read what `test_export_networks.py` has made."""
+"""Files of tests. Those of engines' graphs and of conversions read what `test_export_networks.py` has made."""
 _SKIPPED = "hprnet-rt/skipped"
 _SHARED = "shared"
 
