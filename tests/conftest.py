@@ -39,7 +39,7 @@ _LONGEST_FIRST = (
     "live/test_command.py",
     "formats/test_formats.py",
 )
-"""Files of tests. Those of engines' graphs and of conversions read what `test_export_networks.py` has made."""
+"""Files of tests. Two of `model/` read what `test_export_networks.py` has made: they come after it."""
 _SKIPPED = "hprnet-rt/skipped"
 _SHARED = "shared"
 
