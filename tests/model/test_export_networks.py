@@ -30,6 +30,7 @@ from tests.model.recipe import EXPORTED_K as K  # noqa: E402
 from tests.model.recipe import images, recipe_network, unrefined_peaks  # noqa: E402
 from tests.model.shrunk import make_shallow  # noqa: E402
 from tests.model.test_networks import GOLDEN  # noqa: E402
+from tests.specs import ALL_SPECS  # noqa: E402
 
 RAW_ATOL = 1e-3  # of raw heads, stated by the project; 4e-5 measured
 POINTS_ATOL = 0.05  # image pixels
@@ -150,10 +151,10 @@ def test_a_network_of_the_paper_with_the_refinement_finds_the_same_people_everyw
         np.testing.assert_allclose(found.score, expected.score, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["hprnet-dla34", "hprnet-hourglass104"])
+@pytest.mark.parametrize("name", ["hprnet-dla34", "hprnet-hourglass104", "made-up"])
 def test_raw_heads_equal_pytorch_in_both_libraries(name, tmp_path, monkeypatch, export_once):
     make_shallow(monkeypatch)
-    network = recipe_network(name)
+    network = recipe_network(ALL_SPECS[name])
     export_once(network, tmp_path / "dense.onnx", dense=True)
     assert_dense_export_equals_pytorch(network, tmp_path / "dense.onnx")
     (tmp_path / "dense.onnx").unlink()
