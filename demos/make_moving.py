@@ -3,6 +3,8 @@
     pip install pillow
     hprnet-rt annotate demos/sample.mp4 -o out
     python demos/make_moving.py out/sample.mp4
+
+Every third frame, 560 px wide: what GitHub shows without a click should not be large.
 """
 
 import argparse

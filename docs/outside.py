@@ -1,5 +1,6 @@
-"""Pages name files outside docs/ as on GitHub, `../CHANGELOG.md`: this hook of mkdocs.yml brings them into the site.
+"""A hook of mkdocs.yml: files outside docs/ that pages name, such as `../CHANGELOG.md`, come into the site.
 
+So the same links lead somewhere on GitHub and on the site.
 A Markdown file becomes a page of the site, others are copied; all of them lie below files/.
 """
 
