@@ -1,4 +1,4 @@
-"""Run the Python lines of the README, as they stand, in the folder where this is called, which has a video.mp4."""
+"""Run the Python lines of the README, as they stand, in the folder where this is called."""
 
 import argparse
 import re

@@ -1,5 +1,6 @@
 """Every block of code in the README and in docs/ runs as it stands, but for a counted list."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from hprnet_rt import cli
+from hprnet_rt.backends import create_backend
 from hprnet_rt.errors import UsageError
 from tests import clips
 from tests.docs import shell
@@ -29,7 +31,7 @@ NOT_RUN = {
 }
 """Why blocks are not run, and how many. What they say is held against the commands all the same."""
 NO_CODE = frozenset(["text", "json"])
-SIZE, FRAMES, SECONDS_APART = (480, 270), 10, 15
+SIZE, FRAMES, SECONDS_APART = (480, 270), 5, 24
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -65,17 +67,28 @@ def things(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def warm_cache(tmp_path_factory):
-    """One cache folder for all pages: what is compiled for one is there for the next."""
-    return tmp_path_factory.mktemp("cache")
+def compiled():
+    """What makes a backend, each but once for all pages, whatever the number of its threads."""
+    made = {}
+
+    def create(model_file, input_hw, *, threads=None, **choice):
+        key = (model_file.path, input_hw, *sorted((name, str(value)) for name, value in choice.items()))
+        if key not in made:
+            made[key] = create_backend(model_file, input_hw, threads=threads, **choice)
+            closing.callback(made[key].close)
+            made[key].close = lambda: None
+        return made[key]
+
+    with contextlib.ExitStack() as closing:
+        yield create
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
-def test_the_blocks_of_a_page_run_one_after_the_other(page, things, warm_cache, tmp_path, monkeypatch):
+def test_the_blocks_of_a_page_run_one_after_the_other(page, things, compiled, tmp_path, monkeypatch):
     work = tmp_path / "work"
     shutil.copytree(things, work)
     monkeypatch.chdir(work)
-    monkeypatch.setenv("HPRNET_RT_CACHE", str(warm_cache))
+    monkeypatch.setattr("hprnet_rt.inference.model.create_backend", compiled)
     for block in blocks_of(page):
         if block.reason or block.language in NO_CODE:
             continue

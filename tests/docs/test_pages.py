@@ -14,7 +14,12 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _CODE = re.compile(r"`([^`]+)`")
 _PROGRAM = re.compile(r"\b(?:benchmarks|demos|engines|tests|hprnet_rt)/[\w/.-]+\.\w+")
 _OF_OTHERS = ("git", "make", "pip", "py", "pytest", "python", "ray")
-_OF_BENCHMARKS = {"--kill"}  # what is said of a program without its name
+_OF_PROGRAMS = {  # which benchmarks and the scripts beside the model take
+    option
+    for folder in ("benchmarks", "engines")
+    for path in (ROOT / folder).rglob("*.py")
+    for option in re.findall(r'"(--[\w-]+)"', path.read_text(encoding="utf-8"))
+}
 
 
 def text_of(page):
@@ -66,10 +71,10 @@ def unknown_options(text, options_of):
     """Return the options in the code of a sentence that the command beside them, or every command, lacks."""
     unknown = []
     for code in _CODE.findall(re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)):
-        words = [word for word in code.split() if word != "hprnet-rt"]
+        words = code.removeprefix("hprnet-rt ").split()
         if words[0] in _OF_OTHERS:
             continue
-        known = options_of.get(words[0], set().union(*options_of.values()) | _OF_BENCHMARKS)
+        known = options_of.get(words[0], set().union(*options_of.values()) | _OF_PROGRAMS)
         unknown += [word for word in words if re.match(r"--\w", word) and word.partition("=")[0] not in known]
     return unknown
 
