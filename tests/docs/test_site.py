@@ -52,6 +52,7 @@ def test_the_reference_has_everything_public(site):
     reference = (site / "reference.html").read_text(encoding="utf-8")
     missing = [name for name in hprnet_rt.__all__ if f'id="hprnet_rt.{name}"' not in reference]
     assert missing == ["__version__"]
+    assert "<blockquote" not in reference, "write Examples: in docstrings, not Example:"
 
 
 def test_no_page_asks_a_server_for_anything(site):
