@@ -35,7 +35,8 @@ _LONGEST_FIRST = (
         "model/test_convert.py",
         "bench/test_gpu_script.py",
     ),
-    *("model/test_engine_graphs.py", "model/test_checkpoint.py", "building/test_int8.py"),
+    *("docs/test_blocks.py", "model/test_engine_graphs.py", "model/test_checkpoint.py"),
+    "building/test_int8.py",
 )
 """Files of tests. `test_engine_graphs.py` reads what `test_export_networks.py` has made by then."""
 _SKIPPED = "hprnet-rt/skipped"
