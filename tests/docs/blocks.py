@@ -43,6 +43,12 @@ def blocks_of(page):
     ]
 
 
+def indented_blocks_of(page):
+    """Return the number of blocks that are marked as code by four spaces."""
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    return len(re.findall(r"(?<=\n\n) {4}\S", text))
+
+
 def commands_of(block):
     """Return the commands of a block of shell, each on one line."""
     lines = block.code.replace("\\\n", " ").splitlines()

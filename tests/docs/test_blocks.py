@@ -16,7 +16,7 @@ from hprnet_rt.backends import create_backend
 from hprnet_rt.errors import UsageError
 from tests import clips
 from tests.docs import shell
-from tests.docs.blocks import PAGES, ROOT, Block, blocks_of, commands_of
+from tests.docs.blocks import PAGES, ROOT, Block, blocks_of, commands_of, indented_blocks_of
 
 NOT_RUN = {
     "sets up a machine": 4,
@@ -31,6 +31,8 @@ NOT_RUN = {
 }
 """Why blocks are not run, and how many. What they say is held against the commands all the same."""
 NO_CODE = frozenset(["text", "json"])
+DRAWINGS = {"architecture.md": 1}
+"""Indented blocks, which are no code."""
 SIZE, FRAMES, SECONDS_APART = (480, 270), 5, 24
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -107,6 +109,11 @@ def run(block, folder):
         pytest.fail(f"{block.place} has no language that is run; write text where it is no code")
 
 
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_code_stands_between_fences_so_that_none_is_forgotten(page):
+    assert indented_blocks_of(page) == DRAWINGS.get(page.name, 0)
+
+
 def test_blocks_that_are_not_run_are_counted():
     assert Counter(block.reason for block in BLOCKS if block.reason) == NOT_RUN
 
@@ -140,7 +147,7 @@ def understood(command):
                 assert set(extras.split(",")) <= set(EXTRAS), command
             continue
         else:
-            assert shutil.which(words[0]) or words[0] in ("source", "cd", "torchrun"), command
+            assert shutil.which(words[0]) or words[0] in ("source", "cd", "python", "torchrun"), command
             continue
         cli._parser(arguments).parse_args(arguments)
 
