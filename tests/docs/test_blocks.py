@@ -30,6 +30,7 @@ NOT_RUN = {
     "minutes": 3,
 }
 """Why blocks are not run, and how many. What they say is held against the commands all the same."""
+OTHER_PROGRAMS = frozenset(["cd", "curl", "git", "jq", "python", "python3", "source", "torchrun"])
 NO_CODE = frozenset(["text", "json"])
 DRAWINGS = {"architecture.md": 1}
 """Indented blocks, which are no code."""
@@ -147,7 +148,7 @@ def understood(command):
                 assert set(extras.split(",")) <= set(EXTRAS), command
             continue
         else:
-            assert shutil.which(words[0]) or words[0] in ("source", "cd", "python", "torchrun"), command
+            assert words[0] in OTHER_PROGRAMS or (ROOT / words[0]).is_file(), command
             continue
         cli._parser(arguments).parse_args(arguments)
 
