@@ -2,6 +2,7 @@
 # make live    set up the window too, and show camera 0 in it; SOURCE=demos/sample.mp4 takes something else
 # make test    set up, then lint, types, layers and tests (a quarter of an hour on two cores)
 # make check   the same with the quick tests only, in under two minutes
+# make docs    the documentation as a site, in site/
 # make skipped what the last tests could not run for want of something, after it was installed
 # Everything goes into .venv; PYTHON=python3.12 chooses another interpreter.
 
@@ -15,7 +16,7 @@ SOURCE ?= 0
 QUICK := tests/backends tests/evaluation tests/formats tests/graph tests/grouping tests/inference tests/pipeline tests/render \
 	tests/tracking tests/zoo $(wildcard tests/test_[d-ks]*.py)
 
-.PHONY: setup demo live check test skipped lint kernels clean
+.PHONY: setup demo live docs check test skipped lint kernels clean
 
 setup: $(VENV)/.base
 
@@ -46,6 +47,14 @@ $(VENV)/.live: $(VENV)/.base
 live: $(VENV)/.live
 	$(BIN)/hprnet-rt live $(SOURCE)
 
+$(VENV)/.docs: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	@touch $@
+
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict
+	@echo "Open $(CURDIR)/site/index.html"
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -74,4 +83,4 @@ skipped: $(VENV)/.dev
 	$(BIN)/python -m pytest --only-skipped
 
 clean:
-	rm -rf $(VENV) $(OUT)
+	rm -rf $(VENV) $(OUT) site

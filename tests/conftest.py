@@ -32,6 +32,7 @@ _LONGEST_FIRST = (
     "model/test_engine_graphs.py",
     "model/test_convert.py",
     "jobs/failures/test_stopped.py",
+    "docs/test_blocks.py",
     "jobs/test_annotate_media.py",
     "training/test_losses.py",
     "building/test_int8.py",

@@ -1,6 +1,6 @@
-"""Write the README's generated tables from benchmarks/results/*.json.
+"""Write the generated tables of docs/benchmarks.md from benchmarks/results/*.json.
 
-    python benchmarks/readme.py
+    python benchmarks/tables.py
 
 Each report of `hprnet-rt bench ... --out` that is put there becomes a table of its own.
 """
@@ -16,7 +16,7 @@ from hprnet_rt.bench.people import ALL, FOUND
 from hprnet_rt.bench.report import BenchReport, read_report
 
 RESULTS = Path(__file__).parent / "results"
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 _VARIANTS = ("sparse", "dense", "sparse, grid_sample")
 _OF_PEOPLE = {
     "network": "network and decode",
@@ -102,20 +102,20 @@ BLOCKS: dict[str, Callable[[Path], str]] = {"networks": networks, "reports": rep
 
 
 def rewritten(text: str, results: Path = RESULTS) -> str:
-    """Return the README with the text between each pair of markers replaced by the new tables."""
+    """Return the page with the text between each pair of markers replaced by the new tables."""
     for name, make in BLOCKS.items():
         first, last = f"<!-- figures: {name} -->", f"<!-- end of figures: {name} -->"
         before, found, rest = text.partition(first)
         _, ended, after = rest.partition(last)
         if not found or not ended:
-            sys.exit(f"README.md lacks {first} or {last}")
+            sys.exit(f"{PAGE.name} lacks {first} or {last}")
         body = make(results)
         text = f"{before}{first}\n\n{body}\n\n{last}{after}" if body else f"{before}{first}\n{last}{after}"
     return text
 
 
 def main() -> None:
-    README.write_text(rewritten(README.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(rewritten(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
