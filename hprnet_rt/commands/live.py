@@ -32,6 +32,7 @@ from hprnet_rt.formats import KeypointsSink, KeypointsStream
 from hprnet_rt.jobs.fingerprint import make_header
 from hprnet_rt.jobs.outputs import Outputs
 from hprnet_rt.jobs.plan import KEYPOINTS_SUFFIX
+from hprnet_rt.live.last_minute import LastMinute
 from hprnet_rt.live.readings import Readings
 from hprnet_rt.live.serve import PictureServer
 from hprnet_rt.live.session import Session, SessionOptions
@@ -105,6 +106,7 @@ def add_parser(add: AddParser) -> None:
         default=defaults.realtime,
         help="play a file by its own clock, or as fast as possible (default: by its clock)",
     )
+    camera.add_argument("--loop", action="store_true", help="play a file again and again")
     camera.add_argument(
         "--timeout",
         type=float,
@@ -154,6 +156,7 @@ def _live(options: argparse.Namespace) -> int:
         timeout_s=options.timeout,
         give_up_s=options.give_up,
         realtime=options.realtime,
+        loop=options.loop,
     )
     run = SessionOptions(
         in_flight=options.in_flight,
@@ -181,9 +184,11 @@ def _live(options: argparse.Namespace) -> int:
         header = make_header(
             source.info, model.facts, in_flight=run.in_flight, track=run.track, smooth=run.smooth
         )
-        server = None
+        server, last_minute = None, LastMinute(header)
         if options.serve is not None:
-            server = stack.enter_context(PictureServer(options.serve, host=options.host))
+            server = stack.enter_context(
+                PictureServer(options.serve, host=options.host, keypoints=last_minute)
+            )
             speaker.say(f"watch it at {server.url}")
         outputs = _open_outputs(paths, source.info, header)
         streams = [KeypointsStream(sys.stdout, header)] if STANDARD_OUTPUT in options.out else []
@@ -195,7 +200,7 @@ def _live(options: argparse.Namespace) -> int:
         session.mirror = is_mirrored if options.mirror is None else options.mirror
         with _closing(session) as written:
             if show is None:
-                _run_without_window(session, server, speaker, cancelled)
+                _run_without_window(session, server, last_minute, speaker, cancelled)
             else:
                 show(
                     session,
@@ -302,9 +307,21 @@ class _Speaker:
 
 
 def _run_without_window(
-    session: Session, server: PictureServer | None, speaker: _Speaker, cancelled: threading.Event
+    session: Session,
+    server: PictureServer | None,
+    last_minute: LastMinute,
+    speaker: _Speaker,
+    cancelled: threading.Event,
 ) -> None:
-    """Run a session to its end, and show its pictures to browsers if there is a server."""
+    """Run a session to its end, and show its pictures to browsers if there is a server.
+
+    Args:
+        session: not yet started.
+        server: for the browsers, None for none.
+        last_minute: gets the keypoints, if there is a server.
+        speaker: says the state.
+        cancelled: when set, the run ends.
+    """
     session.start()
     said_s = time.perf_counter()
     while not cancelled.is_set():
@@ -315,14 +332,21 @@ def _run_without_window(
         if item is not None:
             if server is not None:
                 server.show(item.picture, _status(session.readings()))
+                last_minute.add(item.result)
             session.shown()
         if time.perf_counter() - said_s >= _SAY_EVERY_S:
             said_s = time.perf_counter()
             readings = session.readings()
-            speaker.say_state(
-                f"{readings.fps:.1f} FPS, age {readings.age_ms:.0f} ms, "
-                f"{counted(readings.people, 'person')}, {readings.dropped} dropped {readings.trouble}"
-            )
+            if server is not None:
+                server.tell(_status(readings))  # also while no picture comes
+            state = [
+                f"{readings.fps:.1f} FPS",
+                f"age {readings.age_ms:.0f} ms",
+                counted(readings.people, "person"),
+                f"{readings.dropped} dropped",
+                *([readings.trouble] if readings.trouble else []),
+            ]
+            speaker.say_state(", ".join(state))
     speaker.say_state("")
 
 
