@@ -160,8 +160,8 @@ def _index(name: str) -> int:
         return skeleton.KEYPOINT_NAMES.index(name)
     except ValueError:
         alike = difflib.get_close_matches(name, skeleton.KEYPOINT_NAMES, _ALIKE)
-        hint = f"do you mean {' or '.join(alike)}?" if alike else "names are like nose, left_wrist, face_30"
-        raise UsageError(f"there is no keypoint {name!r}; {hint}") from None
+        hint = f"did you mean {', '.join(alike)}?" if alike else "hprnet_rt.KEYPOINT_NAMES has all names"
+        raise UsageError(f"there is no point {name!r}; {hint}") from None
 
 
 def _chosen(rows: Mapping[int, _Rows], people: Sequence[int]) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,7 @@ def _plot(options: argparse.Namespace) -> int:
         has_empty_frames="empty frames" not in format_of(options.keypoints).loses,
     )
     motion, notes = _fitting(motion)
+    notes += _unseen(motion, points, options.person)
     title = f"{', '.join(points)} in {Path(str(recording.header.get('source') or options.keypoints)).name}"
     if options.path:
         picture = _picture(options, recording.header)
@@ -132,13 +133,22 @@ def _fitting(motion: Motion) -> tuple[Motion, list[str]]:
     return motion, notes
 
 
+def _unseen(motion: Motion, points: Sequence[str], people: Sequence[int]) -> list[str]:
+    """Return what is to be said of points and people who were asked for, and have nothing to show."""
+    seen_points = {track.point for track in motion.tracks}
+    seen_people = {track.person for track in motion.tracks}
+    unseen = [name for name in points if name not in seen_points]
+    unseen += [f"person {person}" for person in people if person not in seen_people]
+    return [f"{what} is not sure enough in any frame, and not drawn" for what in unseen]
+
+
 def _picture(options: argparse.Namespace, header: Mapping[str, Any]) -> ImageArray:
     """Return the picture for a path: of --picture, or of the file that the header names.
 
     The file is looked for where it was, and beside the keypoints.
 
     Raises:
-        UsageError: there is none, or it is of another size than the keypoints.
+        UsageError: there is none, it would be overwritten, or it is of another size than the keypoints.
         MediaError: it cannot be read.
     """
     source = str(header.get("source") or "")
@@ -147,6 +157,7 @@ def _picture(options: argparse.Namespace, header: Mapping[str, Any]) -> ImageArr
     if file is None:
         missing = f"{source} is not here" if source else f"{options.keypoints} does not say of what it is"
         raise UsageError(f"a path needs a picture, and {missing}: name the video or an image by --picture")
+    keep_inputs(options.out, [file])
     opened = open_source(file)
     try:
         image = next(iter(opened)).image

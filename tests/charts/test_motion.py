@@ -89,8 +89,8 @@ def test_without_times_the_rate_or_the_frames_are_the_clock(fps, unit, speed):
 @pytest.mark.parametrize(
     ("made", "settings", "error", "words"),
     [
-        (frames([[1]]), {"points": ["left_writs"]}, UsageError, "'left_writs'; do you mean left_wrist"),
-        (frames([[1]]), {"points": ["xyzzy"]}, UsageError, "names are like nose"),
+        (frames([[1]]), {"points": ["left_writs"]}, UsageError, "'left_writs'; did you mean left_wrist"),
+        (frames([[1]]), {"points": ["xyzzy"]}, UsageError, "has all names"),
         (frames([[1, 2]]), {"people": [5]}, UsageError, "no person 5 in these keypoints; there are 1, 2"),
         (frames([[-1, -1]]), {}, UsageError, "nobody has an id"),
         (frames([[-1]]), {"people": [5]}, UsageError, "nobody has an id"),

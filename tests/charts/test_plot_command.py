@@ -106,13 +106,21 @@ def test_of_a_crowd_those_are_drawn_who_are_there_longest(plot, tmp_path):
     assert any(text and text.startswith("drawn are 10 of 12") for text in texts(tmp_path / "a.svg"))
 
 
+def test_what_is_never_sure_enough_is_said(plot, keypoints, tmp_path):
+    points = ("--point", "nose", "--point", "left_knee")
+    code, _, err = plot(keypoints, *points, "-o", tmp_path / "a.svg")
+    assert code == DONE
+    assert "left_knee is not sure enough in any frame" in err
+    assert any(text and text.startswith("left_knee is not sure") for text in texts(tmp_path / "a.svg"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (["none.jsonl", "--point", "nose", "-o", "a.png"], WRONG_USAGE, "none.jsonl does not exist"),
         (["{}", "-o", "a.png"], WRONG_USAGE, "--point"),
         (["{}", "--point", "nose", "-o", "a.pdf"], WRONG_USAGE, ".png or .svg, not to a.pdf"),
-        (["{}", "--point", "left_writs", "-o", "a.png"], WRONG_USAGE, "do you mean left_wrist"),
+        (["{}", "--point", "left_writs", "-o", "a.png"], WRONG_USAGE, "did you mean left_wrist"),
         (["{}", "--point", "nose", "--person", "9", "-o", "a.png"], WRONG_USAGE, "there is no person 9"),
         (["{}", "--point", "nose", "--picture", "a.jpg", "-o", "a.png"], WRONG_USAGE, "is for --path"),
         (["{}", "--point", "nose", "--point-threshold", "2", "-o", "a.png"], WRONG_USAGE, "from 0 to 1"),
@@ -146,10 +154,13 @@ def test_outputs_and_inputs_are_not_replaced_by_themselves(plot, keypoints, tmp_
     assert (code, out.read_text()) == (WRONG_USAGE, "old")
     assert "--overwrite" in err
     assert plot(keypoints, "--point", "nose", "-o", out, "--overwrite")[0] == DONE
-    assert cv2.imread(str(out)) is not None
-    code, _, err = plot(keypoints, "--point", "nose", "--path", "--picture", out, "-o", out, "--overwrite")
-    assert code == WRONG_USAGE
-    assert "is an input" in err
+    before = out.read_bytes()
+    write_keypoints(keypoints, {**HEADER, "source": str(out)}, frames([[1]]))
+    for picture in ([], ["--picture", out]):
+        code, _, err = plot(keypoints, "--point", "nose", "--path", *picture, "-o", out, "--overwrite")
+        assert code == WRONG_USAGE
+        assert "is an input" in err
+        assert out.read_bytes() == before
 
 
 def test_without_matplotlib_it_is_said_what_to_install(plot, keypoints, tmp_path, monkeypatch):
