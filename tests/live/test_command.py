@@ -92,7 +92,7 @@ def test_a_loop_goes_on_and_its_outputs_with_it(run, tmp_path):
     assert len(clips.times(video)) == 20
 
 
-def test_people_keep_their_ids_and_the_age_stays_small_while_a_file_loops(run, tmp_path):
+def test_people_keep_their_ids_while_a_file_loops(run, tmp_path):
     keypoints, clip = tmp_path / "k.jsonl", tmp_path / "clip.mp4"
     source = VideoSource(clips.SAMPLE)
     sink = VideoSink(clip, source.info)
