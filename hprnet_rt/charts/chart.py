@@ -37,7 +37,7 @@ class Curve:
         fitted: the line is fitted to other points; it has no dots.
 
     Raises:
-        UsageError: there are not as many bars as points.
+        UsageError: there are no points, or not as many bars as points.
     """
 
     name: str
@@ -48,6 +48,8 @@ class Curve:
     fitted: bool = False
 
     def __post_init__(self) -> None:
+        if not self.points:
+            raise UsageError(f"{self.name} has no points: a curve needs one at least")
         if self.bars and len(self.bars) != len(self.points):
             raise UsageError(
                 f"{self.name} has {len(self.points)} points and {len(self.bars)} error bars: give one to each"

@@ -171,7 +171,7 @@ def _measured(
     old: BenchReport | None,
     settings: Mapping[str, Any],
     measure: Callable[[_Progress], BenchReport],
-    chart: Callable[[BenchReport], Chart] | None = None,
+    charts: Callable[[BenchReport], Mapping[str, Chart]] | None = None,
 ) -> BenchReport:
     """Measure, print and write the result, compare it with an earlier report, and return it.
 
@@ -180,21 +180,22 @@ def _measured(
         old: the earlier report, None without one.
         settings: of this run; those of the earlier report must be the same.
         measure: makes the report.
-        chart: makes the chart of a report, None for those that have none.
+        charts: makes the charts of a report, by the names of their files; None for those that have none.
     """
     if old is not None:
         require_same_settings(old, settings)
     if options.out is not None:
         make_folder(options.out)
-    draws = chart is not None and options.out is not None and _can_draw()
+    draws = charts is not None and options.out is not None and _can_draw()
     progress = _Progress(options.quiet)
     try:
         report = measure(progress)
     finally:
         progress.close()
     written = [] if options.out is None else write_report(report, options.out)
-    if chart is not None and draws:
-        written += write_chart(chart(report), options.out / report.kind)
+    if charts is not None and draws:
+        for name, chart in charts(report).items():
+            written += write_chart(chart, options.out / name)
     if not options.quiet:
         print(heading(report.machine))
         print(table(report.series))
@@ -238,7 +239,7 @@ def _people(options: argparse.Namespace) -> int:
             lambda progress: measure_people(
                 network, model_options, bench_options, peers=peers, progress=progress
             ),
-            people_chart,
+            lambda report: {report.kind: people_chart(report)},
         )
     if not options.quiet:
         _say_people(report)

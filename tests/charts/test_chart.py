@@ -81,6 +81,8 @@ def test_the_same_chart_gives_the_same_file_whatever_the_user_s_settings(tmp_pat
 def test_a_bar_for_each_point_or_none():
     with pytest.raises(UsageError, match="ours has 1 points and 2 error bars"):
         Curve("ours", [(1, 1)], bars=[(0, 1), (0, 2)])
+    with pytest.raises(UsageError, match="ours has no points"):
+        Curve("ours", [])
 
 
 @pytest.mark.skipif(os.name != "posix" or os.getuid() == 0, reason="root may write everywhere")
