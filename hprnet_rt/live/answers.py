@@ -14,10 +14,11 @@ from typing import Any, Final
 from hprnet_rt.live.connections import MAX_VIEWERS, Connections
 from hprnet_rt.live.last_minute import LastMinute
 
-__all__ = ["Viewer"]
+__all__ = ["Answers"]
 
 _BOUNDARY: Final = b"picture"
 _SEND_BUFFER: Final = 1 << 18  # bytes; a large one would hold old pictures for a slow viewer
+_PIECE: Final = 1 << 16  # bytes
 _STALLED_S: Final = 10.0  # a viewer who takes no byte for this long is disconnected
 _REPEAT_S: Final = 1.0  # the last picture is sent again, which finds out viewers who have gone
 _FIRST_S: Final = 5.0
@@ -33,12 +34,12 @@ _HEADERS: Final = {
 
 
 @functools.cache
-def page() -> bytes:
+def _page() -> bytes:
     """Return the page, as a browser gets it."""
     return files("hprnet_rt.live").joinpath("page.html").read_bytes()
 
 
-class Viewer(BaseHTTPRequestHandler):
+class Answers(BaseHTTPRequestHandler):
     """Answers one request of a viewer."""
 
     server: Connections
@@ -57,7 +58,7 @@ class Viewer(BaseHTTPRequestHandler):
                 HTTPStatus.FORBIDDEN, "The address needs its token: open the one that was printed"
             )
         elif path == "/":
-            self._send("text/html; charset=utf-8", page(), remember=has_token)
+            self._send("text/html; charset=utf-8", _page(), remember=has_token)
         elif path == "/status.json":
             self._send("application/json", json.dumps(self._status()).encode(), remember=has_token)
         elif path == "/picture.jpg":
@@ -89,7 +90,8 @@ class Viewer(BaseHTTPRequestHandler):
     def _send(self, content_type: str, body: bytes, *, remember: bool, name: str | None = None) -> None:
         self._head(content_type, remember, len(body), name)
         if self.command != "HEAD":
-            self.wfile.write(body)
+            for begin in range(0, len(body), _PIECE):  # each may take `timeout`: a slow viewer gets all of it
+                self.wfile.write(body[begin : begin + _PIECE])
 
     def _status(self) -> dict[str, float | int | str | None]:
         status, keypoints = self.server.feed.status(), self.server.keypoints

@@ -12,7 +12,7 @@ from typing import Final, Self
 from hprnet_rt.errors import OutputError, UsageError
 from hprnet_rt.files import reason
 from hprnet_rt.live.access import Access, choose_token
-from hprnet_rt.live.answers import Viewer
+from hprnet_rt.live.answers import Answers
 from hprnet_rt.live.connections import MAX_VIEWERS, Connections, Connections6
 from hprnet_rt.live.feed import PictureFeed, Status
 from hprnet_rt.live.last_minute import LastMinute
@@ -59,7 +59,7 @@ class PictureServer:
         token = choose_token(host, token)
         self._feed = PictureFeed(_QUALITY)
         try:
-            self._server = (Connections6 if ":" in host else Connections)((host, port), Viewer)
+            self._server = (Connections6 if ":" in host else Connections)((host, port), Answers)
         except (OSError, UnicodeError) as error:
             raise OutputError(
                 f"cannot show pictures on {host} port {port}: {reason(error)}; "

@@ -184,6 +184,21 @@ def test_where_keypoints_are_too_large_fewer_seconds_are_held():
     assert LastMinute({}).seconds == 0.0
 
 
+def test_a_slow_viewer_gets_the_whole_file(monkeypatch):
+    body = bytes(12 << 20)  # more than the buffers of a connection
+    monkeypatch.setattr(LastMinute, "to_jsonl", lambda _: body)
+    monkeypatch.setattr(answers.Answers, "timeout", 0.3)
+    with (
+        PictureServer(0, keypoints=LastMinute({})) as server,
+        answer(server, "/keypoints.jsonl") as response,
+    ):
+        got = 0
+        while piece := response.read(1 << 20):
+            got += len(piece)
+            time.sleep(0.05)  # all of it takes twice as long as a viewer may take no byte
+    assert got == len(body)
+
+
 def test_a_server_without_keypoints_has_none(server):
     server.show(picture(), {})
     assert status_code(server, "/keypoints.jsonl") == 404
