@@ -21,6 +21,7 @@ __all__ = ["main"]
 _COMMANDS: Final = {
     "annotate": ("annotate", "videos and images in, annotated ones and keypoints out"),
     "convert": ("convert", "stored keypoints from one format to another"),
+    "plot": ("plot", "points of stored keypoints over time, as a chart (extra: plot)"),
     "render": ("render", "stored keypoints onto their video, without inference"),
     "live": ("live", "a camera, stream, screen or file with skeletons, now"),
     "cameras": ("cameras", "the cameras of this computer, and what they give"),

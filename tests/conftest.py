@@ -15,6 +15,9 @@ import hprnet_rt
 _CHECKOUT = Path(__file__).parents[1]
 # Kernels are compiled once for all processes of all tests, whose cache folders are all new.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(_CHECKOUT / ".pytest_cache" / "kernels"))
+os.environ.setdefault(
+    "MPLCONFIGDIR", str(_CHECKOUT / ".pytest_cache" / "matplotlib")
+)  # its list of fonts too
 # Tests side by side share the cores. Threads of torch that wait for one another keep a core busy meanwhile.
 _SIDE_BY_SIDE = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _SIDE_BY_SIDE)))

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import numba
 import pytest
 
 from hprnet_rt import environment
+from hprnet_rt.charts import figure
 from hprnet_rt.grouping import compiled
 from hprnet_rt.grouping.compiled import kernel, kernel_folder
 from tests import clips
@@ -136,6 +138,17 @@ def test_kernels_are_kept_in_the_cache_folder_unless_numba_is_told_another(monke
     assert numba.config.CACHE_DIR == ""
     assert made(21) == 42
     assert list((tmp_path / "cache" / "kernels").rglob("*.nbi"))
+
+
+def test_matplotlib_keeps_its_fonts_in_the_cache_folder_unless_it_is_told_another(monkeypatch, tmp_path):
+    pytest.importorskip("matplotlib", reason="the extra plot is not installed")
+    monkeypatch.setattr(figure, "sys", SimpleNamespace(modules={}))  # as before it is loaded
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "theirs"))
+    figure.require_matplotlib()
+    assert os.environ["MPLCONFIGDIR"] == str(tmp_path / "theirs")
+    monkeypatch.delenv("MPLCONFIGDIR")
+    figure.require_matplotlib()
+    assert os.environ["MPLCONFIGDIR"] == str(tmp_path / "cache" / "matplotlib")
 
 
 def _twice(number):

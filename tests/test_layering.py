@@ -15,6 +15,7 @@ BLOCKED = (
     "tensorrt_rtx",
     "ml_dtypes",
     "PIL",
+    "matplotlib",
     "pillow_heif",
     "pyarrow",
     "pycocotools",

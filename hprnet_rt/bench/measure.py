@@ -13,7 +13,15 @@ import numpy as np
 
 from hprnet_rt.errors import UsageError
 
-__all__ = ["Limits", "Measured", "half_width", "take_turns", "theil_sen", "time_steps"]
+__all__ = [
+    "Limits",
+    "Measured",
+    "half_width",
+    "median_interval",
+    "take_turns",
+    "theil_sen",
+    "time_steps",
+]
 
 Seconds = Mapping[str, float]
 """Seconds of one run of a task, by stage."""
@@ -57,19 +65,27 @@ class Limits:
             )
 
 
-def half_width(values: Sequence[float]) -> float:
-    """Return half of the 95% interval of the median, in units of the median; infinite below 6 values.
+def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return the 95% interval of the median, None below 6 values.
 
-    The interval lies between two order statistics, whatever the distribution.
+    Its ends are two order statistics, whatever the distribution.
     """
     count = len(values)
     if count < 6:
-        return math.inf
+        return None
     ordered = np.sort(np.asarray(values))
     reach = _NORMAL_95 * math.sqrt(count) / 2
     low, high = math.floor(count / 2 - reach), math.ceil(count / 2 + reach)
-    spread = ordered[min(high, count - 1)] - ordered[max(low, 0)]
-    return float(spread / 2 / max(float(np.median(ordered)), 1e-12))
+    return float(ordered[max(low, 0)]), float(ordered[min(high, count - 1)])
+
+
+def half_width(values: Sequence[float]) -> float:
+    """Return half of the 95% interval of the median, in units of the median; infinite below 6 values."""
+    interval = median_interval(values)
+    if interval is None:
+        return math.inf
+    low, high = interval
+    return (high - low) / 2 / max(float(np.median(values)), 1e-12)
 
 
 def take_turns(

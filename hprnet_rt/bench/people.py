@@ -15,9 +15,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from hprnet_rt.backends import Backend
-from hprnet_rt.bench.chart import Chart, Curve
 from hprnet_rt.bench.measure import Limits, take_turns, theil_sen, time_steps
-from hprnet_rt.bench.paper import PAPER_MS
 from hprnet_rt.bench.report import BenchReport, series_of
 from hprnet_rt.bench.scenes import COUNTS, picture, planted_peaks, require_people
 from hprnet_rt.bench.subject import ModelOptions, Subject
@@ -31,17 +29,21 @@ from hprnet_rt.words import counted
 __all__ = [
     "ALL",
     "FOUND",
+    "NETWORK",
+    "WHOLE",
     "Peer",
     "PeopleOptions",
+    "case_of",
     "crossover",
     "measure_people",
-    "people_chart",
     "people_settings",
 ]
 
+WHOLE: Final = "end to end"
 FOUND: Final = "end to end, as found"
 ALL: Final = "end to end, everyone"
-_NETWORK: Final = ("preprocess", "network and decode")
+NETWORK: Final = "network and decode"
+_BEFORE: Final = ("preprocess", NETWORK)
 _AFTER: Final = ("grouping", "tracking", "drawing")
 _EVERYONE: Final = "everyone: "
 _FRAME_S: Final = 1 / 30
@@ -126,7 +128,7 @@ class _Scene:
             def infer() -> None:
                 kept["peaks"] = model.infer(*kept["input"])
 
-            times = time_steps((_NETWORK[0], prepare), (_NETWORK[1], infer))
+            times = time_steps(("preprocess", prepare), (NETWORK, infer))
             shared = sum(times.values())
             times |= self._after(kept["peaks"], image, FOUND)
             times[FOUND] = shared + sum(times[name] for name in _AFTER)
@@ -155,7 +157,8 @@ class _Scene:
         return dict(zip(_AFTER, (float(grouping), float(tracking), drawn), strict=True))
 
 
-def _case(people: int) -> str:
+def case_of(people: int) -> str:
+    """Return the case of a picture with this number of people, in the report's series."""
     return counted(people, "person")
 
 
@@ -204,7 +207,7 @@ def measure_people(
         scenes = {people: _Scene(model, people, options.image_wh) for people in options.counts}
         if options.planted is not None and options.planted not in scenes:
             scenes[options.planted] = _Scene(model, options.planted, options.image_wh, look=False)
-        tasks = {_case(people): scene for people, scene in scenes.items()}
+        tasks = {case_of(people): scene for people, scene in scenes.items()}
         measured = take_turns(tasks, options.limits, watched=(FOUND, ALL), progress=progress)
         backend = model.backend_for(model.letterbox(options.image_wh[::-1]).input_hw)
         few = Limits(seconds=options.limits.seconds, least_rounds=3, most_rounds=7, warm_up=1)
@@ -242,22 +245,22 @@ def _measure_peer(
     def task(people: int) -> Callable[[], dict[str, float]]:
         return lambda: peer(pictures[people], people)
 
-    tasks = {f"{name}, {_case(people)}": task(people) for people in pictures}
-    return take_turns(tasks, limits, watched=("end to end",), progress=progress)
+    tasks = {f"{name}, {case_of(people)}": task(people) for people in pictures}
+    return take_turns(tasks, limits, watched=(WHOLE,), progress=progress)
 
 
 def _slopes(report: BenchReport, options: PeopleOptions) -> dict[str, Any]:
     """Return the microseconds per additional person, by stage, and the ratio of most people to one."""
     counts = list(options.counts)
-    stages = [*_NETWORK, *_AFTER, FOUND, *(f"{_EVERYONE}{name}" for name in _AFTER), ALL]
+    stages = [*_BEFORE, *_AFTER, FOUND, *(f"{_EVERYONE}{name}" for name in _AFTER), ALL]
     slopes = {
-        stage: round(1e3 * theil_sen(counts, [report.find(_case(n), stage).p50_ms for n in counts]), 2)
+        stage: round(1e3 * theil_sen(counts, [report.find(case_of(n), stage).p50_ms for n in counts]), 2)
         for stage in stages
     }
     base = 1 if 1 in counts else min(counts)
     ratios = {}
     for stage in (FOUND, ALL):
-        many, one = (report.find(_case(n), stage).rounds_ms for n in (max(counts), base))
+        many, one = (report.find(case_of(n), stage).rounds_ms for n in (max(counts), base))
         ratios[stage] = round(float(np.median(np.array(many) / np.array(one))), 4)
     return {"us_per_person": slopes, "most_against": base, "ratio": ratios}
 
@@ -265,7 +268,7 @@ def _slopes(report: BenchReport, options: PeopleOptions) -> dict[str, Any]:
 def _peer_summary(report: BenchReport, options: PeopleOptions, name: str, peer: Peer) -> dict[str, Any]:
     """Summarise a peer: description, constant time, time per person (in ms), and the crossover."""
     counts = list(options.peer_counts)
-    medians = [report.find(f"{name}, {_case(n)}", "end to end").p50_ms for n in counts]
+    medians = [report.find(f"{name}, {case_of(n)}", WHOLE).p50_ms for n in counts]
     slope = theil_sen(counts, medians)
     fixed = float(np.median([ms - slope * n for n, ms in zip(counts, medians, strict=True)]))
     return {
@@ -287,34 +290,9 @@ def crossover(
         fixed_ms, ms_per_person: the line fitted to the peer's times.
     """
     counts = list(options.counts)
-    ours = np.interp(range(max(counts) + 1), counts, [report.find(_case(n), ALL).p50_ms for n in counts])
+    ours = np.interp(range(max(counts) + 1), counts, [report.find(case_of(n), ALL).p50_ms for n in counts])
     theirs = fixed_ms + ms_per_person * np.arange(len(ours))
     slower = np.flatnonzero(ours >= theirs)
     if not len(slower):
         return 0
     return int(slower[-1]) + 1 if slower[-1] + 1 < len(ours) else None
-
-
-def people_chart(report: BenchReport) -> Chart:
-    """Make the chart of milliseconds against people, with the paper's numbers beside the measured ones."""
-    summary, settings = report.summary, report.settings
-    counts: list[int] = list(settings["counts"])
-    most = max(counts)
-    found = [(float(n), report.find(_case(n), FOUND).p50_ms) for n in counts]
-    everyone = [(float(n), report.find(_case(n), ALL).p50_ms) for n in counts]
-    network = [(float(n), report.find(_case(n), _NETWORK[1]).p50_ms) for n in counts]
-    name = settings["model"]
-    curves = [Curve(f"{name}, everyone", everyone), Curve(f"{name}, as found", found)]
-    curves.append(Curve("its network alone", network))
-    notes = [f"{report.machine['processor']}, {report.machine['cores']} cores; {summary['engine']}"]
-    for peer, line in summary["peers"].items():
-        fixed_ms, person_ms = line["fixed_ms"], line["ms_per_person"]
-        # many points, because a line is curved on a logarithmic axis
-        points = [(float(n), fixed_ms + person_ms * n) for n in range(1, most + 1)]
-        curves.append(Curve(peer, points, fitted=True))
-        notes.append(f"{peer}: {line['engine']}; {line['note']}; a line through measured times")
-    curves += [
-        Curve(f"paper, 1080 Ti: {who}", [(0.0, ms), (float(most), ms)], published=True)
-        for who, ms in PAPER_MS.items()
-    ]
-    return Chart("Runtime against people", "people in the picture", "ms", curves, notes)

@@ -14,19 +14,20 @@ from tqdm import tqdm
 
 from hprnet_rt.backends import BACKENDS, PRECISIONS, Backend
 from hprnet_rt.bench.against import compare_reports, require_alike, require_same_settings
-from hprnet_rt.bench.chart import write_chart
 from hprnet_rt.bench.engines import LIBRARIES, EnginesOptions, engines_settings, measure_engines
 from hprnet_rt.bench.machine import heading, machine
 from hprnet_rt.bench.measure import Limits
 from hprnet_rt.bench.mediapipe import MediaPipePipeline, require_mediapipe
-from hprnet_rt.bench.people import Peer, PeopleOptions, measure_people, people_chart, people_settings
+from hprnet_rt.bench.people import Peer, PeopleOptions, measure_people, people_settings
+from hprnet_rt.bench.people_chart import people_chart
 from hprnet_rt.bench.pipeline import measure_pipeline, pipeline_settings
 from hprnet_rt.bench.released import ReleasedOptions, measure_released, released_settings
 from hprnet_rt.bench.report import BenchReport, make_folder, read_report, table, write_report
 from hprnet_rt.bench.scenes import COUNTS, sample_video
 from hprnet_rt.bench.stages import measure_stages, stages_settings
 from hprnet_rt.bench.subject import ModelOptions, on_demand, open_subject
-from hprnet_rt.commands.console import DONE, AddParser
+from hprnet_rt.charts import Chart, require_matplotlib, write_chart
+from hprnet_rt.commands.console import DONE, AddParser, complain
 from hprnet_rt.errors import UsageError
 from hprnet_rt.inference.model import DEFAULT_MODEL
 from hprnet_rt.spec import SPECS
@@ -126,7 +127,7 @@ def _add_shared(
         help="the longest that measuring may take (default %(default)s); it ends before when the medians are "
         "known to 1%%",
     )
-    job.add_argument("--out", type=Path, metavar="FOLDER", help="write JSON and CSV (and pictures) there")
+    job.add_argument("--out", type=Path, metavar="FOLDER", help="for JSON, CSV and charts (extra: plot)")
     job.add_argument("--against", type=Path, metavar="OLD.json", help="name changes since then")
     job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     job.set_defaults(run=run)
@@ -170,20 +171,31 @@ def _measured(
     old: BenchReport | None,
     settings: Mapping[str, Any],
     measure: Callable[[_Progress], BenchReport],
+    charts: Callable[[BenchReport], Mapping[str, Chart]] | None = None,
 ) -> BenchReport:
-    """Measure, print and write the result, compare it with an earlier report, and return it."""
+    """Measure, print and write the result, compare it with an earlier report, and return it.
+
+    Args:
+        options: with those of `_add_shared`.
+        old: the earlier report, None without one.
+        settings: of this run; those of the earlier report must be the same.
+        measure: makes the report.
+        charts: makes the charts of a report, by the names of their files; None for those that have none.
+    """
     if old is not None:
         require_same_settings(old, settings)
     if options.out is not None:
         make_folder(options.out)
+    draws = charts is not None and options.out is not None and _can_draw()
     progress = _Progress(options.quiet)
     try:
         report = measure(progress)
     finally:
         progress.close()
     written = [] if options.out is None else write_report(report, options.out)
-    if report.kind == "people" and options.out is not None:
-        written += write_chart(people_chart(report), options.out / report.kind)
+    if charts is not None and draws:
+        for name, chart in charts(report).items():
+            written += write_chart(chart, options.out / name)
     if not options.quiet:
         print(heading(report.machine))
         print(table(report.series))
@@ -194,6 +206,16 @@ def _measured(
     if old is not None:
         print(compare_reports(old, report).to_text())
     return report
+
+
+def _can_draw() -> bool:
+    """Return whether charts can be drawn; if not, say before the measurement what to install."""
+    try:
+        require_matplotlib()
+    except UsageError as error:
+        complain(f"no chart is drawn beside JSON and CSV: {error}")
+        return False
+    return True
 
 
 def _people(options: argparse.Namespace) -> int:
@@ -217,6 +239,7 @@ def _people(options: argparse.Namespace) -> int:
             lambda progress: measure_people(
                 network, model_options, bench_options, peers=peers, progress=progress
             ),
+            lambda report: {report.kind: people_chart(report)},
         )
     if not options.quiet:
         _say_people(report)

@@ -47,6 +47,7 @@ _LIBRARIES: Final = (
     "PySide6-Essentials",
     "pyqtgraph",
     "mss",
+    "matplotlib",
     "faster-coco-eval",
 )
 _ENCODERS: Final = (

@@ -6,11 +6,11 @@ import argparse
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 from hprnet_rt.commands.console import (
     DONE,
@@ -18,27 +18,24 @@ from hprnet_rt.commands.console import (
     INTERRUPTED,
     AddParser,
     cancelled_by_signals,
-    close_standard_output,
     complain,
-    keep_inputs,
     show_progress_of,
     stage_table,
 )
+from hprnet_rt.commands.live_outputs import closing, open_outputs, output_paths
 from hprnet_rt.commands.options import add_drawing_option, add_model_options, load_model
 from hprnet_rt.commands.standard_streams import STANDARD_OUTPUT
-from hprnet_rt.errors import HprnetError, OutputError, UsageError
-from hprnet_rt.files import make_folder_of, require_writable
-from hprnet_rt.formats import KeypointsSink, KeypointsStream
+from hprnet_rt.files import require_writable
+from hprnet_rt.formats import KeypointsStream
 from hprnet_rt.jobs.fingerprint import make_header
-from hprnet_rt.jobs.outputs import Outputs
-from hprnet_rt.jobs.plan import KEYPOINTS_SUFFIX
+from hprnet_rt.live.last_minute import LastMinute
 from hprnet_rt.live.readings import Readings
 from hprnet_rt.live.serve import PictureServer
 from hprnet_rt.live.session import Session, SessionOptions
-from hprnet_rt.pipeline import ChannelClosed, Profiler, check_trace_name, write_trace
+from hprnet_rt.pipeline import ChannelClosed, Profiler, write_trace
 from hprnet_rt.render import Overlay, OverlayStyle
 from hprnet_rt.tracking import LIVE_SMOOTHINGS
-from hprnet_rt.video import OUTPUT_VIDEO_SUFFIXES, MediaInfo, VideoSink
+from hprnet_rt.video import OUTPUT_VIDEO_SUFFIXES
 from hprnet_rt.video.capture import LiveOptions, kind_of, live_help, open_live
 from hprnet_rt.words import counted, duration, shown_backend
 
@@ -105,6 +102,7 @@ def add_parser(add: AddParser) -> None:
         default=defaults.realtime,
         help="play a file by its own clock, or as fast as possible (default: by its clock)",
     )
+    camera.add_argument("--loop", action="store_true", help="play a file again and again")
     camera.add_argument(
         "--timeout",
         type=float,
@@ -143,7 +141,7 @@ def add_parser(add: AddParser) -> None:
 
 def _live(options: argparse.Namespace) -> int:
     begin_s = time.perf_counter()
-    paths = _output_paths(options)
+    paths = output_paths(options)
     style_of_model = partial(OverlayStyle.of_model, point_threshold=options.point_threshold)
     style_of_model(refined=True)  # a wrong threshold is reported before a model is opened
     live = LiveOptions(
@@ -154,6 +152,7 @@ def _live(options: argparse.Namespace) -> int:
         timeout_s=options.timeout,
         give_up_s=options.give_up,
         realtime=options.realtime,
+        loop=options.loop,
     )
     run = SessionOptions(
         in_flight=options.in_flight,
@@ -181,11 +180,13 @@ def _live(options: argparse.Namespace) -> int:
         header = make_header(
             source.info, model.facts, in_flight=run.in_flight, track=run.track, smooth=run.smooth
         )
-        server = None
+        server, last_minute = None, LastMinute(header)
         if options.serve is not None:
-            server = stack.enter_context(PictureServer(options.serve, host=options.host))
+            server = stack.enter_context(
+                PictureServer(options.serve, host=options.host, keypoints=last_minute)
+            )
             speaker.say(f"watch it at {server.url}")
-        outputs = _open_outputs(paths, source.info, header)
+        outputs = open_outputs(paths, source.info, header)
         streams = [KeypointsStream(sys.stdout, header)] if STANDARD_OUTPUT in options.out else []
         session = Session(
             source, model, run, overlay=overlay, profiler=profiler, outputs=outputs, streams=streams
@@ -193,9 +194,9 @@ def _live(options: argparse.Namespace) -> int:
         kind = kind_of(options.source)
         is_mirrored = kind is not None and kind.is_mirrored
         session.mirror = is_mirrored if options.mirror is None else options.mirror
-        with _closing(session) as written:
+        with closing(session) as written:
             if show is None:
-                _run_without_window(session, server, speaker, cancelled)
+                _run_without_window(session, server, last_minute, speaker, cancelled)
             else:
                 show(
                     session,
@@ -215,65 +216,6 @@ def _live(options: argparse.Namespace) -> int:
     if cancelled.is_set():
         return INTERRUPTED
     return FAILED if damage else DONE
-
-
-def _output_paths(options: argparse.Namespace) -> list[Path]:
-    """Return the files of -o, after a check that they and the profile may be written.
-
-    Raises:
-        UsageError: one of them may not.
-    """
-    paths = [Path(text) for text in options.out if text != STANDARD_OUTPUT]
-    resolved = [Path(text).resolve() for text in options.out]
-    for text, path in zip(options.out, resolved, strict=True):
-        if resolved.count(path) > 1:
-            raise UsageError(f"-o {text} is given twice; give each output a place of its own")
-    for path in paths:
-        if path.suffix.lower() not in OUTPUT_VIDEO_SUFFIXES | {KEYPOINTS_SUFFIX}:
-            known = " ".join(sorted(OUTPUT_VIDEO_SUFFIXES))
-            raise UsageError(
-                f"cannot write {path}: give a video ({known}), keypoints ({KEYPOINTS_SUFFIX}), or -"
-            )
-    if options.profile:
-        check_trace_name(options.profile)
-        paths = [*paths, options.profile]
-    for path in paths:
-        keep_inputs(path, [] if "://" in options.source else [Path(options.source)])
-        if path.exists() and not options.overwrite:
-            raise UsageError(f"{path} exists; add --overwrite to replace it, or choose another name")
-    return [path for path in paths if path != options.profile]
-
-
-def _open_outputs(paths: Sequence[Path], info: MediaInfo, header: dict[str, Any]) -> Outputs:
-    """Open the sinks; when one cannot be opened, none is left behind."""
-    outputs = Outputs()
-    try:
-        for path in paths:
-            make_folder_of(path)
-            keypoints = path.suffix.lower() == KEYPOINTS_SUFFIX
-            outputs.add(KeypointsSink(path, header) if keypoints else VideoSink(path, info, threads=1))
-    except OutputError:
-        outputs.abandon()
-        raise
-    return outputs
-
-
-@contextmanager
-def _closing(session: Session) -> Iterator[list[Path]]:
-    """Close a session, however the block ends; the list gets the files that were written."""
-    written: list[Path] = []
-    try:
-        yield written
-        session.wait_until_written()
-    except BrokenPipeError:  # the reader of standard output has gone
-        close_standard_output()
-    except BaseException as error:
-        kept = session.close(whole=False)
-        if kept and isinstance(error, HprnetError):
-            names = ", ".join(map(str, kept))
-            raise type(error)(f"{error} (what was done is kept in {names})") from error
-        raise
-    written.extend(session.close())
 
 
 def _window() -> Callable[..., None]:
@@ -302,9 +244,21 @@ class _Speaker:
 
 
 def _run_without_window(
-    session: Session, server: PictureServer | None, speaker: _Speaker, cancelled: threading.Event
+    session: Session,
+    server: PictureServer | None,
+    last_minute: LastMinute,
+    speaker: _Speaker,
+    cancelled: threading.Event,
 ) -> None:
-    """Run a session to its end, and show its pictures to browsers if there is a server."""
+    """Run a session to its end, and show its pictures to browsers if there is a server.
+
+    Args:
+        session: not yet started.
+        server: for the browsers, None for none.
+        last_minute: gets the keypoints, if there is a server.
+        speaker: says the state.
+        cancelled: when set, the run ends.
+    """
     session.start()
     said_s = time.perf_counter()
     while not cancelled.is_set():
@@ -315,14 +269,21 @@ def _run_without_window(
         if item is not None:
             if server is not None:
                 server.show(item.picture, _status(session.readings()))
+                last_minute.add(item.result)
             session.shown()
         if time.perf_counter() - said_s >= _SAY_EVERY_S:
             said_s = time.perf_counter()
             readings = session.readings()
-            speaker.say_state(
-                f"{readings.fps:.1f} FPS, age {readings.age_ms:.0f} ms, "
-                f"{counted(readings.people, 'person')}, {readings.dropped} dropped {readings.trouble}"
-            )
+            if server is not None:
+                server.tell(_status(readings))  # also while no picture comes
+            state = [
+                f"{readings.fps:.1f} FPS",
+                f"age {readings.age_ms:.0f} ms",
+                counted(readings.people, "person"),
+                f"{readings.dropped} dropped",
+                *([readings.trouble] if readings.trouble else []),
+            ]
+            speaker.say_state(", ".join(state))
     speaker.say_state("")
 
 

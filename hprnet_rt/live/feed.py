@@ -55,6 +55,11 @@ class PictureFeed:
             self._shown_s = time.perf_counter()
             self._changed.notify_all()
 
+    def tell(self, status: Status) -> None:
+        """Replace the status alone; see `PictureServer.tell`."""
+        with self._changed:
+            self._status = dict(status)
+
     def newest(self, seen: int, timeout_s: float) -> tuple[int, bytes] | None:
         """Wait for a picture newer than number `seen`, and return its number and JPEG.
 
@@ -79,7 +84,7 @@ class PictureFeed:
             return number, self._jpeg
 
     def status(self) -> dict[str, float | int | str | None]:
-        """Return the newest picture's status with `pictures` and `quiet_s`; infinite and NaN become None."""
+        """Return the last status with `pictures` and `quiet_s`; infinite and NaN become None."""
         with self._changed:
             quiet_s = round(time.perf_counter() - self._shown_s, 3)
             status = {**self._status, "pictures": self._number, "quiet_s": quiet_s}

@@ -1,12 +1,14 @@
 """`hprnet-rt bench`, with as few rounds as possible."""
 
 import json
+import sys
 
 import pytest
 
 from hprnet_rt.bench import people, subject
 from hprnet_rt.bench.measure import Limits
-from hprnet_rt.bench.people import ALL, PeopleOptions, crossover, measure_people, people_chart
+from hprnet_rt.bench.people import ALL, PeopleOptions, crossover, measure_people
+from hprnet_rt.bench.people_chart import people_chart
 from hprnet_rt.bench.report import BenchReport, write_report
 from hprnet_rt.cli import main
 
@@ -57,11 +59,21 @@ def test_the_top_down_line_and_the_crossover(report):
 def test_the_chart_has_the_paper_s_numbers(report, tmp_path):
     _, found = report
     chart = people_chart(found)
-    names = [curve.name for curve in chart.curves]
-    assert "paper, 1080 Ti: HPRNet, DLA-34" in names
-    assert "ZoomNet" in names
+    curves = {curve.name: curve for curve in chart.curves}
+    assert curves["paper, 1080 Ti: HPRNet, DLA-34"].published
     assert any("as openvino" in note and "random weights" in note for note in chart.notes)
     assert json.loads(write_report(found, tmp_path)[0].read_text())["kind"] == "people"
+
+
+def test_a_peer_s_curve_is_what_was_measured_and_dashed_where_it_was_not(report):
+    _, found = report
+    peer = next(curve for curve in people_chart(found).curves if curve.name == "ZoomNet")
+    assert [x for x, _ in peer.points] == [1, 2, 4]
+    assert [y for _, y in peer.points] == pytest.approx([15, 20, 30])
+    assert [x for x, _ in peer.extension] == list(range(4, 36))
+    assert peer.extension[-1][1] == pytest.approx(10 + 5 * 35)
+    for curve in people_chart(found).curves:
+        assert all(low <= y <= high for (_, y), (low, high) in zip(curve.points, curve.bars, strict=False))
 
 
 def test_a_slowed_stage_shows_in_its_own_figures(report, monkeypatch):
@@ -80,7 +92,8 @@ def test_a_slowed_stage_shows_in_its_own_figures(report, monkeypatch):
     assert drawing[1] > 2 * drawing[0]
 
 
-def test_the_command_writes_everything_and_compares(tmp_path, capsys):
+def test_the_command_writes_everything_and_compares(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib", reason="the extra plot is not installed")
     wanted = [
         "bench",
         "people",
@@ -97,10 +110,16 @@ def test_the_command_writes_everything_and_compares(tmp_path, capsys):
     assert main([*wanted, "--out", str(tmp_path), "-q"]) == 0
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["people.csv", "people.json", "people.png", "people.svg"]
-    assert main([*wanted, "--against", str(tmp_path / "people.json")]) == 0
-    out = capsys.readouterr().out
+    capsys.readouterr()
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    plain = tmp_path / "plain"
+    assert main([*wanted, "--against", str(tmp_path / "people.json"), "--out", str(plain)]) == 0
+    assert sorted(path.name for path in plain.iterdir()) == ["people.csv", "people.json"]
+    out, err = capsys.readouterr()
     assert "found of placed: 0/0" in out
     assert "32 people at most" in out
+    assert err.count("\n") == 1
+    assert "no chart is drawn" in err and "pip install 'hprnet-rt[plot]'" in err
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,11 @@
-"""Reports as files, and charts."""
+"""Reports as files."""
 
 import json
-from xml.etree import ElementTree
 
-import cv2
 import numpy as np
 import pytest
 
 from hprnet_rt.bench.against import compare_reports
-from hprnet_rt.bench.chart import Chart, Curve, write_chart
 from hprnet_rt.bench.report import BenchReport, Series, make_folder, read_report, table, write_report
 from hprnet_rt.errors import DataError, OutputError
 from tests.bench.figures import figures
@@ -72,19 +69,3 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="choose another --out"):
         make_folder(tmp_path / "file")
-
-
-@pytest.mark.parametrize("largest", [20.0, 5000.0])
-def test_the_chart_shows_every_curve_in_both_forms(tmp_path, largest):
-    curves = [
-        Curve("ours <fast>", [(0, 10.0), (50, 11.0)]),
-        Curve("theirs", [(1, 12.0), (50, largest)]),
-        Curve("paper", [(0, 37.0), (50, 37.0)], published=True),
-    ]
-    chart = Chart("Runtime", "people", "ms", curves, ["a note"])
-    svg, png = write_chart(chart, tmp_path / "people")
-    text = [each.text for each in ElementTree.parse(svg).iter("{http://www.w3.org/2000/svg}text")]
-    assert {"Runtime", "people", "ms", "ours <fast>", "theirs", "paper", "a note", "50"} <= set(text)
-    image = cv2.imread(str(png))
-    assert image.shape == (600, 960, 3)
-    assert (image[90:530, 90:670] != 255).any(axis=2).mean() > 0.01

@@ -15,6 +15,8 @@ import pytest
 import hprnet_rt
 from hprnet_rt import cli
 from hprnet_rt.commands import options as model_options
+from hprnet_rt.types import FramePoses, Poses
+from hprnet_rt.video import VideoSink, VideoSource
 from tests import clips
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -77,6 +79,35 @@ def test_as_fast_as_it_goes_ends_with_the_file(run, tmp_path):
     assert "frames shown" in out
 
 
+def test_a_loop_goes_on_and_its_outputs_with_it(run, tmp_path):
+    clip = clips.make(tmp_path / "clip.mp4", frames=8, rate=25)
+    keypoints, video = tmp_path / "k.jsonl", tmp_path / "v.mp4"
+    outputs = ("-o", keypoints, "-o", video)
+    code, out, _ = run(clip, "--no-window", "--loop", "--no-realtime", "--limit", 20, *outputs)
+    assert code == DONE
+    assert "20 frames shown" in out
+    _, frames = clips.read_keypoints(keypoints)
+    times = [frame["pts_s"] for frame in frames]
+    assert times == sorted(set(times)) and times[-1] > 0.5
+    assert len(clips.times(video)) == 20
+
+
+def test_people_keep_their_ids_while_a_file_loops(run, tmp_path):
+    keypoints, clip = tmp_path / "k.jsonl", tmp_path / "clip.mp4"
+    source = VideoSource(clips.SAMPLE)
+    sink = VideoSink(clip, source.info)
+    for frame, _ in zip(source, range(12), strict=False):
+        sink.write(FramePoses(frame, Poses.empty()))
+    source.close()
+    sink.close()
+    sink.commit()
+    code, _, _ = run(clip, "--no-window", "--loop", "--duration", 2, "-o", keypoints)
+    assert code == DONE
+    _, frames = clips.read_keypoints(keypoints)
+    assert frames[-1]["frame"] > 24  # in the third round at least
+    assert {person["track_id"] for frame in frames for person in frame["people"]} == {0, 1, 2}
+
+
 def test_json_lines_go_to_standard_output_and_words_elsewhere(run):
     code, out, err = run(clips.SAMPLE, "--no-window", "--limit", 3, "-o", "-")
     assert code == DONE
@@ -129,7 +160,7 @@ def test_a_signal_ends_the_run_and_finishes_the_files(tmp_path, number):
 def test_a_browser_is_served_without_a_window():
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        [*COMMAND, clips.SAMPLE, "--serve", "0"], stdout=subprocess.PIPE, text=True, env=environment
+        [*COMMAND, clips.SAMPLE, "--serve", "0", "--loop"], stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         try:
             url = next(line.split()[-1] for line in process.stdout if "watch it at" in line)
@@ -138,6 +169,11 @@ def test_a_browser_is_served_without_a_window():
                 with urllib.request.urlopen(f"{url}status.json", timeout=20) as answer:
                     status = json.load(answer)
             assert status["people"] == 3
+            assert status["trouble"] == ""
+            with urllib.request.urlopen(f"{url}keypoints.jsonl", timeout=20) as answer:
+                header, first = (json.loads(answer.readline()) for _ in range(2))
+            assert header["source"] == str(clips.SAMPLE)
+            assert len(first["people"]) == 3
         finally:
             process.send_signal(signal.SIGINT)
         assert process.wait(30) == INTERRUPTED
@@ -151,6 +187,7 @@ def test_a_browser_is_served_without_a_window():
         (["rtsp://127.0.0.1:1/x"], FAILED, "127.0.0.1"),
         ([clips.SAMPLE, "-o", "out.avi"], WRONG_USAGE, "out.avi"),
         ([clips.SAMPLE, "--profile", "times.txt"], WRONG_USAGE, ".csv"),
+        (["0", "--loop"], WRONG_USAGE, "only a file can be played again and again"),
         ([clips.SAMPLE, "--in-flight", "0"], WRONG_USAGE, "in_flight"),
         ([clips.SAMPLE, "--duration", "0"], WRONG_USAGE, "duration"),
         ([clips.SAMPLE, "--timeout", "0"], WRONG_USAGE, "timeout_s"),

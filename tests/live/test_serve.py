@@ -2,9 +2,11 @@ import contextlib
 import http.client
 import json
 import math
+import re
 import socket
 import threading
 import time
+from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import cv2
@@ -12,10 +14,16 @@ import numpy as np
 import pytest
 
 from hprnet_rt.errors import OutputError, ShapeError, UsageError
-from hprnet_rt.live import feed, serve
+from hprnet_rt.formats import read_keypoints
+from hprnet_rt.live import answers, feed
+from hprnet_rt.live.last_minute import LastMinute
 from hprnet_rt.live.serve import MAX_VIEWERS, PictureServer
+from hprnet_rt.types import FramePoses, unseen_frame
+from hprnet_rt.video.capture.source import LIVE_TIME_BASE
+from tests.formats.recordings import poses
 
 LONG_S = 5.0
+EVERYTHING = ("/", "/stream", "/picture.jpg", "/status.json", "/keypoints.jsonl", "/nothing")
 
 
 def picture(level=0, size=(48, 64)):
@@ -123,12 +131,91 @@ def test_a_viewer_who_comes_before_the_first_picture_gets_it(server, watch):
 
 
 def test_without_a_first_picture_the_stream_is_not_there_yet(server, monkeypatch):
-    monkeypatch.setattr(serve, "_FIRST_S", 0.05)
-    assert status_code(server, "/stream") == 503
+    monkeypatch.setattr(answers, "_FIRST_S", 0.05)
+    for path in ("/stream", "/picture.jpg"):
+        assert status_code(server, path) == 503
+
+
+def test_a_still_is_the_newest_picture_and_ends(server):
+    for level in (50, 120):
+        server.show(picture(level), {})
+        with answer(server, "/picture.jpg") as response:
+            assert response.getheader("Content-Type") == "image/jpeg"
+            jpeg = response.read()
+        assert len(jpeg) == int(response.getheader("Content-Length"))
+        still = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        np.testing.assert_allclose(still, picture(level), atol=3)
+
+
+def keypoints_of(frames, **settings):
+    """The last minute of a run with 20 frames a second."""
+    last_minute = LastMinute({"source": "camera"}, **settings)
+    for number in range(frames):
+        frame = replace(unseen_frame(number, 4500 * number, LIVE_TIME_BASE), captured_s=100 + number / 20)
+        last_minute.add(FramePoses(frame, poses(number % 3, number)))
+    return last_minute
+
+
+def test_the_last_minute_s_keypoints_are_a_file_that_is_read(tmp_path):
+    with PictureServer(0, keypoints=keypoints_of(30, longest_s=1.0)) as server:
+        server.show(picture(), {})
+        with answer(server, "/status.json") as response:
+            assert json.load(response)["keypoints_s"] == 1.0
+        with answer(server, "/keypoints.jsonl") as response:
+            disposition = response.getheader("Content-Disposition")
+            assert re.fullmatch(r'attachment; filename="hprnet-rt-\d{8}-\d{6}\.jsonl"', disposition)
+            (tmp_path / "a.jsonl").write_bytes(response.read())
+    recording = read_keypoints(tmp_path / "a.jsonl")
+    assert recording.header["source"] == "camera"
+    frames = list(recording.frames)
+    assert [frame.number for frame in frames] == list(range(9, 30))
+    assert [frame.pts_s for frame in frames] == pytest.approx([number / 20 for number in range(9, 30)])
+    for frame in frames:
+        expected = poses(frame.number % 3, frame.number)
+        np.testing.assert_allclose(frame.poses.xy, expected.xy, atol=0.01)
+
+
+def test_where_keypoints_are_too_large_fewer_seconds_are_held():
+    some = keypoints_of(200, most_bytes=100_000)
+    assert 1.0 < some.seconds < 8.0
+    assert some.seconds == pytest.approx((len(some.to_jsonl().splitlines()) - 2) / 20)
+    one = keypoints_of(5, most_bytes=10)
+    assert (one.seconds, len(one.to_jsonl().splitlines())) == (0.0, 2)
+    assert LastMinute({}).seconds == 0.0
+
+
+def test_a_slow_viewer_gets_the_whole_file(monkeypatch):
+    body = bytes(12 << 20)  # more than the buffers of a connection
+    monkeypatch.setattr(LastMinute, "to_jsonl", lambda _: body)
+    monkeypatch.setattr(answers.Answers, "timeout", 0.3)
+    with (
+        PictureServer(0, keypoints=LastMinute({})) as server,
+        answer(server, "/keypoints.jsonl") as response,
+    ):
+        got = 0
+        while piece := response.read(1 << 20):
+            got += len(piece)
+            time.sleep(0.05)  # all of it takes twice as long as a viewer may take no byte
+    assert got == len(body)
+
+
+def test_a_server_without_keypoints_has_none(server):
+    server.show(picture(), {})
+    assert status_code(server, "/keypoints.jsonl") == 404
+    with answer(server, "/status.json") as response:
+        assert "keypoints_s" not in json.load(response)
+
+
+def test_the_status_can_change_while_no_picture_comes(server):
+    server.show(picture(), {"trouble": ""})
+    server.tell({"trouble": "no picture for 5 s"})
+    with answer(server, "/status.json") as response:
+        said = json.load(response)
+    assert (said["trouble"], said["pictures"]) == ("no picture for 5 s", 1)
 
 
 def test_the_last_picture_goes_out_again_when_no_new_one_comes(server, watch, monkeypatch):
-    monkeypatch.setattr(serve, "_REPEAT_S", 0.05)
+    monkeypatch.setattr(answers, "_REPEAT_S", 0.05)
     server.show(picture(50), {})
     viewer = watch(server)
     for _ in range(3):
@@ -220,7 +307,8 @@ def test_nothing_can_be_changed(server, method):
 
 
 def test_head_has_no_body(server):
-    for path in ("/", "/status.json"):
+    server.show(picture(), {})
+    for path in ("/", "/status.json", "/picture.jpg"):
         with answer(server, path, "HEAD") as response:
             assert response.status == 200
             assert response.read() == b""
@@ -237,7 +325,7 @@ def test_this_machines_names_are_let_in(server, host):
     "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "", "[::1", "localhost:x"]
 )
 def test_another_name_that_resolves_to_this_machine_is_refused(server, host):
-    for path in ("/", "/stream", "/status.json", "/nothing"):
+    for path in EVERYTHING:
         assert status_code(server, path, Host=host) == 403
 
 
@@ -251,13 +339,16 @@ def test_on_this_machine_no_token_is_needed_unless_it_is_asked_for():
 
 
 def test_where_others_can_reach_it_a_token_is_made_and_needed(watch):
-    with PictureServer(0, host="0.0.0.0") as server, PictureServer(0, host="0.0.0.0") as other:
+    with (
+        PictureServer(0, host="0.0.0.0", keypoints=LastMinute({})) as server,
+        PictureServer(0, host="0.0.0.0") as other,
+    ):
         (token,) = parse_qs(urlsplit(server.url).query)["token"]
         assert len(token) >= 32
         assert "0.0.0.0" not in server.url
         assert token not in other.url
         server.show(picture(50), {})
-        for path in ("/", "/stream", "/status.json", "/nothing"):
+        for path in EVERYTHING:
             assert status_code(server, path) == 403
             assert status_code(server, f"{path}?token=") == 403
             assert status_code(server, f"{path}?token={token[:-1]}") == 403
@@ -270,7 +361,9 @@ def test_the_token_is_remembered_for_what_the_page_asks_for():
         with answer(server, urlsplit(server.url)._replace(scheme="", netloc="").geturl()) as response:
             cookie, *settings = response.getheader("Set-Cookie").split("; ")
         assert {"HttpOnly", "SameSite=Strict"} <= set(settings)
-        assert status_code(server, "/status.json", Cookie=f"other=1; {cookie}") == 200
+        server.show(picture(), {})
+        for path in ("/status.json", "/picture.jpg"):
+            assert status_code(server, path, Cookie=f"other=1; {cookie}") == 200
         assert status_code(server, "/status.json", Cookie=f"{cookie}x") == 403
         assert status_code(server, "/status.json", Cookie=f"other={cookie.partition('=')[2]}") == 403
         with answer(server, "/", Cookie=cookie) as response:
@@ -284,7 +377,7 @@ def test_a_token_that_protects_nothing_or_breaks_an_address_is_refused(token):
 
 
 def test_one_viewer_more_than_there_are_seats_is_sent_away_until_one_leaves(server, watch, monkeypatch):
-    monkeypatch.setattr(serve, "_REPEAT_S", 0.02)
+    monkeypatch.setattr(answers, "_REPEAT_S", 0.02)
     server.show(picture(), {})
     viewers = [watch(server) for _ in range(MAX_VIEWERS)]
     assert status_code(server, "/stream") == 503

@@ -25,6 +25,9 @@ class Playback:
     frame, and the picture stays where the clock is. `captured_s` is the time at which a frame was due, or at
     which it was decoded when that is more than a frame later.
 
+    With `loop` the file is opened again at its end. Numbers and times of frames go on, and so does the clock:
+    the first picture of a round is due when the last one of the round before has been there for its time.
+
     Args:
         path: the file.
         options: with `realtime` off, frames come as fast as they are taken.
@@ -41,6 +44,8 @@ class Playback:
     status: str
 
     def __init__(self, path: Path, options: LiveOptions) -> None:
+        self._path, self._loop = path, options.loop
+        self._damage: str | None = None
         self._video = VideoSource(path)
         self.info = replace(self._video.info, chapters=())  # what is recorded may end earlier
         self.status = ""
@@ -53,13 +58,17 @@ class Playback:
 
     @property
     def damage(self) -> str | None:
-        """The parts that could not be read, known after the iteration; None when all was well."""
-        return self._video.damage
+        """The parts that could not be read, known after the first round; None when all was well."""
+        return self._damage or self._video.damage
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield every frame of the file once, in order of presentation."""
+        """Yield every frame of the file in order of presentation, once or in every round.
+
+        Raises:
+            MediaError: the file cannot be opened for another round.
+        """
         first_s: float | None = None
-        for frame in self._video:
+        for frame in self._rounds() if self._loop else self._video:
             media_s = frame.pts_s or 0.0
             if first_s is None:
                 first_s = media_s
@@ -71,6 +80,24 @@ class Playback:
             if due_s is None:
                 return
             yield replace(frame, captured_s=due_s) if self._realtime else frame
+
+    def _rounds(self) -> Iterator[Frame]:
+        """Yield the frames of one round after the other, numbered and timed onwards."""
+        number, shift = 0, 0
+        while True:
+            first = last = None
+            for last in self._video:
+                first = last if first is None else first
+                pts = None if last.pts is None else last.pts + shift
+                yield replace(last, sequence=number, pts=pts)
+                number += 1
+            self._damage = self._damage or self._video.damage
+            if first is None or last is None:
+                return
+            stays = last.duration or round(self._late_s / last.time_base)
+            shift += max(1, (last.pts or 0) - (first.pts or 0) + stays)
+            self._video.close()
+            self._video = VideoSource(self._path)
 
     def _wait(self, offset_s: float) -> float | None:
         """Wait until the clock is at `offset_s`, and return `captured_s`, None when interrupted."""

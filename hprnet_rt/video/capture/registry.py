@@ -43,12 +43,17 @@ def open_live(source: str, options: LiveOptions) -> LiveSource:
         options: how.
 
     Raises:
-        UsageError: there is no such file or monitor, or it is a folder or an image.
+        UsageError: there is no such file or monitor, it is a folder or an image, or what is no file is to be
+            played again and again.
         BackendError: a package that it needs is not installed.
         MediaError: it cannot be opened.
     """
     kind = kind_of(source)
-    return Playback(_video_file(source), options) if kind is None else kind.open(source, options)
+    if kind is None:
+        return Playback(_video_file(source), options)
+    if options.loop:
+        raise UsageError(f"only a file can be played again and again, and {source} is none: leave --loop out")
+    return kind.open(source, options)
 
 
 def _video_file(source: str) -> Path:

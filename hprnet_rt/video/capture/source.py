@@ -28,6 +28,7 @@ class LiveOptions:
         timeout_s: how long a camera or a network may give no picture before it has stalled.
         give_up_s: how long a lost network stream is connected to again.
         realtime: play files by their own clock; otherwise as fast as they are taken.
+        loop: play files again and again; only files can be.
     """
 
     width: int | None = None
@@ -37,6 +38,7 @@ class LiveOptions:
     timeout_s: float = 5.0
     give_up_s: float = 60.0
     realtime: bool = True
+    loop: bool = False
 
     def __post_init__(self) -> None:
         for name in ("width", "height", "fps", "timeout_s"):

@@ -1,5 +1,6 @@
 """A file that is played by its own clock."""
 
+import itertools
 import threading
 import time
 
@@ -115,6 +116,54 @@ def test_interrupt_ends_the_waiting(tmp_path, paused):
     threading.Timer(0.1, interrupt).start()
     assert list(frames) == []
     assert time.perf_counter() - interrupted_s[0] < 0.2
+    source.close()
+
+
+@pytest.mark.parametrize("pts", [None, [3, 4, 5, 9, 10, 11, 12, 13, 14, 15]])
+def test_a_loop_goes_on_in_numbers_and_times(tmp_path, pts):
+    clip = clips.make(tmp_path / "clip.mp4", frames=10, rate=20, pts=pts)
+    plain = list(VideoSource(clip))
+    source = Playback(clip, LiveOptions(realtime=False, loop=True))
+    frames = list(itertools.islice(source, 25))
+    source.close()
+    assert [frame.sequence for frame in frames] == list(range(25))
+    length_s = plain[-1].pts_s - plain[0].pts_s + 1 / 20
+    for number, frame in enumerate(frames):
+        rounds, place = divmod(number, 10)
+        assert frame.pts_s == pytest.approx(plain[place].pts_s + rounds * length_s)
+        assert (frame.image == plain[place].image).all()
+
+
+def test_a_loop_keeps_the_clock_also_after_a_pause(tmp_path):
+    clip = clips.make(tmp_path / "clip.mp4", frames=4, rate=20)
+    source = Playback(clip, LiveOptions(loop=True))
+    frames = iter(source)
+    first, *_ = (next(frames) for _ in range(6))
+    assert is_due(next(frames), first, 6 / 20)
+    source.pause(True)
+    threading.Timer(0.3, source.pause, [False]).start()
+    assert is_due(next(frames), first, 0.3 + 6 / 20)
+    source.interrupt()
+    assert list(frames) == []
+    source.close()
+
+
+def test_a_loop_ends_when_its_file_is_gone(clip):
+    source = Playback(clip, LiveOptions(realtime=False, loop=True))
+    frames = iter(source)
+    next(frames)
+    clip.unlink()
+    with pytest.raises(MediaError, match=r"clip\.mp4"):
+        list(frames)
+    source.close()
+
+
+def test_damage_of_a_loop_is_told_after_its_first_round(tmp_path):
+    clip = clips.make(tmp_path / "cut.mp4", frames=30, container={"movflags": "faststart"})
+    clips.cut(clip, 0.6)
+    source = Playback(clip, LiveOptions(realtime=False, loop=True))
+    assert len(list(itertools.islice(source, 60))) == 60
+    assert "cut off" in source.damage
     source.close()
 
 
