@@ -70,6 +70,12 @@ class PoseModel:
         flip: average with the mirrored image (the flip test; the backend torch only).
         batch: images that `begin` gives to the backend at once; the backend's best when None.
         grouping: thresholds.
+
+    Example:
+        >>> with hprnet_rt.load() as model:
+        ...     poses = model(image)
+        ...     print(model.name, len(poses))
+        hprnet-mobile 3
     """
 
     def __init__(
@@ -296,6 +302,11 @@ def load(
         ModelError: the model file is damaged.
         BackendError: the backend cannot load it, or a package or the GPU is missing.
         OutputError: a converted checkpoint cannot be written to the cache.
+
+    Example:
+        >>> model = hprnet_rt.load()
+        >>> [round(score, 1) for score in model(image).person_score.tolist()]  # doctest: +SKIP
+        [0.9, 0.9, 0.8]
     """
     grouping = GroupingOptions(matching=matching)
     if threshold is not None:

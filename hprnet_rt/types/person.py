@@ -59,3 +59,23 @@ class Person:
         """
         points = skeleton.part_points(name)
         return self.xy[points], self.score[points]
+
+    def angle(self, first: str, middle: str, last: str) -> float:
+        """Return the angle at the middle one of three points in the picture, 0 to 180 degrees.
+
+        It is NaN where one is absent, or lies upon the middle one. Guessed points give guessed angles: take
+        people from `Poses.confident`.
+
+        Raises:
+            UsageError: no point has such a name.
+
+        Example:
+            >>> for person in model(image).confident():
+            ...     degrees = person.angle("left_hip", "left_knee", "left_ankle")
+        """
+        corners = [self.xy[skeleton.index(name)].astype(np.float64) for name in (first, middle, last)]
+        one, other = corners[0] - corners[1], corners[2] - corners[1]
+        lengths = np.linalg.norm(one) * np.linalg.norm(other)
+        if not lengths > 0.0:
+            return float("nan")
+        return float(np.degrees(np.arccos(np.clip(one @ other / lengths, -1.0, 1.0))))
