@@ -31,8 +31,8 @@ def table(results: dict) -> str:
 
 def rewritten(page: str, results: dict) -> str:
     """Return the page with the table of the results."""
-    pattern = re.compile(f"({re.escape(BEGIN)}\n).*?(\n{re.escape(END)})", re.DOTALL)
-    return pattern.sub(lambda found: f"{found[1]}\n{table(results)}\n{found[2]}", page, count=1)
+    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    return pattern.sub(lambda _: f"{BEGIN}\n\n{table(results)}\n\n{END}", page, count=1)
 
 
 def draw(results: dict, path: Path) -> None:
@@ -48,9 +48,17 @@ def draw(results: dict, path: Path) -> None:
             axis.plot(middles, [100 * row[key] for row in rows], style, label=label, markersize=4)
         least = results["edges"][1 if part == "hands" else 2]
         axis.axvline(least, color="0.5", linewidth=1)
-        axis.annotate("trusted from here", (least, 0.98), (3, 0), xycoords=("data", "axes fraction"),
-                      textcoords="offset points", rotation=90, va="top", fontsize=7, color="0.4")  # fmt: skip
-        axis.set(title=f"{part}, {measured['points']} points", xlabel="score", xlim=(0, 1), ylim=(0, 60))
+        axis.annotate(
+            "trusted from here",
+            (least, 0.34),
+            (3, 0),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            rotation=90,
+            fontsize=7,
+            color="0.4",
+        )
+        axis.set(title=f"{part}, {measured['points']} points", xlabel="score", xlim=(0, 1), ylim=(0, 90))
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("error, % of the part's length")
     axes[0].legend(fontsize=8)

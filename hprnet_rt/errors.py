@@ -58,7 +58,7 @@ class ModelError(HprnetError, RuntimeError):
         >>> try:
         ...     hprnet_rt.load("broken.onnx")
         ... except hprnet_rt.ModelError as error:
-        ...     print("broken.onnx" in str(error))
+        ...     print("does not describe a model file" in str(error))
         True
     """
 

@@ -73,7 +73,7 @@ class Recording:
     Example:
         >>> recording = hprnet_rt.read_keypoints("video.jsonl")
         >>> recording.header["fps"], sum(len(frame.poses) for frame in recording.frames)
-        (25.0, 30)
+        (25.0, 18)
     """
 
     header: dict[str, Any]

@@ -90,7 +90,7 @@ def read_keypoints(path: str | Path) -> Recording:
         >>> for frame in hprnet_rt.read_keypoints("video.jsonl").frames:
         ...     poses = frame.poses.confident()
         >>> frame.number, frame.pts_s, len(poses)
-        (9, 0.36, 3)
+        (5, 0.2, 3)
     """
     path = Path(path)
     if not path.exists():

@@ -304,9 +304,8 @@ def load(
         OutputError: a converted checkpoint cannot be written to the cache.
 
     Example:
-        >>> model = hprnet_rt.load()
-        >>> [round(score, 1) for score in model(image).person_score.tolist()]  # doctest: +SKIP
-        [0.9, 0.9, 0.8]
+        >>> with hprnet_rt.load() as model:
+        ...     wrists = [person["left_wrist"] for person in model(image).confident()]
     """
     grouping = GroupingOptions(matching=matching)
     if threshold is not None:

@@ -53,7 +53,7 @@ class Stream:
         ...     for frame, poses in video:
         ...         print(f"{frame.pts_s:.2f} s: {len(poses)} people")
         ...         break
-        25.0 (1280, 720) 10 0.4
+        25.0 (1280, 720) 6 0.24
         0.00 s: 3 people
     """
 

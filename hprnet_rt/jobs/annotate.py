@@ -45,7 +45,7 @@ class Progress:
         ...     if progress.done == progress.frames:
         ...         print(progress.source, progress.done, "of", progress.frames)
         >>> report = hprnet_rt.annotate("video.mp4", "shown", progress=show)
-        video.mp4 10 of 10
+        video.mp4 6 of 6
     """
 
     source: str
@@ -66,7 +66,7 @@ class AnnotateReport:
     Example:
         >>> report = hprnet_rt.annotate("video.mp4", "reported")
         >>> report.frames, report.people, [path.name for path in report.written]
-        (10, 30, ['video.mp4', 'video.jsonl'])
+        (6, 18, ['video.mp4', 'video.jsonl'])
         >>> report.failed
         ()
     """

@@ -55,7 +55,7 @@ class VideoWriter:
         ...             frame.image[y1:y2, x1 : x1 + 3] = 255
         ...         out.write(frame)
         >>> hprnet_rt.stream("boxes.mp4").frames
-        10
+        6
     """
 
     def __init__(
