@@ -122,7 +122,7 @@ def _run(
                 finder,
                 settings,
                 stream=sys.stdout if to_stream else None,
-                overlay=overlay,
+                draw=overlay,
                 profiler=profiler,
                 started=reporter.started,
                 progress=reporter.progress,

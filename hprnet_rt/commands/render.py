@@ -21,7 +21,7 @@ from hprnet_rt.commands.console import (
 from hprnet_rt.commands.options import add_drawing_option, add_picture_options, add_video_options
 from hprnet_rt.errors import UsageError
 from hprnet_rt.formats import read_keypoints
-from hprnet_rt.jobs.render import render
+from hprnet_rt.jobs.render import has_fewer_people, render
 from hprnet_rt.render import Overlay, OverlayStyle, drawing_of
 from hprnet_rt.video.encoders import AUTO, choose_encoder
 from hprnet_rt.words import counted, duration
@@ -59,6 +59,11 @@ def _render(options: argparse.Namespace) -> int:
     if options.encoder == AUTO and not options.quiet:
         say(f"videos by {encoder} (auto)")
     recording = read_keypoints(options.keypoints)
+    if options.blur and has_fewer_people(recording.header):
+        raise UsageError(
+            f"{options.keypoints} has only the largest people, and the faces of others would not be blurred; "
+            "take keypoints that were made without --max-people"
+        )
     with (
         tqdm(
             desc=options.source.name,

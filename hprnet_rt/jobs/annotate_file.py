@@ -66,7 +66,6 @@ def annotate_file(
     options: AnnotateOptions,
     *,
     stream: TextIO | None = None,
-    overlay: Overlay | None = None,
     draw: Drawing | None = None,
     profiler: Profiler | None = None,
     started: Callable[[MediaInfo], None] | None = None,
@@ -80,8 +79,7 @@ def annotate_file(
         model: the network, here or elsewhere.
         options: the ones of `plan`.
         stream: gets the keypoints as JSON lines besides, as they come; those of an earlier run not.
-        overlay: how skeletons are drawn; when None, as `options` and the model want it.
-        draw: draws people in the place of the overlay.
+        draw: draws people; when None, an `Overlay` as `options` and the model want it.
         profiler: gets the stages' times.
         started: called once with what is known of the source; not when all was done before.
         progress: called after each frame, those of an earlier run included; with "zero-lag" also after each
@@ -124,7 +122,7 @@ def annotate_file(
                 header=header,
                 outputs=outputs,
                 stream=stream,
-                draw=None if job.picture is None else _drawing(options, draw or overlay, finder),
+                draw=None if job.picture is None else _drawing(options, draw, finder),
                 profiler=profiler or Profiler(),
                 progress=progress,
                 cancelled=cancelled,

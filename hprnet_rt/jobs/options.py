@@ -123,6 +123,8 @@ class AnnotateOptions:
         require_encoder(self.encoder)
         require_max_people(self.max_people)
         require_drawing(self.blur, self.only)
+        if self.blur and self.max_people is not None:
+            raise UsageError("faces are blurred of everyone who is found: that does not go with fewer people")
         _ = self.selection, self.style(refined=True)  # they check their own fields
 
     @property

@@ -33,7 +33,7 @@ from hprnet_rt.video.deinterlace import AUTO, DEINTERLACING
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER
 from hprnet_rt.video.media import size_bytes
 
-__all__ = ["Rendering", "render"]
+__all__ = ["Rendering", "has_fewer_people", "render"]
 
 _log = logging.getLogger(__name__)
 
@@ -92,6 +92,12 @@ def _selection(header: dict[str, Any]) -> Selection:
     if not all(isinstance(each, _SELECTING[name]) and abs(each) <= _MOST for name, each in fields.items()):
         raise UsageError(f"the header of the keypoints has options that make no sense: {in_short(fields)}")
     return Selection(**fields)
+
+
+def has_fewer_people(header: dict[str, Any]) -> bool:
+    """Return whether keypoints are of some of the people who were found."""
+    options = header.get("options")
+    return isinstance(options, dict) and options.get("max_people") is not None
 
 
 def _warn_of_another_source(header: dict[str, Any], source: Path) -> None:

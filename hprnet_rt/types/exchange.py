@@ -88,6 +88,6 @@ def from_pandas(table: pd.DataFrame) -> Poses:
         raise UsageError(
             "the table is of several frames: take one, as in table.groupby('frame'), and make poses of each"
         )
-    ids = [None if each is None or each != each else int(each) for each in table["track_id"].astype(object)]
+    ids = table["track_id"].astype("Float64").to_numpy(np.float64, na_value=-1)
     values = table[list(VALUE_COLUMNS)].to_numpy(np.float32)
-    return from_values(values, ids)
+    return from_values(values, [None if each < 0 else int(each) for each in ids.tolist()])

@@ -59,8 +59,8 @@ def test_other_pictures_may_be_written(clip, small_model, tmp_path):
 
 
 def test_sound_ends_with_the_frames_where_not_all_were_read(clip, small_model, tmp_path):
-    copy(clip, tmp_path / "part.mp4", small_model, most=5)
-    assert clips.times(tmp_path / "part.mp4") == clips.times(clip)[:5]
+    copy(clip, tmp_path / "part.mp4", small_model, most=3)
+    assert clips.times(tmp_path / "part.mp4") == clips.times(clip)[:3]
     assert 0 < len(clips.audio_packets(tmp_path / "part.mp4")) < len(clips.audio_packets(clip))
 
 

