@@ -47,17 +47,7 @@ def draw(results: dict, path: Path) -> None:
         for key, label, style in (("median", "half of the points", "o-"), ("p90", "nine in ten", "s--")):
             axis.plot(middles, [100 * row[key] for row in rows], style, label=label, markersize=4)
         least = results["edges"][1 if part == "hands" else 2]
-        axis.axvline(least, color="0.5", linewidth=1)
-        axis.annotate(
-            "trusted from here",
-            (least, 0.34),
-            (3, 0),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            rotation=90,
-            fontsize=7,
-            color="0.4",
-        )
+        axis.axvline(least, color="0.5", linewidth=1, label="trusted from here on")
         axis.set(title=f"{part}, {measured['points']} points", xlabel="score", xlim=(0, 1), ylim=(0, 90))
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("error, % of the part's length")
