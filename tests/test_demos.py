@@ -180,7 +180,7 @@ def test_opensim_gets_smooth_and_trusted_points(clip, tmp_path, capsys):
     assert np.isnan(data["left_ankle"]).all() and np.isfinite(data["nose"]).all()
 
 
-def test_the_notebook_runs(tmp_path):
+def test_the_notebook_runs(tmp_path, clip):
     nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
     for package in ("ipykernel", "pandas", "matplotlib"):
         pytest.importorskip(package, reason=f"{package} is not installed")
@@ -188,7 +188,7 @@ def test_the_notebook_runs(tmp_path):
     notebook = nbformat.read(DEMOS / "notebook.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "committed without its outputs"
     (tmp_path / "demos").mkdir()
-    (tmp_path / "demos" / "sample.mp4").symlink_to(clips.SAMPLE)
+    (tmp_path / "demos" / "sample.mp4").symlink_to(clip)
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
     first.source = f"import sys; sys.path.insert(0, {str(DEMOS.parent)!r})\n{first.source}"
     nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()

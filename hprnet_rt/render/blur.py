@@ -31,9 +31,9 @@ class FaceBlur:
     """Blurs the face of everyone who is found, onto the frame's own image. Use one for each video.
 
     A face is blurred where the model sees one or not: a head that looks away too, and the upper part of a
-    person of whose head nothing is sure. Where a person is lost, the place stays blurred for a second. Faces
-    of people whom the model does not find are not blurred, nor are those of its first sight of somebody:
-    look at the result before you show it, and give a lower `threshold` to find more people.
+    person of whose head nothing is sure. Where a person is lost, the place stays blurred for a second. Who is
+    not found is not blurred, nor is somebody in the frames before they are found: look at the result before
+    you show it, and load the model with a lower `threshold` to find more people.
 
     Args:
         hold_s: how long a place stays blurred after its person was seen last.

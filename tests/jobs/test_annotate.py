@@ -104,6 +104,16 @@ def test_options_that_there_are_not_are_named(clip, tmp_path):
             hprnet_rt.annotate(clip, tmp_path, **wrong)
 
 
+def test_the_command_has_the_options_too(clip, annotate_small, tmp_path):
+    code, _, err = annotate_small(clip, "-o", tmp_path / "out", "--max-people", 0)
+    assert (code, err.count("at least 1, got 0")) == (2, 1)
+    options = ("--max-people", 3, "--hide", "face", "--hide", "ids", "--only", "skeleton")
+    assert annotate_small(clip, "-o", tmp_path / "out", *options)[0] == 0
+    header, _ = clips.read_keypoints(tmp_path / "out" / "clip.jsonl")
+    assert header["options"]["max_people"] == 3 and "hide" not in header["options"]
+    assert annotate_small(clip, "-o", tmp_path / "out", *options[:2])[0] == 1, "drawn otherwise"
+
+
 def test_the_largest_people_are_left(seeing, tmp_path):
     still = tmp_path / "still.png"
     with hprnet_rt.stream(clips.SAMPLE, seeing) as video:

@@ -108,7 +108,8 @@ def test_a_photo_is_written_like_its_own(small_model, tmp_path):
     assert hprnet_rt.stream(tmp_path / "drawn.jpg").size == (96, 160)
 
 
-def test_a_live_source_is_written_without_its_sound(clip, small_model, tmp_path):
+def test_a_live_source_is_written_without_its_sound(small_model, tmp_path):
+    clip = clips.make(tmp_path / "short.mp4", frames=4, audio="aac")
     with (
         hprnet_rt.stream(str(clip), small_model, live=True) as video,
         VideoWriter(tmp_path / "live.mp4", like=video) as out,
@@ -116,3 +117,4 @@ def test_a_live_source_is_written_without_its_sound(clip, small_model, tmp_path)
         for frame, _ in video:
             out.write(frame)
     assert clips.times(tmp_path / "live.mp4")[0] == 0
+    assert hprnet_rt.stream(tmp_path / "live.mp4").size == (160, 96)
