@@ -14,7 +14,7 @@ TORCH ?= torch==2.13.0
 OUT := demo-output
 SOURCE ?= 0
 QUICK := tests/backends tests/charts tests/evaluation tests/formats tests/graph tests/grouping tests/inference tests/pipeline tests/render \
-	tests/tracking tests/zoo $(wildcard tests/test_[d-ks]*.py)
+	tests/tracking tests/types tests/zoo $(wildcard tests/test_[d-ks]*.py)
 
 .PHONY: setup demo live docs check test skipped lint kernels clean
 

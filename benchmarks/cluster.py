@@ -30,7 +30,7 @@ from hprnet_rt.bench.scenes import sample_video
 from hprnet_rt.cluster import Cluster, ModelChoice, connect
 from hprnet_rt.cluster.worker import Worker
 from hprnet_rt.inference.model import PoseModel
-from hprnet_rt.jobs.annotate import annotate
+from hprnet_rt.jobs.annotate_file import annotate_file
 from hprnet_rt.jobs.options import AnnotateOptions
 from hprnet_rt.jobs.plan import plan
 
@@ -66,7 +66,7 @@ def timed(finder: PoseModel | Cluster, video: Path, out: Path, kill: Any = None)
         if kill is not None and count == third:
             kill()
 
-    report = annotate(job, finder, options, progress=progress)
+    report = annotate_file(job, finder, options, progress=progress)
     return report.seconds, report.frames, next(iter(job.keypoints.values())).read_bytes()
 
 

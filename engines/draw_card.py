@@ -16,7 +16,7 @@ import numpy as np
 import hprnet_rt
 from hprnet_rt.evaluation import oks, read_annotations
 from hprnet_rt.render import Overlay
-from hprnet_rt.skeleton import LIMBS, SIGMAS
+from hprnet_rt.skeleton import SIGMAS, SKELETON
 
 COLUMNS, ROWS, TILE_PX, ENLARGED = 5, 4, 320, 2
 DARK, WHITE = 40, (255, 255, 255)
@@ -64,7 +64,7 @@ def tile(image, poses, xy, labelled, score, photograph):  # type: ignore[no-unty
     poses.box_xyxy[:] *= ENLARGED
     Overlay().draw(canvas, poses)
     for points, there in zip(xy * ENLARGED, labelled, strict=True):
-        for start, end in LIMBS:
+        for start, end in SKELETON:
             if there[start] and there[end]:
                 ends = [tuple(map(int, points[k])) for k in (start, end)]
                 cv2.line(canvas, ends[0], ends[1], WHITE, 1, cv2.LINE_AA)

@@ -6,8 +6,11 @@ face 23-90, left hand 91-111, right hand 112-132. Left and right are the person'
 
 from __future__ import annotations
 
+import difflib
 from itertools import pairwise
 from typing import Final
+
+from hprnet_rt.errors import UsageError
 
 __all__ = [
     "BODY",
@@ -18,7 +21,6 @@ __all__ = [
     "KEYPOINT_NAMES",
     "LEFT_FOOT",
     "LEFT_HAND",
-    "LIMBS",
     "LIMB_COLORS_RGB",
     "NUM_KEYPOINTS",
     "PARTS",
@@ -26,7 +28,10 @@ __all__ = [
     "RIGHT_FOOT",
     "RIGHT_HAND",
     "SIGMAS",
+    "SKELETON",
+    "index",
     "num_points",
+    "part_points",
 ]
 
 BODY: Final = slice(0, 17)
@@ -42,7 +47,7 @@ PARTS: Final[dict[str, slice]] = {
     "left_hand": LEFT_HAND,
     "right_hand": RIGHT_HAND,
 }
-"""Every point is in exactly one part."""
+"""The points of each part, as a slice of the 133; every point is in exactly one."""
 
 LEFT_FOOT: Final = slice(17, 20)
 RIGHT_FOOT: Final = slice(20, 23)
@@ -94,7 +99,40 @@ KEYPOINT_NAMES: Final[tuple[str, ...]] = (
     *_hand_names("left"),
     *_hand_names("right"),
 )
+"""The 133 names, in the order of `Poses.xy`."""
 NUM_KEYPOINTS: Final = len(KEYPOINT_NAMES)
+_INDICES: Final = {name: index for index, name in enumerate(KEYPOINT_NAMES)}
+
+
+def index(name: str) -> int:
+    """Return the number of a point, 0 to 132, by its name.
+
+    Raises:
+        UsageError: no point has this name.
+
+    Example:
+        >>> hprnet_rt.index("left_knee")
+        13
+        >>> [hprnet_rt.index(f"left_{joint}") for joint in ("hip", "knee", "ankle")]
+        [11, 13, 15]
+    """
+    number = _INDICES.get(name)
+    if number is None:
+        close = difflib.get_close_matches(str(name), KEYPOINT_NAMES, n=3)
+        advice = f"did you mean {', '.join(close)}?" if close else "hprnet_rt.KEYPOINT_NAMES has all names"
+        raise UsageError(f"there is no point {name!r}; {advice}")
+    return number
+
+
+def part_points(name: str) -> slice:
+    """Return the points of a part, a slice of the 133.
+
+    Raises:
+        UsageError: there is no such part.
+    """
+    if name not in PARTS:
+        raise UsageError(f"there is no part {name!r}; use one of: {', '.join(PARTS)}")
+    return PARTS[name]
 
 
 def _face_flip(i: int) -> int:
@@ -207,8 +245,8 @@ def _limbs_with_colors() -> tuple[list[tuple[int, int]], list[tuple[int, int, in
 
 
 _limb_list, _limb_color_list = _limbs_with_colors()
-LIMBS: Final[tuple[tuple[int, int], ...]] = tuple(_limb_list)
-"""Pairs of keypoint indices joined by a line."""
+SKELETON: Final[tuple[tuple[int, int], ...]] = tuple(_limb_list)
+"""Pairs of points that a line joins: the limbs, as numbers of `KEYPOINT_NAMES`."""
 LIMB_COLORS_RGB: Final[tuple[tuple[int, int, int], ...]] = tuple(_limb_color_list)
 
 

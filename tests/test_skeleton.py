@@ -27,10 +27,10 @@ def test_flip_pairs_are_the_published_ones():
 
 
 def test_limbs_join_points_of_one_part_and_have_colours():
-    assert len(skeleton.LIMBS) == len(skeleton.LIMB_COLORS_RGB)
+    assert len(skeleton.SKELETON) == len(skeleton.LIMB_COLORS_RGB)
     hands = (skeleton.LEFT_HAND, skeleton.RIGHT_HAND)
-    for a, b in skeleton.LIMBS:
+    for a, b in skeleton.SKELETON:
         for part in (skeleton.FACE, *hands):
             assert (part.start <= a < part.stop) == (part.start <= b < part.stop)
     for hand in hands:
-        assert sum(hand.start <= a < hand.stop for a, _ in skeleton.LIMBS) == 20
+        assert sum(hand.start <= a < hand.stop for a, _ in skeleton.SKELETON) == 20

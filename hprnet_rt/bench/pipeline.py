@@ -21,7 +21,8 @@ from hprnet_rt.bench.report import BenchReport, series_of
 from hprnet_rt.bench.subject import ModelOptions, Subject
 from hprnet_rt.formats import KeypointsSink
 from hprnet_rt.inference.model import PoseModel
-from hprnet_rt.jobs.annotate import annotate, shared_threads
+from hprnet_rt.jobs.annotate_file import annotate_file
+from hprnet_rt.jobs.file_run import shared_threads
 from hprnet_rt.jobs.options import AnnotateOptions
 from hprnet_rt.jobs.plan import plan
 from hprnet_rt.render import Overlay
@@ -102,7 +103,7 @@ def _whole(video: Path, model: PoseModel, options: AnnotateOptions, memory: list
 
     with tempfile.TemporaryDirectory(prefix="hprnet-rt-bench-") as folder:
         (job,) = plan([str(video)], Path(folder) / "out", options)
-        report = annotate(job, model, options, progress=sample)
+        report = annotate_file(job, model, options, progress=sample)
     return report.seconds / report.frames
 
 

@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
 from hprnet_rt.cluster import Cluster, ModelChoice, connect
+from hprnet_rt.commands.annotate_arguments import add_arguments, listed_inputs, output_place, settings_of
 from hprnet_rt.commands.console import (
     DONE,
     FAILED,
@@ -25,13 +25,7 @@ from hprnet_rt.commands.console import (
     ended_by_a_kill,
     stage_table,
 )
-from hprnet_rt.commands.options import (
-    add_drawing_option,
-    add_model_options,
-    add_video_options,
-    load_model,
-    model_choice,
-)
+from hprnet_rt.commands.options import load_model, model_choice
 from hprnet_rt.commands.progress import ProgressReporter
 from hprnet_rt.commands.standard_streams import (
     STANDARD_OUTPUT,
@@ -40,21 +34,18 @@ from hprnet_rt.commands.standard_streams import (
     spooled_input,
 )
 from hprnet_rt.errors import UsageError
-from hprnet_rt.files import reason
-from hprnet_rt.formats import FORMATS, formats_help
+from hprnet_rt.formats import formats_help
 from hprnet_rt.inference.model import PoseModel
-from hprnet_rt.inference.regions import parse_region
-from hprnet_rt.jobs.annotate import AnnotateReport, annotate, shared_threads
-from hprnet_rt.jobs.inputs import STANDARD_INPUT, read_list
+from hprnet_rt.jobs.annotate_file import FileReport, annotate_file
+from hprnet_rt.jobs.file_run import shared_threads
 from hprnet_rt.jobs.many import STATUSES, Outcome, counts, plan_report, run_jobs, write_report
-from hprnet_rt.jobs.options import SMOOTHINGS, AnnotateOptions
+from hprnet_rt.jobs.options import AnnotateOptions
 from hprnet_rt.jobs.plan import Job, plan
 from hprnet_rt.pipeline import Profiler
 from hprnet_rt.render import Overlay
-from hprnet_rt.video import DEFAULT_RATE, is_address, is_image
-from hprnet_rt.video.deinterlace import DEINTERLACING
-from hprnet_rt.video.encoders import AUTO, DEFAULT_ENCODER, choose_encoder
-from hprnet_rt.video.remote import is_remote, send, split_remote
+from hprnet_rt.video import is_image
+from hprnet_rt.video.encoders import AUTO
+from hprnet_rt.video.remote import send
 from hprnet_rt.words import counted, duration, shown_backend
 
 __all__ = ["add_parser"]
@@ -71,215 +62,8 @@ def add_parser(add: AddParser) -> None:
         epilog=formats_help(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    job.add_argument(
-        "inputs",
-        nargs="*",
-        metavar="INPUT",
-        help="video, image, folder, glob pattern, http(s) address, address that fsspec opens "
-        "(s3://bucket/clips), numbered images as one video (frames/img_%%04d.png), or - for standard input",
-    )
-    job.add_argument(
-        "--from",
-        dest="list",
-        metavar="FILE",
-        help="a list of further inputs, one per line; - is standard input",
-    )
-    job.add_argument(
-        "-o",
-        "--out",
-        help="folder, or a file for a single input; - writes its keypoints to standard output",
-    )
-    job.add_argument(
-        "--work",
-        type=Path,
-        metavar="DIR",
-        help="for an -o such as s3://bucket/out: local folder where outputs are written, and stay",
-    )
-    job.add_argument("--no-video", action="store_true", help="write keypoints only")
-    job.add_argument("--no-keypoints", action="store_true", help="write videos and images only")
-    job.add_argument(
-        "--format",
-        action="append",
-        choices=FORMATS,
-        metavar="FORMAT",
-        help="format of the keypoints, see below; may be given several times (default jsonl)",
-    )
-    job.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
-    job.add_argument(
-        "--skip-existing",
-        action="store_true",
-        help="skip inputs whose outputs exist, even if those were made with other settings",
-    )
-    job.add_argument(
-        "--start",
-        type=_seconds,
-        default=0.0,
-        metavar="TIME",
-        help="begin each video at this time: seconds, m:s or h:m:s",
-    )
-    job.add_argument("--end", type=_seconds, metavar="TIME", help="end each video before this time")
-    job.add_argument(
-        "--stride",
-        type=int,
-        default=1,
-        metavar="N",
-        help="only every N-th frame, also in the output video",
-    )
-    job.add_argument(
-        "--rate",
-        type=_rate,
-        default=DEFAULT_RATE,
-        metavar="FPS",
-        help="frames per second of numbered images: 24, 29.97 or 30000/1001 (default %(default)s)",
-    )
-    job.add_argument("--limit", type=int, metavar="N", help="at most N frames of each file")
-    add_video_options(job)
-    job.add_argument(
-        "--deinterlace",
-        choices=DEINTERLACING,
-        default=DEINTERLACING[0],
-        help="make whole pictures of fields, as many as before: auto does it for pictures that are marked as "
-        "interlaced (default %(default)s)",
-    )
-    job.add_argument(
-        "--regions",
-        action="append",
-        default=[],
-        metavar="X,Y,W,H",
-        help="search only this part of the picture, enlarged to the network's input: finds small people "
-        "there; in pixels or percent (10%%,0,50%%,100%%); may be given several times",
-    )
-    add_drawing_option(job)
-    job.add_argument("--no-track", action="store_true", help="give people no ids")
-    job.add_argument(
-        "--smooth",
-        choices=SMOOTHINGS,
-        default=SMOOTHINGS[0],
-        help="steady the points in videos: one-euro lags a little behind fast ones, zero-lag does not but "
-        "reads a video twice (default %(default)s)",
-    )
-    add_model_options(job)
-    job.add_argument(
-        "--batch",
-        type=int,
-        metavar="N",
-        help="frames per run of the network (default: the backend's best, which is 1 on a CPU)",
-    )
-    job.add_argument(
-        "--jobs",
-        type=int,
-        metavar="N",
-        help="videos at once, which share one network (default 1; on a cluster enough for all workers)",
-    )
-    job.add_argument(
-        "--cluster",
-        metavar="ADDRESS",
-        help="find people on a Ray cluster: ray://HOST:PORT, HOST:PORT, auto (the one that runs here), or "
-        "local (a new one on this machine); all machines must find the inputs under the same path",
-    )
-    job.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="workers on the cluster (default: one per GPU, or one for every --threads of its CPUs)",
-    )
-    job.add_argument("--report", type=Path, metavar="FILE", help="write the outcome of every input, as JSON")
-    job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    add_arguments(job)
     job.set_defaults(run=_annotate)
-
-
-def _seconds(text: str) -> float:
-    """Read a time given as seconds, m:s or h:m:s.
-
-    Raises:
-        ValueError: it is not such a time.
-    """
-    first, *others = map(float, text.split(":"))
-    if any(part < 0 for part in others):
-        raise ValueError
-    for part in others:
-        first = 60.0 * first + part
-    return first
-
-
-def _rate(text: str) -> Fraction:
-    """Read a number of frames per second, perhaps a fraction.
-
-    Raises:
-        ValueError: it is not a number.
-    """
-    try:
-        return Fraction(text)
-    except ZeroDivisionError:
-        raise ValueError from None
-
-
-def _listed(name: str | None) -> list[str]:
-    """Return the inputs that a list names.
-
-    Args:
-        name: of the file, `STANDARD_INPUT`, None for no list.
-
-    Raises:
-        UsageError: the list cannot be read.
-    """
-    if name is None:
-        return []
-    if name == STANDARD_INPUT:
-        if sys.stdin is None:
-            raise UsageError("the list of inputs cannot be read: standard input is closed")
-        return read_list(sys.stdin)
-    try:
-        with Path(name).open(encoding="utf-8") as file:
-            return read_list(file)
-    except OSError as error:
-        raise UsageError(f"cannot read the list {name}: {reason(error)}") from error
-
-
-def _output_place(out: str, work: Path | None) -> tuple[Path, str | None]:
-    """Return the local place of the outputs, and the address to send them to, None to keep them local.
-
-    Raises:
-        UsageError: only one of a remote place and a work folder is given, or a server's address.
-    """
-    if is_address(out):
-        raise UsageError(
-            f"outputs cannot be sent to {out}: give a folder, or what fsspec writes to, such as s3://"
-        )
-    if not is_remote(out):
-        if work is not None:
-            raise UsageError(f"--work goes with an -o such as s3://bucket/out, not with {out}")
-        return Path(out), None
-    if work is None:
-        raise UsageError(
-            f"{out} cannot be written to as a run goes on: name a local folder with --work, from which "
-            "outputs are sent there when they are complete"
-        )
-    base, name = split_remote(out)
-    return work / name, base
-
-
-def _settings(options: argparse.Namespace) -> AnnotateOptions:
-    return AnnotateOptions(
-        video=not options.no_video,
-        keypoints=not options.no_keypoints,
-        overwrite=options.overwrite,
-        limit=options.limit,
-        track=not options.no_track,
-        smooth=options.smooth,
-        formats=tuple(options.format or ()),
-        start_s=options.start,
-        end_s=options.end,
-        stride=options.stride,
-        skip_existing=options.skip_existing,
-        crf=options.crf,
-        encoder=DEFAULT_ENCODER if options.no_video else choose_encoder(options.encoder),
-        rate=options.rate,
-        regions=tuple(map(parse_region, options.regions)),
-        deinterlace=options.deinterlace,
-        strip_metadata=options.strip_metadata,
-        point_threshold=options.point_threshold,
-    )
 
 
 def _annotate(options: argparse.Namespace) -> int:
@@ -292,7 +76,7 @@ def _annotate(options: argparse.Namespace) -> int:
             require_only_keypoints(options)
             folder = held.enter_context(tempfile.TemporaryDirectory(prefix="hprnet-rt-"))
             options.out, options.no_video = folder, True
-        settings = _settings(options)
+        settings = settings_of(options)
         spooled = held.enter_context(spooled_input()) if reads_standard_input(options) else None
         return _run(options, settings, spooled, begin_s, to_stream=to_stream)
 
@@ -312,8 +96,8 @@ def _run(
         raise UsageError("--workers is for a cluster: --cluster ADDRESS")
     if not options.inputs and options.list is None:
         raise UsageError("name the inputs, or a list of them: --from FILE")
-    out, remote = _output_place(options.out, options.work)
-    jobs = plan(options.inputs, out, settings, listed=_listed(options.list), spooled=spooled)
+    out, remote = output_place(options.out, options.work)
+    jobs = plan(options.inputs, out, settings, listed=listed_inputs(options.list), spooled=spooled)
     if to_stream and len(jobs) > 1:
         raise UsageError(f"-o - takes a single input, and there are {len(jobs)}; give a folder")
     if options.report is not None:
@@ -332,13 +116,13 @@ def _run(
         if remote is not None:
             reporter.say(f"outputs are sent from {options.work} to {remote}")
 
-        def do(job: Job) -> AnnotateReport:
-            report = annotate(
+        def do(job: Job) -> FileReport:
+            report = annotate_file(
                 job,
                 finder,
                 settings,
                 stream=sys.stdout if to_stream else None,
-                overlay=overlay,
+                draw=overlay,
                 profiler=profiler,
                 started=reporter.started,
                 progress=reporter.progress,

@@ -6,6 +6,7 @@ import argparse
 import glob
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hprnet_rt.commands.console import DONE, FAILED, AddParser, complain, keep_inputs, say
@@ -13,6 +14,7 @@ from hprnet_rt.errors import HprnetError, UsageError
 from hprnet_rt.files import PartialFile, make_folder_of
 from hprnet_rt.formats import (
     FORMATS,
+    KeypointsFrame,
     format_of,
     formats_help,
     read_keypoints,
@@ -41,6 +43,12 @@ def add_parser(add: AddParser) -> None:
         metavar="FORMAT",
         help="format of the outputs (default: by the name of -o FILE)",
     )
+    job.add_argument(
+        "--confident",
+        action="store_true",
+        help="leave out points that are not to be trusted: those that are not drawn (default: all are kept, "
+        "each with its score)",
+    )
     job.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
     job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     job.set_defaults(run=_convert)
@@ -53,7 +61,8 @@ def _convert(options: argparse.Namespace) -> int:
         try:
             recording = read_keypoints(source)
             make_folder_of(out)
-            write_keypoints(out, recording.header, recording.frames, options.to)
+            frames = _confident(recording.frames) if options.confident else recording.frames
+            write_keypoints(out, recording.header, frames, options.to)
         except HprnetError as error:
             complain(error)
             failed += 1
@@ -65,6 +74,10 @@ def _convert(options: argparse.Namespace) -> int:
     if failed and len(pairs) > 1:
         complain(f"{failed} of {counted(len(pairs), 'file')} failed")
     return FAILED if failed else DONE
+
+
+def _confident(frames: Iterator[KeypointsFrame]) -> Iterator[KeypointsFrame]:
+    return (replace(frame, poses=frame.poses.confident()) for frame in frames)
 
 
 def _plan(inputs: Sequence[str], out: Path, to: str | None, overwrite: bool) -> list[tuple[Path, Path]]:

@@ -11,13 +11,14 @@ from hprnet_rt.commands.console import show_progress_of
 from hprnet_rt.geometry import KEEP
 from hprnet_rt.grouping import MATCHINGS, GroupingOptions
 from hprnet_rt.inference.model import DEFAULT_MODEL, PoseModel, load
-from hprnet_rt.render import OverlayStyle
+from hprnet_rt.render import BLURS, HIDEABLE, ONLY, OverlayStyle
 from hprnet_rt.spec import SPECS
 from hprnet_rt.video.encoders import AUTO, DEFAULT_CRF, DEFAULT_ENCODER, ENCODERS
 
 __all__ = [
     "add_drawing_option",
     "add_model_options",
+    "add_picture_options",
     "add_video_options",
     "load_model",
     "model_choice",
@@ -90,6 +91,25 @@ def add_drawing_option(parser: argparse._ActionsContainer) -> None:
         help="least score of a point that is drawn, 0 to 1; keypoints files have all points (default "
         f"{usual.point_threshold}, and {usual.hand_threshold} for those of hands)",
     )
+
+
+def add_picture_options(parser: argparse.ArgumentParser) -> None:
+    """Add --hide, --blur and --only."""
+    parser.add_argument(
+        "--hide",
+        action="append",
+        choices=HIDEABLE,
+        default=[],
+        metavar="PART",
+        help=f"do not draw {', '.join(HIDEABLE)}; may be given several times",
+    )
+    parser.add_argument(
+        "--blur",
+        choices=BLURS,
+        help="make the faces of everyone who is found unrecognisable, heads that look away too; look at the "
+        "result before you show it: who is not found is not blurred",
+    )
+    parser.add_argument("--only", choices=ONLY, help="draw skeletons on black")
 
 
 def add_video_options(parser: argparse.ArgumentParser) -> None:

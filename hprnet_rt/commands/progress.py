@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from hprnet_rt.commands.console import complain, say
-from hprnet_rt.jobs.annotate import AnnotateReport
+from hprnet_rt.jobs.annotate_file import FileReport
 from hprnet_rt.jobs.many import Outcome
 from hprnet_rt.jobs.options import AnnotateOptions
 from hprnet_rt.jobs.plan import Job
@@ -93,7 +93,7 @@ class ProgressReporter:
         if outcome.reason:
             complain(outcome.reason)
 
-    def _say_result(self, report: AnnotateReport) -> None:
+    def _say_result(self, report: FileReport) -> None:
         if report.skipped:
             self.say(f"{report.job.name}: skipped, it is done")
             return

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from tqdm import tqdm
 
@@ -20,17 +18,15 @@ from hprnet_rt.commands.console import (
     keep_inputs,
     say,
 )
-from hprnet_rt.commands.options import add_drawing_option, add_video_options
+from hprnet_rt.commands.options import add_drawing_option, add_picture_options, add_video_options
 from hprnet_rt.errors import UsageError
 from hprnet_rt.formats import read_keypoints
-from hprnet_rt.jobs.render import render
-from hprnet_rt.render import Overlay, OverlayStyle
+from hprnet_rt.jobs.render import has_fewer_people, render
+from hprnet_rt.render import Overlay, OverlayStyle, drawing_of
 from hprnet_rt.video.encoders import AUTO, choose_encoder
 from hprnet_rt.words import counted, duration
 
 __all__ = ["add_parser"]
-
-_HIDEABLE: Final = ("body", "face", "hands", "ids")
 
 
 def add_parser(add: AddParser) -> None:
@@ -42,15 +38,8 @@ def add_parser(add: AddParser) -> None:
     job.add_argument("source", type=Path, metavar="VIDEO", help="video or image")
     job.add_argument("keypoints", type=Path, metavar="KEYPOINTS", help="its keypoints")
     job.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="the drawn video or image")
-    job.add_argument(
-        "--hide",
-        action="append",
-        choices=_HIDEABLE,
-        default=[],
-        metavar="PART",
-        help=f"do not draw {', '.join(_HIDEABLE)}; may be given several times",
-    )
     add_drawing_option(job)
+    add_picture_options(job)
     add_video_options(job)
     job.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     job.add_argument("-q", "--quiet", action="store_true", help="print errors only")
@@ -60,7 +49,7 @@ def add_parser(add: AddParser) -> None:
 def _render(options: argparse.Namespace) -> int:
     out = options.out
     style = OverlayStyle.of_model(refined=True, point_threshold=options.point_threshold)
-    overlay = Overlay(replace(style, **dict.fromkeys(options.hide, False)))
+    draw = drawing_of(Overlay(style.without(options.hide)), blur=options.blur, only=options.only)
     if out.is_dir():
         raise UsageError(f"{out} is a folder; give the name of a file")
     keep_inputs(out, (options.source, options.keypoints))
@@ -70,6 +59,11 @@ def _render(options: argparse.Namespace) -> int:
     if options.encoder == AUTO and not options.quiet:
         say(f"videos by {encoder} (auto)")
     recording = read_keypoints(options.keypoints)
+    if options.blur and has_fewer_people(recording.header):
+        raise UsageError(
+            f"{options.keypoints} has only the largest people, and the faces of others would not be blurred; "
+            "take keypoints that were made without --max-people"
+        )
     with (
         tqdm(
             desc=options.source.name,
@@ -84,7 +78,7 @@ def _render(options: argparse.Namespace) -> int:
             options.source,
             recording,
             out,
-            overlay=overlay,
+            draw=draw,
             crf=options.crf,
             encoder=encoder,
             strip_metadata=options.strip_metadata,

@@ -11,7 +11,8 @@ from hprnet_rt.evaluation.oks import oks
 from hprnet_rt.evaluation.pairs import PAIR_BY, match_people
 from hprnet_rt.evaluation.parts import BOX_METRICS, FACE_BOXES, KEYPOINT_METRICS, PART_TYPES, PartType
 from hprnet_rt.evaluation.report import to_csv, to_json, to_markdown, to_text
-from hprnet_rt.evaluation.results import to_results, write_results
+from hprnet_rt.evaluation.results import write_results
+from hprnet_rt.types.coco import to_results
 
 __all__ = [
     "BOX_METRICS",

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +14,13 @@ from hprnet_rt.errors import DataError
 from hprnet_rt.evaluation.checks import Item, boxes, flags, load, numbers, objects, points, whole_numbers
 from hprnet_rt.evaluation.parts import PART_TYPES, box_of_points
 from hprnet_rt.skeleton import BODY
+from hprnet_rt.types.coco import FACE_BOX_SCORE
 
-__all__ = ["FACE_BOX_SCORE", "Annotations", "Results", "read_annotations", "read_results"]
+__all__ = ["Annotations", "Results", "read_annotations", "read_results"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-
-FACE_BOX_SCORE: Final = "facebox_score"
-"""Score that ranks face boxes; `score` does where a detection has no such field."""
 
 _PERSON = 1  # category_id
 _HANDS = ("lefthand", "righthand")

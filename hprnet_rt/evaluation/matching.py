@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.errors import BackendError
-from hprnet_rt.evaluation.coco import FACE_BOX_SCORE, Annotations, Results
+from hprnet_rt.evaluation.coco import Annotations, Results
 from hprnet_rt.evaluation.oks import oks
 from hprnet_rt.evaluation.parts import BOX_METRICS, FACE_BOXES, KEYPOINT_METRICS, PART_TYPES, box_of_points
 from hprnet_rt.skeleton import FACE
+from hprnet_rt.types.coco import FACE_BOX_SCORE
 
 __all__ = ["library", "score_part"]
 

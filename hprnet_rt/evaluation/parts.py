@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.errors import UsageError
-from hprnet_rt.skeleton import BODY, FACE, FEET, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND, SIGMAS
+from hprnet_rt.skeleton import NUM_KEYPOINTS, SIGMAS
+from hprnet_rt.types.coco import COCO_PARTS
 
 __all__ = [
     "BOX_METRICS",
@@ -27,13 +28,7 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-FIELDS: Final[dict[str, slice]] = {
-    "keypoints": BODY,
-    "foot_kpts": FEET,
-    "face_kpts": FACE,
-    "lefthand_kpts": LEFT_HAND,
-    "righthand_kpts": RIGHT_HAND,
-}
+FIELDS: Final[dict[str, slice]] = {part.field: part.points for part in COCO_PARTS.values()}
 """Fields of an annotation or a result, each a list of x, y, v of these points."""
 
 
@@ -67,15 +62,11 @@ class PartType:
 PART_TYPES: Final[dict[str, PartType]] = {
     part.name: part
     for part in (
-        PartType("body", BODY, ("keypoints",), "score"),
-        PartType("foot", FEET, ("foot_kpts",), "foot_score"),
-        PartType("face", FACE, ("face_kpts",), "face_score"),
-        PartType("left_hand", LEFT_HAND, ("lefthand_kpts",), "lefthand_score"),
-        PartType("right_hand", RIGHT_HAND, ("righthand_kpts",), "righthand_score"),
+        *(PartType(name, each.points, (each.field,), each.score_field) for name, each in COCO_PARTS.items()),
         PartType("whole_body", slice(0, NUM_KEYPOINTS), tuple(FIELDS), "wholebody_score"),
     )
 }
-"""The part types by name. A field `body_score` is not used: COCO-WholeBody ranks bodies by `score`."""
+"""The part types by name."""
 
 FACE_BOXES: Final = ("face_box", "face_points_box")
 """Face detection: by the results' `face_box`, and by the box around the visible face points."""

@@ -14,9 +14,9 @@ from hprnet_rt.evaluation.coco import Annotations, Results
 from hprnet_rt.evaluation.oks import oks
 from hprnet_rt.evaluation.pairs import partners
 from hprnet_rt.evaluation.parts import PART_TYPES
-from hprnet_rt.evaluation.results import ABSENT_PX
 from hprnet_rt.render import Overlay
 from hprnet_rt.types import Poses
+from hprnet_rt.types.coco import ABSENT_PX
 
 __all__ = ["Case", "draw_case", "worst_people"]
 
@@ -124,7 +124,7 @@ def draw_case(image: ImageArray, case: Case, annotations: Annotations, results: 
         Overlay().draw(cut, poses)
     xy = (annotations.xy[case.person] - (left, top)) * scale
     labelled = annotations.labelled[case.person]
-    for start, end in skeleton.LIMBS:
+    for start, end in skeleton.SKELETON:
         if labelled[start] and labelled[end]:
             ends = [(int(xy[k, 0]), int(xy[k, 1])) for k in (start, end)]
             cv2.line(cut, ends[0], ends[1], _WHITE, 1, cv2.LINE_AA)

@@ -13,7 +13,8 @@ import numpy as np
 from hprnet_rt.errors import DataError
 from hprnet_rt.formats.format import Format
 from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording, in_short
-from hprnet_rt.formats.table import KEY_COLUMNS, VALUE_COLUMNS, Row, from_rows, to_rows
+from hprnet_rt.formats.table import Row, from_rows, to_rows
+from hprnet_rt.types.values import KEY_COLUMNS, VALUE_COLUMNS
 
 __all__ = ["CSV", "read_csv", "write_csv"]
 

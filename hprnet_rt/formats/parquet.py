@@ -17,7 +17,8 @@ from hprnet_rt import skeleton
 from hprnet_rt.errors import DataError, UsageError
 from hprnet_rt.formats.format import Format
 from hprnet_rt.formats.recording import NONSENSE, KeypointsFrame, Recording, in_short
-from hprnet_rt.formats.table import KEY_COLUMNS, VALUE_COLUMNS, Row, from_rows, to_rows
+from hprnet_rt.formats.table import Row, from_rows, to_rows
+from hprnet_rt.types.values import KEY_COLUMNS, VALUE_COLUMNS
 
 __all__ = ["COMPACT_PARQUET", "PARQUET", "read_parquet", "write_compact_parquet", "write_parquet"]
 

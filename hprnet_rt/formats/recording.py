@@ -49,6 +49,10 @@ class KeypointsFrame:
         number: the frame's number in its source, from 0.
         pts_s: media time in seconds, None when unknown.
         poses: strongest first, in pixels of the source.
+
+    Example:
+        >>> frame = hprnet_rt.KeypointsFrame(0, 0.0, model(image))
+        >>> hprnet_rt.write_keypoints("one.csv", {}, [frame])
     """
 
     number: int
@@ -65,6 +69,11 @@ class Recording:
             where the format has no place for it.
         frames: in ascending order, read as they are asked for; iterate once. The next frame may raise
             `DataError` for damage in the middle of a file.
+
+    Example:
+        >>> recording = hprnet_rt.read_keypoints("video.jsonl")
+        >>> recording.header["fps"], sum(len(frame.poses) for frame in recording.frames)
+        (25.0, 18)
     """
 
     header: dict[str, Any]

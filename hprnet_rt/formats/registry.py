@@ -85,6 +85,12 @@ def read_keypoints(path: str | Path) -> Recording:
         UsageError: the file does not exist, its name belongs to no format or to one that is only written, or
             a package that the format needs is not installed.
         DataError: the file is not of that format, or cannot be read.
+
+    Example:
+        >>> for frame in hprnet_rt.read_keypoints("video.jsonl").frames:
+        ...     poses = frame.poses.confident()
+        >>> frame.number, frame.pts_s, len(poses)
+        (5, 0.2, 3)
     """
     path = Path(path)
     if not path.exists():
@@ -122,6 +128,10 @@ def write_keypoints(
             it needs.
         OutputError: the file cannot be written.
         DataError: the frames come from a damaged file.
+
+    Example:
+        >>> recording = hprnet_rt.read_keypoints("video.jsonl")
+        >>> hprnet_rt.write_keypoints("video.csv", recording.header, recording.frames)
     """
     path = Path(path)
     form = require_format(kind or format_of(path).name)

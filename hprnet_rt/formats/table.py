@@ -15,23 +15,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hprnet_rt import skeleton
 from hprnet_rt.formats.recording import KeypointsFrame
 from hprnet_rt.types import Poses
+from hprnet_rt.types.values import VALUE_COLUMNS, from_values, to_values
 
-__all__ = ["KEY_COLUMNS", "VALUE_COLUMNS", "Row", "from_rows", "to_rows"]
+__all__ = ["Row", "from_rows", "to_rows"]
 
-KEY_COLUMNS: Final = ("frame", "pts_s", "person", "track_id")
-"""The frame's number, its time in seconds, the person's place in it (0 is the strongest), and track id."""
-
-VALUE_COLUMNS: Final = (
-    "score",
-    *(f"{box}_{side}" for box in ("box", "face") for side in ("x1", "y1", "x2", "y2")),
-    *(f"{name}_{value}" for name in skeleton.KEYPOINT_NAMES for value in ("x", "y", "score")),
-)
-"""The numbers of a person: positions in px, scores from 0 to 1."""
-
-_POINTS: Final = 9  # where the keypoints begin
 _NOBODY: Final = np.full(len(VALUE_COLUMNS), np.nan, np.float32)
 
 
@@ -60,17 +49,7 @@ def to_rows(frames: Iterable[KeypointsFrame]) -> Iterator[Row]:
         poses = frame.poses
         if not len(poses):
             yield Row(frame.number, frame.pts_s, None, None, _NOBODY)
-        points = np.concatenate((poses.xy, poses.score[..., None]), axis=2)
-        points[np.isnan(points[..., 0])] = np.nan
-        values = np.concatenate(
-            (
-                poses.person_score[:, None],
-                poses.box_xyxy,
-                poses.face_xyxy,
-                points.reshape(len(poses), 3 * skeleton.NUM_KEYPOINTS),
-            ),
-            axis=1,
-        )
+        values = to_values(poses)
         for n, track_id in enumerate(poses.track_id.tolist()):
             yield Row(frame.number, frame.pts_s, n, None if track_id < 0 else track_id, values[n])
 
@@ -86,13 +65,4 @@ def from_rows(rows: Iterable[Row]) -> Iterator[KeypointsFrame]:
 def _poses(people: list[Row]) -> Poses:
     if not people:
         return Poses.empty()
-    values = np.stack([row.values for row in people])
-    points = values[:, _POINTS:].reshape(len(people), skeleton.NUM_KEYPOINTS, 3)
-    return Poses(
-        np.ascontiguousarray(points[..., :2]),
-        np.where(np.isnan(points[..., 2]), np.float32(0), points[..., 2]),
-        values[:, 1:5],
-        values[:, 5:9],
-        values[:, 0],
-        np.array([-1 if row.track_id is None else row.track_id for row in people], np.int64),
-    )
+    return from_values(np.stack([row.values for row in people]), [row.track_id for row in people])

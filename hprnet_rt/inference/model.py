@@ -70,6 +70,12 @@ class PoseModel:
         flip: average with the mirrored image (the flip test; the backend torch only).
         batch: images that `begin` gives to the backend at once; the backend's best when None.
         grouping: thresholds.
+
+    Example:
+        >>> with hprnet_rt.load() as model:
+        ...     poses = model(image)
+        ...     print(model.name, len(poses))
+        hprnet-mobile 3
     """
 
     def __init__(
@@ -296,6 +302,10 @@ def load(
         ModelError: the model file is damaged.
         BackendError: the backend cannot load it, or a package or the GPU is missing.
         OutputError: a converted checkpoint cannot be written to the cache.
+
+    Example:
+        >>> with hprnet_rt.load() as model:
+        ...     wrists = [person["left_wrist"] for person in model(image).confident()]
     """
     grouping = GroupingOptions(matching=matching)
     if threshold is not None:

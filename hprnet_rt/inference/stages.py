@@ -1,25 +1,17 @@
-"""The stages of a pose pipeline, and `stream`, the pipeline as an iterator."""
+"""The stages of a pose pipeline."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
 
-from hprnet_rt.errors import MediaError, UsageError
+from hprnet_rt.errors import MediaError
 from hprnet_rt.formats import KeypointsFrame
-from hprnet_rt.inference.model import PoseModel, load
+from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.inference.regions import Corners, Region, merged
-from hprnet_rt.pipeline import BatchStage, Pipeline, Stage
-from hprnet_rt.pipeline.runner import Source
-from hprnet_rt.render import Overlay
-from hprnet_rt.tracking import Tracker
+from hprnet_rt.pipeline import BatchStage, Stage
+from hprnet_rt.render import Drawing, draw_onto
 from hprnet_rt.types import Frame, FramePoses, Inferred, Peaks, Poses, Prepared
-from hprnet_rt.video import ImageSource, open_source
-
-if TYPE_CHECKING:
-    from hprnet_rt.video.capture import LiveSource
 
 __all__ = [
     "AnyStage",
@@ -28,7 +20,6 @@ __all__ = [
     "following_stages",
     "pose_stages",
     "replay_stages",
-    "stream",
 ]
 
 AnyStage = Stage | BatchStage
@@ -38,12 +29,9 @@ OverTime = Callable[[Poses, float], Poses]
 """A temporal step: called with the people of each frame and its time in seconds. `Tracker`, `OneEuro`."""
 
 
-_IN_FLIGHT: Final = 2
-
-
 def pose_stages(
     model: PoseModel,
-    overlay: Overlay | None = None,
+    draw: Drawing | None = None,
     over_time: Sequence[OverTime] = (),
     *,
     batch: int = 1,
@@ -54,7 +42,7 @@ def pose_stages(
 
     Args:
         model: the network.
-        overlay: draws skeletons onto the frame's own image.
+        draw: draws people onto the frame's own image, such as an `Overlay`.
         over_time: temporal steps, applied in this order. They get every frame, in order, at its media
             time, or at its capture where the source has no clock.
         batch: frames that wait for each other before the network, so that it sees them together. Not for
@@ -65,7 +53,7 @@ def pose_stages(
     Raises in its stage, as a stage does:
         UsageError: a region is not in the picture.
     """
-    return [*finding_stages(model, batch, regions, grouper), *following_stages(over_time, overlay)]
+    return [*finding_stages(model, batch, regions, grouper), *following_stages(over_time, draw)]
 
 
 def finding_stages(
@@ -112,24 +100,24 @@ def finding_stages(
     return [Stage("preprocess", prepare), engine, Stage("grouping", group)]
 
 
-def following_stages(over_time: Sequence[OverTime] = (), overlay: Overlay | None = None) -> list[AnyStage]:
+def following_stages(over_time: Sequence[OverTime] = (), draw: Drawing | None = None) -> list[AnyStage]:
     """Return the stages that take one frame after the other; see `pose_stages`."""
     stages: list[AnyStage] = []
     if over_time:
         stages.append(Stage("tracking", lambda item: _follow(over_time, item)))
-    if overlay is not None:
-        stages.append(_render_stage(overlay))
+    if draw is not None:
+        stages.append(_render_stage(draw))
     return stages
 
 
 def replay_stages(
-    known: Iterator[KeypointsFrame], overlay: Overlay | None = None, *, all_known: bool = True
+    known: Iterator[KeypointsFrame], draw: Drawing | None = None, *, all_known: bool = True
 ) -> list[AnyStage]:
     """Return the stages from a `Frame` to its `FramePoses` for a source whose people are known.
 
     Args:
         known: frames with their people, in the source's order.
-        overlay: draws skeletons onto the frame's own image.
+        draw: draws people onto the frame's own image, such as an `Overlay`.
         all_known: every frame is among them; otherwise there is nobody in the others.
 
     Raises in its stage, as a stage does:
@@ -148,8 +136,8 @@ def replay_stages(
         return FramePoses(frame, Poses.empty())
 
     stages: list[AnyStage] = [Stage("keypoints", look_up)]
-    if overlay is not None:
-        stages.append(_render_stage(overlay))
+    if draw is not None:
+        stages.append(_render_stage(draw))
     return stages
 
 
@@ -161,66 +149,5 @@ def _follow(over_time: Sequence[OverTime], item: FramePoses) -> FramePoses:
     return replace(item, poses=poses)
 
 
-def _render_stage(overlay: Overlay) -> Stage:
-    def render(item: FramePoses) -> FramePoses:
-        overlay.draw(item.frame.image, item.poses)
-        return item
-
-    return Stage("render", render)
-
-
-def _require_source(source: object, live: bool) -> None:
-    """Check that something can be given to `stream`.
-
-    Raises:
-        UsageError: it cannot.
-    """
-    needed = ("__iter__", "close", *(("interrupt",) if live else ()))
-    if not isinstance(source, str | Path) and not all(hasattr(source, name) for name in needed):
-        raise UsageError(
-            f"a source is a file, with live=True also a camera's number or an address, or an object with "
-            f"{', '.join(needed)}; got {source!r:.80}"
-        )
-
-
-def stream(
-    source: str | int | Path | Source | LiveSource, model: PoseModel | None = None, *, live: bool = False
-) -> Iterator[tuple[Frame, Poses]]:
-    """Yield the frames of a video with everyone in them, in order; decoding runs ahead on threads.
-
-    People keep their `track_id` from frame to frame, see `Tracker`; in an image file they have none.
-
-    Args:
-        source: a video or image file, or any iterable of `Frame` with a `close` method.
-        model: from `load`; the default model, closed at the end, when None.
-        live: the source is a camera ("0" or 0), an address or a file played by its own clock, as `open_live`
-            takes it, or a `LiveSource`. Frames for which there is no time are passed over; otherwise none is.
-
-    Raises:
-        UsageError: there is no such file or camera, or it is nothing that can be a source.
-        MediaError: it cannot be read.
-    """
-    if live and isinstance(source, int):
-        source = str(source)
-    _require_source(source, live)
-    limits: dict[str, Any] = {}
-    opened: Source
-    if live:
-        from hprnet_rt.video.capture import LiveOptions, open_live  # files do without them
-
-        named = isinstance(source, str | Path)
-        camera = open_live(str(source), LiveOptions()) if named else cast("LiveSource", source)
-        opened = camera
-        limits = {"in_flight": _IN_FLIGHT, "interrupt": camera.interrupt}
-    else:
-        opened = open_source(Path(source)) if isinstance(source, str | Path) else cast(Source, source)
-    own = model or load()
-    over_time = () if isinstance(opened, ImageSource) else (Tracker(),)
-    try:
-        stages = pose_stages(own, over_time=over_time, batch=1 if live else own.batch)
-        with Pipeline[FramePoses](opened, stages, **limits) as pipeline:
-            for packet in pipeline:
-                yield packet.payload.frame, packet.payload.poses
-    finally:
-        if model is None:
-            own.close()
+def _render_stage(draw: Drawing) -> Stage:
+    return Stage("render", lambda item: draw_onto(item, draw))

@@ -1,401 +1,210 @@
-"""The annotate job: files in, annotated pictures and keypoints out, nothing lost and nothing done twice."""
+"""`annotate`: the command of that name as a function."""
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from itertools import islice
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any
 
-from hprnet_rt.errors import HprnetError, MediaError
-from hprnet_rt.files import PartialFile, exclusive, make_folder_of
-from hprnet_rt.formats import KeypointsFrame, KeypointsStream, Recording, write_keypoints
-from hprnet_rt.formats.jsonl import JSONL, read_jsonl, write_jsonl
-from hprnet_rt.inference.finder import Finder, LocalFinder, PoseRequest
-from hprnet_rt.inference.model import PoseModel
-from hprnet_rt.inference.stages import AnyStage, following_stages, replay_stages
-from hprnet_rt.jobs.fingerprint import make_header, video_comment
-from hprnet_rt.jobs.journal import Journal
-from hprnet_rt.jobs.options import AnnotateOptions, keypoint_settings, video_settings
-from hprnet_rt.jobs.outputs import Outputs, Sink, what_is_kept
-from hprnet_rt.jobs.plan import Job
-from hprnet_rt.jobs.resume import is_done, note_damage, noted_damage, tidy
-from hprnet_rt.pipeline import Pipeline, Profiler
-from hprnet_rt.render import Overlay
-from hprnet_rt.tracking import PoseSpool, Snapshots, both_ways, temporal_steps
-from hprnet_rt.types import Frame, FramePoses, unseen_frame
-from hprnet_rt.video import (
-    BorrowedFrames,
-    FileSource,
-    ImageSink,
-    ImageSource,
-    MediaInfo,
-    ResumePoint,
-    VideoSink,
-    chosen_frames,
-    is_image,
-    open_source,
-)
-from hprnet_rt.video.media import size_bytes
+from hprnet_rt.errors import UsageError
+from hprnet_rt.inference.model import PoseModel, load
+from hprnet_rt.jobs.annotate_file import FileReport, annotate_file
+from hprnet_rt.jobs.file_run import shared_threads
+from hprnet_rt.jobs.many import Outcome, run_jobs
+from hprnet_rt.jobs.options import AnnotateOptions
+from hprnet_rt.jobs.plan import Job, plan
+from hprnet_rt.render import Drawing
+from hprnet_rt.types import FramePoses
+from hprnet_rt.video import MediaInfo, is_image
 
-__all__ = ["AnnotateReport", "annotate", "shared_threads"]
+__all__ = ["AnnotateReport", "Progress", "annotate"]
 
-_DURABLE_S: Final = 2.0
-"""A crash costs the keypoints of at most this time."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far `annotate` is with a file.
+
+    Attributes:
+        source: the file.
+        done: frames of it that are done.
+        frames: how many it says that it has; None where it does not. Of a part of it, fewer will come.
+        people: in the last frame.
+
+    Example:
+        >>> def show(progress):
+        ...     if progress.done == progress.frames:
+        ...         print(progress.source, progress.done, "of", progress.frames)
+        >>> report = hprnet_rt.annotate("video.mp4", "shown", progress=show)
+        video.mp4 6 of 6
+    """
+
+    source: str
+    done: int
+    frames: int | None
+    people: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotateReport:
-    """The result of a job.
+    """What `annotate` has done.
 
     Attributes:
-        job: with the outputs as they were written.
-        frames, people: counts; people are summed over frames.
-        most_people: in one frame.
-        seconds: from the first frame asked for to the last byte written.
-        written: files that were written; `.partial` ones when the job was cancelled.
-        damage: what could not be read of the source, None when all was well.
-        cancelled: the job was stopped early.
-        resumed: frames that an earlier run had done.
-        skipped: all was done before; nothing was written.
+        files: the outcome of every input, in order: its `status`, its `reason` where there is one, and its
+            `report` with frames, people, seconds and files.
+        seconds: that it took, with the loading of the model.
+
+    Example:
+        >>> report = hprnet_rt.annotate("video.mp4", "reported")
+        >>> report.frames, report.people, [path.name for path in report.written]
+        (6, 18, ['video.mp4', 'video.jsonl'])
+        >>> report.failed
+        ()
     """
 
-    job: Job
-    frames: int = 0
-    people: int = 0
-    most_people: int = 0
-    seconds: float = 0.0
-    written: tuple[Path, ...] = ()
-    damage: str | None = None
-    cancelled: bool = False
-    resumed: int = 0
-    skipped: bool = False
+    files: tuple[Outcome, ...]
+    seconds: float
 
+    @property
+    def _reports(self) -> tuple[FileReport, ...]:
+        return tuple(each.report for each in self.files if each.report is not None)
 
-def shared_threads() -> int:
-    """Return the threads for each of the two heavy stages, engine and encoder, when they run side by side."""
-    return max(1, (os.cpu_count() or 1) // 2)
+    @property
+    def frames(self) -> int:
+        """Frames of all files, those of earlier runs included; files that were done before have none."""
+        return sum(each.frames for each in self._reports)
 
+    @property
+    def people(self) -> int:
+        """People, summed over these frames."""
+        return sum(each.people for each in self._reports)
 
-class _Run:
-    """The work on one file: found people go to a journal, of which everything else is made."""
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """The files that were written."""
+        return tuple(path for each in self._reports for path in each.written)
 
-    def __init__(
-        self,
-        *,
-        job: Job,
-        finder: Finder,
-        options: AnnotateOptions,
-        source: FileSource,
-        header: dict[str, Any],
-        outputs: Outputs,
-        stream: TextIO | None,
-        overlay: Overlay | None,
-        profiler: Profiler,
-        progress: Callable[[FramePoses], None] | None,
-        cancelled: threading.Event,
-    ) -> None:
-        self.job, self.finder, self.options = job, finder, options
-        self.source, self.info, self.header = source, source.info, header
-        self.profiler, self.progress, self.cancelled = profiler, progress, cancelled
-        self.is_image = is_image(job.source)
-        self.looks_ahead = options.smooth == "zero-lag" and not self.is_image
-        self.overlay: Overlay | None = None
-        if job.picture is not None:
-            self.overlay = overlay or Overlay(options.style(refined=finder.facts.refined))
-        self.people = self.most_people = 0
-        self.damage: str | None = None
-        self.outputs = outputs
-        self.stream = None if stream is None else KeypointsStream(stream, header)
-        for path in job.outputs:
-            make_folder_of(path)
-        self.journal = Journal(
-            job.unsmoothed if self.looks_ahead else job.master,
-            header,
-            again=options.overwrite,
-            keep=JSONL.name in job.keypoints and not self.looks_ahead,
-        )
-        self.outputs.add(self.journal)
-        self.picture: Sink | None = None
-        if not self.looks_ahead:
-            self._open_picture()
-
-    def _open_picture(self) -> None:
-        job, info, options = self.job, self.info, self.options
-        if job.picture is None:
-            return
-        if isinstance(self.source, ImageSource):
-            self.picture = ImageSink(job.picture, self.source.photo, strip_metadata=options.strip_metadata)
-        else:
-            rate = None if info.rate is None else info.rate / options.stride
-            self.picture = VideoSink(
-                job.picture,
-                replace(info, rate=rate, chapters=info.chapters if options.selection.goes_to_the_end else ()),
-                audio_from=job.source,
-                threads=shared_threads(),
-                from_zero=options.start_s > 0.0,
-                comment=video_comment(self.header, **video_settings(options)),
-                crf=options.crf,
-                encoder=options.encoder,
-                strip_metadata=options.strip_metadata,
-            )
-        self.outputs.add(self.picture)
-
-    def find_people(self) -> None:
-        """Find everyone in the frames that no earlier run has finished."""
-        done = self.journal.resumed
-        last: ResumePoint | None = None
-        frames = None if self.picture is None else chosen_frames(self.source, self.options.selection)
-        if done and frames is not None:
-
-            def take_earlier(item: FramePoses) -> None:
-                nonlocal last
-                last = ResumePoint(done, item.frame.sequence, item.frame.pts_s)
-                self._count(item)
-
-            self._draw(islice(frames, done), self.journal.earlier_frames(), done, take_earlier)
-        elif done:
-            last = self._count_earlier()
-        if self.cancelled.is_set():
-            return
-        request = PoseRequest(self.source, self.options.selection, last, self.options.regions)
-        search = self.finder.find(request, frames)
-        smooth = "off" if self.looks_ahead else self.options.smooth
-        steps = [] if self.is_image else temporal_steps(self.options.track, smooth)
-        snapshots = Snapshots(steps, _DURABLE_S, done, self.journal.state)
-        overlay = None if self.looks_ahead else self.overlay
-        over_time = () if self.is_image else (snapshots,)
-
-        def take(item: FramePoses) -> None:
-            self.outputs.write(item)
-            if self.stream is not None and not self.looks_ahead:
-                self.stream.write(item)
-            state = snapshots.at(self.outputs.frames)
-            if state is not None:
-                self.journal.checkpoint(self.outputs.frames, state)
-            self._count(item)
-
-        stages = [*search.stages, *following_stages(over_time, overlay)]
-        self._run(search.frames, stages, take, search.interrupt)
-        self.damage = search.damage()
-        if not self.cancelled.is_set():
-            if not self.outputs.frames:
-                raise MediaError(f"{self.job.name} has no frame in the part that was asked for")
-            names = [path.name for path in self.job.outputs]
-            self.journal.checkpoint(self.outputs.frames, {}, names)  # there is nothing to do behind them
-
-    def _count_earlier(self) -> ResumePoint:
-        """Take the frames of earlier runs as they are, and return where they end."""
-        number, pts_s = -1, None
-        for earlier in self.journal.earlier_frames():
-            number, pts_s = earlier.number, earlier.pts_s
-            self.outputs.count_earlier()
-            pts = None if pts_s is None else round(pts_s / self.info.time_base)
-            item = FramePoses(unseen_frame(number, pts, self.info.time_base), earlier.poses)
-            self._count(item)
-            if self.progress is not None:
-                self.progress(item)
-        return ResumePoint(self.outputs.frames, number, pts_s)
-
-    def smooth(self) -> None:
-        """Smooth what is in the journal, knowing all of it, and draw that."""
-        self.journal.close()
-        with PoseSpool() as found, PoseSpool() as behind:
-            for frame in self.journal.recording().frames:
-                found.append((frame.pts_s or 0.0, frame.poses))
-            smoothed = zip(self.journal.recording().frames, both_ways(found, behind), strict=True)
-            self._write_master(replace(frame, poses=poses) for frame, (_, poses) in smoothed)
-        if self.stream is not None:
-            for frame in self._master().frames:
-                self.stream.write_frame(frame)
-        self._open_picture()
-        if self.picture is not None:
-            source = open_source(self.job.source, self.options.rate, self.options.deinterlace)
-            try:
-                frames = chosen_frames(source, self.options.selection)
-                self._draw(frames, self._master().frames, self.outputs.frames)
-            finally:
-                source.close()
-
-    def _write_master(self, frames: Iterable[KeypointsFrame]) -> None:
-        with PartialFile(self.job.master).writing() as partial:
-            write_jsonl(partial, self.header, frames)
-
-    def _master(self) -> Recording:
-        return read_jsonl(PartialFile(self.job.master).partial)
-
-    def _draw(
-        self,
-        frames: Iterable[Frame],
-        known: Iterator[KeypointsFrame],
-        count: int,
-        take: Callable[[FramePoses], None] | None = None,
-    ) -> None:
-        """Write the pictures of frames whose people are known.
-
-        Raises:
-            MediaError: there are not `count` frames any more.
-        """
-        self.outputs.begin_again(count)
-        drawn = 0
-
-        def write(item: FramePoses) -> None:
-            nonlocal drawn
-            if self.picture is not None:
-                self.picture.write(item)
-            drawn += 1
-            if take is not None:
-                take(item)
-
-        self._run(frames, replay_stages(known, self.overlay), write)
-        if self.cancelled.is_set():
-            return
-        if drawn != count:
-            raise MediaError(f"{self.job.name} is not as it was when its keypoints were found")
-        self.outputs.have_all()
-
-    def _run(
-        self,
-        frames: Iterable[Frame],
-        stages: Sequence[AnyStage],
-        take: Callable[[FramePoses], None],
-        interrupt: Callable[[], None] | None = None,
-    ) -> None:
-        with Pipeline[FramePoses](
-            BorrowedFrames(frames),
-            stages,
-            profiler=self.profiler,
-            cancelled=self.cancelled,
-            interrupt=interrupt,
-        ) as pipeline:
-            for packet in pipeline:
-                start_s = time.perf_counter()
-                take(packet.payload)
-                self.profiler.record("sink", start_s - packet.sent_s, time.perf_counter() - start_s)
-                if self.progress is not None:
-                    self.progress(packet.payload)
-
-    def _count(self, item: FramePoses) -> None:
-        self.people += len(item.poses)
-        self.most_people = max(self.most_people, len(item.poses))
-
-    def finish(self) -> tuple[Path, ...]:
-        """Complete every output and give it its name; what could be continued goes last."""
-        options = self.options
-        whole = options.end_s is None and (options.limit is None or self.outputs.frames < options.limit)
-        self.outputs.close(all_audio=whole)
-        if self.damage is None and isinstance(self.picture, VideoSink):
-            self.damage = self.picture.lost
-        note_damage(self.job, self.damage)
-        for name, path in self.job.keypoints.items():
-            if name != JSONL.name:
-                write_keypoints(path, self.header, self._master().frames, name)
-        if self.picture is not None:
-            self.picture.commit()
-        if self.looks_ahead:
-            master = PartialFile(self.job.master)
-            if JSONL.name in self.job.keypoints:
-                master.commit(durable=True)
-            else:
-                master.partial.unlink(missing_ok=True)
-        self.journal.commit()
-        return self.job.outputs
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """The inputs that failed, or of which a part could not be read."""
+        return tuple(each for each in self.files if each.status in ("failed", "damaged"))
 
 
 def annotate(
-    job: Job,
-    model: PoseModel | Finder,
-    options: AnnotateOptions,
+    inputs: str | Path | Sequence[str | Path],
+    out: str | Path,
     *,
-    stream: TextIO | None = None,
-    overlay: Overlay | None = None,
-    profiler: Profiler | None = None,
-    started: Callable[[MediaInfo], None] | None = None,
-    progress: Callable[[FramePoses], None] | None = None,
-    cancelled: threading.Event | None = None,
+    draw: Drawing | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    model: PoseModel | None = None,
+    **options: Any,
 ) -> AnnotateReport:
-    """Annotate one file. Where an earlier run was interrupted, go on: the keypoints are those of one run.
+    """Draw people onto videos and images, and write their keypoints, as `hprnet-rt annotate` does.
+
+    The same call continues what was interrupted, and skips files that are done.
 
     Args:
-        job: from `plan`.
-        model: the network, here or elsewhere.
-        options: the ones of `plan`.
-        stream: gets the keypoints as JSON lines besides, as they come; those of an earlier run not.
-        overlay: how to draw; when None, as `options` and the model want it.
-        profiler: gets the stages' times.
-        started: called once with what is known of the source; not when all was done before.
-        progress: called after each frame, those of an earlier run included; with "zero-lag" also after each
-            that was looked at.
-        cancelled: when set, what is done is finished under its partial name.
+        inputs: files, folders, glob patterns and addresses, one or several.
+        out: a folder, or a file for a single input.
+        draw: draws people in the place of skeletons: a function of a `Frame` and its `Poses` that changes
+            `frame.image`, or returns another picture of its size; or an `Overlay` of another style. It is
+            called in a thread, once for each frame, in order. Videos that were drawn by a function are not
+            known again: `overwrite=True` replaces them.
+        progress: called after each frame, in this thread.
+        model: from `load`; the default model, closed at the end, when None.
+        options: fields of `hprnet_rt.jobs.options.AnnotateOptions`, which are the options of the command:
+            video, keypoints, formats, overwrite, skip_existing, start_s, end_s, stride, limit, track, smooth,
+            max_people, hide, blur, only, point_threshold, crf, encoder, strip_metadata and others.
+
+    Returns:
+        what was done. Where there are several files, some may have failed: `AnnotateReport.failed`, which is
+        logged too.
 
     Raises:
-        UsageError: an earlier run was another one, or a region is not in the picture.
-        MediaError: the source cannot be opened.
-        OutputError: an output cannot be written.
-        BrokenPipeError: the reader of the stream has gone.
-        HprnetError: a stage failed. What was done before is kept under its partial name, which the error
-            names.
+        UsageError: an input is missing, an option is impossible, or an output exists that this call would not
+            make alike.
+        HprnetError: the only file failed. What was done before is kept under its partial name.
+
+    Example:
+        >>> report = hprnet_rt.annotate("video.mp4", "annotated", formats=("csv",), hide=("face",), end_s=0.2)
+        >>> report.frames
+        5
+        >>> def dots(frame, poses):
+        ...     for x, y in poses.confident().only("body").xy.reshape(-1, 2):
+        ...         if x == x:  # an absent point is NaN
+        ...             frame.image[int(y) - 2 : int(y) + 2, int(x) - 2 : int(x) + 2] = (0, 255, 255)
+        >>> report = hprnet_rt.annotate("video.mp4", "dots.mp4", draw=dots, overwrite=True)
     """
-    cancelled = cancelled or threading.Event()
-    finder = LocalFinder(model) if isinstance(model, PoseModel) else model
     begin_s = time.perf_counter()
-    skipped = AnnotateReport(job=job, damage=noted_damage(job), skipped=True)
-    if options.skip_existing and len(job.existing()) == len(job.outputs):
-        return skipped
-    source = open_source(job.source, options.rate, options.deinterlace)
-    with ExitStack() as held:
-        held.callback(source.close)
-        for region in options.regions:
-            region.corners(source.info.width, source.info.height)
-        header = make_header(source.info, finder.facts, job.called, **keypoint_settings(options))
-        if is_done(job, header, options):  # perhaps in a folder that takes no lock
-            tidy(job)
-            return skipped
-        held.enter_context(exclusive(job.master))
-        if is_done(job, header, options):  # meanwhile
-            return skipped
-        outputs = Outputs()
-        try:
-            run = _Run(
-                job=job,
-                finder=finder,
-                options=options,
-                source=source,
-                header=header,
-                outputs=outputs,
-                stream=stream,
-                overlay=overlay,
-                profiler=profiler or Profiler(),
-                progress=progress,
-                cancelled=cancelled,
+    settings = _settings(options, draw)
+    names = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    jobs = plan([os.fspath(each) for each in names], Path(out), settings)
+    stills = all(is_image(job.source) for job in jobs)
+    with _opened(model, settings, stills) as opened:
+
+        def do(job: Job) -> FileReport:
+            teller = _Teller(job, progress)
+            return annotate_file(
+                job, opened, settings, draw=draw, started=teller.started, progress=teller.progress
             )
-            if started is not None:
-                started(source.info)
-            run.find_people()
-            if run.looks_ahead and not cancelled.is_set():
-                run.smooth()
-            stopped = cancelled.is_set()
-            if run.damage is None and size_bytes(job.source) not in (None, header["source_bytes"]):
-                run.damage = f"{job.name} changed while it was read: annotate it again when it is complete"
-            written = outputs.abandon() if stopped else run.finish()
-        except BaseException as error:
-            kept = outputs.abandon()
-            if kept and isinstance(error, HprnetError):
-                raise type(error)(f"{error} ({what_is_kept(outputs.frames, kept)})") from error
-            raise
-    return AnnotateReport(
-        job=job,
-        frames=outputs.frames,
-        people=run.people,
-        most_people=run.most_people,
-        seconds=time.perf_counter() - begin_s,
-        written=written,
-        damage=run.damage,
-        cancelled=stopped,
-        resumed=run.journal.resumed,
-    )
+
+        if len(jobs) == 1:
+            outcomes = [Outcome.of(jobs[0], do(jobs[0]))]
+        else:
+            outcomes = run_jobs(jobs, do, cancelled=threading.Event())
+    report = AnnotateReport(files=tuple(outcomes), seconds=time.perf_counter() - begin_s)
+    for each in report.failed:
+        _log.warning("%s", each.reason)
+    return report
+
+
+def _settings(options: dict[str, Any], draw: Drawing | None) -> AnnotateOptions:
+    """Make the options of keywords.
+
+    Raises:
+        UsageError: there is no option of a name, or a value is impossible.
+    """
+    known = [field.name for field in dataclasses.fields(AnnotateOptions) if field.name != "drawn_by"]
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise UsageError(f"annotate has no option {unknown[0]!r}; its options are {', '.join(known)}")
+    return AnnotateOptions(**options, drawn_by=None if draw is None else uuid.uuid4().hex)
+
+
+@contextmanager
+def _opened(model: PoseModel | None, settings: AnnotateOptions, stills: bool) -> Iterator[PoseModel]:
+    """Give the model, or the default one, which is closed behind."""
+    if model is not None:
+        yield model
+        return
+    threads = shared_threads() if settings.video else None
+    with load(threads=threads, batch=1 if stills else None) as own:  # no image waits for others
+        yield own
+
+
+class _Teller:
+    """Tells of the progress of a file."""
+
+    def __init__(self, job: Job, tell: Callable[[Progress], None] | None) -> None:
+        self._name, self._tell = job.name, tell
+        self._done = 0
+        self._frames: int | None = None
+
+    def started(self, info: MediaInfo) -> None:
+        self._frames = info.frames
+
+    def progress(self, item: FramePoses) -> None:
+        self._done += 1
+        if self._tell is not None:
+            self._tell(
+                Progress(source=self._name, done=self._done, frames=self._frames, people=len(item.poses))
+            )

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from hprnet_rt.errors import HprnetError, OutputError, UsageError
 from hprnet_rt.files import PartialFile, make_folder_of, reason, require_writable
-from hprnet_rt.jobs.annotate import AnnotateReport
+from hprnet_rt.jobs.annotate_file import FileReport
 from hprnet_rt.jobs.plan import Job
 from hprnet_rt.version import __version__
 
@@ -43,12 +43,21 @@ class Outcome:
     job: Job
     status: str
     reason: str = ""
-    report: AnnotateReport | None = None
+    report: FileReport | None = None
+
+    @classmethod
+    def of(cls, job: Job, report: FileReport) -> Outcome:
+        """Return the outcome of a job that has not failed."""
+        if report.cancelled:
+            return cls(job, "stopped", report=report)
+        if report.damage:
+            return cls(job, "damaged", report.damage, report)
+        return cls(job, "skipped" if report.skipped else "done", report=report)
 
 
 def run_jobs(
     jobs: Sequence[Job],
-    do: Callable[[Job], AnnotateReport],
+    do: Callable[[Job], FileReport],
     *,
     cancelled: threading.Event,
     at_once: int = 1,
@@ -86,9 +95,9 @@ def run_jobs(
         return list(pool.map(attempt, jobs))
 
 
-def _attempt(job: Job, do: Callable[[Job], AnnotateReport], *, alone: bool) -> Outcome:
+def _attempt(job: Job, do: Callable[[Job], FileReport], *, alone: bool) -> Outcome:
     try:
-        report = do(job)
+        return Outcome.of(job, do(job))
     except HprnetError as error:
         return Outcome(job, "failed", str(error))
     except Exception as error:
@@ -96,11 +105,6 @@ def _attempt(job: Job, do: Callable[[Job], AnnotateReport], *, alone: bool) -> O
             raise
         _log.debug("%s failed", job.source, exc_info=True)
         return Outcome(job, "failed", f"{job.name} failed unexpectedly: {type(error).__name__}: {error}")
-    if report.cancelled:
-        return Outcome(job, "stopped", report=report)
-    if report.damage:
-        return Outcome(job, "damaged", report.damage, report)
-    return Outcome(job, "skipped" if report.skipped else "done", report=report)
 
 
 def counts(outcomes: Sequence[Outcome]) -> dict[str, int]:

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 from hprnet_rt.errors import UsageError
 from hprnet_rt.formats import require_format
 from hprnet_rt.inference.regions import Region
-from hprnet_rt.render import OverlayStyle
-from hprnet_rt.tracking import LIVE_SMOOTHINGS
+from hprnet_rt.render import OverlayStyle, require_drawing
+from hprnet_rt.tracking import LIVE_SMOOTHINGS, require_max_people
 from hprnet_rt.video import DEFAULT_RATE, Selection
 from hprnet_rt.video.deinterlace import AUTO, require_deinterlacing
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER, require_crf, require_encoder
@@ -67,6 +67,11 @@ class AnnotateOptions:
             photo's EXIF and colour profile.
         point_threshold: least score of a point that is drawn, hands included; None takes those of
             `OverlayStyle.of_model`.
+        max_people: the most people of a frame, the largest, see `LargestPeople`; None takes all.
+        hide: what is not drawn of people, of `HIDEABLE`.
+        blur: "faces" makes them unrecognisable in the picture, see `FaceBlur`; keypoints stay as they are.
+        only: "skeleton" draws on black.
+        drawn_by: a name for a drawing of one's own, which tells its videos from others.
 
     Raises:
         UsageError: a value is impossible, or two contradict each other.
@@ -86,10 +91,15 @@ class AnnotateOptions:
     smooth: str = option(SMOOTHINGS[0], "keypoints")
     regions: tuple[Region, ...] = option((), "keypoints")
     deinterlace: str = option(AUTO, "keypoints", at_default=False)
+    max_people: int | None = option(None, "keypoints", at_default=False)
     crf: int = option(DEFAULT_CRF, "video")
     encoder: str = option(DEFAULT_ENCODER, "video")
     strip_metadata: bool = option(False, "video", at_default=False)
     point_threshold: float | None = option(None, "video", at_default=False)
+    hide: tuple[str, ...] = option((), "video", at_default=False)
+    blur: str | None = option(None, "video", at_default=False)
+    only: str | None = option(None, "video", at_default=False)
+    drawn_by: str | None = option(None, "video", at_default=False)
 
     def __post_init__(self) -> None:
         if not (self.video or self.keypoints):
@@ -111,6 +121,10 @@ class AnnotateOptions:
         require_deinterlacing(self.deinterlace)
         require_crf(self.crf)
         require_encoder(self.encoder)
+        require_max_people(self.max_people)
+        require_drawing(self.blur, self.only)
+        if self.blur and self.max_people is not None:
+            raise UsageError("faces are blurred of everyone who is found: that does not go with fewer people")
         _ = self.selection, self.style(refined=True)  # they check their own fields
 
     @property
@@ -120,7 +134,7 @@ class AnnotateOptions:
 
     def style(self, *, refined: bool) -> OverlayStyle:
         """Return the style of the skeletons, for a model whose points are refined or for another."""
-        return OverlayStyle.of_model(refined=refined, point_threshold=self.point_threshold)
+        return OverlayStyle.of_model(refined=refined, point_threshold=self.point_threshold).without(self.hide)
 
 
 def keypoint_settings(options: AnnotateOptions) -> dict[str, Any]:

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from hprnet_rt.errors import MediaError, OutputError, UsageError
-from hprnet_rt.evaluation import PART_TYPES, Annotations, to_results, write_results
-from hprnet_rt.evaluation.results import SINGLE_PARTS
+from hprnet_rt.evaluation import PART_TYPES, Annotations, write_results
 from hprnet_rt.files import output_errors, reason
 from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.inference.stages import pose_stages
 from hprnet_rt.pipeline import Pipeline, Profiler
 from hprnet_rt.spec import ModelSpec
 from hprnet_rt.types import Frame, FramePoses
+from hprnet_rt.types.coco import SINGLE_PARTS, to_results
 from hprnet_rt.video import ImageSource
 
 __all__ = ["Prediction", "known_parts", "predict"]

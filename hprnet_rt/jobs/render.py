@@ -6,41 +6,34 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
 from hprnet_rt.errors import HprnetError, UsageError
-from hprnet_rt.files import make_folder_of
 from hprnet_rt.formats import KeypointsFrame, Recording
 from hprnet_rt.formats.recording import in_short, rate_of
 from hprnet_rt.inference.stages import replay_stages
-from hprnet_rt.jobs.outputs import Outputs, Sink, what_is_kept
+from hprnet_rt.jobs.outputs import Outputs, what_is_kept
+from hprnet_rt.jobs.pictures import open_picture, require_picture_name
 from hprnet_rt.pipeline import Pipeline
-from hprnet_rt.render import Overlay
+from hprnet_rt.render import Drawing, Overlay
 from hprnet_rt.types import FramePoses
 from hprnet_rt.video import (
     DEFAULT_RATE,
-    IMAGE_SUFFIXES,
-    OUTPUT_VIDEO_SUFFIXES,
     BorrowedFrames,
-    FileSource,
-    ImageSink,
-    ImageSource,
     MediaInfo,
     Selection,
     VideoSink,
     chosen_frames,
-    is_image,
     open_source,
 )
-from hprnet_rt.video.audio import suffix_for_audio
 from hprnet_rt.video.deinterlace import AUTO, DEINTERLACING
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER
 from hprnet_rt.video.media import size_bytes
 
-__all__ = ["Rendering", "render"]
+__all__ = ["Rendering", "has_fewer_people", "render"]
 
 _log = logging.getLogger(__name__)
 
@@ -101,6 +94,12 @@ def _selection(header: dict[str, Any]) -> Selection:
     return Selection(**fields)
 
 
+def has_fewer_people(header: dict[str, Any]) -> bool:
+    """Return whether keypoints are of some of the people who were found."""
+    options = header.get("options")
+    return isinstance(options, dict) and options.get("max_people") is not None
+
+
 def _warn_of_another_source(header: dict[str, Any], source: Path) -> None:
     """Log a warning when the keypoints were made of another file, which may be intended."""
     size, header_bytes = size_bytes(source), header.get("source_bytes")
@@ -130,40 +129,12 @@ def _deinterlacing(header: dict[str, Any]) -> str:
     return str(mode)
 
 
-def _open(
-    path: Path, opened: FileSource, selection: Selection, *, strip_metadata: bool, **writing: Any
-) -> Sink:
-    source, info = Path(opened.path), opened.info
-    still = is_image(source)
-    allowed = IMAGE_SUFFIXES if still else OUTPUT_VIDEO_SUFFIXES
-    if path.suffix.lower() not in allowed:
-        kind = "an image" if still else "a video"
-        raise UsageError(f"{kind} cannot be written to {path}: use {' '.join(sorted(allowed))}")
-    make_folder_of(path)
-    if isinstance(opened, ImageSource):
-        return ImageSink(path, opened.photo, strip_metadata=strip_metadata)
-    fitting = suffix_for_audio(source, path.suffix.lower())
-    if fitting != path.suffix.lower():
-        raise UsageError(
-            f"{path.suffix} cannot hold the audio of {source} as it is; use a name that ends in {fitting}"
-        )
-    rate = None if info.rate is None else info.rate / selection.stride
-    return VideoSink(
-        path,
-        replace(info, rate=rate, chapters=info.chapters if selection.goes_to_the_end else ()),
-        audio_from=source,
-        from_zero=selection.start_s > 0.0,
-        strip_metadata=strip_metadata,
-        **writing,
-    )
-
-
 def render(
     source: Path,
     keypoints: Recording,
     out: Path,
     *,
-    overlay: Overlay | None = None,
+    draw: Drawing | None = None,
     crf: int = DEFAULT_CRF,
     encoder: str = DEFAULT_ENCODER,
     strip_metadata: bool = False,
@@ -180,7 +151,7 @@ def render(
         source: a video, an image, or numbered images.
         keypoints: from `read_keypoints`.
         out: the file to write; one that exists is replaced.
-        overlay: how to draw; the default one when None.
+        draw: draws people; the default `Overlay` when None.
         crf, encoder: how a video is compressed, see `VideoSink`.
         strip_metadata: write nothing of what is written on the source onto the drawn one.
         started: called once with what is known of the source.
@@ -208,12 +179,13 @@ def render(
             )
         selection = _selection(header)
         _warn_of_another_source(header, source)
-        sink = _open(out, opened, selection, strip_metadata=strip_metadata, crf=crf, encoder=encoder)
+        require_picture_name(out, opened)
+        sink = open_picture(out, opened, selection, strip_metadata=strip_metadata, crf=crf, encoder=encoder)
         outputs.add(sink)
         if started is not None:
             started(info)
         known = _Known(keypoints.frames)
-        stages = replay_stages(known, overlay or Overlay(), all_known=False)
+        stages = replay_stages(known, draw or Overlay(), all_known=False)
         frames = BorrowedFrames(chosen_frames(opened, selection))
         with Pipeline[FramePoses](frames, stages, cancelled=cancelled) as pipeline:
             for packet in pipeline:

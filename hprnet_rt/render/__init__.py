@@ -1,5 +1,18 @@
 """Drawing of skeletons."""
 
-from hprnet_rt.render.overlay import Overlay, OverlayStyle
+from hprnet_rt.render.blur import FaceBlur
+from hprnet_rt.render.drawing import BLURS, ONLY, Drawing, draw_onto, drawing_of, require_drawing
+from hprnet_rt.render.overlay import HIDEABLE, Overlay, OverlayStyle
 
-__all__ = ["Overlay", "OverlayStyle"]
+__all__ = [
+    "BLURS",
+    "HIDEABLE",
+    "ONLY",
+    "Drawing",
+    "FaceBlur",
+    "Overlay",
+    "OverlayStyle",
+    "draw_onto",
+    "drawing_of",
+    "require_drawing",
+]

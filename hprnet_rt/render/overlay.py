@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -14,13 +14,23 @@ from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.render.labels import draw_digits, draw_ids
 from hprnet_rt.render.lanes import lane_colors
 from hprnet_rt.render.strokes import LineWidth, Palette, draw_people
-from hprnet_rt.types import HAND_THRESHOLD, POINT_THRESHOLD, Poses, least_scores, sure_scores
+from hprnet_rt.types import (
+    HAND_THRESHOLD,
+    POINT_THRESHOLD,
+    UNREFINED_HAND_THRESHOLD,
+    Frame,
+    Poses,
+    least_scores,
+    require_threshold,
+    sure_scores,
+)
 
-__all__ = ["Overlay", "OverlayStyle"]
+__all__ = ["HIDEABLE", "Overlay", "OverlayStyle"]
 
 Color = tuple[int, int, int]
 
-_UNREFINED_HAND: Final = 0.3
+HIDEABLE: Final = ("body", "face", "hands", "ids")
+"""What need not be drawn: fields of `OverlayStyle`."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,10 @@ class OverlayStyle:
         max_line_px: widest body line.
         ids: people who have an id get it written above the upper left corner of their box.
         body, face, hands: whether these are drawn; feet belong to the body.
+
+    Example:
+        >>> hprnet_rt.OverlayStyle(ids=False, hands=False).point_threshold
+        0.2
     """
 
     point_threshold: float = POINT_THRESHOLD
@@ -52,18 +66,27 @@ class OverlayStyle:
 
         Args:
             refined: each point has a confidence of its own. Otherwise a point of a hand has the score of the
-                hand's centre, which the model sometimes guesses where a hand is hidden: on 512 photographs a
-                threshold of 0.3 left out half of the hands in wrong places, and 5% of the good ones.
+                hand's centre, and hands take `UNREFINED_HAND_THRESHOLD`.
             point_threshold: replaces both thresholds.
 
         Raises:
             UsageError: the threshold is not from 0 to 1.
         """
         if point_threshold is not None:
-            if not 0.0 <= point_threshold <= 1.0:
-                raise UsageError(f"the point threshold is a score from 0 to 1, got {point_threshold}")
+            require_threshold(point_threshold)
             return cls(point_threshold=point_threshold, hand_threshold=point_threshold)
-        return cls() if refined else cls(hand_threshold=_UNREFINED_HAND)
+        return cls() if refined else cls(hand_threshold=UNREFINED_HAND_THRESHOLD)
+
+    def without(self, hidden: Sequence[str]) -> OverlayStyle:
+        """Return the style without some of `HIDEABLE`.
+
+        Raises:
+            UsageError: there is nothing of such a name.
+        """
+        for name in hidden:
+            if name not in HIDEABLE:
+                raise UsageError(f"what can be hidden is {', '.join(HIDEABLE)}, got {name!r}")
+        return replace(self, **dict.fromkeys(hidden, False))
 
 
 def _relative_width(keypoint: int) -> float:
@@ -82,14 +105,21 @@ class Overlay:
 
     Args:
         style: how skeletons look; may be replaced between frames, from any thread.
+
+    Example:
+        >>> overlay = hprnet_rt.Overlay(hprnet_rt.OverlayStyle(face=False, ids=False))
+        >>> black = np.zeros_like(image)
+        >>> overlay.draw(black, model(image))
+        >>> bool(black.any())
+        True
     """
 
     def __init__(self, style: OverlayStyle | None = None) -> None:
         self.style = style or OverlayStyle()
         self._palette = Palette(
-            limbs=np.array(skeleton.LIMBS, np.int64),
+            limbs=np.array(skeleton.SKELETON, np.int64),
             limb_colors=_lanes(skeleton.LIMB_COLORS_RGB),
-            limb_widths=np.array([_relative_width(end) for _, end in skeleton.LIMBS], np.float32),
+            limb_widths=np.array([_relative_width(end) for _, end in skeleton.SKELETON], np.float32),
             point_colors=_lanes(skeleton.KEYPOINT_COLORS_RGB),
             point_widths=np.array([_relative_width(p) for p in range(skeleton.NUM_KEYPOINTS)], np.float32),
         )
@@ -120,3 +150,7 @@ class Overlay:
         visible = draw_people(image, poses.xy, score, poses.box_xyxy, least, line_width, self._palette)
         if style.ids:
             draw_ids(image, poses.track_id, poses.box_xyxy, visible, self._digits)
+
+    def __call__(self, frame: Frame, poses: Poses) -> None:
+        """Draw everyone onto a frame's own image; so an overlay is a `Drawing`."""
+        self.draw(frame.image, poses)

@@ -34,6 +34,9 @@ class OneEuroOptions:
         quick: increase of the cut-off with speed, in Hz for each size a second; higher lags less.
         speed_hz: cut-off of the speed itself.
         trusted_score: the cut-off of a point with a lower score is lowered in proportion.
+
+    Example:
+        >>> calmer = hprnet_rt.OneEuro(hprnet_rt.OneEuroOptions(still_hz=0.3))
     """
 
     still_hz: float = 0.7
@@ -151,6 +154,11 @@ class OneEuro:
     Args:
         options: how much is smoothed.
 
+    Example:
+        >>> smooth = hprnet_rt.OneEuro()
+        >>> for frame, poses in hprnet_rt.stream("video.mp4"):
+        ...     steady = smooth(poses, frame.pts_s)
+
     Source: Casiez, Roussel and Vogel, "1€ Filter: A Simple Speed-based Low-pass Filter for Noisy Input in
     Interactive Systems" (2012), with one cut-off for both axes of a point.
     """
@@ -227,6 +235,11 @@ def smooth_both_ways(
 
     Raises:
         UsageError: a time is not a finite number.
+
+    Example:
+        >>> found = [(frame.pts_s, poses) for frame, poses in hprnet_rt.stream("video.mp4")]
+        >>> len(hprnet_rt.smooth_both_ways(found)) == len(found)
+        True
     """
     return list(both_ways(sequence, [], options))
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hprnet_rt.tracking.smoothing import OneEuro
-from hprnet_rt.tracking.tracker import Tracker
+from hprnet_rt.tracking.steps import TemporalStep
 from hprnet_rt.types import Poses
 
 __all__ = ["Snapshots", "State"]
@@ -20,7 +19,7 @@ State = Mapping[str, np.ndarray[Any, Any]]
 
 
 class Snapshots:
-    """A tracker and the filters after it as one step, which keeps their state from time to time.
+    """Temporal steps as one, which keeps their state from time to time.
 
     It is called in one thread, and `at` in another one, for the frames that have gone through all stages.
 
@@ -36,7 +35,7 @@ class Snapshots:
 
     def __init__(
         self,
-        steps: Sequence[Tracker | OneEuro],
+        steps: Sequence[TemporalStep],
         every_s: float,
         frames: int = 0,
         state: State | None = None,

@@ -27,6 +27,9 @@ class TrackerOptions:
         joint_threshold: joints with a lower score are not compared.
         least_joints: where fewer joints can be compared, boxes are compared instead.
         max_tracks: people remembered at a time. When there are more, those unseen the longest are forgotten.
+
+    Example:
+        >>> patient = hprnet_rt.Tracker(hprnet_rt.TrackerOptions(patience_s=10))
     """
 
     patience_s: float = 2.0
@@ -71,6 +74,11 @@ class Tracker:
 
     Args:
         options: how people are followed.
+
+    Example:
+        >>> tracker = hprnet_rt.Tracker()  # `stream` has one of its own
+        >>> tracker(model(image), 0.0).track_id.tolist()
+        [0, 1, 2]
 
     Source: assigning by similarity to where tracks are expected is Bewley et al., "Simple Online and Realtime
     Tracking" (2016); OKS as that similarity is Xiao et al., "Simple Baselines for Human Pose Estimation and

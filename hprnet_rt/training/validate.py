@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from hprnet_rt.errors import OutputError
-from hprnet_rt.evaluation import PART_TYPES, Annotations, Evaluation, evaluate, to_results
+from hprnet_rt.evaluation import PART_TYPES, Annotations, Evaluation, evaluate
 from hprnet_rt.evaluation.matching import library
-from hprnet_rt.evaluation.results import SINGLE_PARTS
 from hprnet_rt.geometry import Letterbox, input_hw_for
 from hprnet_rt.grouping import Grouper, GroupingOptions
 from hprnet_rt.model.network import Network
@@ -25,6 +24,7 @@ from hprnet_rt.render import Overlay
 from hprnet_rt.spec import PeakLayout
 from hprnet_rt.training.images import ImageFiles
 from hprnet_rt.types import Peaks, Poses
+from hprnet_rt.types.coco import SINGLE_PARTS, to_results
 
 __all__ = ["Validator"]
 

@@ -21,7 +21,7 @@ from hprnet_rt.cluster import ModelChoice, connect, worker, workers
 from hprnet_rt.cluster.requests import SourceFile
 from hprnet_rt.errors import BackendError, MediaError
 from hprnet_rt.inference.regions import parse_region
-from hprnet_rt.jobs.annotate import annotate
+from hprnet_rt.jobs.annotate_file import annotate_file
 from hprnet_rt.jobs.options import AnnotateOptions
 from hprnet_rt.jobs.plan import plan
 from hprnet_rt.video.identity import source_check
@@ -95,7 +95,7 @@ def do(finder, out, options, source, stop_at=None):
         if count == stop_at:
             cancelled.set()
 
-    return annotate(job, finder, options, progress=progress, cancelled=cancelled)
+    return annotate_file(job, finder, options, progress=progress, cancelled=cancelled)
 
 
 def contents(folder):
@@ -328,7 +328,7 @@ def test_ctrl_c_ends_the_workers_and_the_same_command_continues(
     run, cluster, people, alone, tmp_path, monkeypatch
 ):
     arguments = (people, "-o", tmp_path, "--no-video", "--smooth", "one-euro")
-    monkeypatch.setattr("hprnet_rt.jobs.annotate._DURABLE_S", 0.0)
+    monkeypatch.setattr("hprnet_rt.jobs.file_run._DURABLE_S", 0.0)
     timer = threading.Thread(target=interrupt_when, args=(tmp_path / "people.partial.state",))
     timer.start()
     code, _, err = run(*arguments, "--cluster", "local", "--workers", 1)

@@ -16,8 +16,8 @@ from hprnet_rt.evaluation import (
     to_results,
     write_results,
 )
-from hprnet_rt.evaluation.results import ABSENT_PX
 from hprnet_rt.types import Poses
+from hprnet_rt.types.coco import ABSENT_PX
 from tests.evaluation.sets import EXAMPLE_GT, annotations, decoded, golden_annotations, person
 
 ROUNDED = 6e-4  # px; three decimals are written

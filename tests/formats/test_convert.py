@@ -160,3 +160,15 @@ def test_overwrite_replaces(run, clip, tmp_path):
     (tmp_path / "out.csv").write_text("old")
     assert run(clip, "-o", tmp_path / "out.csv", "--overwrite")[0] == 0
     assert len(list(read_keypoints(tmp_path / "out.csv").frames)) == 9
+
+
+def test_points_that_are_not_to_be_trusted_are_left_out_where_that_is_asked_for(run, clip, tmp_path):
+    assert run(clip, "-q", "-o", tmp_path / "all.csv") == (0, "", "")
+    assert run(clip, "-q", "--confident", "-o", tmp_path / "sure.csv") == (0, "", "")
+    everything, sure = (list(read_keypoints(tmp_path / name).frames) for name in ("all.csv", "sure.csv"))
+    left_out = 0
+    for one, other in zip(everything, sure, strict=True):
+        shown = one.poses.shown()
+        assert (other.poses.score == one.poses.score * shown).all() and len(other.poses) == len(one.poses)
+        left_out += int(((one.poses.score > 0) & ~shown).sum())
+    assert left_out > 0

@@ -10,7 +10,7 @@ import pytest
 import hprnet_rt
 from hprnet_rt import cli
 from hprnet_rt.commands import options as model_options
-from hprnet_rt.jobs.annotate import annotate
+from hprnet_rt.jobs.annotate_file import annotate_file
 from hprnet_rt.jobs.options import AnnotateOptions
 from hprnet_rt.jobs.plan import plan
 from hprnet_rt.skeleton import KEYPOINT_NAMES, PARTS
@@ -547,7 +547,7 @@ def test_outputs_have_their_final_names_only_when_they_are_complete(model, tmp_p
     options = AnnotateOptions()
     (job,) = plan([str(source)], tmp_path / "out", options)
     seen = []
-    report = annotate(job, model, options, progress=lambda _item: seen.append(names(tmp_path / "out")))
+    report = annotate_file(job, model, options, progress=lambda _item: seen.append(names(tmp_path / "out")))
     assert len(seen) == 20
     assert set().union(*seen) == {"clip.partial.jsonl", "clip.partial.lock", "clip.partial.mp4"}
     assert names(tmp_path / "out") == ["clip.jsonl", "clip.mp4"]
@@ -563,7 +563,7 @@ def test_what_overwrite_replaces_stays_until_the_new_file_is_complete(model, tmp
     options = AnnotateOptions(video=False, overwrite=True)
     (job,) = plan([str(source)], tmp_path / "out", options)
     seen = []
-    annotate(job, model, options, progress=lambda _item: seen.append(old.read_text()))
+    annotate_file(job, model, options, progress=lambda _item: seen.append(old.read_text()))
     assert seen == ["old"] * 5
     assert len(clips.read_keypoints(old)[1]) == 5
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 import cv2
 import pytest
 
-import hprnet_rt.jobs.annotate as annotating
+import hprnet_rt.jobs.annotate_file as annotating
 from hprnet_rt.formats import FORMATS, read_keypoints
 from hprnet_rt.pipeline import Pipeline
 from hprnet_rt.video import VideoSource, file_source

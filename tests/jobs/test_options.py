@@ -38,6 +38,11 @@ OTHER = {
     "encoder": "libx265",
     "strip_metadata": True,
     "point_threshold": 0.5,
+    "max_people": 2,
+    "hide": ("face",),
+    "blur": "faces",
+    "only": "skeleton",
+    "drawn_by": "a function",
     "background": "white",
 }
 """A value of each option that is not its default."""

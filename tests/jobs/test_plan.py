@@ -9,8 +9,9 @@ from fractions import Fraction
 import cv2
 import pytest
 
-import hprnet_rt.jobs.annotate as annotating
-from hprnet_rt.jobs.annotate import annotate
+import hprnet_rt.jobs.annotate_file as annotating
+import hprnet_rt.jobs.file_run as file_run
+from hprnet_rt.jobs.annotate_file import annotate_file
 from hprnet_rt.jobs.options import AnnotateOptions
 from hprnet_rt.jobs.plan import plan
 from hprnet_rt.video.identity import source_check
@@ -27,7 +28,7 @@ def run(annotate_small):
 @pytest.fixture
 def interrupted(small_model, monkeypatch):
     """Annotate some frames of a source and stop, with a checkpoint behind them."""
-    monkeypatch.setattr(annotating, "_DURABLE_S", 0.0)
+    monkeypatch.setattr(file_run, "_DURABLE_S", 0.0)
 
     def do(source, out, **more):
         options = AnnotateOptions(**more)
@@ -38,7 +39,7 @@ def interrupted(small_model, monkeypatch):
             if next(seen) == 5:
                 cancelled.set()
 
-        assert annotate(job, small_model, options, progress=progress, cancelled=cancelled).cancelled
+        assert annotate_file(job, small_model, options, progress=progress, cancelled=cancelled).cancelled
         assert list(out.glob("*.partial.state"))
 
     return do
@@ -74,11 +75,11 @@ def test_killed_between_names_that_bear_no_mark_continues(small_model, tmp_path,
     options = AnnotateOptions(video=False, formats=("csv", "coco", "openpose"), **more)
     (job,) = plan([str(source)], tmp_path / "out", options)
     with monkeypatch.context() as patch:
-        patch.setattr(annotating.Journal, "commit", lambda self: 1 / 0)
+        patch.setattr(file_run.Journal, "commit", lambda self: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            annotate(job, small_model, options)
+            annotate_file(job, small_model, options)
     (job,) = plan([str(source)], tmp_path / "out", options)
-    assert annotate(job, small_model, options).resumed == 5
+    assert annotate_file(job, small_model, options).resumed == 5
     assert not list((tmp_path / "out").glob("*.partial*"))
 
 
@@ -144,7 +145,7 @@ def test_what_runs_without_a_check_of_the_source_have_made_is_done(run, tmp_path
 
     with monkeypatch.context() as patch:
         patch.setattr(annotating, "make_header", older)
-        patch.setattr(annotating, "video_settings", lambda _: {})
+        patch.setattr(file_run, "video_settings", lambda _: {})
         assert run(source, "-o", tmp_path / "out")[0] == 0
     before = contents(tmp_path / "out")
     assert b"source_check" not in before["clip.jsonl"]

@@ -9,7 +9,7 @@ import pytest
 import hprnet_rt
 from hprnet_rt import cli
 from hprnet_rt.formats import KeypointsFrame, read_keypoints, write_keypoints
-from hprnet_rt.jobs.annotate import annotate
+from hprnet_rt.jobs.annotate_file import annotate_file
 from hprnet_rt.jobs.options import AnnotateOptions
 from hprnet_rt.jobs.plan import plan
 from hprnet_rt.skeleton import NUM_KEYPOINTS
@@ -87,7 +87,7 @@ def test_rendering_equals_annotating(run, tmp_path):
     options = AnnotateOptions(start_s=0.2, stride=2, limit=4)
     (job,) = plan([str(clips.SAMPLE)], tmp_path / "out", options)
     with hprnet_rt.load(threads=1) as model:
-        annotate(job, model, options)
+        annotate_file(job, model, options)
     code, *_ = run(clips.SAMPLE, tmp_path / "out" / "sample.jsonl", "-o", tmp_path / "again.mp4")
     assert code == 0
     pairs = zip(

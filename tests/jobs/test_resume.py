@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 import hprnet_rt
-import hprnet_rt.jobs.annotate as annotating
+import hprnet_rt.jobs.file_run as file_run
 from hprnet_rt import PoseModel
 from hprnet_rt.errors import MediaError, OutputError, UsageError
 from hprnet_rt.formats import read_keypoints
-from hprnet_rt.jobs.annotate import annotate
+from hprnet_rt.jobs.annotate_file import annotate_file
 from hprnet_rt.jobs.options import AnnotateOptions
 from hprnet_rt.jobs.plan import plan
 from hprnet_rt.video import VideoSource, file_source
@@ -34,7 +34,7 @@ def model():
 
 @pytest.fixture(autouse=True)
 def every_frame_is_durable(monkeypatch):
-    monkeypatch.setattr(annotating, "_DURABLE_S", 0.0)
+    monkeypatch.setattr(file_run, "_DURABLE_S", 0.0)
 
 
 def names(folder):
@@ -50,7 +50,7 @@ def do(model, out, options, source=clips.SAMPLE, stop_at=None):
         if next(seen) == stop_at:
             cancelled.set()
 
-    return annotate(job, model, options, progress=progress, cancelled=cancelled)
+    return annotate_file(job, model, options, progress=progress, cancelled=cancelled)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_zero_lag_stopped_while_it_writes_continues(model, whole, tmp_path):
 
 
 def test_failure_in_the_middle_continues_too(model, whole, tmp_path, monkeypatch):
-    write, options = annotating.VideoSink.write, AnnotateOptions(limit=FRAMES, formats=("csv", "npz"))
+    write, options = file_run.VideoSink.write, AnnotateOptions(limit=FRAMES, formats=("csv", "npz"))
 
     def full(self, item):
         if item.frame.sequence == 9:
@@ -118,7 +118,7 @@ def test_failure_in_the_middle_continues_too(model, whole, tmp_path, monkeypatch
         write(self, item)
 
     with monkeypatch.context() as patch:
-        patch.setattr(annotating.VideoSink, "write", full)
+        patch.setattr(file_run.VideoSink, "write", full)
         with pytest.raises(OutputError, match="the first 9 frames are kept"):
             do(model, tmp_path, options)
         with pytest.raises(OutputError, match="the first 9 frames are kept"):
@@ -169,10 +169,10 @@ def test_second_run_at_the_same_time_is_refused_and_disturbs_nothing(model, whol
     def progress(_item):
         if not refused:
             with pytest.raises(OutputError, match="another run is writing") as raised:
-                annotate(job, model, options)
+                annotate_file(job, model, options)
             refused.append(raised.value)
 
-    annotate(job, model, options, progress=progress)
+    annotate_file(job, model, options, progress=progress)
     assert refused
     assert names(tmp_path) == ["sample.jsonl"]
     assert (tmp_path / "sample.jsonl").read_bytes() == whole("off")
@@ -203,7 +203,7 @@ def test_what_is_done_is_skipped_and_what_another_run_has_done_is_not(model, tmp
 def test_killed_between_the_last_two_names_continues(model, tmp_path, monkeypatch):
     source = clips.make(tmp_path / "clip.mp4", frames=5)
     with monkeypatch.context() as patch:
-        patch.setattr(annotating.Journal, "commit", lambda self: 1 / 0)
+        patch.setattr(file_run.Journal, "commit", lambda self: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             do(model, tmp_path / "out", AnnotateOptions(), source)
     assert names(tmp_path / "out") == ["clip.mp4", "clip.partial.jsonl", "clip.partial.state"]
@@ -247,9 +247,9 @@ def test_damaged_state_begins_anew(model, tmp_path, damage):
 
 SCRIPT = """
 import sys
-import hprnet_rt.jobs.annotate
+import hprnet_rt.jobs.file_run
 from hprnet_rt import cli
-hprnet_rt.jobs.annotate._DURABLE_S = 0.05
+hprnet_rt.jobs.file_run._DURABLE_S = 0.05
 sys.exit(cli.main(["annotate", *sys.argv[1:]]))
 """
 

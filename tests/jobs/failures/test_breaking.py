@@ -7,7 +7,7 @@ import pytest
 from hprnet_rt import PoseModel
 from hprnet_rt.errors import BackendError, MediaError, OutputError
 from hprnet_rt.formats import KeypointsSink
-from hprnet_rt.jobs.annotate import annotate
+from hprnet_rt.jobs.annotate_file import annotate_file
 from hprnet_rt.jobs.options import AnnotateOptions
 from hprnet_rt.jobs.plan import plan
 from hprnet_rt.video import VideoSink, VideoSource
@@ -58,7 +58,7 @@ def annotate_clip(model, tmp_path, frames, **callbacks):
     source = clips.make(tmp_path / "clip.mp4", frames=frames, audio="aac")
     options = AnnotateOptions()
     (job,) = plan([str(source)], tmp_path / "out", options)
-    annotate(job, model, options, **callbacks)
+    annotate_file(job, model, options, **callbacks)
 
 
 def assert_kept(tmp_path, frames):

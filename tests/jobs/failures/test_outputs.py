@@ -74,7 +74,7 @@ def test_full_disk_ends_the_run_with_a_sentence(run, heavy, small_disk, free_byt
 @pytest.mark.parametrize("name", ["csv", "npz", "openpose"])
 def test_full_disk_leaves_no_other_format_half_written(run, small_disk, name, monkeypatch):
     monkeypatch.setattr(
-        "hprnet_rt.jobs.annotate._DURABLE_S", 1e9
+        "hprnet_rt.jobs.file_run._DURABLE_S", 1e9
     )  # a slow machine would meet the full disk earlier
     fill_up(small_disk, 150_000)  # enough for the JSON lines
     arguments = ("--no-video", "--format", name, "--size", 384, "--limit", 14)

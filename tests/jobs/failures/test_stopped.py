@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from hprnet_rt.jobs.annotate import annotate
+from hprnet_rt.jobs.annotate_file import annotate_file
 from hprnet_rt.jobs.options import AnnotateOptions
 from hprnet_rt.jobs.plan import plan
 from tests import clips
@@ -80,7 +80,7 @@ def test_cancelled_annotate_reports_what_it_kept(model, tmp_path):
 
     options = AnnotateOptions()
     (job,) = plan([str(source)], tmp_path / "out", options)
-    report = annotate(job, model, options, progress=progress, cancelled=cancelled)
+    report = annotate_file(job, model, options, progress=progress, cancelled=cancelled)
     assert report.cancelled
     assert report.frames == 10
     kept = {path.name for path in report.written}

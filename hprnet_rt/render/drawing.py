@@ -1,0 +1,93 @@
+"""Functions that draw people onto a frame, and the one that a run needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hprnet_rt.errors import ShapeError, UsageError
+from hprnet_rt.render.blur import FaceBlur
+from hprnet_rt.types import Frame, FramePoses, Poses
+
+__all__ = ["BLURS", "ONLY", "Drawing", "draw_onto", "drawing_of", "require_drawing"]
+
+Drawing = Callable[[Frame, Poses], npt.NDArray[np.uint8] | None]
+"""Draws onto `frame.image`, or returns another picture of its size; called once for each frame, in order."""
+
+BLURS: Final = ("faces",)
+"""What can be made unrecognisable."""
+
+ONLY: Final = ("skeleton",)
+"""What can be shown alone, on black."""
+
+
+def require_drawing(blur: str | None, only: str | None) -> None:
+    """Check what `drawing_of` is asked for.
+
+    Raises:
+        UsageError: there is nothing of the name.
+    """
+    if blur not in (None, *BLURS):
+        raise UsageError(f"what can be blurred is {' or '.join(BLURS)}, got {blur!r}")
+    if only not in (None, *ONLY):
+        raise UsageError(f"what can be shown alone is {' or '.join(ONLY)}, got {only!r}")
+
+
+def drawing_of(draw: Drawing, *, blur: str | None = None, only: str | None = None) -> Drawing:
+    """Return a function that does what is asked for beneath the drawing. Make one for each video.
+
+    Args:
+        draw: comes out on top, such as an `Overlay`.
+        blur: "faces" makes them unrecognisable, see `FaceBlur`.
+        only: "skeleton" makes the picture black.
+
+    Raises:
+        UsageError: there is nothing of the name.
+    """
+    require_drawing(blur, only)
+    if only is not None:
+        return _Layers((_blacken, draw))
+    return draw if blur is None else _Layers((FaceBlur(), draw))
+
+
+class _Layers:
+    """Drawings one upon the other.
+
+    Args:
+        drawings: the lowest first.
+    """
+
+    def __init__(self, drawings: Sequence[Drawing]) -> None:
+        self._drawings = drawings
+
+    def __call__(self, frame: Frame, poses: Poses) -> npt.NDArray[np.uint8]:
+        item = FramePoses(frame, poses)
+        for draw in self._drawings:
+            item = draw_onto(item, draw)
+        return item.frame.image
+
+
+def _blacken(frame: Frame, _poses: Poses) -> None:
+    frame.image[...] = 0
+
+
+def draw_onto(item: FramePoses, draw: Drawing) -> FramePoses:
+    """Return the frame with its people drawn.
+
+    Raises:
+        ShapeError: the function returns what is no picture of the frame's size.
+    """
+    picture = draw(item.frame, item.poses)
+    if picture is None or picture is item.frame.image:
+        return item
+    shape = item.frame.image.shape
+    if not isinstance(picture, np.ndarray) or picture.shape != shape or picture.dtype != np.uint8:
+        got = f"{picture.shape} {picture.dtype}" if isinstance(picture, np.ndarray) else repr(picture)
+        raise ShapeError(
+            f"a function that draws changes frame.image, or returns a picture {shape} uint8; got {got:.80}"
+        )
+    return replace(item, frame=replace(item.frame, image=picture))
