@@ -20,6 +20,7 @@ from hprnet_rt.spec import PeakLayout
 
 __all__ = [
     "HAND_THRESHOLD",
+    "JUDGED_WHOLE",
     "POINT_THRESHOLD",
     "Frame",
     "FramePoses",
@@ -41,7 +42,8 @@ HAND_THRESHOLD: Final = 0.08
 centre times the point's confidence. On pictures that the shipped model had not seen, 94 of 100 labelled hands
 have a mean score of at least this."""
 
-_JUDGED_WHOLE: Final = ("face", "left_hand", "right_hand")
+JUDGED_WHOLE: Final = ("face", "left_hand", "right_hand")
+"""Parts of which no point is drawn where their mean score is too low."""
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -104,7 +106,7 @@ def sure_scores(score: FloatArray, least: FloatArray) -> FloatArray:
     A face or hand is unsure when the mean score of its points is below `least` (133,).
     """
     sure = score
-    for part in _JUDGED_WHOLE:
+    for part in JUDGED_WHOLE:
         points = skeleton.PARTS[part]
         present = np.maximum(np.count_nonzero(score[:, points], axis=1), 1)
         unsure = score[:, points].sum(axis=1) < least[points.start] * present
