@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from hprnet_rt import skeleton
 from hprnet_rt.errors import ShapeError, UsageError
+from hprnet_rt.render.dots import draw_stamps
 from hprnet_rt.render.labels import draw_digits, draw_ids
 from hprnet_rt.render.lanes import lane_colors
-from hprnet_rt.render.stamps import draw_stamps
 from hprnet_rt.render.strokes import LineWidth, Palette, draw_people
 from hprnet_rt.types import HAND_THRESHOLD, JUDGED_WHOLE, POINT_THRESHOLD, Poses, least_scores
 

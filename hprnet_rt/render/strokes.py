@@ -1,16 +1,16 @@
-"""The compiled loop of drawing: anti-aliased lines and dots. Positions are in pixels, x before y."""
+"""The compiled loop of drawing: everyone's lines and dots. Positions are in pixels, x before y."""
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.grouping.compiled import kernel
-from hprnet_rt.render.lanes import FULL, LANES, PIXELS, Canvas, blend_band, blend_disc
-from hprnet_rt.render.stamps import LEAST_DOT, STEPS, WIDEST_STAMP, blend_stamp
+from hprnet_rt.render.dots import LEAST_DOT, STEPS, WIDEST_STAMP, blend_stamp, draw_dot, inside
+from hprnet_rt.render.lanes import LANES, PIXELS, Canvas
+from hprnet_rt.render.lines import LINE, draw_line, plan_line
 
 __all__ = ["LineWidth", "Palette", "draw_people"]
 
@@ -24,12 +24,6 @@ _DOT_WIDTH = 2.2  # a point's diameter in widths of its line
 _SOFT = 0.5  # px on either side of an edge over which it fades
 _FAR = 1 << 14  # px; a point farther out than this is not drawn
 _WIDEST = 256.0  # px, of a stroke: distances are counted in 16 bits
-_LONGEST = 100.0  # px from either end of a line that are counted in 16 bits; the rest is covered anyway
-_BITS = 20  # binary places of a pixel, in the sums along a line
-_ONE = float(1 << _BITS)
-_TO_LANES = _BITS - 7  # to 1 / FULL px
-_ROUND = 1 << (_TO_LANES - 1)
-_LEVEL = 1e-4  # of the length; a line that rises less covers each of its rows from end to end
 _SAME_DOT = 0.5  # px; a dot as near as this to the one before, of its colour and width, adds nothing
 
 
@@ -67,97 +61,6 @@ class LineWidth(NamedTuple):
 
 
 @kernel
-def _inside(canvas: Canvas, x: float, y: float, across: int) -> bool:
-    """Return whether a dot is within the picture: all 16 bytes of its rows are, and it ends at no border."""
-    reach = across / 2 + _SOFT
-    return bool(x > reach and y > reach and x < canvas.width - 1 - reach and y < canvas.height - 2 - reach)
-
-
-@kernel
-def _dot(canvas: Canvas, x: float, y: float, across: int, color: int) -> None:
-    """Draw a disc with its middle at (x, y) and a diameter of `across`, px; see `_line`."""
-    image, height, width = canvas
-    outer = across / 2 + _SOFT
-    reach, image_end = np.float32(outer), image + 3 * height * width
-    first, end = max(0, math.ceil(x - outer)), min(width, math.floor(x + outer) + 1)
-    top, bottom = max(0, math.ceil(y - outer)), min(height - 1, math.floor(y + outer))
-    for row in range(top, bottom + 1):
-        squared = np.float32((row - y) * (row - y))
-        column = first
-        while column < end:
-            at, off = image + 3 * (row * width + column), np.float32(column - x)
-            blend_disc(at, image_end, min(PIXELS, end - column), color, off, squared, reach)
-            column += PIXELS
-
-
-@kernel
-def _line(
-    canvas: Canvas, x1: float, y1: float, x2: float, y2: float, across: int, color: int, within: bool
-) -> None:
-    """Draw a line with square ends, which the dots at its ends hide.
-
-    Args:
-        canvas: changed in place.
-        x1, y1, x2, y2: the ends, which differ, with pixel i at i.
-        across: its width, px.
-        color: see `blend_band`.
-        within: the line is known to end before all borders, so that more than its own pixels can be read and
-            written as they are: those of a row that ends, and the first ones of the next.
-    """
-    image, height, width = canvas
-    outer = across * 0.5 + _SOFT
-    dx, dy = x2 - x1, y2 - y1
-    length = math.sqrt(dx * dx + dy * dy)
-    shrink = 1.0 / length
-    dx, dy = dx * shrink, dy * shrink
-    top, bottom = math.ceil(min(y1, y2) - outer), math.floor(max(y1, y2) + outer)
-    left, right = math.ceil(min(x1, x2) - outer), math.floor(max(x1, x2) + outer) + 1
-    within = within or (left >= 0 and right <= width and top >= 0 and bottom < height - 1)
-    if not within:
-        top, bottom = max(0, top), min(height - 1, bottom)
-        left, right = max(0, left), min(width, right)
-    y = top - y1
-    inside = max(length * 0.5 - _LONGEST, 0.0)
-    # from here on in units of 1 / _ONE px, or, in `blend_band`, of 1 / FULL px
-    dx_fixed, dy_fixed = int(_ONE * dx), int(_ONE * dy)
-    along, off = int(_ONE * (y * dy - x1 * dx - length * 0.5)), int(-_ONE * (x1 * dy + y * dx))
-    turn, step = (dy_fixed + _ROUND) >> _TO_LANES, (dx_fixed + _ROUND) >> _TO_LANES
-    wide, half = (FULL // 2) * (across + 1), int(FULL * (length * 0.5 - inside + _SOFT))
-    if within and right - left <= PIXELS and length < _LONGEST:  # one call covers each of its rows
-        along += left * dx_fixed
-        off += left * dy_fixed
-        address, stop = image + 3 * (top * width + left), image + 3 * (bottom + 1) * width
-        while address < stop:
-            across_band, along_band = (off >> _TO_LANES, turn, wide), (along >> _TO_LANES, step, half)
-            blend_band(address, address + LANES, PIXELS, color, across_band, along_band)
-            address += 3 * width
-            along += dy_fixed
-            off -= dx_fixed
-        return
-    level = abs(dy) < _LEVEL
-    slope, reach = (0.0, float(2 * _FAR)) if level else (dx / dy, outer / abs(dy))
-    middle, slope_fixed = int(_ONE * (x1 + y * slope)), int(_ONE * slope)
-    reach_fixed, inside_fixed = int(_ONE * reach), int(_ONE * inside)
-    image_end = image + 3 * height * width
-    for row in range(top, bottom + 1):
-        column = max(left, (middle - reach_fixed) >> _BITS)
-        end = min(right, ((middle + reach_fixed) >> _BITS) + 1)
-        while column < end:
-            away, at = off + column * dy_fixed, along + column * dx_fixed
-            at = max(at - inside_fixed, 0) + min(at + inside_fixed, 0)
-            address = image + 3 * (row * width + column)
-            across_band, along_band = (away >> _TO_LANES, turn, wide), (at >> _TO_LANES, step, half)
-            if within:
-                blend_band(address, address + LANES, PIXELS, color, across_band, along_band)
-            else:
-                blend_band(address, image_end, min(PIXELS, end - column), color, across_band, along_band)
-            column += PIXELS
-        middle += slope_fixed
-        along += dy_fixed
-        off -= dx_fixed
-
-
-@kernel
 def _look(
     xy: FloatArray,
     score: FloatArray,
@@ -165,7 +68,7 @@ def _look(
     judged: IntArray,
     place: DoubleArray,
     shown: BoolArray,
-) -> tuple[float, float, float, float]:
+) -> tuple[int, float, float, float, float]:
     """Find out which points of a person are drawn, and where.
 
     Args:
@@ -176,12 +79,17 @@ def _look(
         shown: (P,), written.
 
     Returns:
-        the box xyxy around the points that are shown; inside out where there are none.
+        how many are drawn, and a box xyxy with all of them in it.
     """
+    count, left, top, right, bottom = 0, np.inf, np.inf, -np.inf, -np.inf
     for p in range(len(xy)):
-        place[p, 0], place[p, 1] = xy[p, 0] - 0.5, xy[p, 1] - 0.5
-        near = abs(place[p, 0]) < _FAR and abs(place[p, 1]) < _FAR  # NaN is not
-        shown[p] = near and score[p] >= least[p]
+        x, y = xy[p, 0] - 0.5, xy[p, 1] - 0.5
+        place[p, 0], place[p, 1] = x, y
+        shown[p] = score[p] >= least[p] and abs(x) < _FAR and abs(y) < _FAR  # NaN is not
+        if shown[p]:
+            count += 1
+            left, right = min(left, x), max(right, x)
+            top, bottom = min(top, y), max(bottom, y)
     for part in range(len(judged)):
         first, end = judged[part, 0], judged[part, 1]
         total, present = 0.0, 0
@@ -189,13 +97,10 @@ def _look(
             total += score[p]
             present += score[p] != 0.0
         if total < least[first] * present:
-            shown[first:end] = False
-    left, top, right, bottom = np.inf, np.inf, -np.inf, -np.inf
-    for p in range(len(xy)):
-        if shown[p]:
-            left, right = min(left, place[p, 0]), max(right, place[p, 0])
-            top, bottom = min(top, place[p, 1]), max(bottom, place[p, 1])
-    return left, top, right, bottom
+            for p in range(first, end):
+                count -= shown[p]
+                shown[p] = False
+    return count, left, top, right, bottom
 
 
 @kernel
@@ -238,10 +143,10 @@ def draw_people(
     for p in range(points):
         for channel in range(3):
             tint[p] = 256 * tint[p] + palette.point_colors[p, channel]
-    drawn_px = 0.0
+    lines, drawn_px = np.empty(len(palette.limbs), LINE), 0.0
     for n in range(len(xy) - 1, -1, -1):
-        left, top, right, bottom = _look(xy[n], score[n], least, palette.judged, place, shown)
-        visible[n] = left <= right
+        count, left, top, right, bottom = _look(xy[n], score[n], least, palette.judged, place, shown)
+        visible[n] = count > 0
         size = max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
         line_px = min(max(size * line_width.of_size, 1.0), line_width.max_px)
         if line_px != drawn_px:
@@ -252,6 +157,7 @@ def draw_people(
                 widest = max(widest, dots[p])
             edge = widest / 2 + _SOFT + 1.0
         within = left > edge and top > edge and right < width - 1 - edge and bottom < height - 2 - edge
+        planned = 0
         for i in range(len(palette.limbs)):
             a, b = palette.limbs[i, 0], palette.limbs[i, 1]
             if not (shown[a] and shown[b]):
@@ -260,7 +166,11 @@ def draw_people(
             touch = (dots[a] + dots[b]) * 0.5 - _SOFT
             if (x2 - x1) * (x2 - x1) + (y2 - y1) * (y2 - y1) > touch * touch:
                 across = int(min(max(1.0, np.round(line_px * palette.limb_widths[i])), _WIDEST))
-                _line(canvas, x1, y1, x2, y2, across, limb_color + LANES * i, within)
+                plan_line(lines[planned], x1, y1, x2, y2, across, canvas, within)
+                lines[planned].color = limb_color + LANES * i
+                planned += 1
+        for i in range(planned):  # after all are planned, because a processor plans several at a time
+            draw_line(canvas, lines[i])
         last = -1
         for p in range(points):
             if not shown[p]:
@@ -276,8 +186,8 @@ def draw_people(
                 continue
             last = p
             across, color = dots[p], point_color + LANES * p
-            if across > WIDEST_STAMP or not (within or _inside(canvas, x, y, across)):
-                _dot(canvas, x, y, across, color)
+            if across > WIDEST_STAMP or not (within or inside(canvas, x, y, across)):
+                draw_dot(canvas, x, y, across, color)
                 continue
             corner = STEPS // 2 * across - (STEPS // 2 - 1)  # from the middle, rounded, to the first pixel
             x_steps, y_steps = int(STEPS * x + 0.5) - corner, int(STEPS * y + 0.5) - corner

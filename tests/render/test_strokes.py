@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from hprnet_rt.render.dots import draw_stamps
 from hprnet_rt.render.lanes import lane_colors
-from hprnet_rt.render.stamps import draw_stamps
 from hprnet_rt.render.strokes import LineWidth, Palette, draw_people
 
 HEIGHT, WIDTH = 40, 60

@@ -1,16 +1,17 @@
-"""Small dots, drawn once for each place within a pixel and then copied."""
+"""Anti-aliased dots. Small ones are drawn once for each place within a pixel, and then copied."""
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.grouping.compiled import kernel
-from hprnet_rt.render.lanes import FULL, LANES, PIXELS, blend_cover
+from hprnet_rt.render.lanes import FULL, LANES, PIXELS, Canvas, blend_cover, blend_disc
 
-__all__ = ["LEAST_DOT", "STEPS", "WIDEST_STAMP", "blend_stamp", "draw_stamps"]
+__all__ = ["LEAST_DOT", "STEPS", "WIDEST_STAMP", "blend_stamp", "draw_dot", "draw_stamps", "inside"]
 
 ByteArray = npt.NDArray[np.uint8]
 
@@ -50,3 +51,30 @@ def blend_stamp(address: int, row_bytes: int, cover: int, rows: int, color: int)
         blend_cover(address, address + LANES, PIXELS, color, cover)
         address += row_bytes
         cover += LANES
+
+
+@kernel
+def inside(canvas: Canvas, x: float, y: float, across: int) -> bool:
+    """Return whether a dot is within the picture: all 16 bytes of its rows are, and it ends at no border."""
+    reach = across / 2 + _SOFT
+    return bool(x > reach and y > reach and x < canvas.width - 1 - reach and y < canvas.height - 2 - reach)
+
+
+@kernel
+def draw_dot(canvas: Canvas, x: float, y: float, across: int, color: int) -> None:
+    """Draw a disc with its middle at (x, y) and a diameter of `across`, px, pixel by pixel.
+
+    `color` is an address, see `blend_band`.
+    """
+    image, height, width = canvas
+    outer = across / 2 + _SOFT
+    reach, image_end = np.float32(outer), image + 3 * height * width
+    first, end = max(0, math.ceil(x - outer)), min(width, math.floor(x + outer) + 1)
+    top, bottom = max(0, math.ceil(y - outer)), min(height - 1, math.floor(y + outer))
+    for row in range(top, bottom + 1):
+        squared = np.float32((row - y) * (row - y))
+        column = first
+        while column < end:
+            at, off = image + 3 * (row * width + column), np.float32(column - x)
+            blend_disc(at, image_end, min(PIXELS, end - column), color, off, squared, reach)
+            column += PIXELS
