@@ -65,7 +65,8 @@ def plan_line(
     dx, dy = dx * shrink, dy * shrink
     top, bottom = math.ceil(min(y1, y2) - outer), math.floor(max(y1, y2) + outer)
     left, right = math.ceil(min(x1, x2) - outer), math.floor(max(x1, x2) + outer) + 1
-    within = within or (left >= 0 and right <= canvas.width and top >= 0 and bottom < canvas.height - 1)
+    if not within and canvas.width >= PIXELS:  # so that 16 bytes do not reach beyond the next row
+        within = left >= 0 and right <= canvas.width and top >= 0 and bottom < canvas.height - 1
     if not within:
         top, bottom = max(0, top), min(canvas.height - 1, bottom)
         left, right = max(0, left), min(canvas.width, right)
