@@ -224,9 +224,10 @@ def group(
     box, regressed = box[order], Regressed(regressed.xy[order], regressed.score[order])
     joint_xy, joint_score, joint_peak = joint_xy[order], joint_score[order], joint_peak[order]
     area = SearchArea(around[order], reach[order], rule.peak_threshold)
+    anchor_xy = joint_xy  # a hand is expected beside the best wrist, even if that is another person's
     if contested(known, joint_peak, peaks):
-        joint_xy[:], joint_score[:] = np.nan, 0.0
-        joint_peak = share_joints(known, regressed, peaks, table.anchor, area, joint_xy, joint_score)
+        joint_xy, joint_score = np.full_like(joint_xy, np.nan), np.zeros_like(joint_score)
+        share_joints(known, regressed, peaks, table.anchor, area, joint_xy, joint_score)
     xy = np.full((people, _KEYPOINTS, 2), np.nan, np.float32)
     score = np.zeros((people, _KEYPOINTS), np.float32)
     for n in range(people):
@@ -241,7 +242,7 @@ def group(
         expected, anchor = regressed.xy[:, joint].copy(), table.anchor[joint]
         for n in range(people):
             if anchor >= 0 and joint_peak[n, anchor] >= 0:
-                expected[n] += joint_xy[n, anchor] - regressed.xy[n, anchor]
+                expected[n] += anchor_xy[n, anchor] - regressed.xy[n, anchor]
         peak_of = share_peaks(expected, peaks.xy[:, joint], peaks.score[:, joint], area)
         for n in range(people):
             k = peak_of[n]

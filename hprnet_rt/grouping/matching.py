@@ -271,11 +271,11 @@ def share_joints(
     area: SearchArea,
     xy: FloatArray,
     score: FloatArray,
-) -> IntArray:
+) -> None:
     """Give each person a peak of every joint that serves nobody else, or the regressed point.
 
-    Arguments and result as of `match_joints`, but for `joints`, the ones that are given; see `share_peaks`.
-    Joints are expected as in `match_joints`.
+    Arguments as of `match_joints`, where joints are expected as here; `joints` are the ones that are written.
+    Each is shared out by `share_peaks`.
     """
     peak_of = np.full(regressed.score.shape, -1, np.int64)
     for j in joints:
@@ -292,4 +292,3 @@ def share_joints(
             elif regressed.score[n, j] > 0.0:
                 xy[n, j, 0], xy[n, j, 1] = expected[n, 0], expected[n, 1]
                 score[n, j] = regressed.score[n, j]
-    return peak_of

@@ -91,8 +91,10 @@ def group(packed, spec: ModelSpec, people: int, reach_of_size: float, floor: flo
         if shared:
             mean = score[:, joints_of].mean(axis=1)
             person_score = np.sqrt(packed[:people, layout["person_score"]][:, 0] * mean)
+            of_parts = expected
         if not contested:
             break
+    expected = of_parts
     for part in spec.parts:
         if not spec.trained_keypoints[part.keypoints.start]:
             continue
