@@ -11,7 +11,16 @@ import numpy.typing as npt
 from hprnet_rt.grouping.compiled import kernel
 from hprnet_rt.render.lanes import FULL, LANES, PIXELS, Canvas, blend_cover, blend_disc
 
-__all__ = ["LEAST_DOT", "STEPS", "WIDEST_STAMP", "blend_stamp", "draw_dot", "draw_stamps", "inside"]
+__all__ = [
+    "LEAST_DOT",
+    "STEPS",
+    "STEP_BITS",
+    "WIDEST_STAMP",
+    "blend_stamp",
+    "draw_dot",
+    "draw_stamps",
+    "inside",
+]
 
 ByteArray = npt.NDArray[np.uint8]
 
@@ -19,8 +28,9 @@ LEAST_DOT: Final = 2
 """Diameter of the smallest dot, px."""
 WIDEST_STAMP: Final = PIXELS - 1
 """Diameter of the widest dot of which there is a stamp, px."""
-STEPS: Final = 16
-"""Places within a pixel, along each axis."""
+STEP_BITS: Final = 4
+STEPS: Final = 1 << STEP_BITS
+"""Places within a pixel, along each axis, and their binary logarithm."""
 
 _SOFT: Final = 0.5  # px on either side of an edge over which it fades
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.grouping.compiled import kernel
-from hprnet_rt.render.dots import LEAST_DOT, STEPS, WIDEST_STAMP, blend_stamp, draw_dot, inside
+from hprnet_rt.render.dots import LEAST_DOT, STEP_BITS, STEPS, WIDEST_STAMP, blend_stamp, draw_dot, inside
 from hprnet_rt.render.lanes import LANES, PIXELS, Canvas
 from hprnet_rt.render.lines import LINE, draw_line, plan_line
 
@@ -143,12 +143,12 @@ def draw_people(
     for p in range(points):
         for channel in range(3):
             tint[p] = 256 * tint[p] + palette.point_colors[p, channel]
-    lines, drawn_px = np.empty(len(palette.limbs), LINE), 0.0
+    lines, drawn_px = np.empty(len(palette.limbs), LINE), -1.0
     for n in range(len(xy) - 1, -1, -1):
         count, left, top, right, bottom = _look(xy[n], score[n], least, palette.judged, place, shown)
         visible[n] = count > 0
         size = max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
-        line_px = min(max(size * line_width.of_size, 1.0), line_width.max_px)
+        line_px = min(max(size * line_width.of_size, 1.0), line_width.max_px) if size > 0.0 else 1.0
         if line_px != drawn_px:
             drawn_px, widest = line_px, LEAST_DOT
             for p in range(points):
@@ -192,6 +192,6 @@ def draw_people(
             corner = STEPS // 2 * across - (STEPS // 2 - 1)  # from the middle, rounded, to the first pixel
             x_steps, y_steps = int(STEPS * x + 0.5) - corner, int(STEPS * y + 0.5) - corner
             index = ((across - LEAST_DOT) * STEPS + (y_steps & (STEPS - 1))) * STEPS + (x_steps & (STEPS - 1))
-            at = canvas.address + 3 * ((y_steps >> 4) * width + (x_steps >> 4))
+            at = canvas.address + 3 * ((y_steps >> STEP_BITS) * width + (x_steps >> STEP_BITS))
             blend_stamp(at, 3 * width, stamp + index * (PIXELS * LANES), across + 1, color)
     return visible
