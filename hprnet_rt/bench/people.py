@@ -228,6 +228,7 @@ def measure_people(
         "everyone": {str(people): scene.everyone for people, scene in scenes.items()},
         "k": subject.model_file.k,
         **_slopes(report, options),
+        "after_network": _after_network(report, options, list(scenes)),
         "peers": {name: _peer_summary(report, options, name, peer) for name, peer in made.items()},
     }
     return BenchReport(report.kind, report.settings, report.series, summary, report.machine)
@@ -263,6 +264,23 @@ def _slopes(report: BenchReport, options: PeopleOptions) -> dict[str, Any]:
         many, one = (report.find(case_of(n), stage).rounds_ms for n in (max(counts), base))
         ratios[stage] = round(float(np.median(np.array(many) / np.array(one))), 4)
     return {"us_per_person": slopes, "most_against": base, "ratio": ratios}
+
+
+def _after_network(
+    report: BenchReport, options: PeopleOptions, counts: Sequence[int]
+) -> dict[str, dict[str, float]]:
+    """Return what follows the network where everyone is planted, by number of people.
+
+    Returns:
+        "ms", and "ratio": of the whole frame to that of the fewest people above 0, with the same network.
+    """
+    stages = [f"{_EVERYONE}{name}" for name in _AFTER]
+    ms = {n: sum(report.find(_case(n), stage).p50_ms for stage in stages) for n in counts}
+    one = min(n for n in options.counts if n > 0)
+    whole_ms = report.find(_case(one), ALL).p50_ms
+    return {
+        str(n): {"ms": round(ms[n], 4), "ratio": round(1.0 + (ms[n] - ms[one]) / whole_ms, 4)} for n in counts
+    }
 
 
 def _peer_summary(report: BenchReport, options: PeopleOptions, name: str, peer: Peer) -> dict[str, Any]:

@@ -251,6 +251,8 @@ def _say_people(report: BenchReport) -> None:
     summary = report.summary
     pairs = zip(summary["placed"], summary["found"], strict=True)
     print("found of placed: " + ", ".join(f"{found}/{placed}" for placed, found in pairs))
+    after = (f"{n}: {each['ms']:.3f} ms, {each['ratio']:.3f}" for n, each in summary["after_network"].items())
+    print("after the network, everyone planted, and the ratio of whole frames: " + "; ".join(after))
     print(f'the engine returns {summary["k"]} people at most (--k changes it); "everyone" has planted peaks')
     if summary["random_weights"]:
         print("the weights are random: times hold, people are not found")

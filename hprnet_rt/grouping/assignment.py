@@ -27,29 +27,38 @@ def assign(cost: FloatArray) -> IntArray:
     """
     rows, real = cost.shape
     result = np.full(rows, -1, np.int64)
-    taken = np.zeros(real, np.bool_)
-    clash = False
+    least = np.empty(rows)
+    owner = np.full(real, -1, np.int64)
+    waiting = 0
     for i in range(rows):  # if no two rows have the same best column, these columns are the optimum
-        best, best_cost = -1, 1.0
+        best, least[i] = -1, 1.0
         for j in range(real):
-            if cost[i, j] < best_cost:
-                best, best_cost = j, cost[i, j]
+            if cost[i, j] < least[i]:
+                best, least[i] = j, cost[i, j]
         result[i] = best
-        if best >= 0:
-            clash = clash or taken[best]
-            taken[best] = True
-    if not clash:
+        if best >= 0 and owner[best] >= 0:
+            waiting += 1
+        elif best >= 0:
+            owner[best] = i
+    if waiting == 0:
         return result
 
     columns = real + rows  # one more for each row, which stands for no column
-    row_price = np.zeros(rows + 1)
-    column_price = np.zeros(columns + 1)
+    row_price, column_price = np.zeros(rows + 1), np.zeros(columns + 1)
+    row_price[1:] = least
     row_of = np.zeros(columns + 1, np.int64)  # 1-based; column 0 starts each path
-    for i in range(1, rows + 1):
+    for i in range(rows):
+        if result[i] < 0:
+            row_of[real + i + 1] = i + 1
+        elif owner[result[i]] == i:
+            row_of[result[i] + 1] = i + 1
+    slack, came_from = np.empty(columns + 1), np.empty(columns + 1, np.int64)
+    visited = np.empty(columns + 1, np.bool_)
+    for i in range(1, rows + 1):  # those whose best column another row has
+        if result[i - 1] < 0 or owner[result[i - 1]] == i - 1:
+            continue
         row_of[0] = i
-        slack = np.full(columns + 1, np.inf)
-        came_from = np.zeros(columns + 1, np.int64)
-        visited = np.zeros(columns + 1, np.bool_)
+        slack[:], came_from[:], visited[:] = np.inf, 0, False
         column = 0
         while row_of[column] != 0:
             visited[column] = True

@@ -44,9 +44,9 @@ class GroupingOptions:
             network's own, `ModelSpec.margin`.
         part_threshold: a refined part whose points have a lower mean score is absent. (A point's score is
             that of the part's centre, times the point's confidence.)
-        matching: "one-to-one" shares part peaks out so that none serves two people. "released" repeats the
-            released code point for point, its mistaken faces and hands included, for comparison: a
-            person's score is the centre's alone, everyone in rank order is a person, and peaks are used by
+        matching: "one-to-one" shares peaks of joints and parts out so that none serves two people. "released"
+            repeats the released code point for point, its mistaken faces and hands included, for comparison:
+            a person's score is the centre's alone, everyone in rank order is a person, and peaks are used by
             the released constants (more than 0.1, 0.3 of the longer side) in place of `peak_threshold` and
             `reach`. See `released.group_as_released`.
     """

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hprnet_rt import skeleton
 from hprnet_rt.grouping.compiled import kernel
-from hprnet_rt.grouping.matching import match_joints, match_part
+from hprnet_rt.grouping.matching import contested, match_joints, share_joints, share_peaks
 from hprnet_rt.grouping.tables import Columns, JointPeaks, PeakTable, Regressed, Rule, SearchArea
 
 __all__ = [
@@ -176,7 +176,8 @@ def group(
     """Group one packed output (see `PeakLayout`): all the loops of a frame in one call.
 
     A person's score is the geometric mean of the centre's score and the mean of the body's joints', whatever
-    else the network knows: feet are often out of view. Parts are shared out only among the people who stay.
+    else the network knows: feet are often out of view. For the score, and to tell who is found twice, a peak
+    may serve several people. Among the people who stay, peaks of joints and parts serve one.
 
     Args:
         packed: (K, width).
@@ -221,23 +222,28 @@ def group(
 
     people = len(order)
     box, regressed = box[order], Regressed(regressed.xy[order], regressed.score[order])
+    joint_xy, joint_score, joint_peak = joint_xy[order], joint_score[order], joint_peak[order]
     area = SearchArea(around[order], reach[order], rule.peak_threshold)
+    anchor_xy = joint_xy  # a hand is expected beside the best wrist, even if that is another person's
+    if contested(known, joint_peak, peaks):
+        joint_xy, joint_score = np.full_like(joint_xy, np.nan), np.zeros_like(joint_score)
+        share_joints(known, regressed, peaks, table.anchor, area, joint_xy, joint_score)
     xy = np.full((people, _KEYPOINTS, 2), np.nan, np.float32)
     score = np.zeros((people, _KEYPOINTS), np.float32)
     for n in range(people):
         for joint in known:
-            keypoint, m = table.keypoint_of_joint[joint], order[n]
-            xy[n, keypoint, 0], xy[n, keypoint, 1] = joint_xy[m, joint, 0], joint_xy[m, joint, 1]
-            score[n, keypoint] = joint_score[m, joint]
+            keypoint = table.keypoint_of_joint[joint]
+            xy[n, keypoint, 0], xy[n, keypoint, 1] = joint_xy[n, joint, 0], joint_xy[n, joint, 1]
+            score[n, keypoint] = joint_score[n, joint]
     face = np.full((people, 4), np.nan, np.float32)
     for p in range(len(table.parts)):
         part = table.parts[p]
         joint = part.joint
         expected, anchor = regressed.xy[:, joint].copy(), table.anchor[joint]
         for n in range(people):
-            if anchor >= 0 and joint_peak[order[n], anchor] >= 0:
-                expected[n] += joint_xy[order[n], anchor] - regressed.xy[n, anchor]
-        peak_of = match_part(expected, peaks.xy[:, joint], peaks.score[:, joint], area)
+            if anchor >= 0 and joint_peak[n, anchor] >= 0:
+                expected[n] += anchor_xy[n, anchor] - regressed.xy[n, anchor]
+        peak_of = share_peaks(expected, peaks.xy[:, joint], peaks.score[:, joint], area)
         for n in range(people):
             k = peak_of[n]
             center_score = peaks.score[k, joint] if k >= 0 else regressed.score[n, joint]

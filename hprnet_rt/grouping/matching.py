@@ -12,7 +12,7 @@ from hprnet_rt.grouping.assignment import assign
 from hprnet_rt.grouping.compiled import kernel
 from hprnet_rt.grouping.tables import JointPeaks, Regressed, SearchArea
 
-__all__ = ["admits", "match_joints", "match_part"]
+__all__ = ["admits", "contested", "match_joints", "share_joints", "share_peaks"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -178,15 +178,17 @@ def _repeated_beside(
 
 
 @kernel
-def match_part(center: FloatArray, peak_xy: FloatArray, peak_score: FloatArray, area: SearchArea) -> IntArray:
-    """Give each person the peak of one part's centre; none serves two people.
+def share_peaks(
+    center: FloatArray, peak_xy: FloatArray, peak_score: FloatArray, area: SearchArea
+) -> IntArray:
+    """Give each person the peak of one joint, or of one part's centre; none serves two people.
 
     Peaks are admitted, and have a worth, as in `match_joints`; the assignment with the greatest total worth
     is taken.
 
     Args:
-        center: (N, 2) where each person's part is expected.
-        peak_xy: (K, 2) peaks of the part's centre, strongest first.
+        center: (N, 2) where each person's joint or centre is expected.
+        peak_xy: (K, 2) its peaks, strongest first.
         peak_score: (K,) their scores.
         area: where peaks may lie.
 
@@ -229,3 +231,64 @@ def match_part(center: FloatArray, peak_xy: FloatArray, peak_score: FloatArray, 
             cost = np.full((people, peaks), 1.0, np.float32)
             n = 0
     return assign(cost) if len(cost) > 0 else single
+
+
+@kernel
+def contested(joints: IntArray, peak_of: IntArray, peaks: JointPeaks) -> bool:
+    """Return whether a peak of one of these joints, or one of two that are a tie, serves two people.
+
+    Args:
+        joints: the ones that are looked at.
+        peak_of: (N, J) rank of the peak that each joint took, -1 for none.
+        peaks: the K strongest of each joint.
+    """
+    ranks = len(peaks.xy)
+    taken = np.empty(ranks, np.bool_)
+    for j in joints:
+        taken[:] = False
+        for n in range(len(peak_of)):
+            k = peak_of[n, j]
+            if k >= 0 and taken[k]:
+                return True
+            if k >= 0:
+                taken[k] = True
+        for k in range(ranks):
+            other = k + 1
+            while taken[k] and other < ranks and peaks.score[other, j] == peaks.score[k, j]:
+                dx, dy = peaks.xy[other, j, 0] - peaks.xy[k, j, 0], peaks.xy[other, j, 1] - peaks.xy[k, j, 1]
+                if taken[other] and abs(dx) < _BESIDE and abs(dy) < _BESIDE:
+                    return True
+                other += 1
+    return False
+
+
+@kernel
+def share_joints(
+    joints: IntArray,
+    regressed: Regressed,
+    peaks: JointPeaks,
+    anchor: IntArray,
+    area: SearchArea,
+    xy: FloatArray,
+    score: FloatArray,
+) -> None:
+    """Give each person a peak of every joint that serves nobody else, or the regressed point.
+
+    Arguments as of `match_joints`, where joints are expected as here; `joints` are the ones that are written.
+    Each is shared out by `share_peaks`.
+    """
+    peak_of = np.full(regressed.score.shape, -1, np.int64)
+    for j in joints:
+        expected, a = regressed.xy[:, j].copy(), anchor[j]
+        for n in range(len(expected)):
+            if a >= 0 and peak_of[n, a] >= 0:
+                expected[n] += xy[n, a] - regressed.xy[n, a]
+        peak_of[:, j] = share_peaks(expected, peaks.xy[:, j], peaks.score[:, j], area)
+        for n in range(len(expected)):
+            k = peak_of[n, j]
+            if k >= 0:
+                xy[n, j, 0], xy[n, j, 1] = peaks.xy[k, j, 0], peaks.xy[k, j, 1]
+                score[n, j] = peaks.score[k, j]
+            elif regressed.score[n, j] > 0.0:
+                xy[n, j, 0], xy[n, j, 1] = expected[n, 0], expected[n, 1]
+                score[n, j] = regressed.score[n, j]

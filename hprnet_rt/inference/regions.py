@@ -112,7 +112,7 @@ def merged(found: Sequence[Poses], corners: Sequence[Corners], width: int, heigh
     cut = _cut(people.box_xyxy, np.array(corners)[region], width, height)
     body = np.ascontiguousarray(people.xy[:, skeleton.BODY])
     away = np.zeros(len(people), np.float32)
-    same = similarity(body, people.box_xyxy, body, people.box_xyxy, away, _LEAST_JOINTS) >= _SAME
+    same = similarity(body, people.box_xyxy, body, people.box_xyxy, away, _LEAST_JOINTS, _SAME) >= _SAME
     same |= cut[:, None] & (_shares(people.box_xyxy) >= _COVERED)
     same &= region[:, None] != region
     kept: list[int] = []

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.grouping.compiled import kernel
-from hprnet_rt.render.lanes import FULL, LANES, PIXELS, Canvas, blend_cover
+from hprnet_rt.render.lanes import FULL, LANES, PIXELS, Canvas, blend_cover, lane_colors
 
 __all__ = ["Digits", "draw_digits", "draw_ids"]
 
@@ -25,38 +25,24 @@ _EDGE: Final = 3  # px around a digit for its black outline
 _LAYERS: Final = ((4, 0), (1, 255))  # width and gray of each stroke, the outline first
 
 
-class _Glyph(NamedTuple):
-    """One layer of a digit.
-
-    Attributes:
-        cover: address of (at least tall, columns, 3) bytes in 1/128, of which `wide` columns count.
-        columns: of a row of `cover`.
-        wide, tall: in pixels.
-        gray: 0 to 255.
-    """
-
-    cover: int
-    columns: int
-    wide: int
-    tall: int
-    gray: int
-
-
 class Digits(NamedTuple):
     """Digits of every size.
 
     Attributes:
-        cover: in 1/128, (sizes, layers, 10, rows, columns, 3) flattened, with 16 bytes added.
+        cover: in 1/128, (sizes, layers, 10, rows, columns, 3) flattened; no digit reaches into the last five
+            columns.
         shape: the six sides of `cover`.
+        inked: (sizes * layers, 4) px, xyxy around what is not empty in any of the ten.
         wide, tall: (sizes,) px that one digit takes.
-        grays: (layers,) from 0 to 255.
+        shades: (layers, 16), see `lane_colors`.
     """
 
     cover: ByteArray
     shape: IntArray
+    inked: IntArray
     wide: IntArray
     tall: IntArray
-    grays: IntArray
+    shades: ByteArray
 
 
 def draw_digits() -> Digits:
@@ -65,34 +51,51 @@ def draw_digits() -> Digits:
         np.array([cv2.getTextSize("0", _FONT, scale, 1)[0][axis] for scale in _SCALES], np.int64)
         for axis in (0, 1)
     )
-    rows, columns = int(tall.max()) + 2 * _EDGE, int(wide.max()) + 2 * _EDGE
+    rows, columns = int(tall.max()) + 2 * _EDGE, int(wide.max()) + 2 * _EDGE + PIXELS
     cover = np.zeros((len(_SCALES), len(_LAYERS), 10, rows, columns, 3), np.uint8)
+    inked = np.zeros((len(_SCALES), len(_LAYERS), 4), np.int64)
     for size, scale in enumerate(_SCALES):
+        box = np.s_[: tall[size] + 2 * _EDGE, : wide[size] + 2 * _EDGE]
         for layer, (stroke, _) in enumerate(_LAYERS):
             for digit in range(10):
                 glyph = np.zeros((rows, columns, 3), np.uint8)
                 origin = (_EDGE, _EDGE + int(tall[size]))
                 white = (255, 255, 255)
                 cv2.putText(glyph, str(digit), origin, _FONT, scale, white, stroke, cv2.LINE_AA)
-                cover[size, layer, digit] = np.rint(glyph * (FULL / 255))
+                cover[size, layer, digit][box] = np.rint(glyph * (FULL / 255))[box]
+            ys, xs = np.nonzero(cover[size, layer].any(axis=(0, 3)))
+            inked[size, layer] = xs.min(), ys.min(), xs.max() + 1, ys.max() + 1
     flat = np.concatenate((cover.reshape(-1), np.zeros(LANES, np.uint8)))
-    grays = np.array([gray for _, gray in _LAYERS], np.int64)
-    return Digits(flat, np.array(cover.shape, np.int64), wide, tall, grays)
+    shades = lane_colors(np.array([[gray] * 3 for _, gray in _LAYERS], np.uint8))
+    return Digits(flat, np.array(cover.shape, np.int64), inked.reshape(-1, 4), wide, tall, shades)
 
 
 @kernel
-def _stamp(canvas: Canvas, left: int, top: int, glyph: _Glyph) -> None:
-    """Blend one layer of a digit into the canvas, with its upper left corner at (left, top)."""
+def _stamp(
+    canvas: Canvas, left: int, top: int, inked: IntArray, cover: int, columns: int, color: int
+) -> None:
+    """Blend one layer of a digit into the canvas, with its upper left corner at (left, top).
+
+    Args:
+        canvas: changed in place.
+        left, top: px.
+        inked: (4,), see `Digits`.
+        cover: address of (rows, columns, 3) bytes in 1/128.
+        columns: of `cover`.
+        color: address of the layer's shade.
+    """
     image, height, width = canvas
+    first, last = max(inked[0], -left), min(inked[2], width - left)
     end = image + 3 * height * width
-    first, last = max(0, -left), min(glyph.wide, width - left)
-    for row in range(max(0, -top), min(glyph.tall, height - top)):
-        column = first
-        while column < last:
-            at = image + 3 * ((top + row) * width + left + column)
-            cover = glyph.cover + 3 * (row * glyph.columns + column)
-            blend_cover(at, end, min(PIXELS, last - column), cover, glyph.gray)
-            column += PIXELS
+    for row in range(max(inked[1], -top), min(inked[3], height - top)):
+        at = image + 3 * ((top + row) * width + left)
+        from_here = cover + 3 * row * columns
+        for column in range(first, last, PIXELS):
+            address, pixels = at + 3 * column, min(PIXELS, last - column)
+            if address + LANES <= end and pixels == PIXELS:
+                blend_cover(address, address + LANES, PIXELS, color, from_here + 3 * column)
+            else:
+                blend_cover(address, end, pixels, color, from_here + 3 * column)
 
 
 @kernel
@@ -114,7 +117,7 @@ def draw_ids(
     """
     height, width = image.shape[0], image.shape[1]
     canvas = Canvas(image.ctypes.data, height, width)
-    sizes, layers = len(digits.wide), len(digits.grays)
+    sizes, layers = len(digits.wide), len(digits.shades)
     rows, columns = digits.shape[3], digits.shape[4]
     figures = np.empty(20, np.int64)  # as many as an int64 has
     for n in range(len(ids) - 1, -1, -1):
@@ -134,5 +137,5 @@ def draw_ids(
             for i in range(count):
                 index = (size * layers + layer) * 10 + figures[count - 1 - i]
                 cover = digits.cover.ctypes.data + 3 * rows * columns * index
-                glyph = _Glyph(cover, columns, wide + 2 * _EDGE, tall + 2 * _EDGE, digits.grays[layer])
-                _stamp(canvas, x + i * wide - _EDGE, y - tall - _EDGE, glyph)
+                color, inked = digits.shades.ctypes.data + LANES * layer, digits.inked[size * layers + layer]
+                _stamp(canvas, x + i * wide - _EDGE, y - tall - _EDGE, inked, cover, columns, color)

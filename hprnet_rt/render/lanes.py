@@ -183,21 +183,19 @@ def blend_disc(
 
 
 @_instruction
-def blend_cover(_typing: Any, _address: Any, _end: Any, _pixels: Any, _cover: Any, _gray: Any) -> Any:
-    """Blend a shade of gray by a given cover.
+def blend_cover(_typing: Any, _address: Any, _end: Any, _pixels: Any, _color: Any, _cover: Any) -> Any:
+    """Blend by a given cover; `blend_band` has the first arguments too.
 
     Args:
-        address, end, pixels: as of `blend_band`.
         cover: address of 16 bytes, one for each byte of the image.
-        gray: 0 to 255.
     """
     whole = _types.int64
     signature = _types.void(whole, whole, whole, whole, whole)
 
     def generate(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        address, end, pixels, cover, gray = args
-        given = _loaded(builder, _at(builder, cover))
-        _blend(builder, address, end, pixels, given, _spread(builder, gray, _SHORTS))
+        address, end, pixels, color, cover = args
+        given, shade = (_loaded(builder, _at(builder, place)) for place in (cover, color))
+        _blend(builder, address, end, pixels, given, shade)
         return context.get_dummy_value()
 
     return signature, generate

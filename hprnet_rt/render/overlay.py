@@ -11,18 +11,19 @@ import numpy.typing as npt
 
 from hprnet_rt import skeleton
 from hprnet_rt.errors import ShapeError, UsageError
+from hprnet_rt.render.dots import draw_stamps
 from hprnet_rt.render.labels import draw_digits, draw_ids
 from hprnet_rt.render.lanes import lane_colors
 from hprnet_rt.render.strokes import LineWidth, Palette, draw_people
 from hprnet_rt.types import (
     HAND_THRESHOLD,
+    JUDGED_WHOLE,
     POINT_THRESHOLD,
     UNREFINED_HAND_THRESHOLD,
     Frame,
     Poses,
     least_scores,
     require_threshold,
-    sure_scores,
 )
 
 __all__ = ["HIDEABLE", "Overlay", "OverlayStyle"]
@@ -116,13 +117,16 @@ class Overlay:
 
     def __init__(self, style: OverlayStyle | None = None) -> None:
         self.style = style or OverlayStyle()
+        judged = [skeleton.PARTS[name] for name in JUDGED_WHOLE]
         self._palette = Palette(
             limbs=np.array(skeleton.SKELETON, np.int64),
             limb_colors=_lanes(skeleton.LIMB_COLORS_RGB),
             limb_widths=np.array([_relative_width(end) for _, end in skeleton.SKELETON], np.float32),
             point_colors=_lanes(skeleton.KEYPOINT_COLORS_RGB),
             point_widths=np.array([_relative_width(p) for p in range(skeleton.NUM_KEYPOINTS)], np.float32),
+            judged=np.array([(part.start, part.stop) for part in judged], np.int64),
         )
+        self._stamps = draw_stamps()
         self._digits = draw_digits()
         self.draw(np.zeros((1, 1, 3), np.uint8), Poses.empty())
 
@@ -146,8 +150,9 @@ class Overlay:
             style.point_threshold, style.hand_threshold, body=style.body, face=style.face, hands=style.hands
         )
         line_width = LineWidth(float(style.line_of_size), float(style.max_line_px))
-        score = sure_scores(poses.score, least)
-        visible = draw_people(image, poses.xy, score, poses.box_xyxy, least, line_width, self._palette)
+        visible = draw_people(
+            image, poses.xy, poses.score, poses.box_xyxy, least, line_width, self._palette, self._stamps
+        )
         if style.ids:
             draw_ids(image, poses.track_id, poses.box_xyxy, visible, self._digits)
 

@@ -1,31 +1,29 @@
-"""The compiled loop of drawing: anti-aliased lines and dots. Positions are in pixels, x before y."""
+"""The compiled loop of drawing: everyone's lines and dots. Positions are in pixels, x before y."""
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.grouping.compiled import kernel
-from hprnet_rt.render.lanes import FULL, LANES, PIXELS, Canvas, blend_band, blend_disc
+from hprnet_rt.render.dots import LEAST_DOT, STEP_BITS, STEPS, WIDEST_STAMP, blend_stamp, draw_dot, inside
+from hprnet_rt.render.lanes import LANES, PIXELS, Canvas
+from hprnet_rt.render.lines import LINE, draw_line, plan_line
 
 __all__ = ["LineWidth", "Palette", "draw_people"]
 
 FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 ByteArray = npt.NDArray[np.uint8]
 
 _DOT_WIDTH = 2.2  # a point's diameter in widths of its line
 _SOFT = 0.5  # px on either side of an edge over which it fades
 _FAR = 1 << 14  # px; a point farther out than this is not drawn
 _WIDEST = 256.0  # px, of a stroke: distances are counted in 16 bits
-_LONGEST = 100.0  # px from either end of a line that are counted in 16 bits; the rest is covered anyway
-_BITS = 20  # binary places of a pixel, in the sums along a line
-_ONE = float(1 << _BITS)
-_TO_LANES = _BITS - 7  # to 1 / FULL px
-_LEVEL = 1e-4  # of the length; a line that rises less covers each of its rows from end to end
 _SAME_DOT = 0.5  # px; a dot as near as this to the one before, of its colour and width, adds nothing
 
 
@@ -38,6 +36,8 @@ class Palette(NamedTuple):
         limb_widths: (L,) in widths of a body line.
         point_colors: (P, 16), see `lane_colors`.
         point_widths: (P,) of the lines that a point belongs to, in widths of a body line.
+        judged: (J, 2) first point, and the point after the last, of the parts that are drawn only where they
+            are sure as a whole: whose points have a mean score of at least `least` of the first.
     """
 
     limbs: IntArray
@@ -45,6 +45,7 @@ class Palette(NamedTuple):
     limb_widths: FloatArray
     point_colors: ByteArray
     point_widths: FloatArray
+    judged: IntArray
 
 
 class LineWidth(NamedTuple):
@@ -60,65 +61,46 @@ class LineWidth(NamedTuple):
 
 
 @kernel
-def _dot(canvas: Canvas, x: float, y: float, across: float, color: int) -> None:
-    """Draw a disc with its middle at (x, y) and a diameter of `across`; see `_line`."""
-    outer = across / 2 + _SOFT
-    image, height, width = canvas
-    reach, image_end = np.float32(outer), image + 3 * height * width
-    first, end = max(0, math.ceil(x - outer)), min(width, math.floor(x + outer) + 1)
-    top, bottom = max(0, math.ceil(y - outer)), min(height - 1, math.floor(y + outer))
-    for row in range(top, bottom + 1):
-        squared = np.float32((row - y) * (row - y))
-        column = first
-        while column < end:
-            at, off = image + 3 * (row * width + column), np.float32(column - x)
-            blend_disc(at, image_end, min(PIXELS, end - column), color, off, squared, reach)
-            column += PIXELS
-
-
-@kernel
-def _line(canvas: Canvas, x1: float, y1: float, x2: float, y2: float, across: float, color: int) -> None:
-    """Draw a line with square ends, which the dots at its ends hide.
+def _look(
+    xy: FloatArray,
+    score: FloatArray,
+    least: FloatArray,
+    judged: IntArray,
+    place: DoubleArray,
+    shown: BoolArray,
+) -> tuple[int, float, float, float, float]:
+    """Find out which points of a person are drawn, and where.
 
     Args:
-        canvas: changed in place.
-        x1, y1, x2, y2: the ends, which differ, with pixel i at i.
-        across: its width, px.
-        color: see `blend_band`.
+        xy: (P, 2).
+        score, least: (P,).
+        judged: see `Palette`.
+        place: (P, 2), written: where pixel i is at i.
+        shown: (P,), written.
+
+    Returns:
+        how many are drawn, and a box xyxy with all of them in it.
     """
-    image, height, width = canvas
-    outer, image_end = across / 2 + _SOFT, image + 3 * height * width
-    dx, dy = x2 - x1, y2 - y1
-    length = math.sqrt(dx * dx + dy * dy)
-    dx, dy = dx / length, dy / length
-    wide, turn, step = round(FULL * outer), round(FULL * dy), round(FULL * dx)
-    inside = max(length / 2 - _LONGEST, 0.0)
-    half = round(FULL * (length / 2 - inside + _SOFT))
-    top = max(0, math.ceil(min(y1, y2) - outer))
-    bottom = min(height - 1, math.floor(max(y1, y2) + outer))
-    left = max(0, math.ceil(min(x1, x2) - outer))
-    right = min(width, math.floor(max(x1, x2) + outer) + 1)
-    level = abs(dy) < _LEVEL
-    y = top - y1
-    slope, reach = (0.0, float(2 * _FAR)) if level else (dx / dy, outer / abs(dy))
-    # from here on in units of 1 / _ONE px
-    middle, slope_fixed = math.floor(_ONE * (x1 + y * slope)), math.floor(_ONE * slope)
-    reach_fixed, inside_fixed = math.floor(_ONE * reach), math.floor(_ONE * inside)
-    along, off = math.floor(_ONE * (y * dy - x1 * dx - length / 2)), math.floor(-_ONE * (x1 * dy + y * dx))
-    dx_fixed, dy_fixed = math.floor(_ONE * dx), math.floor(_ONE * dy)
-    for row in range(top, bottom + 1):
-        column = max(left, (middle - reach_fixed) >> _BITS)
-        end = min(right, ((middle + reach_fixed) >> _BITS) + 1)
-        while column < end:
-            away, at = off + column * dy_fixed, along + column * dx_fixed
-            at = max(at - inside_fixed, 0) + min(at + inside_fixed, 0)
-            address, pixels = image + 3 * (row * width + column), min(PIXELS, end - column)
-            across_band, along_band = (away >> _TO_LANES, turn, wide), (at >> _TO_LANES, step, half)
-            blend_band(address, image_end, pixels, color, across_band, along_band)
-            column += PIXELS
-        middle += slope_fixed
-        along += dy_fixed
-        off -= dx_fixed
+    count, left, top, right, bottom = 0, np.inf, np.inf, -np.inf, -np.inf
+    for p in range(len(xy)):
+        x, y = xy[p, 0] - 0.5, xy[p, 1] - 0.5
+        place[p, 0], place[p, 1] = x, y
+        shown[p] = score[p] >= least[p] and abs(x) < _FAR and abs(y) < _FAR  # NaN is not
+        if shown[p]:
+            count += 1
+            left, right = min(left, x), max(right, x)
+            top, bottom = min(top, y), max(bottom, y)
+    for part in range(len(judged)):
+        first, end = judged[part, 0], judged[part, 1]
+        total, present = 0.0, 0
+        for p in range(first, end):
+            total += score[p]
+            present += score[p] != 0.0
+        if total < least[first] * present:
+            for p in range(first, end):
+                count -= shown[p]
+                shown[p] = False
+    return count, left, top, right, bottom
 
 
 @kernel
@@ -130,7 +112,8 @@ def draw_people(
     least: FloatArray,
     line_width: LineWidth,
     palette: Palette,
-) -> npt.NDArray[np.bool_]:
+    stamps: ByteArray,
+) -> BoolArray:
     """Draw everyone's limbs and, above them, points; the first person comes out on top.
 
     Strokes that others would hide are left out: a limb between dots that touch, and a dot on another one of
@@ -144,36 +127,50 @@ def draw_people(
         least: (P,) score of a point that is drawn.
         line_width: of the body.
         palette: limbs, colours and relative widths.
+        stamps: from `draw_stamps`.
 
     Returns:
         (N,) whether any point of the person is drawn.
     """
-    points, canvas = xy.shape[1], Canvas(image.ctypes.data, image.shape[0], image.shape[1])
+    points, height, width = xy.shape[1], image.shape[0], image.shape[1]
+    canvas = Canvas(image.ctypes.data, height, width)
     limb_color, point_color = palette.limb_colors.ctypes.data, palette.point_colors.ctypes.data
+    stamp = stamps.ctypes.data
     visible = np.zeros(len(xy), np.bool_)
-    shown, dots = np.empty(points, np.bool_), np.empty(points)
-    place, tint = np.empty((points, 2)), np.zeros(points, np.int64)
+    shown = np.empty(points, np.bool_)
+    dots, tint = np.empty(points, np.int64), np.zeros(points, np.int64)
+    place, edge = np.empty((points, 2)), 0.0
     for p in range(points):
         for channel in range(3):
             tint[p] = 256 * tint[p] + palette.point_colors[p, channel]
+    lines, drawn_px = np.empty(len(palette.limbs), LINE), -1.0
     for n in range(len(xy) - 1, -1, -1):
+        count, left, top, right, bottom = _look(xy[n], score[n], least, palette.judged, place, shown)
+        visible[n] = count > 0
         size = max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
-        line_px = min(max(size * line_width.of_size, 1.0), line_width.max_px)
-        for p in range(points):
-            place[p, 0], place[p, 1] = xy[n, p, 0] - 0.5, xy[n, p, 1] - 0.5
-            near = abs(place[p, 0]) < _FAR and abs(place[p, 1]) < _FAR  # NaN is not
-            shown[p] = near and score[n, p] >= least[p]
-            visible[n] |= shown[p]
-            dots[p] = min(max(2.0, np.round(_DOT_WIDTH * line_px * palette.point_widths[p])), _WIDEST)
+        line_px = min(max(size * line_width.of_size, 1.0), line_width.max_px) if size > 0.0 else 1.0
+        if line_px != drawn_px:
+            drawn_px, widest = line_px, LEAST_DOT
+            for p in range(points):
+                dot_px = np.round(_DOT_WIDTH * line_px * palette.point_widths[p])
+                dots[p] = int(min(max(dot_px, LEAST_DOT), _WIDEST))
+                widest = max(widest, dots[p])
+            edge = widest / 2 + _SOFT + 1.0
+        within = left > edge and top > edge and right < width - 1 - edge and bottom < height - 2 - edge
+        planned = 0
         for i in range(len(palette.limbs)):
-            a, b = palette.limbs[i]
+            a, b = palette.limbs[i, 0], palette.limbs[i, 1]
             if not (shown[a] and shown[b]):
                 continue
             x1, y1, x2, y2 = place[a, 0], place[a, 1], place[b, 0], place[b, 1]
-            touch = (dots[a] + dots[b]) / 2 - _SOFT
+            touch = (dots[a] + dots[b]) * 0.5 - _SOFT
             if (x2 - x1) * (x2 - x1) + (y2 - y1) * (y2 - y1) > touch * touch:
-                across = min(max(1.0, np.round(line_px * palette.limb_widths[i])), _WIDEST)
-                _line(canvas, x1, y1, x2, y2, across, limb_color + LANES * i)
+                across = int(min(max(1.0, np.round(line_px * palette.limb_widths[i])), _WIDEST))
+                plan_line(lines[planned], x1, y1, x2, y2, across, canvas, within)
+                lines[planned].color = limb_color + LANES * i
+                planned += 1
+        for i in range(planned):  # after all are planned, because a processor plans several at a time
+            draw_line(canvas, lines[i])
         last = -1
         for p in range(points):
             if not shown[p]:
@@ -188,5 +185,13 @@ def draw_people(
             ):
                 continue
             last = p
-            _dot(canvas, x, y, dots[p], point_color + LANES * p)
+            across, color = dots[p], point_color + LANES * p
+            if across > WIDEST_STAMP or not (within or inside(canvas, x, y, across)):
+                draw_dot(canvas, x, y, across, color)
+                continue
+            corner = STEPS // 2 * across - (STEPS // 2 - 1)  # from the middle, rounded, to the first pixel
+            x_steps, y_steps = int(STEPS * x + 0.5) - corner, int(STEPS * y + 0.5) - corner
+            index = ((across - LEAST_DOT) * STEPS + (y_steps & (STEPS - 1))) * STEPS + (x_steps & (STEPS - 1))
+            at = canvas.address + 3 * ((y_steps >> STEP_BITS) * width + (x_steps >> STEP_BITS))
+            blend_stamp(at, 3 * width, stamp + index * (PIXELS * LANES), across + 1, color)
     return visible

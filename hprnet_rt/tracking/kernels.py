@@ -81,19 +81,18 @@ def _overlap(a: FloatArray, b: FloatArray) -> float:
 
 
 @kernel
-def _extents(xy: FloatArray) -> FloatArray:
-    """Return the box (N, 4) xyxy around each person's joints (N, 17, 2); inside out where there are none."""
-    extent = np.empty((len(xy), 4), np.float32)
-    for n in range(len(xy)):
-        for axis in range(2):
-            low, high = np.float32(np.inf), np.float32(-np.inf)
-            for j in range(JOINTS):
-                if xy[n, j, axis] < low:
-                    low = xy[n, j, axis]
-                if xy[n, j, axis] > high:
-                    high = xy[n, j, axis]
-            extent[n, axis], extent[n, axis + 2] = low, high
-    return extent
+def _around(xy: FloatArray, box: FloatArray) -> FloatArray:
+    """Return the box (N, 4) xyxy around each person's box and those joints (N, 17, 2) that are not NaN."""
+    around = box.copy()
+    for n in range(len(box)):
+        for j in range(JOINTS):
+            for axis in range(2):
+                at = xy[n, j, axis]
+                if at < around[n, axis]:
+                    around[n, axis] = at
+                if at > around[n, axis + 2]:
+                    around[n, axis + 2] = at
+    return around
 
 
 @kernel
@@ -104,6 +103,7 @@ def similarity(
     expected_box: FloatArray,
     away: FloatArray,
     least_joints: int,
+    least: float,
 ) -> FloatArray:
     """Return how well each person fits each track where the track is expected.
 
@@ -121,6 +121,7 @@ def similarity(
         expected_box: (T, 4) xyxy.
         away: (T,) in units of the person's size, the square root of the box's area.
         least_joints: at least 1.
+        least: above 0; between those who are too far apart to reach it, the similarity is 0.
 
     Returns:
         (N, T) in [0, 1].
@@ -129,26 +130,31 @@ def similarity(
     """
     people, tracks = len(box), len(expected_box)
     result = np.zeros((people, tracks), np.float32)
-    around, expected_around = _extents(xy), _extents(expected_xy)
+    around, expected_around = _around(xy, box), _around(expected_xy, expected_box)
+    sharp = np.empty(JOINTS)
     for t in range(tracks):
-        spread = away[t] * away[t]
+        spread, expected = away[t] * away[t], _area(expected_box[t])
+        # so far apart, no joint counts for more than `least`, whatever size the person has
+        farthest = math.sqrt(-2.0 * math.log(least) * math.sqrt(_MOST_GROWTH) * (_MOST_VARIANCE + spread))
+        reach = np.float32(farthest * math.sqrt(expected))
+        left, top = expected_around[t, 0] - reach, expected_around[t, 1] - reach
+        right, bottom = expected_around[t, 2] + reach, expected_around[t, 3] + reach
+        for j in range(JOINTS):
+            sharp[j] = 0.5 / (_VARIANCE[j] + spread)
         for n in range(people):
-            here, expected = _area(box[n]), _area(expected_box[t])
+            if around[n, 0] > right or around[n, 2] < left or around[n, 1] > bottom or around[n, 3] < top:
+                continue
+            here = _area(box[n])
             if max(here, expected) > _MOST_GROWTH * min(here, expected):
                 continue
-            area = math.sqrt(here * expected)
             result[n, t] = _overlap(box[n], expected_box[t])
-            if result[n, t] == 0.0:  # too far apart for any joint to count
-                wide = max(around[n, 0] - expected_around[t, 2], expected_around[t, 0] - around[n, 2], 0.0)
-                tall = max(around[n, 1] - expected_around[t, 3], expected_around[t, 1] - around[n, 3], 0.0)
-                if wide * wide + tall * tall > 2.0 * _NOWHERE * area * (_MOST_VARIANCE + spread):
-                    continue
+            scale = 1.0 / math.sqrt(here * expected)
             total, shared = 0.0, 0
             for j in range(JOINTS):
                 dx, dy = xy[n, j, 0] - expected_xy[t, j, 0], xy[n, j, 1] - expected_xy[t, j, 1]
                 if dx == dx and dy == dy:  # not NaN: both have the joint
                     shared += 1
-                    off = (dx * dx + dy * dy) / (2.0 * area * (_VARIANCE[j] + spread))
+                    off = (dx * dx + dy * dy) * scale * sharp[j]
                     if off < _NOWHERE:
                         total += math.exp(-off)
             if shared >= least_joints:
@@ -192,14 +198,13 @@ def _match(
     relative to a seen track's, as the density of a normal distribution would be.
     """
     expected_xy, expected_box, away = expect(tracks, rows, now_s)
-    fit = similarity(xy, box, expected_xy, expected_box, away, rule.least_joints)
-    cost = np.full(fit.shape, 1.0, np.float32)
-    for t in range(len(rows)):
-        certain = _USUAL_VARIANCE / (_USUAL_VARIANCE + away[t] * away[t])
-        for n in range(len(box)):
-            if fit[n, t] >= rule.least_similarity:
-                cost[n, t] = 1.0 - certain * fit[n, t]
-    row_of = assign(cost)
+    least = rule.least_similarity
+    fit = similarity(xy, box, expected_xy, expected_box, away, rule.least_joints, least)
+    certain = _USUAL_VARIANCE / (_USUAL_VARIANCE + away * away)
+    for n in range(len(box)):
+        for t in range(len(rows)):
+            fit[n, t] = 1.0 - certain[t] * fit[n, t] if fit[n, t] >= least else 1.0
+    row_of = assign(fit)  # by the cost that `fit` has become
     for n in range(len(box)):
         if row_of[n] >= 0:
             row_of[n] = rows[row_of[n]]
@@ -251,7 +256,7 @@ def follow(
     now_s: float,
     next_id: int,
     rule: Rule,
-) -> IntArray:
+) -> tuple[IntArray, int]:
     """Give everyone in a frame an id: that of the track that they continue, or a new one.
 
     Args:
@@ -264,7 +269,7 @@ def follow(
         rule: how people are followed.
 
     Returns:
-        (N,) ids.
+        (N,) ids, and the id of the next new person.
     """
     people = len(box)
     body = np.full((people, JOINTS, 2), np.nan, np.float32)
@@ -292,4 +297,4 @@ def follow(
             tracks.ids[row] = ids[n]
             tracks.xy[row], tracks.box[row], tracks.speed[row] = body[n], box[n], 0.0
             tracks.seen_s[row], tracks.times[row] = now_s, 1
-    return ids
+    return ids, next_id

@@ -137,8 +137,7 @@ class Tracker:
     def _follow(
         self, xy: kernels.FloatArray, score: kernels.FloatArray, box: kernels.FloatArray, now_s: float
     ) -> kernels.IntArray:
-        ids = kernels.follow(self._tracks, xy, score, box, now_s, self._next_id, self._rule)
-        self._next_id = max(self._next_id, int(ids.max(initial=-1)) + 1)
+        ids, self._next_id = kernels.follow(self._tracks, xy, score, box, now_s, self._next_id, self._rule)
         return ids
 
     def state(self) -> dict[str, np.ndarray[Any, Any]]:

@@ -6,6 +6,7 @@ from hprnet_rt.types.person import Person
 from hprnet_rt.types.poses import FramePoses, Poses
 from hprnet_rt.types.trust import (
     HAND_THRESHOLD,
+    JUDGED_WHOLE,
     POINT_THRESHOLD,
     UNREFINED_HAND_THRESHOLD,
     least_scores,
@@ -15,6 +16,7 @@ from hprnet_rt.types.trust import (
 
 __all__ = [
     "HAND_THRESHOLD",
+    "JUDGED_WHOLE",
     "POINT_THRESHOLD",
     "UNREFINED_HAND_THRESHOLD",
     "Frame",

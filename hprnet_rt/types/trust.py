@@ -16,6 +16,7 @@ from hprnet_rt.errors import UsageError
 
 __all__ = [
     "HAND_THRESHOLD",
+    "JUDGED_WHOLE",
     "POINT_THRESHOLD",
     "UNREFINED_HAND_THRESHOLD",
     "least_scores",
@@ -34,7 +35,8 @@ UNREFINED_HAND_THRESHOLD: Final = 0.3
 sometimes guess a hand that is hidden: on 512 photographs this threshold left out half of the hands in wrong
 places, and 5% of the good ones."""
 
-_JUDGED_WHOLE: Final = ("face", "left_hand", "right_hand")
+JUDGED_WHOLE: Final = ("face", "left_hand", "right_hand")
+"""Parts of which no point is drawn where their mean score is too low."""
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -78,7 +80,7 @@ def sure_scores(score: FloatArray, least: FloatArray) -> FloatArray:
     A face or hand is unsure when the mean score of its points is below `least` (133,).
     """
     sure = score
-    for part in _JUDGED_WHOLE:
+    for part in JUDGED_WHOLE:
         points = skeleton.PARTS[part]
         present = np.maximum(np.count_nonzero(score[:, points], axis=1), 1)
         unsure = score[:, points].sum(axis=1) < least[points.start] * present

@@ -48,6 +48,21 @@ def test_people_has_every_stage_and_says_who_was_found(report):
     }
 
 
+def test_people_says_what_follows_the_network_for_every_number_of_planted_people(report):
+    _, found = report
+    after = found.summary["after_network"]
+    assert list(after) == ["1", "35", "40"]
+    assert after["1"]["ratio"] == 1.0
+    one, forty = (
+        sum(each.p50_ms for each in found.series if each.case == case and each.stage.startswith("everyone: "))
+        for case in ("1 person", "40 people")
+    )
+    assert after["40"]["ms"] == pytest.approx(forty, abs=1e-3)
+    assert after["40"]["ratio"] == pytest.approx(
+        1 + (forty - one) / found.find("1 person", ALL).p50_ms, abs=1e-3
+    )
+
+
 def test_the_top_down_line_and_the_crossover(report):
     options, found = report
     assert found.summary["peers"]["ZoomNet"]["fixed_ms"] == pytest.approx(10)

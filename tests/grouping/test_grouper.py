@@ -49,6 +49,24 @@ def test_no_part_peak_serves_two_people(spec, seed):
         assert len(set(taken)) == len(taken)
 
 
+@EVERY_NETWORK
+@pytest.mark.parametrize("seed", range(20))
+def test_no_joint_peak_serves_two_people(spec, seed):
+    packed = random_peaks(20, seed, spec)
+    poses = Grouper(spec, GroupingOptions(person_threshold=0.0)).in_cells(packed)
+    columns = PeakLayout.of(spec).columns
+    peaks = packed[:, columns["peak_xy"]].reshape(K, -1, 2)
+    taken = 0
+    for joint, point in enumerate(spec.keypoint_of_joint):
+        if point < 0:
+            continue
+        xy = poses.xy[:, point]
+        ranks = [k for at in xy for k in range(K) if (at == peaks[k, joint]).all()]
+        assert len(set(ranks)) == len(ranks)
+        taken += len(ranks)
+    assert taken > 20
+
+
 def test_assignment_is_as_cheap_as_scipys_and_never_shares_a_peak():
     from scipy.optimize import linear_sum_assignment
 

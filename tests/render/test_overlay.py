@@ -63,6 +63,16 @@ def test_lines_are_wider_on_larger_people():
     assert painted(100) < painted(600) < painted(1200)
 
 
+def test_somebody_without_a_box_is_drawn_with_thin_lines():
+    xy = np.full((1, NUM_KEYPOINTS, 2), np.nan)
+    xy[0, 5], xy[0, 7] = (10, 10), (40, 30)
+    thin, unknown = (np.zeros((50, 50, 3), np.uint8) for _ in range(2))
+    Overlay().draw(thin, someone(xy, size=1.0))
+    Overlay().draw(unknown, someone(xy, size=np.nan))
+    assert thin.any()
+    np.testing.assert_array_equal(unknown, thin)
+
+
 def test_the_threshold_of_the_style_holds():
     image = np.zeros((50, 50, 3), np.uint8)
     Overlay(OverlayStyle(point_threshold=0.95)).draw(image, someone(single_point(3, (25, 25))))

@@ -3,11 +3,16 @@
 import numpy as np
 import pytest
 
+from hprnet_rt.render.dots import draw_stamps
 from hprnet_rt.render.lanes import lane_colors
 from hprnet_rt.render.strokes import LineWidth, Palette, draw_people
 
 HEIGHT, WIDTH = 40, 60
 NOWHERE = np.full(2, np.nan)
+STAMPS = draw_stamps()
+# of 255: cover is in 1/128, and so are its steps from pixel to pixel, 3/128; a small dot is drawn up to
+# 1/32 px off its place along either axis
+LINES_OFF, DOTS_OFF = 6, 14
 
 
 def blended(image, covered, color):
@@ -33,7 +38,7 @@ def with_line(image, ends, width, color):
     return blended(image, cover, color)
 
 
-def draw(image, places, score, line_px, limbs, limb_colors, point_colors):
+def draw(image, places, score, line_px, limbs, limb_colors, point_colors, judged=()):
     """Draw people whose pixel i is at i, each with body lines of `line_px`."""
     points = len(places[0])
     palette = Palette(
@@ -42,6 +47,7 @@ def draw(image, places, score, line_px, limbs, limb_colors, point_colors):
         limb_widths=np.ones(len(limbs), np.float32),
         point_colors=lane_colors(np.array(point_colors, np.uint8)),
         point_widths=np.ones(points, np.float32),
+        judged=np.array(judged, np.int64).reshape(-1, 2),
     )
     return draw_people(
         image,
@@ -51,6 +57,7 @@ def draw(image, places, score, line_px, limbs, limb_colors, point_colors):
         least=np.full(points, 0.5, np.float32),
         line_width=LineWidth(of_size=1.0, max_px=100.0),
         palette=palette,
+        stamps=STAMPS,
     )
 
 
@@ -77,7 +84,7 @@ def test_limbs_and_points_equal_the_plain_version(seed):
     visible = draw(image, xy, shown, line_px, limbs, colors[:2], colors[2:])
     assert visible.all()
     worst = np.abs(image.astype(int) - expected).max()
-    assert worst <= 6  # cover is in 1/128, and so are its steps from pixel to pixel: 3/128 of 255
+    assert worst <= DOTS_OFF
 
 
 @pytest.mark.parametrize("slope", [1e-6, 1e-3, 0.02, 1.0, 50.0])
@@ -88,7 +95,7 @@ def test_a_line_of_the_whole_picture_is_as_thick_everywhere(slope):
     image = np.zeros((*size, 3), np.uint8)
     draw(image, [ends], [[1, 1]], [2.0], [[0, 1]], [[200, 0, 0]], [[0, 0, 1], [0, 0, 1]])
     expected = with_line(np.zeros((*size, 3), np.uint8), ends, 2, (200, 0, 0))
-    assert np.abs(image[..., 0].astype(int) - expected[..., 0]).max() <= 6
+    assert np.abs(image[..., 0].astype(int) - expected[..., 0]).max() <= LINES_OFF
     assert expected.any()
 
 
@@ -113,7 +120,7 @@ def test_dots_that_others_hide_are_not_drawn():
     draw(image, places, np.ones((1, 7)), [1.0], [[0, 1]], [[9, 9, 9]], colors)
     for n in (0, 2, 4, 6):
         expected = with_dot(expected, places[0, n], 2, (255, 255, 255))
-    assert np.abs(image.astype(int) - expected).max() <= 6
+    assert np.abs(image.astype(int) - expected).max() <= 2 * DOTS_OFF  # two dots cover a pixel in part
     everything = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     for at in places[0]:
         everything = with_dot(everything, at, 2, (255, 255, 255))
@@ -132,3 +139,21 @@ def test_absent_weak_and_far_people_are_not_visible():
     score = [[1, 1], [0.1, 0.4], [1, 1]]
     visible = draw(image, places, score, [1.0] * 3, [[0, 1]], [[9, 9, 9]], [[255, 0, 0]] * 2)
     assert not visible.any() and not image.any()
+
+
+@pytest.mark.parametrize("across", [2, 3, 4, 5])
+def test_small_dots_are_where_they_should_be_anywhere_in_a_pixel(across):
+    random = np.random.default_rng(across)
+    for at in random.uniform(-2, 60, (50, 2)).astype(np.float32):
+        image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+        draw(image, [[at, NOWHERE]], [[1, 0]], [across / 2.2], [[0, 1]], [[9, 9, 9]], [[255, 255, 255]] * 2)
+        expected = with_dot(np.zeros_like(image), at, across, (255, 255, 255))
+        assert np.abs(image.astype(int) - expected).max() <= DOTS_OFF
+
+
+def test_a_part_that_is_unsure_as_a_whole_is_not_drawn_though_a_point_is_sure():
+    for scores, drawn in (([0.9, 0.2], True), ([0.6, 0.2], False), ([0.6, 0.0], True)):
+        image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+        places = [[(9, 9), (30, 9)]]
+        draw(image, places, [scores], [1.0], [[0, 1]], [[9, 9, 9]], [[255, 0, 0]] * 2, judged=[(0, 2)])
+        assert image.any() == drawn

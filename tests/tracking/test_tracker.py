@@ -23,20 +23,35 @@ def walk(tracker, frame, *, start=0, speed=200.0, hidden=()):
     return dict(zip(shown, found, strict=True))
 
 
-def test_similarity_equals_the_plain_rule():
+def bodies(rng, where):
+    """Return joints (6, 17, 2), half of them absent, and boxes (6, 4) of people somewhere in a square."""
+    xy = rng.uniform(0, 60, (6, 17, 2)).astype(np.float32)
+    xy[rng.uniform(size=(6, 17)) < 0.5] = np.nan
+    corner = rng.uniform(0, 60, (6, 2))
+    box = np.concatenate((corner, corner + rng.uniform(0, 90, (6, 2))), 1).astype(np.float32)
+    at = rng.uniform(0, where, (6, 2)).astype(np.float32)
+    return xy + at[:, None], box + np.tile(at, 2)
+
+
+@pytest.mark.parametrize("where", [1, 400])
+@pytest.mark.parametrize("least", [1e-5, 0.2])
+def test_similarity_equals_the_plain_rule_wherever_it_reaches_the_least(least, where):
     rng = np.random.default_rng(0)
+    reached = 0
     for _ in range(20):
-        xy, expected = rng.uniform(0, 60, (2, 6, 17, 2)).astype(np.float32)
-        xy[rng.uniform(size=(6, 17)) < 0.5] = np.nan
-        corner = rng.uniform(0, 60, (2, 6, 2))
-        box, expected_box = np.concatenate((corner, corner + rng.uniform(0, 90, (2, 6, 2))), 2).astype("f4")
+        (xy, box), (expected, expected_box) = bodies(rng, where), bodies(rng, where)
         away = rng.uniform(0, 1, 6).astype(np.float32)
-        ours = kernels.similarity(xy, box, expected, expected_box, away, 4)
-        plain = [
-            [oracle.similarity(xy[n], box[n], expected[t], expected_box[t], away[t], 4) for t in range(6)]
-            for n in range(6)
-        ]
-        np.testing.assert_allclose(ours, plain, atol=1e-5)  # float32 against float64
+        ours = kernels.similarity(xy, box, expected, expected_box, away, 4, least)
+        plain = np.array(
+            [
+                [oracle.similarity(xy[n], box[n], expected[t], expected_box[t], away[t], 4) for t in range(6)]
+                for n in range(6)
+            ]
+        )
+        np.testing.assert_allclose(ours, np.where(ours > 0, plain, 0), atol=1e-5)  # float32 against float64
+        np.testing.assert_allclose(ours[plain >= least], plain[plain >= least], atol=1e-5)
+        reached += (plain >= least).sum()
+    assert reached > 10
 
 
 def test_two_people_who_cross_keep_their_ids():
