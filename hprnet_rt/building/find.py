@@ -37,6 +37,11 @@ def find_engine(
     may_build: bool,
 ) -> BuiltEngine:
     """Return the engine for an input; see `FindEngine`."""
+    if model_file.spec.is_rival:
+        raise BackendError(
+            f"{model_file.spec.name} runs from its model file: engines are built of HPRNet's networks only; "
+            "use --backend torch-cuda, openvino or onnxruntime"
+        )
     if precision == INT8:
         return _find_int8(model_file, backend)
     return _find_tensorrt(
