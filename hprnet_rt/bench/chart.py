@@ -142,11 +142,11 @@ def _shapes(chart: Chart) -> list[_Shape]:
         color = COLORS[n % len(COLORS)]
         places = [(across(x), up(y)) for x, y in curve.points]
         for start, end in itertools.pairwise(places):
-            shapes.append(_Line(start, end, color, 2, curve.published))
+            shapes.append(_Line(start, end, color, 2, curve.published or curve.fitted))
         if not (curve.published or curve.fitted):
             shapes += [_Dot(place, color) for place in places]
         y = top + 10 + 22 * n
-        shapes.append(_Line((right + 18, y), (right + 44, y), color, 2, curve.published))
+        shapes.append(_Line((right + 18, y), (right + 44, y), color, 2, curve.published or curve.fitted))
         shapes.append(_Text((right + 52, y + 5), curve.name, size_px=13))
     return shapes
 

@@ -32,7 +32,9 @@ _MMPOSE_TERMS: Final = (
 
 @dataclass(frozen=True)
 class RivalEntry(ZooEntry):
-    """A network of others; see `ZooEntry`. The multiply-accumulates are for the network's usual input.
+    """A network of others; see `ZooEntry`.
+
+    The multiply-accumulates are for the network's usual input, without crops of people.
 
     Attributes:
         input_wh: its usual input.
@@ -102,34 +104,36 @@ RIVAL_ZOO: Final[dict[str, RivalEntry]] = {
         _entry(
             "openpose-body18",
             52_311_446,
-            242,
+            242.3,
             (656, 368),
             ("body_pose_model.pth", _CAFFE.format(440000)),
             _CONTROL_NET,
         ),
         _entry(
             "openpose-hand",
-            36_831_382,
-            103,
+            36_832_324,
+            103.2,
             (368, 368),
             ("hand_pose_model.pth", _CAFFE.format(102000)),
             _CONTROL_NET,
         ),
         _entry(
             "openpose-face",
-            38_415_719,
-            117,
+            38_425_706,
+            116.0,
             (384, 384),
             ("facenet.pth", _CAFFE.format(116000)),
             _ANNOTATORS,
         ),
-        _entry(OPENPOSE_WHOLEBODY, 0, 0, (656, 368), (), _OPENPOSE),
-        _entry("openpose-body25", 26_158_768, 144, (656, 368), (_CAFFE.format(584000),), _OPENPOSE),
-        _entry("openpose-body135", 63_600_000, 480, (848, 480), (_CAFFE.format("XXXXXX"),), _OPENPOSE_TRAIN),
+        _entry(OPENPOSE_WHOLEBODY, 127_569_476, 242.3, (656, 368), (), _OPENPOSE),
+        _entry("openpose-body25", 26_166_084, 143.6, (656, 368), (_CAFFE.format(584000),), _OPENPOSE),
+        _entry(
+            "openpose-body135", 63_578_247, 480.0, (848, 480), (_CAFFE.format("XXXXXX"),), _OPENPOSE_TRAIN
+        ),
         _entry(
             "ae-hrnet-w32",
-            28_500_000,
-            0,
+            28_544_330,
+            76.7,
             (960, 512),
             ("hrnet_w32_coco_wholebody_512x512_plus-f1f1185c_20210517.pth",),
             _MMPOSE,
@@ -137,8 +141,8 @@ RIVAL_ZOO: Final[dict[str, RivalEntry]] = {
         ),
         _entry(
             "ae-higherhrnet-w32",
-            28_600_000,
-            0,
+            28_775_599,
+            91.0,
             (960, 512),
             ("higher_hrnet32_coco_wholebody_512x512_plus-2fa137ab_20210517.pth",),
             _MMPOSE,

@@ -1,7 +1,6 @@
 """Networks of rivals: their released names, and what they return with weights that anyone can make."""
 
 import json
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+
+from hprnet_rt.model.caffe import read_caffe  # noqa: E402
 from hprnet_rt.model.rivals import create_rival  # noqa: E402
 from hprnet_rt.spec.rivals import RIVALS  # noqa: E402
+from hprnet_rt.zoo.rivals import RIVAL_ZOO  # noqa: E402
+from tests.rivals import values, weights_of  # noqa: E402
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "rivals"
 FILES = {
@@ -25,32 +29,10 @@ FILES = {
 NEAR = 1e-4
 
 
-def values(key, shape):
-    """The weights of the golden files, made of a key's name."""
-    x = np.random.RandomState(zlib.crc32(key.encode())).standard_normal(shape)
-    if key.endswith("num_batches_tracked"):
-        return np.zeros(shape, np.int64)
-    if len(shape) == 4:
-        x *= np.sqrt(2 / np.prod(shape[1:]))
-    elif key.endswith("running_mean"):
-        x = 0.1 * x
-    elif key.endswith("running_var"):
-        x = 1 + 0.2 * np.abs(x)
-    elif key.endswith("bias"):
-        x = 0.05 * x
-    else:
-        x = 0.25 + 0.05 * x if "prelu" in key else 0.3 + 0.1 * x
-    return x.astype(np.float32)
-
-
 def seeded(name):
     with torch.device("meta"):
         network = create_rival(RIVALS[name])
-    state = {
-        key: torch.from_numpy(np.asarray(values(key, tuple(tensor.shape))))
-        for key, tensor in network.state_dict().items()
-    }
-    network.load_state_dict(state, assign=True)
+    network.load_state_dict(weights_of(network), assign=True)
     return network.eval()
 
 
@@ -81,3 +63,25 @@ def test_the_networks_return_what_the_originals_return(name):
     expected = np.concatenate([each.ravel() for each in outputs_of(data, FILES[name])])
     assert packed.shape == (1, 1, len(expected))
     np.testing.assert_allclose(packed[0, 0], expected, atol=NEAR)
+
+
+@pytest.mark.parametrize(("file", "prelu"), [("tiny_v1", False), ("tiny_v2", True)])
+def test_both_forms_of_caffe_models_are_read(file, prelu):
+    weights = read_caffe(GOLDEN / f"{file}.caffemodel")
+    shapes = {"convA.weight": (4, 3, 3, 3), "convA.bias": (4,)} | ({"preluA.weight": (4,)} if prelu else {})
+    assert {key: tuple(tensor.shape) for key, tensor in weights.items()} == shapes
+    for key, tensor in weights.items():
+        np.testing.assert_allclose(tensor, values(key, shapes[key]), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", list(RIVALS))
+def test_parameters_and_multiply_accumulates_are_what_the_list_says(name):
+    entry = RIVAL_ZOO[name]
+    width, height = entry.input_wh
+    with torch.device("meta"):
+        network = create_rival(RIVALS[name])
+        image = torch.zeros(1, 3, height, width)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.maps(image)
+    assert sum(weight.numel() for weight in network.parameters()) == entry.parameters
+    assert counter.get_total_flops() / 2e9 == pytest.approx(entry.gmac, rel=0.01)

@@ -3,7 +3,7 @@
 Nothing here is imported unless a rival is named.
 """
 
-from hprnet_rt.grouping.rivals.grouper import BodyAndCrops, RivalGrouper, maps_of, peaks_of
+from hprnet_rt.grouping.rivals.grouper import BodyAndCrops, Look, RivalGrouper, maps_of, peaks_of
 from hprnet_rt.grouping.rivals.placement import Placement, place
 
-__all__ = ["BodyAndCrops", "Placement", "RivalGrouper", "maps_of", "peaks_of", "place"]
+__all__ = ["BodyAndCrops", "Look", "Placement", "RivalGrouper", "maps_of", "peaks_of", "place"]

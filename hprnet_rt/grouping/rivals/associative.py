@@ -101,7 +101,7 @@ def to_input_size(
 
 @kernel
 def _candidates_of(heat: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return x and y (n, 2) and values (n,) of the strongest peaks of a map, of equal ones the last first."""
+    """Return x and y (n, 2) and values (n,) of the strongest peaks of a map; equal ones row by row."""
     height, width = heat.shape
     xy = np.empty((height * width // 4 + 1, 2), np.float32)
     value = np.empty(len(xy), np.float32)
@@ -118,7 +118,7 @@ def _candidates_of(heat: FloatArray) -> tuple[FloatArray, FloatArray]:
             if is_peak and count < len(xy):
                 xy[count, 0], xy[count, 1], value[count] = x, y, here
                 count += 1
-    order = np.argsort(value[:count], kind="mergesort")[::-1][:_MOST]
+    order = np.argsort(-value[:count], kind="mergesort")[:_MOST]
     return xy[order], value[order]
 
 

@@ -1,0 +1,104 @@
+"""Rivals' networks at a hundredth of their size, weights for them, and a backend that sees people."""
+
+import zlib
+
+import numpy as np
+import torch
+
+from hprnet_rt.bench.planted_maps import planted_maps
+from hprnet_rt.grouping.rivals import place
+from hprnet_rt.model.hrnet import HRNetShape
+from hprnet_rt.model.rivals import openpose
+from hprnet_rt.model.rivals.associative import HigherAssociativeNet
+from hprnet_rt.onnx_file import _field
+from hprnet_rt.spec.rivals import RIVALS
+
+_SMALL = HRNetShape(4, stem=4, blocks=1, modules=(1, 1, 1))
+
+
+def _few_layers(spec):
+    layers = [openpose.Conv("conv1_1", ("image",), 8, after="prelu1_1", pool=True)]
+    layers += [openpose.Conv(f"conv{n}_1", (layers[-1].name,), 8, pool=n < 4) for n in (2, 3)]
+    outputs = [openpose.Conv(f"conv4_{head.name}", ("conv3_1",), head.channels, 1, "") for head in spec.heads]
+    return openpose.OpenPoseNet(spec, [*layers, *outputs], [layer.name for layer in outputs])
+
+
+SMALL = {
+    name: _few_layers if name.startswith("openpose") else lambda spec: HigherAssociativeNet(spec, _SMALL)
+    for name in RIVALS
+    if name != "ae-hrnet-w32"
+}
+"""Builders of shrunk networks."""
+
+
+def values(key, shape):
+    """Weights that anyone can make of a key's name; the golden outputs were made with them."""
+    x = np.random.RandomState(zlib.crc32(key.encode())).standard_normal(shape)
+    if key.endswith("num_batches_tracked"):
+        return np.zeros(shape, np.int64)
+    if len(shape) == 4:
+        x *= np.sqrt(2 / np.prod(shape[1:]))
+    elif key.endswith("running_mean"):
+        x = 0.1 * x
+    elif key.endswith("running_var"):
+        x = 1 + 0.2 * np.abs(x)
+    elif key.endswith("bias"):
+        x = 0.05 * x
+    else:
+        x = 0.25 + 0.05 * x if "prelu" in key else 0.3 + 0.1 * x
+    return np.asarray(x, np.float32)
+
+
+def weights_of(network):
+    """The weights of a network, by name."""
+    return {
+        key: torch.from_numpy(np.asarray(values(key, tuple(tensor.shape))))
+        for key, tensor in network.state_dict().items()
+    }
+
+
+def caffe_model(weights):
+    """The bytes of a Caffe model with these weights, in the newer form."""
+    layers = {}
+    for key, tensor in weights.items():
+        layers.setdefault(key.rpartition(".")[0], []).append(tensor)
+    return b"".join(_field(100, _caffe_layer(name, blobs)) for name, blobs in layers.items())
+
+
+def _caffe_layer(name, blobs):
+    made = _field(1, name.encode())
+    for blob in blobs:
+        dims = b"".join(_varint(side) for side in blob.shape)
+        made += _field(7, _field(7, _field(1, dims)) + _field(5, blob.numpy().tobytes()))
+    return made
+
+
+def _varint(value):
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+class Seeing:
+    """A backend whose maps are those of a scene of three people, wherever in the picture they are."""
+
+    name, precision, description, max_batch = "seeing", "fp32", "a scene that is known", 1
+
+    def __init__(self, model_file, input_hw, people=3, **_settings):
+        self.spec, self.input_hw = model_file.spec, input_hw
+        if self.spec.decoding == "crop":
+            rows, columns = (side // self.spec.stride_px for side in input_hw)
+            maps = np.zeros((self.spec.heads[0].channels, rows, columns), np.float32)
+            maps[:, rows // 2, columns // 2] = 0.8
+            self._maps = maps.reshape(1, 1, -1)
+        else:
+            size = min(input_hw) if self.spec.decoding == "associative" else input_hw[0]
+            self._maps = planted_maps(self.spec, people, place(self.spec, input_hw, size)).packed[None]
+
+    def run(self, images):
+        return self._maps.copy()
+
+    def close(self):
+        """Nothing is held."""
