@@ -7,12 +7,13 @@ import torch
 
 from hprnet_rt.bench.planted_maps import planted_maps
 from hprnet_rt.grouping.rivals import place
-from hprnet_rt.model.hrnet import HRNetShape
+from hprnet_rt.model.hrnet import HRNetShape, conv_bn
 from hprnet_rt.model.rivals import openpose
 from hprnet_rt.model.rivals.associative import HigherAssociativeNet
 from hprnet_rt.onnx_file import _field
-from hprnet_rt.spec.rivals import RIVALS
+from hprnet_rt.spec.rivals import OPENPOSE_WHOLEBODY, RIVALS, WHOLEBODY_PARTS
 
+IMAGE_WH = (640, 360)
 _SMALL = HRNetShape(4, stem=4, blocks=1, modules=(1, 1, 1))
 
 
@@ -23,10 +24,19 @@ def _few_layers(spec):
     return openpose.OpenPoseNet(spec, [*layers, *outputs], [layer.name for layer in outputs])
 
 
-SMALL = {
-    name: _few_layers if name.startswith("openpose") else lambda spec: HigherAssociativeNet(spec, _SMALL)
-    for name in RIVALS
-    if name != "ae-hrnet-w32"
+class _NoBackbone(HigherAssociativeNet):
+    """The head of HigherHRNet on two layers."""
+
+    def __init__(self, spec):
+        super().__init__(spec, _SMALL)
+        self.backbone = torch.nn.Sequential(conv_bn(3, 8, 3, 2), conv_bn(8, _SMALL.width, 3, 2))
+
+    def maps(self, x):
+        return self.keypoint_head(self.backbone(x))
+
+
+SMALL = {name: _few_layers for name in RIVALS if name.startswith("openpose")} | {
+    "ae-higherhrnet-w32": _NoBackbone
 }
 """Builders of shrunk networks."""
 
@@ -82,7 +92,7 @@ def _varint(value):
 
 
 class Seeing:
-    """A backend whose maps are those of a scene of three people, wherever in the picture they are."""
+    """A backend whose maps are those of a scene of three people in a picture of `IMAGE_WH`."""
 
     name, precision, description, max_batch = "seeing", "fp32", "a scene that is known", 1
 
@@ -94,8 +104,8 @@ class Seeing:
             maps[:, rows // 2, columns // 2] = 0.8
             self._maps = maps.reshape(1, 1, -1)
         else:
-            size = min(input_hw) if self.spec.decoding == "associative" else input_hw[0]
-            self._maps = planted_maps(self.spec, people, place(self.spec, input_hw, size)).packed[None]
+            spec = RIVALS[WHOLEBODY_PARTS[0]] if self.spec.name == OPENPOSE_WHOLEBODY else self.spec
+            self._maps = planted_maps(spec, people, place(spec, IMAGE_WH[::-1], spec.input_px)).packed[None]
 
     def run(self, images):
         return self._maps.copy()

@@ -103,9 +103,9 @@ def _plant_tags(maps: list[FloatArray], cells: FloatArray, tag: float) -> None:
 def _plant_fields(name: str, heat: FloatArray, paf: FloatArray, cells: FloatArray) -> None:
     ours, pairs, channels = _OPENPOSE[name]
     parts = np.zeros((int(pairs.max()) + 1, 2), np.float32)
-    for point, part in enumerate(ours):
-        if part >= 0:
-            parts[part] = cells[point]
+    for point in reversed(range(len(ours))):  # a wrist is a hand's root too, but lies elsewhere
+        if ours[point] >= 0:
+            parts[ours[point]] = cells[point]
     for part, between in _BETWEEN[name].items():
         parts[part] = cells[list(between)].mean(axis=0)
     for part, at in enumerate(parts):

@@ -52,11 +52,11 @@ def released(name, folder, caffe=False):
 @pytest.mark.parametrize(
     ("name", "caffe"), [("openpose-body18", False), ("openpose-body25", True), ("ae-higherhrnet-w32", False)]
 )
-def test_a_released_file_is_imported_and_every_backend_returns_the_same(run, tmp_path, name, caffe):
+def test_a_released_file_is_imported_and_every_backend_returns_the_same(run, tmp_path, caplog, name, caffe):
     path = released(name, tmp_path, caffe)
-    code, out, err = run("models", "import", name, path)
+    code, out, _ = run("models", "import", name, path)
     assert code == DONE
-    assert f"{path.name} holds {name}: " in out + err
+    assert f"{path.name} holds {name}: " in caplog.text
     assert RIVAL_ZOO[name].terms in out
     assert weights_state(name) == "imported"
     model_file = model_file_for(name)
