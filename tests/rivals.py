@@ -99,13 +99,15 @@ class Seeing:
     def __init__(self, model_file, input_hw, people=3, **_settings):
         self.spec, self.input_hw = model_file.spec, input_hw
         if self.spec.decoding == "crop":
-            rows, columns = (side // self.spec.stride_px for side in input_hw)
-            maps = np.zeros((self.spec.heads[0].channels, rows, columns), np.float32)
-            maps[:, rows // 2, columns // 2] = 0.8
-            self._maps = maps.reshape(1, 1, -1)
+            cells = (
+                np.arange(input_hw[0] // self.spec.stride_px) + 0.5 - input_hw[0] / self.spec.stride_px / 2
+            )
+            bell = 0.8 * np.exp(-(cells**2 + cells[:, None] ** 2) / 32).astype(np.float32)
+            self._maps = np.tile(bell.ravel(), self.spec.heads[0].channels).reshape(1, 1, -1)
         else:
             spec = RIVALS[WHOLEBODY_PARTS[0]] if self.spec.name == OPENPOSE_WHOLEBODY else self.spec
-            self._maps = planted_maps(spec, people, place(spec, IMAGE_WH[::-1], spec.input_px)).packed[None]
+            size = min(input_hw) if spec.decoding == "associative" else input_hw[0]
+            self._maps = planted_maps(spec, people, place(spec, IMAGE_WH[::-1], size)).packed[None]
 
     def run(self, images):
         return self._maps.copy()

@@ -26,7 +26,7 @@ from hprnet_rt.bench.planted_maps import people_in, planted_maps
 from hprnet_rt.bench.report import BenchReport, series_of
 from hprnet_rt.bench.run_like import Run, describe, run_like
 from hprnet_rt.bench.scenes import picture, planted_peaks
-from hprnet_rt.bench.subject import ModelOptions, Subject, open_subject
+from hprnet_rt.bench.subject import ModelOptions, open_subject
 from hprnet_rt.grouping.rivals import BodyAndCrops, Look, RivalGrouper, place
 from hprnet_rt.model.rivals import create_rival
 from hprnet_rt.spec.rivals import OPENPOSE_WHOLEBODY, RIVALS, WHOLEBODY_PARTS
@@ -43,7 +43,6 @@ RIVALS_SHOWN: Final = (
     OPENPOSE_WHOLEBODY,
     "openpose-body135",
     "ae-hrnet-w32",
-    "ae-higherhrnet-w32",
 )
 """What is timed beside the model, in the order of the chart."""
 
@@ -70,7 +69,7 @@ class _Contender:
 
 def add_rivals(
     report: BenchReport,
-    subject: Subject,
+    backend: Backend,
     model_options: ModelOptions,
     options: PeopleOptions,
     *,
@@ -81,16 +80,14 @@ def add_rivals(
 
     Args:
         report: of the model.
-        subject, model_options: the model, and how it runs; rivals run on its library and device, in its
-            precision.
+        backend: of the model; rivals run on its library and device, in its precision.
+        model_options: how networks of this project run.
         options: of the report.
         names: which ones, of `RIVALS_SHOWN`.
         progress: see `take_turns`.
     """
     measured: Measured = {}
     summaries: dict[str, Any] = {}
-    with model_options.open(subject.model_file) as model:
-        backend = model.backend_for(model.letterbox(options.image_wh[::-1]).input_hw)
     for name in names:
         ours = name in _OURS
         with (

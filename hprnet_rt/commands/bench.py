@@ -225,10 +225,10 @@ def _people(options: argparse.Namespace) -> int:
             found = measure_people(network, model_options, bench_options, peers=peers, progress=progress)
             if rivals is None:
                 return found
-            return cast(
-                BenchReport,
-                rivals.add_rivals(found, network, model_options, bench_options, progress=progress),
-            )
+            with model_options.open(network.model_file) as model:
+                backend = model.backend_for(model.letterbox(bench_options.image_wh[::-1]).input_hw)
+            added = rivals.add_rivals(found, backend, model_options, bench_options, progress=progress)
+            return cast(BenchReport, added)
 
         report = _measured(options, old, settings, measure)
     if not options.quiet:

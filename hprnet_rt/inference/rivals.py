@@ -105,7 +105,7 @@ class RivalModel(PoseModel):
     def _peaks(
         self, found: FloatArray, letterboxes: Sequence[Letterbox], maps: Sequence[Maps | None] | None = None
     ) -> list[Peaks]:
-        assert maps is None
+        assert not any(maps or ())  # nothing of a rival is refined
         made = []
         for values, placement in zip(found, letterboxes, strict=True):
             assert isinstance(placement, Placement)

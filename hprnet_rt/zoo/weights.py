@@ -143,6 +143,8 @@ def weights_state(name: str) -> str:
     """Return where a network's weights are, one of `WEIGHTS_STATES`, from file names alone."""
     if name in shipped_models():
         return "shipped"
+    if parts := zoo_entry(name).parts:
+        return "imported" if all(weights_state(part) == "imported" for part in parts) else "not here"
     has_model_file = any(path.suffix == ".onnx" for path in cache.files_of(name))
     if has_model_file and cache.import_record_path(name).is_file():
         return "imported"

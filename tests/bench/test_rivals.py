@@ -1,18 +1,21 @@
 """The curves of others beside ours: what is measured, what is extended, and what is said of both."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("torch", reason="the extra train is not installed")
 
-from hprnet_rt.bench import rivals, subject
+from hprnet_rt.bench import rivals
 from hprnet_rt.bench.measure import Limits
-from hprnet_rt.bench.people import PeopleOptions, measure_people
-from hprnet_rt.bench.report import read_report, write_report
+from hprnet_rt.bench.people import ALL, PeopleOptions
+from hprnet_rt.bench.report import BenchReport, Series, read_report, write_report
+from hprnet_rt.bench.subject import ModelOptions
 from hprnet_rt.commands.bench import _say_rivals
 from hprnet_rt.model.rivals import create
 from hprnet_rt.spec.rivals import OPENPOSE_WHOLEBODY
+from hprnet_rt.words import counted
 from tests.rivals import SMALL
 
 COUNTS, PEER_COUNTS = (0, 1, 2, 3), (1, 2)
@@ -20,16 +23,17 @@ COUNTS, PEER_COUNTS = (0, 1, 2, 3), (1, 2)
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """OpenPose, shrunk, beside our smallest network; as it is read from its file."""
-    limits = Limits(seconds=0.01, least_rounds=3, warm_up=0)
-    options = PeopleOptions(COUNTS, None, (320, 180), limits, PEER_COUNTS)
-    model_options = subject.ModelOptions(threads=1, input_px=64)
-    with pytest.MonkeyPatch.context() as patch, subject.open_subject("hprnet-mobile") as network:
+    """OpenPose, shrunk, beside a model that takes 5 ms; as it is read from its file."""
+    options = PeopleOptions(COUNTS, None, (320, 180), Limits(seconds=0.01), PEER_COUNTS)
+    settings = {"model": "ours", "counts": list(COUNTS), "peers": {}}
+    series = tuple(Series(counted(n, "person"), ALL, (5.0,)) for n in COUNTS)
+    ours = BenchReport("people", settings, series, {"engine": "imaginary", "peers": {}})
+    backend = SimpleNamespace(name="onnxruntime", precision="fp32")
+    with pytest.MonkeyPatch.context() as patch:
         for name, build in SMALL.items():
             patch.setitem(create.BUILDERS, name, build)
-        ours = measure_people(network, model_options, options)
         names = ("openpose-body18", OPENPOSE_WHOLEBODY)
-        found = rivals.add_rivals(ours, network, model_options, options, names=names)
+        found = rivals.add_rivals(ours, backend, ModelOptions(threads=1), options, names=names)
     return read_report(write_report(found, tmp_path_factory.mktemp("report"))[0])
 
 
@@ -55,7 +59,7 @@ def test_the_chart_has_every_curve_and_dashes_what_was_not_measured(report):
     chart = rivals.rivals_chart(report)
     curves = {curve.name: curve for curve in chart.curves}
     extended = f"{OPENPOSE_WHOLEBODY}, extended"
-    assert list(curves) == ["hprnet-mobile", "openpose-body18", OPENPOSE_WHOLEBODY, extended]
+    assert list(curves) == ["ours", "openpose-body18", OPENPOSE_WHOLEBODY, extended]
     assert [x for x, _ in curves[OPENPOSE_WHOLEBODY].points] == [0, 1, 2]
     assert [x for x, _ in curves[extended].points] == [2, 3]
     assert [name for name, curve in curves.items() if curve.fitted] == [extended]

@@ -84,14 +84,21 @@ def test_hands_and_faces_of_everyone_are_looked_at(seeing):
 
 
 @pytest.mark.parametrize(
-    "name", ["openpose-body18", OPENPOSE_WHOLEBODY, "openpose-body135", "ae-higherhrnet-w32"]
+    ("name", "size"),
+    [
+        ("openpose-body18", 368),
+        (OPENPOSE_WHOLEBODY, 368),
+        ("openpose-body135", 480),
+        ("ae-higherhrnet-w32", 256),
+    ],
 )
-def test_annotate_eval_and_live_take_them_as_they_take_ours(name, seeing, tmp_path, capsys):
+def test_annotate_eval_and_live_take_them_as_they_take_ours(name, size, seeing, tmp_path, capsys):
     images = tmp_path / "images"
     images.mkdir()
     cv2.imwrite(str(images / "a.png"), picture(3, IMAGE_WH))
     clip = make(tmp_path / "clip.mp4", frames=2, size=IMAGE_WH)
-    assert cli.main(["annotate", str(clip), "-o", str(tmp_path / "out"), "--model", name, "-q"]) == 0
+    model_options = ["--model", name, "--size", str(size)]
+    assert cli.main(["annotate", str(clip), "-o", str(tmp_path / "out"), *model_options, "-q"]) == 0
     header, *lines = map(json.loads, next((tmp_path / "out").glob("*.jsonl")).read_text().splitlines())
     assert header["model"] == name
     assert [len(line["people"]) for line in lines] == [3, 3]
@@ -108,13 +115,16 @@ def test_annotate_eval_and_live_take_them_as_they_take_ours(name, seeing, tmp_pa
         "--out",
         tmp_path / "scores",
     ]
-    assert cli.main([*map(str, done), "--model", name, "--table", "3"]) == 0
+    assert cli.main([*map(str, done), *model_options, "--table", "3"]) == 0
     out = capsys.readouterr().out
     assert any(line.startswith(name) and "measured here" in line for line in out.splitlines())
     scores = json.loads((tmp_path / "scores" / "evaluation.json").read_text())["scores"]
     assert scores["body"]["AP"] > 0.9
     source = Clip([picture(3, IMAGE_WH)], rate=50)
-    with hprnet_rt.load(name) as model, Session(source, model, SessionOptions(limit=2)) as session:
+    with (
+        hprnet_rt.load(name, input_px=size) as model,
+        Session(source, model, SessionOptions(limit=2)) as session,
+    ):
         assert [len(item.result.poses) for item in session] == [3, 3]
 
 
