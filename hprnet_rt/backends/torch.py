@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hprnet_rt.backends.model_file import ModelFile, sha256_of
 from hprnet_rt.backends.protocol import BackendRequest, refinement_text
-from hprnet_rt.errors import BackendError, ModelError
+from hprnet_rt.errors import BackendError, ModelError, UsageError
 from hprnet_rt.grouping import average_flipped, pack_peaks
 from hprnet_rt.model import create_model, load_checkpoint, load_weights
 from hprnet_rt.model.network import Network
@@ -70,6 +70,10 @@ class _TorchBackend:
         self.max_batch = request.batch or 1
         self._k = model_file.k
         self._flip = request.flip
+        if request.flip and self.spec.is_rival:
+            raise UsageError(
+                f"{self.spec.name} is averaged with the mirrored image after the network, not in it"
+            )
         self._network: PeakNetwork | RivalNetwork | None = (
             rival_of(model_file)
             if self.spec.is_rival

@@ -146,7 +146,7 @@ def pull(
     sources = _sources(entry, url)
     if not overwrite and (found := stored_checkpoint(entry)):
         return found
-    if not sources and entry.published:
+    if not sources and entry.spec.is_rival:
         raise UsageError(f"{entry.name} is not fetched for you: {entry.how}. {entry.terms}")
     if not sources:
         raise UsageError(f"{entry.name} has no published weights; give your own with: {_by_hand(entry)}")

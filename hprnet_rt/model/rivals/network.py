@@ -44,7 +44,7 @@ class RivalNetwork(nn.Module, ABC):
     def normalized(self, images: Tensor) -> Tensor:
         """Return the input of `maps`: images (N, H, W, 3) uint8 BGR -> (N, 3, H, W), in the order BGR."""
         x = images.to(torch.float32).permute(0, 3, 1, 2)
-        return (x - self.mean) * self.inverse
+        return ((x - self.mean) * self.inverse).to(self.mean.dtype)  # half precision if all of it is
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (N, H, W, 3) uint8 BGR to (N, 1, values): all maps, one head after the other."""
