@@ -62,7 +62,7 @@ def planted_maps(spec: ModelSpec, people: int, placement: Placement) -> Peaks:
     scale = np.array(placement.scale / spec.stride_px, np.float32)
     shift = np.array(placement.shift, np.float32) / spec.stride_px
     for n, points in enumerate(people_in(people, placement.image_hw)):
-        cells = points * scale + shift
+        cells = np.asarray(points * scale + shift, np.float32)
         if spec.decoding == "associative":
             _plant_tags(maps, cells, _TAG_STEP * (n + 1))
         else:

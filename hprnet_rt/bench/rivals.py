@@ -133,13 +133,13 @@ def _theirs(
     placement = place(spec, image.shape[:2], spec.input_px)
     network = _random(spec.name, backend, model_options.threads)
     batch = placement.apply(image)
-    planted = {people: planted_maps(spec, people, placement) for people in options.counts}
     crops: dict[int, Callable[[], object]] = {}
     if name == OPENPOSE_WHOLEBODY:
         hand, face = (_looker(each, backend, model_options.threads) for each in WHOLEBODY_PARTS[1:])
         whole = BodyAndCrops(spec, None, hand, face)
         crops = {people: _crops_of(whole, people, options.image_wh) for people in options.peer_counts}
     group = RivalGrouper(spec)
+    planted = {n: planted_maps(spec, n, placement) for n in sorted({*options.counts, *crops})}
 
     def decode(people: int) -> Callable[[], int]:
         return lambda: len(group(planted[people]))
