@@ -48,6 +48,7 @@ _LIBRARIES: Final = (
     "pyqtgraph",
     "mss",
     "faster-coco-eval",
+    "scipy",
 )
 _ENCODERS: Final = (
     "libx264",

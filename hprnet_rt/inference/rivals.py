@@ -91,7 +91,7 @@ class RivalModel(PoseModel):
         require_image(image)
         placement = self.letterbox(image.shape[:2])
         if self._lookers:
-            placement = replace(placement, image=image.copy())  # it may be drawn on before it is looked at
+            placement = replace(placement, image=image)
         return placement.apply(image), placement
 
     def infer(self, batch: ImageArray, letterbox: Letterbox) -> Peaks:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hprnet_rt import skeleton
 from hprnet_rt.grouping.rivals import affinity, associative, body18, crops, fields, tables
 from hprnet_rt.grouping.rivals.placement import place
 from hprnet_rt.spec.rivals import RIVALS
@@ -24,6 +25,24 @@ def golden():
         return {key.partition("/")[2]: data[key] for key in data.files if key.startswith(f"{name}/")}
 
     return scene
+
+
+@pytest.mark.parametrize("name", ["body_18", "body_25", "body_135"])
+def test_parts_and_pairs_are_openpose_s(name):
+    given = json.loads((GOLDEN / "tables_openpose.json").read_text())[name]
+    stem = name.upper().replace("_", "")
+    pairs, channels, ours = (getattr(tables, f"{stem}_{what}") for what in ("PAIRS", "FIELDS", "TO_133"))
+    np.testing.assert_array_equal(pairs, given["pairs"])
+    np.testing.assert_array_equal(np.stack((channels, channels + 1), axis=1), given["paf_xy"])
+    expected = given.get("to133", given.get("to133_body"))
+    np.testing.assert_array_equal(ours[: len(expected)], expected)
+    assert (ours[len(expected) :] == -1).all()
+
+
+def test_points_of_associative_embedding_are_ours():
+    given = json.loads((GOLDEN / "tables_ae.json").read_text())
+    assert list(skeleton.FLIP_INDEX) == given["flip_index"]
+    assert list(skeleton.KEYPOINT_NAMES)[:23] == given["names"][:23]
 
 
 # --- COCO-18, the port ---

@@ -10,6 +10,7 @@ from hprnet_rt.backends import create_backend  # noqa: E402
 from hprnet_rt.backends.protocol import BackendRequest  # noqa: E402
 from hprnet_rt.backends.torch_cuda import _TorchCudaBackend  # noqa: E402
 from hprnet_rt.errors import UsageError  # noqa: E402
+from hprnet_rt.model import load_checkpoint  # noqa: E402
 from hprnet_rt.model.rivals import create  # noqa: E402
 from hprnet_rt.spec.rivals import OPENPOSE_WHOLEBODY, RIVALS, WHOLEBODY_PARTS  # noqa: E402
 from hprnet_rt.zoo import ZOO, model_file_for  # noqa: E402
@@ -49,9 +50,16 @@ def released(name, folder, caffe=False):
     return path
 
 
-@pytest.mark.parametrize(
-    ("name", "caffe"), [("openpose-body18", False), ("openpose-body25", True), ("ae-higherhrnet-w32", False)]
-)
+@pytest.mark.parametrize("name", list(SMALL))
+@pytest.mark.parametrize("caffe", [False, True])
+def test_released_files_of_every_network_are_read(tmp_path, name, caffe):
+    path = released(name, tmp_path, caffe and name.startswith("openpose"))
+    network = load_checkpoint(create.create_rival(RIVALS[name]), path)
+    for key, tensor in weights_of(network).items():
+        torch.testing.assert_close(network.state_dict()[key], tensor)
+
+
+@pytest.mark.parametrize(("name", "caffe"), [("openpose-body25", True), ("ae-higherhrnet-w32", False)])
 def test_a_released_file_is_imported_and_every_backend_returns_the_same(run, tmp_path, caplog, name, caffe):
     path = released(name, tmp_path, caffe)
     code, out, _ = run("models", "import", name, path)
