@@ -1,5 +1,7 @@
 """Weights of rivals: taken as they were released, run by every backend alike, and refused in a sentence."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,8 @@ from hprnet_rt import cli  # noqa: E402
 from hprnet_rt.backends import create_backend  # noqa: E402
 from hprnet_rt.backends.protocol import BackendRequest  # noqa: E402
 from hprnet_rt.backends.torch_cuda import _TorchCudaBackend  # noqa: E402
+from hprnet_rt.bench import subject  # noqa: E402
+from hprnet_rt.building.plan import BuildPlan  # noqa: E402
 from hprnet_rt.errors import UsageError  # noqa: E402
 from hprnet_rt.model import load_checkpoint  # noqa: E402
 from hprnet_rt.model.rivals import create  # noqa: E402
@@ -133,6 +137,15 @@ def test_openpose_with_hands_and_faces_says_which_weights_it_lacks(run, tmp_path
     code, _, err = run("models", "import", OPENPOSE_WHOLEBODY, released("openpose-body18", tmp_path))
     assert code == WRONG_USAGE
     assert is_one_sentence(err, *WHOLEBODY_PARTS)
+
+
+def test_engines_and_our_own_benchmarks_are_for_networks_of_this_project(monkeypatch):
+    spec = RIVALS["openpose-body25"]
+    with pytest.raises(UsageError, match="engines are built of HPRNet's networks only"):
+        BuildPlan.parse(spec, backend="openvino")
+    monkeypatch.setattr(subject, "model_file_for", lambda *_: SimpleNamespace(spec=spec))
+    with pytest.raises(UsageError, match="bench people --rivals"), subject.open_subject(spec.name):
+        pass
 
 
 def test_the_networks_of_this_project_are_not_among_the_rivals():
