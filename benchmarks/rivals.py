@@ -4,13 +4,15 @@ python benchmarks/rivals.py [--out docs/benchmarks] [more arguments of `hprnet-r
 """
 
 import argparse
-import json
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+from hprnet_rt.bench.people import ALL
+from hprnet_rt.bench.report import read_report
 from hprnet_rt.cli import main as command
+from hprnet_rt.words import counted
 
 ARGUMENTS = ("bench", "people", "--rivals", "--zoomnet", "--peer-people", "1", "2", "4")
 
@@ -23,16 +25,14 @@ def at(line, people):
 
 
 def rows(report):
-    """Name, milliseconds of few and of many people, and what of the difference is decode and crops."""
-    counts = report["settings"]["counts"]
+    """Name, milliseconds for few and for many people, and whether the latter were measured."""
+    counts, summary = report.settings["counts"], report.summary
     few, many = min(n for n in counts if n), max(counts)
-    series = {(each["case"], each["stage"]): each["p50_ms"] for each in report["series"]}
-    stage = "end to end, everyone"
-    words = {n: f"{n} person" if n == 1 else f"{n} people" for n in (few, many)}
-    found = [(report["settings"]["model"], *(series[words[n], stage] for n in (few, many)), True)]
-    for name, line in report["summary"]["peers"].items():
+    own = (report.find(counted(n, "person"), ALL).p50_ms for n in (few, many))
+    found = [(report.settings["model"], *own, True)]
+    for name, line in summary["peers"].items():
         found.append((name, *(line["fixed_ms"] + line["ms_per_person"] * n for n in (few, many)), False))
-    for name, line in report["summary"]["rivals"].items():
+    for name, line in summary["rivals"].items():
         (one, _), (most, measured) = at(line, few), at(line, many)
         found.append((name, one, most, measured))
     return few, many, found
@@ -53,8 +53,7 @@ def main():
             ("rivals.png", "rivals.png"),
         ):
             shutil.copyfile(Path(folder) / made, options.out / name)
-    report = json.loads((options.out / "rivals.json").read_text())
-    few, many, found = rows(report)
+    few, many, found = rows(read_report(options.out / "rivals.json"))
     print(f"\n| | {few}, ms | {many}, ms | ratio |\n|---|---:|---:|---:|")
     for name, one, most, measured in found:
         print(f"| {name} | {one:.0f} | {'' if measured else '~'}{most:.0f} | {most / one:.2f} |")
