@@ -248,12 +248,10 @@ def rivals_chart(report: BenchReport) -> Chart:
     own = [(float(n), report.find(counted(n, "person"), ALL).p50_ms) for n in counts]
     curves = [Curve(report.settings["model"], own)]
     for name, line in report.summary["peers"].items():
-        most = max(report.settings["peers"][name])
-        curves += _halves(
-            name,
-            {n: line["fixed_ms"] + line["ms_per_person"] * n for n in report.settings["peers"][name]},
-            {n: line["fixed_ms"] + line["ms_per_person"] * n for n in counts if n > most},
-        )
+        timed = report.settings["peers"][name]
+        whole = {n: report.find(_case(name, n), "end to end").p50_ms for n in timed}
+        beyond = (n for n in counts if n > max(timed))
+        curves += _halves(name, whole, {n: line["fixed_ms"] + line["ms_per_person"] * n for n in beyond})
     for name, line in report.summary["rivals"].items():
         curves += _halves(name, line["whole_ms"], line["extended_ms"])
     notes = [

@@ -25,9 +25,11 @@ COUNTS, PEER_COUNTS = (0, 1, 2, 3), (1, 2)
 def report(tmp_path_factory):
     """OpenPose, shrunk, beside a model that takes 5 ms; as it is read from its file."""
     options = PeopleOptions(COUNTS, None, (320, 180), Limits(seconds=0.01), PEER_COUNTS)
-    settings = {"model": "ours", "counts": list(COUNTS), "peers": {}}
-    series = tuple(Series(counted(n, "person"), ALL, (5.0,)) for n in COUNTS)
-    ours = BenchReport("people", settings, series, {"engine": "imaginary", "peers": {}})
+    settings = {"model": "ours", "counts": list(COUNTS), "peers": {"top-down": [1, 2]}}
+    series = [Series(counted(n, "person"), ALL, (5.0,)) for n in COUNTS]
+    series += [Series(f"top-down, {counted(n, 'person')}", "end to end", (10.0 * n,)) for n in (1, 2)]
+    peers = {"top-down": {"fixed_ms": 0.0, "ms_per_person": 10.0}}
+    ours = BenchReport("people", settings, tuple(series), {"engine": "imaginary", "peers": peers})
     backend = SimpleNamespace(name="onnxruntime", precision="fp32")
     with pytest.MonkeyPatch.context() as patch:
         for name, build in SMALL.items():
@@ -59,10 +61,12 @@ def test_the_chart_has_every_curve_and_dashes_what_was_not_measured(report):
     chart = rivals.rivals_chart(report)
     curves = {curve.name: curve for curve in chart.curves}
     extended = f"{OPENPOSE_WHOLEBODY}, extended"
-    assert list(curves) == ["ours", "openpose-body18", OPENPOSE_WHOLEBODY, extended]
+    top_down = ["top-down", "top-down, extended"]
+    assert list(curves) == ["ours", *top_down, "openpose-body18", OPENPOSE_WHOLEBODY, extended]
+    assert [curves[name].points for name in top_down] == [[(1, 10), (2, 20)], [(2, 20), (3, 30)]]
     assert [x for x, _ in curves[OPENPOSE_WHOLEBODY].points] == [0, 1, 2]
     assert [x for x, _ in curves[extended].points] == [2, 3]
-    assert [name for name, curve in curves.items() if curve.fitted] == [extended]
+    assert [name for name, curve in curves.items() if curve.fitted] == [top_down[1], extended]
     assert any("random weights" in note for note in chart.notes)
 
 
