@@ -14,17 +14,22 @@ import numpy.typing as npt
 from hprnet_rt.errors import ModelError
 
 __all__ = [
+    "CAFFE_SUFFIX",
     "FOR_GROUPING",
     "HALF_SUFFIX",
     "OUTPUTS",
     "REFINED_PEAKS",
     "WEIGHTS",
+    "message_fields",
     "only_outputs",
     "read_weights",
+    "varint",
 ]
 
 FloatArray = npt.NDArray[np.float32]
 
+CAFFE_SUFFIX: Final = ".caffemodel"
+"""The ending of Caffe's files, which are Protocol Buffers too."""
 WEIGHTS: Final = "network."
 """The prefix of every weight; its name in the network's state dict follows."""
 HALF_SUFFIX: Final = ".fp16"
@@ -45,7 +50,7 @@ _VARINT, _EIGHT, _SIZED, _FOUR = 0, 1, 2, 5  # kinds of fields
 _TYPES: Final[dict[int, np.dtype[Any]]] = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
 
 
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
+def varint(data: memoryview, at: int) -> tuple[int, int]:
     """Return the number at a position, and the position after it."""
     value = shift = 0
     while True:
@@ -57,17 +62,17 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
         shift += 7
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
+def message_fields(data: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
     """Yield each field of a message: its number, its content, and all its bytes."""
     at = 0
     while at < len(data):
         start = at
-        key, at = _varint(data, at)
+        key, at = varint(data, at)
         kind, begin = key & 7, at
         if kind == _VARINT:
-            _, at = _varint(data, at)
+            _, at = varint(data, at)
         elif kind == _SIZED:
-            length, begin = _varint(data, at)
+            length, begin = varint(data, at)
             at = begin + length
         elif kind in (_EIGHT, _FOUR):
             at += 8 if kind == _EIGHT else 4
@@ -91,7 +96,7 @@ def _field(number: int, content: bytes) -> bytes:
 
 def _text(message: memoryview, number: int) -> list[str]:
     """Return the strings in the fields of a number."""
-    return [bytes(content).decode() for found, content, _ in _fields(message) if found == number]
+    return [bytes(content).decode() for found, content, _ in message_fields(message) if found == number]
 
 
 def only_outputs(model: bytes, names: Collection[str]) -> bytes:
@@ -107,14 +112,14 @@ def only_outputs(model: bytes, names: Collection[str]) -> bytes:
     try:
         return b"".join(
             _field(_GRAPH, _only_outputs(content, names)) if number == _GRAPH else bytes(whole)
-            for number, content, whole in _fields(memoryview(model))
+            for number, content, whole in message_fields(memoryview(model))
         )
     except (IndexError, ValueError) as error:
         raise ModelError(f"the network cannot be read as ONNX: {error}") from error
 
 
 def _only_outputs(graph: memoryview, names: Collection[str]) -> bytes:
-    fields = list(_fields(graph))
+    fields = list(message_fields(graph))
     needed = set(names)
     kept = [True] * len(fields)
     for i in range(len(fields) - 1, -1, -1):  # consumers before producers
@@ -145,8 +150,8 @@ def read_weights(model: bytes, module: str = "") -> dict[str, FloatArray]:
     weights: dict[str, FloatArray] = {}
     prefix = f"{WEIGHTS}{module}." if module else WEIGHTS
     try:
-        for number, graph, _ in _fields(memoryview(model)):
-            for inner, tensor, _ in _fields(graph) if number == _GRAPH else ():
+        for number, graph, _ in message_fields(memoryview(model)):
+            for inner, tensor, _ in message_fields(graph) if number == _GRAPH else ():
                 if inner == _INITIALIZER:
                     (name,) = _text(tensor, _NAME)
                     if name.startswith(prefix):
@@ -160,15 +165,15 @@ def _values(tensor: memoryview) -> FloatArray:
     """Return the values of a tensor of floats."""
     dims: list[int] = []
     raw, kind = memoryview(b""), 0
-    for number, content, _ in _fields(tensor):
+    for number, content, _ in message_fields(tensor):
         if number == _RAW:
             raw = content
         elif number == _TYPE:
-            kind, _ = _varint(content, 0)
+            kind, _ = varint(content, 0)
         elif number == _DIMS:
             at = 0
             while at < len(content):  # packed or not
-                side, at = _varint(content, at)
+                side, at = varint(content, at)
                 dims.append(side)
     stored: npt.NDArray[Any] = np.frombuffer(bytes(raw), _TYPES[kind])
     return stored.reshape(dims).astype(np.float32)

@@ -34,6 +34,7 @@ import numpy as np
 import hprnet_rt, hprnet_rt.cli, hprnet_rt.live.window
 with hprnet_rt.load(input_px=64) as model:
     assert len(model(np.zeros((64, 64, 3), np.uint8))) == 0
+assert not [name for name in sys.modules if "rivals" in name]
 print("works")
 """
 

@@ -55,6 +55,7 @@ class ModelFile:
         bf16: running the network in bf16 was measured to cost no accuracy, so that "auto" may do it.
         checkpoint, checkpoint_sha256: the PyTorch checkpoint that it was converted from, where that is on
             this machine (not in the JSON); the torch backend reads it.
+        crops: the model files of networks that look at each person besides (not in the JSON).
     """
 
     path: Path
@@ -66,6 +67,7 @@ class ModelFile:
     bf16: bool = False
     checkpoint: Path | None = field(default=None, compare=False)
     checkpoint_sha256: str = field(default="", compare=False)
+    crops: tuple[ModelFile, ...] = ()
 
     @classmethod
     def find(cls, model: str | Path) -> ModelFile:
@@ -163,7 +165,7 @@ class ModelFile:
             bf16=bf16,
         )
         data: dict[str, Any] = {"format": _FORMAT, **dataclasses.asdict(model_file), "spec": spec.to_dict()}
-        for own in ("path", "checkpoint", "checkpoint_sha256"):
+        for own in ("path", "checkpoint", "checkpoint_sha256", "crops"):
             del data[own]
         path.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         return model_file

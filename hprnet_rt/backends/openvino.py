@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +108,23 @@ def _cut(model: openvino.Model, refines: bool) -> tuple[openvino.Model, openvino
     )
 
 
+def _options(threads: int) -> dict[str, Any]:
+    """Return the settings of a compiled network, but for its precision."""
+    return {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        "ENABLE_CPU_PINNING": False,  # decoding and drawing need the cores too
+    }
+
+
+def _refusal(error: RuntimeError, input_hw: tuple[int, int], path: Path) -> BackendError:
+    """Return the error for a network that the library does not take, with a remedy."""
+    if _OUT_OF_MEMORY in str(error):
+        height, width = input_hw
+        return BackendError(f"an input of {width} x {height} does not fit into memory; take a smaller --size")
+    return BackendError(f"openvino cannot load {path}: {error}")
+
+
 class _OpenVinoBackend:
     name = "openvino"
     max_batch = 1
@@ -116,12 +135,7 @@ class _OpenVinoBackend:
         path = model_file.path if request.engine is None else request.engine.path
         self.spec = model_file.spec
         self.input_hw = input_hw
-        core = reader()
-        options = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads,
-            "ENABLE_CPU_PINNING": False,  # decoding and drawing need the cores too
-        }
+        core, options = reader(), _options(threads)
         try:
             model = core.read_model(model_file.for_grouping() if request.engine is None else path)
             model.reshape({0: [1, *input_hw, 3]})
@@ -130,12 +144,7 @@ class _OpenVinoBackend:
             network = core.compile_model(maps, "CPU", {**options, "INFERENCE_PRECISION_HINT": precision})
             decoder = core.compile_model(decode, "CPU", {**options, "INFERENCE_PRECISION_HINT": "f32"})
         except RuntimeError as error:
-            if _OUT_OF_MEMORY in str(error):
-                height, width = input_hw
-                raise BackendError(
-                    f"an input of {width} x {height} does not fit into memory; take a smaller --size"
-                ) from error
-            raise BackendError(f"openvino cannot load {path}: {error}") from error
+            raise _refusal(error, input_hw, path) from error
         self._network: openvino.InferRequest | None = network.create_infer_request()
         self._decoder: openvino.InferRequest | None = decoder.create_infer_request()
         self._shapes = [tuple(maps.output(i).shape) for i in (0, len(_CUT)) if self.gives_maps]
@@ -186,7 +195,46 @@ class _OpenVinoBackend:
             self._network = self._decoder = None
 
 
-def create(request: BackendRequest) -> _OpenVinoBackend:
+class _OpenVinoMaps:
+    """A network that returns dense maps, in fp32; there is no decode behind it."""
+
+    name = "openvino"
+    precision = "fp32"
+    max_batch = 1
+
+    def __init__(self, request: BackendRequest) -> None:
+        model_file, input_hw, threads = request.model_file, request.input_hw, request.threads
+        self.spec = model_file.spec
+        self.input_hw = input_hw
+        try:
+            model = reader().read_model(model_file.path)
+            model.reshape({0: [1, *input_hw, 3]})
+            options = {**_options(threads), "INFERENCE_PRECISION_HINT": "f32"}
+            network = reader().compile_model(model, "CPU", options)
+        except RuntimeError as error:
+            raise _refusal(error, input_hw, model_file.path) from error
+        self._network: openvino.InferRequest | None = network.create_infer_request()
+        self.description = f"OpenVINO {openvino.__version__.split('-')[0]}, CPU, fp32, {threads} threads"
+        self._lock = threading.Lock()
+        self.run(np.zeros((1, *input_hw, 3), np.uint8))
+
+    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        with self._lock:
+            if self._network is None:
+                raise BackendError("the openvino backend is closed")
+            try:
+                self._network.infer({0: images}, share_inputs=True)
+            except RuntimeError as error:
+                raise BackendError(f"openvino failed on a frame: {error}") from error
+            result: npt.NDArray[np.float32] = self._network.get_output_tensor(0).data.copy()
+            return result
+
+    def close(self) -> None:
+        with self._lock:
+            self._network = None
+
+
+def create(request: BackendRequest) -> _OpenVinoBackend | _OpenVinoMaps:
     """Compile the network, or a built int8 engine; see `BackendModule`.
 
     "auto" is bf16 where it is known to cost no accuracy and the CPU has it, else fp32; so are those layers
@@ -198,5 +246,11 @@ def create(request: BackendRequest) -> _OpenVinoBackend:
     has_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if request.precision == "bf16" and not has_bf16:
         raise UsageError("this CPU does not compute in bf16; use --precision fp32 or auto")
+    if request.model_file.spec.is_rival:
+        if request.precision not in ("auto", "fp32"):
+            raise UsageError(
+                f"{request.model_file.spec.name} runs in fp32 with openvino; leave --precision out"
+            )
+        return _OpenVinoMaps(request)
     may_bf16 = request.precision in ("auto", INT8) and has_bf16 and request.model_file.bf16
     return _OpenVinoBackend(request, "bf16" if request.precision == "bf16" or may_bf16 else "f32")

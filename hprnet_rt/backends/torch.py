@@ -6,6 +6,8 @@ file itself (extra: train).
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -13,14 +15,26 @@ from torch import Tensor
 
 from hprnet_rt.backends.model_file import ModelFile, sha256_of
 from hprnet_rt.backends.protocol import BackendRequest, refinement_text
-from hprnet_rt.errors import BackendError, ModelError
+from hprnet_rt.errors import BackendError, ModelError, UsageError
 from hprnet_rt.grouping import average_flipped, pack_peaks
 from hprnet_rt.model import create_model, load_checkpoint, load_weights
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.peaks import PeakNetwork
+from hprnet_rt.model.rivals import RivalNetwork, create_rival
 from hprnet_rt.types import Maps
 
-__all__ = ["create", "network_of"]
+__all__ = ["create", "network_of", "rival_of"]
+
+NetworkT = TypeVar("NetworkT", bound=Network | RivalNetwork)
+
+
+def rival_of(model_file: ModelFile) -> RivalNetwork:
+    """Return the network of a rival's model file, with its weights.
+
+    Raises:
+        BackendError: they are not on this machine.
+    """
+    return _with_weights(create_rival(model_file.spec), model_file)
 
 
 def network_of(model_file: ModelFile) -> Network:
@@ -29,7 +43,10 @@ def network_of(model_file: ModelFile) -> Network:
     Raises:
         BackendError: they are not on this machine.
     """
-    network = create_model(model_file.spec)
+    return _with_weights(create_model(model_file.spec), model_file)
+
+
+def _with_weights(network: NetworkT, model_file: ModelFile) -> NetworkT:
     try:
         if model_file.checkpoint is None:
             return load_weights(network, model_file.path)
@@ -53,7 +70,15 @@ class _TorchBackend:
         self.max_batch = request.batch or 1
         self._k = model_file.k
         self._flip = request.flip
-        self._network: PeakNetwork | None = PeakNetwork(network_of(model_file), model_file.k, refine="after")
+        if request.flip and self.spec.is_rival:
+            raise UsageError(
+                f"{self.spec.name} is averaged with the mirrored image after the network, not in it"
+            )
+        self._network: PeakNetwork | RivalNetwork | None = (
+            rival_of(model_file)
+            if self.spec.is_rival
+            else PeakNetwork(network_of(model_file), model_file.k, refine="after")
+        )
         torch.set_num_threads(request.threads)
         flipped = ", flip test" if request.flip else ""
         self.gives_maps = model_file.spec.refinement is not None
@@ -72,7 +97,7 @@ class _TorchBackend:
             raise BackendError("the torch backend is closed")
         try:
             with torch.inference_mode():
-                if self._flip:
+                if self._flip and isinstance(self._network, PeakNetwork):
                     return self._averaged(self._network, images)
                 outputs = self._network(torch.from_numpy(images))
                 if isinstance(outputs, Tensor):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hprnet_rt.backends.protocol import BackendRequest, refinement_text
 from hprnet_rt.backends.slots import SLOTS, Slots
-from hprnet_rt.backends.torch import network_of
+from hprnet_rt.backends.torch import network_of, rival_of
 from hprnet_rt.backends.trt.device import too_little_memory
 from hprnet_rt.errors import BackendError
 from hprnet_rt.machine import nvidia
@@ -24,6 +24,7 @@ from hprnet_rt.model.deform import DeformConv
 from hprnet_rt.model.half import fold_batch_norms, use_half
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.peaks import PeakNetwork
+from hprnet_rt.model.rivals import RivalNetwork
 
 __all__ = ["Replayed", "create", "for_inference"]
 
@@ -33,12 +34,14 @@ FloatArray = npt.NDArray[np.float32]
 _HALVES: Final = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _USUAL: Final = "fp16"
 _USUAL_BATCH: Final = 8
+NetworkT = TypeVar("NetworkT", bound=Network | RivalNetwork)
 _WARM_UP: Final = 3  # runs before a capture, in which libraries choose their kernels and take their memory
 
 
-def for_inference(network: Network, precision: str, device: torch.device) -> Network:
+def for_inference(network: NetworkT, precision: str, device: torch.device) -> NetworkT:
     """Return a copy of a network on a device: norms folded, channels last, in "fp32", "fp16" or "bf16"."""
-    made = copy.deepcopy(network).eval().requires_grad_(False)
+    made: NetworkT = copy.deepcopy(network)
+    made.eval().requires_grad_(False)
     fold_batch_norms(made)
     if precision in _HALVES:
         use_half(made, _HALVES[precision])
@@ -136,7 +139,11 @@ class _TorchCudaBackend:
         self.input_hw = input_hw
         self.max_batch = batch
         self._slots = Slots()
-        module = PeakNetwork(for_inference(network_of(model_file), precision, device), model_file.k)
+        module: nn.Module
+        if self.spec.is_rival:
+            module = for_inference(rival_of(model_file), precision, device)
+        else:
+            module = PeakNetwork(for_inference(network_of(model_file), precision, device), model_file.k)
         try:
             self._networks: list[Replayed] | None = [
                 Replayed(module, (batch, *input_hw, 3), device) for _ in range(SLOTS)

@@ -275,9 +275,9 @@ def _after_network(
         "ms", and "ratio": of the whole frame to that of the fewest people above 0, with the same network.
     """
     stages = [f"{_EVERYONE}{name}" for name in _AFTER]
-    ms = {n: sum(report.find(_case(n), stage).p50_ms for stage in stages) for n in counts}
+    ms = {n: sum(report.find(case_of(n), stage).p50_ms for stage in stages) for n in counts}
     one = min(n for n in options.counts if n > 0)
-    whole_ms = report.find(_case(one), ALL).p50_ms
+    whole_ms = report.find(case_of(one), ALL).p50_ms
     return {
         str(n): {"ms": round(ms[n], 4), "ratio": round(1.0 + (ms[n] - ms[one]) / whole_ms, 4)} for n in counts
     }

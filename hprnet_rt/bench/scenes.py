@@ -31,6 +31,7 @@ __all__ = [
     "planted_peaks",
     "require_people",
     "sample_video",
+    "template_points",
 ]
 
 FloatArray = npt.NDArray[np.float32]
@@ -170,7 +171,7 @@ def cut_out(image: ImageArray, people: int) -> list[ImageArray]:
     ]
 
 
-def _template() -> FloatArray:
+def template_points() -> FloatArray:
     """Return the points (133, 2) of a person who stands upright, in units of the box."""
     points = np.zeros((NUM_KEYPOINTS, 2), np.float32)
     points[: len(_BODY)] = _BODY
@@ -203,7 +204,7 @@ def planted_heads(
     for name in ("hm", "hm_hp"):
         maps[name] += _LOW + random.uniform(0.0, 1.0, maps[name].shape).astype(np.float32)
     limit = np.array((columns - 1, rows - 1), np.float32)
-    template = _template()
+    template = template_points()
     for place in places(people, columns / rows):
         corner = np.array((place.left * columns, place.top * rows), np.float32)
         size = np.array((place.width * columns, place.height * rows), np.float32)

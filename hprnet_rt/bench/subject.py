@@ -105,6 +105,10 @@ def open_subject(model: str, weights: Path | None = None, k: int | None = None) 
             yield Subject(made, True, Path(folder))
             return
         model_file = model_file_for(model, weights)
+        if model_file.spec.is_rival:
+            raise UsageError(
+                f"{model} is a rival's network: `hprnet-rt bench people --rivals` times it beside HPRNet's"
+            )
         if k is not None and k != model_file.k:
             networks = on_demand("networks")
             model_file = networks.export_model_file(

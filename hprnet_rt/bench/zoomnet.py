@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hprnet_rt.backends import Backend
-from hprnet_rt.bench.hrnet import Bottleneck, HRNet, conv_bn
 from hprnet_rt.bench.run_like import describe, run_like
 from hprnet_rt.bench.scenes import cut_out
+from hprnet_rt.model.hrnet import Bottleneck, HeatMapNet, HRNetShape, conv_bn
 
 __all__ = ["FasterRcnn", "ZoomNet", "ZoomNetPipeline"]
 
@@ -120,9 +120,11 @@ class ZoomNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.fine, self.coarse = conv_bn(3, _FEATURES, 3, 2), conv_bn(_FEATURES, _FEATURES, 3, 2)
-        self.body = HRNet(32, _FEATURES, _BODY_POINTS + 3)  # and the centres of face and hands
-        self.face = HRNet(18, 2 * _FEATURES, _FACE_POINTS, every=True)
-        self.hand = HRNet(18, 2 * _FEATURES, _HAND_POINTS, every=True)
+        self.body = HeatMapNet(
+            HRNetShape(32), _FEATURES, _BODY_POINTS + 3
+        )  # and the centres of face and hands
+        self.face = HeatMapNet(HRNetShape(18), 2 * _FEATURES, _FACE_POINTS, every=True)
+        self.hand = HeatMapNet(HRNetShape(18), 2 * _FEATURES, _HAND_POINTS, every=True)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Map (N, 3, 384, 288) to body (N, 26, 96, 72), face (N, 68, 64, 64), hands (2N, 21, 64, 64)."""

@@ -13,7 +13,7 @@ from hprnet_rt.backends.built_engine import BuiltEngine, EngineRecipe, check_sid
 from hprnet_rt.backends.registry import INT8
 from hprnet_rt.backends.trt import load_library
 from hprnet_rt.building.make import build, built_folder, recipe_of
-from hprnet_rt.building.plan import BUILD_PRECISIONS, BuildPlan
+from hprnet_rt.building.plan import BUILD_PRECISIONS, BuildPlan, require_buildable
 from hprnet_rt.building.targets import TARGETS
 from hprnet_rt.errors import BackendError, ModelError
 from hprnet_rt.machine import Gpu, nvidia
@@ -37,6 +37,7 @@ def find_engine(
     may_build: bool,
 ) -> BuiltEngine:
     """Return the engine for an input; see `FindEngine`."""
+    require_buildable(model_file.spec)
     if precision == INT8:
         return _find_int8(model_file, backend)
     return _find_tensorrt(

@@ -12,7 +12,7 @@ from hprnet_rt.errors import UsageError
 from hprnet_rt.geometry import KEEP
 from hprnet_rt.spec import ModelSpec
 
-__all__ = ["BUILD_BACKENDS", "BUILD_PRECISIONS", "BuildPlan"]
+__all__ = ["BUILD_BACKENDS", "BUILD_PRECISIONS", "BuildPlan", "require_buildable"]
 
 BUILD_BACKENDS: Final = tuple(TARGETS)
 BUILD_PRECISIONS: Final = ("fp16", "bf16", "fp32", INT8)
@@ -63,6 +63,7 @@ class BuildPlan:
         Raises:
             UsageError: an option cannot be read, or the backend cannot do it.
         """
+        require_buildable(spec)
         if backend not in BUILD_BACKENDS:
             raise UsageError(f"there is no engine of {backend!r}; use one of: {', '.join(BUILD_BACKENDS)}")
         if precision not in BUILD_PRECISIONS:
@@ -111,6 +112,19 @@ class BuildPlan:
         """The batch size of an engine for one; None for a range."""
         low, high = self.batch
         return low if low == high else None
+
+
+def require_buildable(spec: ModelSpec) -> None:
+    """Check that engines are built of a network.
+
+    Raises:
+        UsageError: they are not.
+    """
+    if spec.is_rival:
+        raise UsageError(
+            f"{spec.name} runs from its model file: engines are built of HPRNet's networks only; use "
+            "--backend torch-cuda, openvino or onnxruntime"
+        )
 
 
 def _batch(text: str) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from tqdm import tqdm
 
@@ -53,6 +53,9 @@ def add_parser(add: AddParser) -> None:
     job.add_argument("--picture", type=_sides, default=(1280, 720), metavar="WxH", help="(default 1280x720)")
     job.add_argument("--zoomnet", action="store_true", help="also time the top-down pipeline ZoomNet (random "
                      "weights, same library)")  # fmt: skip
+    job.add_argument("--rivals", action="store_true", help="also time HPRNet-DLA and -HG, OpenPose and "
+                     "associative embedding (random weights, same library): the network, and the decode of "
+                     "planted maps")  # fmt: skip
     job.add_argument("--mediapipe", action="store_true", help="also time MediaPipe's Holistic, once for each "
                      "person, on the CPU")  # fmt: skip
     job.add_argument("--peer-people", type=int, nargs="+", metavar="N", default=[1, 2, 4],
@@ -200,7 +203,8 @@ def _measured(
         print(heading(report.machine))
         print(table(report.series))
         for name, value in report.summary.items():
-            print(f"{name}: {value}")
+            if name != "rivals":
+                print(f"{name}: {value}")
         for path in written:
             print(f"wrote {path}")
     if old is not None:
@@ -232,15 +236,25 @@ def _people(options: argparse.Namespace) -> int:
         peers["MediaPipe Holistic"] = MediaPipePipeline
     with open_subject(options.model, options.weights, options.k) as network:
         model_options = _model_options(options)
-        report = _measured(
-            options,
-            old,
-            people_settings(network, model_options, bench_options, list(peers)),
-            lambda progress: measure_people(
-                network, model_options, bench_options, peers=peers, progress=progress
-            ),
-            lambda report: {report.kind: people_chart(report)},
-        )
+        settings = people_settings(network, model_options, bench_options, list(peers))
+        rivals = on_demand("rivals") if options.rivals else None
+        if rivals is not None:
+            settings["rivals"] = list(rivals.RIVALS_SHOWN)
+
+        def measure(progress: _Progress) -> BenchReport:
+            found = measure_people(network, model_options, bench_options, peers=peers, progress=progress)
+            if rivals is None:
+                return found
+            with model_options.open(network.model_file) as model:
+                backend = model.backend_for(model.letterbox(bench_options.image_wh[::-1]).input_hw)
+            added = rivals.add_rivals(found, backend, model_options, bench_options, progress=progress)
+            return cast(BenchReport, added)
+
+        def charts(report: BenchReport) -> Mapping[str, Chart]:
+            drawn = {report.kind: people_chart(report)}
+            return drawn if rivals is None else {**drawn, "rivals": rivals.rivals_chart(report)}
+
+        report = _measured(options, old, settings, measure, charts)
     if not options.quiet:
         _say_people(report)
     return DONE
@@ -249,6 +263,8 @@ def _people(options: argparse.Namespace) -> int:
 def _say_people(report: BenchReport) -> None:
     """Print the meaning of the figures."""
     summary = report.summary
+    if "rivals" in summary:
+        _say_rivals(summary["rivals"])
     pairs = zip(summary["placed"], summary["found"], strict=True)
     print("found of placed: " + ", ".join(f"{found}/{placed}" for placed, found in pairs))
     after = (f"{n}: {each['ms']:.3f} ms, {each['ratio']:.3f}" for n, each in summary["after_network"].items())
@@ -266,6 +282,20 @@ def _say_people(report: BenchReport) -> None:
             f"{name} is faster for all of these numbers of people"
             if people is None
             else f"crossover: HPRNet is faster than {name} where there are {people} people or more"
+        )
+
+
+def _say_rivals(rivals: Mapping[str, Any]) -> None:
+    """Print what the networks of others cost."""
+    print("others, with random weights and planted maps of everyone (~: a line through measured times):")
+    for name, line in rivals.items():
+        whole = {int(n): ms for n, ms in line["whole_ms"].items()}
+        extended = {int(n): ms for n, ms in line["extended_ms"].items()}
+        times = [
+            f"{n}: {'~' if n in extended else ''}{ms:.0f}" for n, ms in sorted({**whole, **extended}.items())
+        ]
+        print(
+            f"{name} ({line['engine']}): network {line['network_ms']:.0f} ms; ms by people {', '.join(times)}"
         )
 
 

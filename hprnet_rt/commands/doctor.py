@@ -49,6 +49,7 @@ _LIBRARIES: Final = (
     "mss",
     "matplotlib",
     "faster-coco-eval",
+    "scipy",
 )
 _ENCODERS: Final = (
     "libx264",

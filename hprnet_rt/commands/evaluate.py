@@ -37,7 +37,7 @@ from hprnet_rt.evaluation import (
 )
 from hprnet_rt.evaluation.matching import library
 from hprnet_rt.evaluation.report import EvaluationReport, markdown_table, text_table
-from hprnet_rt.evaluation.tables import TABLES, table_rows
+from hprnet_rt.evaluation.tables import BY_USER, MEASURED_HERE, TABLES, table_rows
 from hprnet_rt.grouping import MATCHINGS
 from hprnet_rt.words import counted, duration
 
@@ -230,7 +230,7 @@ def _print_tables(options: argparse.Namespace, evaluation: Evaluation, annotatio
     """Print the paper's tables that --table names, with measured numbers, and return them as Markdown."""
     markdown = ""
     for number in options.table:
-        rows = table_rows(number, evaluation)
+        rows = table_rows(number, evaluation, BY_USER if options.images is None else MEASURED_HERE)
         title = (
             f"The paper's table {number}: {TABLES[number].title}; AP/AR. Published on COCO-WholeBody's "
             f"validation images, measured on {annotations.name}"

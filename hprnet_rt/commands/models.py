@@ -18,6 +18,7 @@ from hprnet_rt.errors import UsageError
 from hprnet_rt.zoo import cache
 from hprnet_rt.zoo.download import MIRROR_VARIABLE, pull
 from hprnet_rt.zoo.networks import ZOO, ZooEntry, zoo_entry
+from hprnet_rt.zoo.rivals import RIVAL_ZOO, RivalEntry
 from hprnet_rt.zoo.weights import import_checkpoint, weights_state
 
 __all__ = ["add_parser"]
@@ -25,7 +26,12 @@ __all__ = ["add_parser"]
 _HEADER: Final = ("NAME", "PARAMETERS", "GMAC", "INPUT", "WEIGHTS", "SIZE", "LICENCE", "FROM")
 _NUMBERS: Final = tuple(_HEADER.index(name) for name in ("PARAMETERS", "GMAC", "INPUT", "SIZE"))
 _LINE: Final = 90  # columns
-_REPORTING: Final = ("hprnet_rt.zoo.download", "hprnet_rt.zoo.fetch", "hprnet_rt.zoo.weights")
+_REPORTING: Final = (
+    "hprnet_rt.model.convert",
+    "hprnet_rt.zoo.download",
+    "hprnet_rt.zoo.fetch",
+    "hprnet_rt.zoo.weights",
+)
 
 
 def add_parser(add: AddParser) -> None:
@@ -58,7 +64,12 @@ def add_parser(add: AddParser) -> None:
 
     action = actions.add_parser("import", help="convert a checkpoint, and let NAME stand for it")
     action.add_argument("name", metavar="NAME")
-    action.add_argument("path", type=Path, metavar="PATH", help="a checkpoint (.pth) of that network")
+    action.add_argument(
+        "path",
+        type=Path,
+        metavar="PATH",
+        help="a checkpoint (.pth) of that network, or where it was released so a Caffe model (.caffemodel)",
+    )
     action.add_argument(
         "--overwrite", action="store_true", help="convert it again even if it is converted already"
     )
@@ -115,20 +126,22 @@ def _facts(entry: ZooEntry) -> dict[str, Any]:
 
 
 def _list(options: argparse.Namespace) -> int:
-    networks = [_facts(entry) for entry in ZOO.values()]
+    entries = {**ZOO, **RIVAL_ZOO}
+    networks = [_facts(entry) for entry in entries.values()]
     if options.json:
         print(json.dumps(networks, indent=1))
         return DONE
     rows = [_HEADER]
     for facts in networks:
         on_disk = sum(file["bytes"] for file in facts["files"])
-        to_fetch = f"~{_size(ZOO[facts['name']].float32_bytes)}" if ZOO[facts["name"]].released else "-"
+        entry = entries[facts["name"]]
+        to_fetch = f"~{_size(entry.float32_bytes)}" if entry.published and entry.parameters else "-"
         rows.append(
             (
                 facts["name"],
                 f"{facts['parameters'] / 1e6:.2f} M",
                 f"{facts['gmac']:g}",
-                str(facts["input_px"]),
+                _input(entry),
                 facts["weights"],
                 _size(on_disk) if on_disk else to_fetch,
                 facts["licence"],
@@ -142,9 +155,17 @@ def _list(options: argparse.Namespace) -> int:
             for column, (text, width) in enumerate(zip(row, widths, strict=True))
         ]
         print("  ".join(cells).rstrip())
-    print("\nGMAC: 1e9 multiply-accumulates of a square input. SIZE: on this machine, or about (~) to fetch.")
+    print("\nGMAC: 1e9 multiply-accumulates of the input. SIZE: on this machine, or about (~) to fetch.")
+    print("openpose-* and ae-*: networks of others, whose weights you bring (docs/rivals.md).")
     print("More: hprnet-rt models info NAME")
     return DONE
+
+
+def _input(entry: ZooEntry) -> str:
+    """Return the size of the usual input: the side of a square, or width and height."""
+    if isinstance(entry, RivalEntry):
+        return "x".join(map(str, entry.input_wh))
+    return str(entry.spec.input_px)
 
 
 def _info(options: argparse.Namespace) -> int:
@@ -154,9 +175,15 @@ def _info(options: argparse.Namespace) -> int:
     rows: list[tuple[str, str]] = [
         ("weights", facts["weights"]),
         ("parameters", f"{entry.parameters:,}"),
-        ("input", f"{spec.input_px} px on the longer side, in multiples of {spec.multiple_px}"),
     ]
-    cost = f"{entry.gmac:g} ({entry.gmac_dense:g} with dense heads) at {spec.input_px} x {spec.input_px}"
+    if isinstance(entry, RivalEntry):
+        width, height = entry.input_wh
+        side = "shorter side" if spec.decoding == "associative" else "height"
+        rows.append(("input", f"{spec.input_px} px of {side}, in multiples of {spec.multiple_px}"))
+        cost = f"{entry.gmac:g} at {width} x {height}"
+    else:
+        rows.append(("input", f"{spec.input_px} px on the longer side, in multiples of {spec.multiple_px}"))
+        cost = f"{entry.gmac:g} ({entry.gmac_dense:g} with dense heads) at {spec.input_px} x {spec.input_px}"
     rows.append(("GMAC", cost))
     rows += [
         ("knows", ", ".join(spec.trained)),
@@ -195,10 +222,7 @@ def _how(entry: ZooEntry, state: str) -> str:
     """Return how to get the weights."""
     if state == "shipped":
         return "it comes with the package"
-    own = f"hprnet-rt models import {entry.name} PATH"
-    return (
-        f"hprnet-rt models pull {entry.name}, or {own}" if entry.released else f"with your own weights: {own}"
-    )
+    return entry.how
 
 
 def _pull(options: argparse.Namespace) -> int:
@@ -253,6 +277,8 @@ def _import(options: argparse.Namespace) -> int:
 
 def _convert(options: argparse.Namespace, entry: ZooEntry, path: Path, url: str | None) -> None:
     model_file = import_checkpoint(entry.name, path, overwrite=options.overwrite, url=url)
+    if isinstance(entry, RivalEntry):
+        _print(options, entry.terms)
     _print(options, f"model file {model_file.path} ({_size(model_file.path.stat().st_size)})")
     _print(options, f"to run it: hprnet-rt annotate --model {entry.name} INPUT -o OUT")
 

@@ -40,8 +40,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threshold",
         type=float,
-        default=GroupingOptions().person_threshold,
-        help="least score of a person, 0 to 1 (default %(default)s)",
+        help=f"least score of a person, 0 to 1 (default {GroupingOptions().person_threshold}; of openpose-* "
+        "and ae-* what their own rules say)",
     )
     parser.add_argument(
         "--model",
@@ -52,7 +52,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--weights",
         type=Path,
         metavar="FILE",
-        help="a checkpoint (.pth) of --model, converted at the first use (default: those on this machine)",
+        help="a checkpoint (.pth, .caffemodel) of --model, converted at the first use (default: those on "
+        "this machine)",
     )
     parser.add_argument(
         "--backend",
@@ -75,7 +76,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--size",
         type=size,
         metavar="PX",
-        help="longer side of the network's input, a multiple of 32 (128 for hprnet-hourglass104); larger "
+        help="longer side of the network's input, a multiple of 32 (128 for hprnet-hourglass104; of "
+        "openpose-* the height, of ae-* the shorter side: `hprnet-rt models info`); larger "
         f'finds smaller people and takes longer; "{KEEP}" takes images at their own size (default: the '
         f"network's own, {SPECS[DEFAULT_MODEL].input_px} for {DEFAULT_MODEL}, 512 for the others)",
     )

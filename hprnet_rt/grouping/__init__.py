@@ -2,6 +2,14 @@
 
 from hprnet_rt.grouping.dense import decode_dense, pack_peaks
 from hprnet_rt.grouping.flip import average_flipped
-from hprnet_rt.grouping.grouper import MATCHINGS, Grouper, GroupingOptions
+from hprnet_rt.grouping.grouper import MATCHINGS, Grouper, GroupingOptions, GroupsPeaks
 
-__all__ = ["MATCHINGS", "Grouper", "GroupingOptions", "average_flipped", "decode_dense", "pack_peaks"]
+__all__ = [
+    "MATCHINGS",
+    "Grouper",
+    "GroupingOptions",
+    "GroupsPeaks",
+    "average_flipped",
+    "decode_dense",
+    "pack_peaks",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from hprnet_rt.grouping.tables import Rule, peak_table
 from hprnet_rt.spec import ModelSpec, PeakLayout
 from hprnet_rt.types import Maps, Peaks, Poses
 
-__all__ = ["MATCHINGS", "Grouper", "GroupingOptions"]
+__all__ = ["MATCHINGS", "Grouper", "GroupingOptions", "GroupsPeaks"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -70,6 +70,20 @@ class GroupingOptions:
         if self.matching not in MATCHINGS:
             choices = " or ".join(map(repr, MATCHINGS))
             raise UsageError(f"matching is {choices}, got {self.matching!r}")
+
+
+class GroupsPeaks(Protocol):
+    """What turns peaks into people.
+
+    Attributes:
+        options: thresholds; may be replaced between frames.
+    """
+
+    options: GroupingOptions
+
+    def __call__(self, peaks: Peaks, /) -> Poses:
+        """Return everyone who scores at least the threshold, strongest first, in image pixels."""
+        ...
 
 
 class Grouper:

@@ -19,7 +19,7 @@ from hprnet_rt.backends import AsyncBackend, Backend, GivesMaps, ModelFile, crea
 from hprnet_rt.building import find_engine
 from hprnet_rt.errors import BackendError, UsageError
 from hprnet_rt.geometry import KEEP, Letterbox, input_hw_for, require_image
-from hprnet_rt.grouping import MATCHINGS, Grouper, GroupingOptions
+from hprnet_rt.grouping import MATCHINGS, Grouper, GroupingOptions, GroupsPeaks
 from hprnet_rt.spec import PeakLayout
 from hprnet_rt.types import Maps, Peaks, Poses
 from hprnet_rt.zoo.weights import model_file_for
@@ -104,8 +104,13 @@ class PoseModel:
         self.description = first.description
         self.batch = first.max_batch
         self.overlaps = isinstance(first, AsyncBackend)
-        weights = model_file.refiner_weights() if isinstance(first, GivesMaps) and first.gives_maps else None
-        self.group = Grouper(model_file.spec, grouping, weights)
+        self.group: GroupsPeaks = self._grouper(grouping, first)
+
+    def _grouper(self, grouping: GroupingOptions | None, first: Backend) -> GroupsPeaks:
+        """Return what makes people of the peaks of a backend."""
+        after = isinstance(first, GivesMaps) and first.gives_maps
+        weights = self.model_file.refiner_weights() if after else None
+        return Grouper(self.model_file.spec, grouping, weights)
 
     @property
     def name(self) -> str:
@@ -294,7 +299,8 @@ def load(
         flip: average with the mirrored image (the flip test; the backend torch only).
         batch: images that files give to the network at once; the backend's best when None. Live sources
             and single images are best off with 1.
-        threshold: least person score; `GroupingOptions`' default when None.
+        threshold: least person score; `GroupingOptions`' default when None, and for a rival's network what
+            its own rules say.
         matching: "one-to-one", or "released" to repeat the released code; see `GroupingOptions`.
 
     Raises:
@@ -307,11 +313,16 @@ def load(
         >>> with hprnet_rt.load() as model:
         ...     wrists = [person["left_wrist"] for person in model(image).confident()]
     """
-    grouping = GroupingOptions(matching=matching)
+    model_file = model_file_for(model, weights)
+    grouping, make = GroupingOptions(matching=matching), PoseModel
+    if model_file.spec.is_rival:
+        from hprnet_rt.inference.rivals import RivalModel  # others do without it
+
+        make, grouping = RivalModel, replace(grouping, person_threshold=0.0)
     if threshold is not None:
         grouping = replace(grouping, person_threshold=threshold)
-    return PoseModel(
-        model_file_for(model, weights),
+    return make(
+        model_file,
         backend=backend,
         precision=precision,
         threads=threads,

@@ -18,13 +18,17 @@ import torch
 from torch import Tensor
 
 from hprnet_rt.errors import ModelError, OutputError
+from hprnet_rt.model.caffe import read_caffe
 from hprnet_rt.model.create import create_model
 from hprnet_rt.model.network import Network
+from hprnet_rt.model.rivals import RivalNetwork, create_rival
+from hprnet_rt.onnx_file import CAFFE_SUFFIX
 from hprnet_rt.spec import SPECS
+from hprnet_rt.spec.rivals import RIVALS
 
 __all__ = ["load_checkpoint", "read_checkpoint", "save_checkpoint", "save_whole"]
 
-NetworkT = TypeVar("NetworkT", bound=Network)
+NetworkT = TypeVar("NetworkT", bound=Network | RivalNetwork)
 _WRAPPER: Final = "module."
 _UNUSED: Final = ("base.fc.weight", "base.fc.bias")  # a classifier that the released DLA-34 carries
 _SHOWN: Final = 8
@@ -82,15 +86,15 @@ def load_checkpoint(network: NetworkT, path: str | Path) -> NetworkT:
     """Fill `network` with the weights of a checkpoint and return it, in evaluation mode.
 
     Args:
-        network: from `create_model`.
-        path: a released file or one of `save_checkpoint`.
+        network: from `create_model` or `create_rival`.
+        path: a released file or one of `save_checkpoint`; a Caffe model for networks released as one.
 
     Raises:
         ModelError: see `read_checkpoint`; or a key is missing, unknown or of another shape (all are
             named); or a value is no number.
     """
     path = Path(path)
-    weights = read_checkpoint(path)
+    weights = read_caffe(path) if path.suffix == CAFFE_SUFFIX else read_checkpoint(path)
     expected = network.state_dict()
     for key in _UNUSED:
         if key in expected:
@@ -125,7 +129,7 @@ def load_checkpoint(network: NetworkT, path: str | Path) -> NetworkT:
     return network
 
 
-def save_checkpoint(network: Network, path: Path, epoch: int = 0) -> None:
+def save_checkpoint(network: Network | RivalNetwork, path: Path, epoch: int = 0) -> None:
     """Write the weights in the released format, which `load_checkpoint` and the authors' code read.
 
     Raises:
@@ -166,9 +170,10 @@ def _listed(names: Iterable[str]) -> str:
 
 def _network_with(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
     """Return the name of the network with exactly these weights, None when there is none."""
-    for name in SPECS:
+    for name in (*SPECS, *RIVALS):
         with torch.device("meta"):
-            state = create_model(name).state_dict()
+            made = create_model(name) if name in SPECS else create_rival(RIVALS[name])
+            state = made.state_dict()
         used = {key: tuple(tensor.shape) for key, tensor in state.items() if key not in _UNUSED}
         if used == {key: shape for key, shape in shapes.items() if key not in _UNUSED}:
             return name

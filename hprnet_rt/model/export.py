@@ -21,22 +21,24 @@ import onnx
 import onnxscript.optimizer
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
 
 from hprnet_rt.errors import UsageError
 from hprnet_rt.files import output_errors
 from hprnet_rt.model.deform import DEFORM_CONV_OPSET, DeformForm, choose_deform_form, has_deform_conv
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.peaks import DenseNetwork, PeakNetwork
+from hprnet_rt.model.rivals import RivalNetwork
 from hprnet_rt.onnx_file import HALF_SUFFIX, OUTPUTS, WEIGHTS
 
-__all__ = ["FEATURE_MAP", "HEAT_MAPS", "export_onnx"]
+__all__ = ["FEATURE_MAP", "HEAT_MAPS", "export_maps", "export_onnx"]
 
 FEATURE_MAP = "feature"
 HEAT_MAPS = ("hm", "hm_hp")
 """Tensors of an exported peak network that the decode reads, by these names."""
 
 _OPSET = 18
-_LARGEST_MULTIPLE = 64
+_LARGEST_PX = 2048  # sides for which the exporter checks that nothing depends on the size
 _EXAMPLE_BATCH = 5
 # Batch and sides differ, and none is 1: the exporter would tie equal sizes together, and fix those of 1.
 _EXAMPLE_MULTIPLES = (2, 3)
@@ -65,47 +67,80 @@ def export_onnx(
     cells = math.prod(side // network.spec.stride_px for side in example_hw)
     if not 1 <= k <= cells:
         raise UsageError(f"a model file of {network.spec.name} returns 1 to {cells} people, got {k}")
-    module = (DenseNetwork(network) if dense else PeakNetwork(network, k, refine="both")).eval()
+    module = DenseNetwork(network) if dense else PeakNetwork(network, k, refine="both")
     as_node = deform == "deform_conv" and has_deform_conv(network)
     outputs = [head.name for head in network.spec.heads] if dense else list(OUTPUTS)
     if not dense and network.refiner is None:
         del outputs[1:]
+    choose_deform_form(network, deform)
+    try:
+        model = _traced(module, multiple, outputs, DEFORM_CONV_OPSET if as_node else _OPSET)
+    finally:
+        choose_deform_form(network, "grid_sample")
+    if not dense:
+        _name_maps(model, network)
+    _write(model, path)
+
+
+class _Whole(nn.Module):
+    """A network whose weights get the names that they have in a peak network's file."""
+
+    def __init__(self, network: RivalNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps: Tensor = self.network(images)
+        return maps
+
+
+def export_maps(network: RivalNetwork, path: Path) -> None:
+    """Write a network that returns maps as ONNX with dynamic batch, height and width; see `export_onnx`.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    _write(_traced(_Whole(network), network.spec.multiple_px, ["maps"], _OPSET), path)
+
+
+def _traced(module: nn.Module, multiple_px: int, outputs: list[str], opset: int) -> onnx.ModelProto:
+    """Return the graph of a module that maps images (N, H, W, 3) uint8, with sides of whole multiples."""
     sides = {
-        axis: multiple * torch.export.Dim(name, min=1, max=_LARGEST_MULTIPLE)
+        axis: multiple_px * torch.export.Dim(name, min=1, max=_LARGEST_PX // multiple_px)
         for axis, name in ((1, "rows"), (2, "columns"))
     }
-    batch = torch.export.Dim.DYNAMIC
+    example_hw = [multiple_px * count for count in _EXAMPLE_MULTIPLES]
     example = torch.zeros((_EXAMPLE_BATCH, *example_hw, 3), dtype=torch.uint8)
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
     quiet.setLevel(logging.ERROR)
-    choose_deform_form(network, deform)
     try:
         with _uncollected(), warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                module,
+                module.eval(),
                 (example,),
                 input_names=["images"],
                 output_names=outputs,
-                dynamic_shapes={"images": {0: batch, **sides}},
-                opset_version=DEFORM_CONV_OPSET if as_node else _OPSET,
+                dynamic_shapes={"images": {0: torch.export.Dim.DYNAMIC, **sides}},
+                opset_version=opset,
                 dynamo=True,
                 optimize=False,
                 verbose=False,
             )
     finally:
         quiet.setLevel(level)
-        choose_deform_form(network, "grid_sample")
     assert program is not None
     with _uncollected():
         onnxscript.optimizer.optimize_ir(
             program.model, input_size_limit=_SMALL, output_size_limit=_SMALL, should_fold=_may_fold
         )
-    model = program.model_proto
+    model: onnx.ModelProto = program.model_proto
     _drop_traces(model)
-    if not dense:
-        _name_maps(model, network)
+    return model
+
+
+def _write(model: onnx.ModelProto, path: Path) -> None:
     _store_half(model)
     onnx.checker.check_model(model)
     with output_errors(path):

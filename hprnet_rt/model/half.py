@@ -14,14 +14,15 @@ from torch import Tensor, nn
 
 from hprnet_rt.model.deform import DeformConv
 from hprnet_rt.model.network import Network
+from hprnet_rt.model.rivals import RivalNetwork
 
 __all__ = ["fold_batch_norms", "use_half"]
 
-_LAYERS: Final = (nn.Conv2d, nn.ConvTranspose2d, DeformConv)
+_LAYERS: Final = (nn.Conv2d, nn.ConvTranspose2d, nn.PReLU, DeformConv)
 _ROUNDINGS: Final = 2.0
 
 
-def fold_batch_norms(network: Network) -> None:
+def fold_batch_norms(network: Network | RivalNetwork) -> None:
     """Fold each batch norm into the convolution before it, in place, without changing the results.
 
     Args:
@@ -41,11 +42,12 @@ def fold_batch_norms(network: Network) -> None:
     hooks = [
         module.register_forward_hook(pair if isinstance(module, nn.BatchNorm2d) else note)
         for module in network.modules()
-        if isinstance(module, nn.BatchNorm2d | nn.Conv2d | DeformConv)
+        if isinstance(module, nn.BatchNorm2d | nn.Conv2d | nn.ConvTranspose2d | DeformConv)
     ]
     side = network.spec.multiple_px
     with torch.no_grad():
-        network.feature(torch.zeros(1, side, side, 3, dtype=torch.uint8))
+        picture = torch.zeros(1, side, side, 3, dtype=torch.uint8)
+        network.feature(picture) if isinstance(network, Network) else network(picture)
         for hook in hooks:
             hook.remove()
         for layer, norm in pairs:
@@ -62,12 +64,13 @@ def _fold(layer: Any, norm: nn.BatchNorm2d) -> None:
     factor = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     bias = torch.zeros_like(norm.bias) if layer.bias is None else layer.bias
     shifted = (bias.double() - norm.running_mean.double()) * factor + norm.bias.double()
-    scaled = layer.weight.double() * factor.view(-1, 1, 1, 1)
+    outputs = (1, -1, 1, 1) if isinstance(layer, nn.ConvTranspose2d) else (-1, 1, 1, 1)
+    scaled = layer.weight.double() * factor.view(outputs)
     layer.weight = nn.Parameter(scaled.float(), requires_grad=False)
     layer.bias = nn.Parameter(shifted.float(), requires_grad=False)
 
 
-def use_half(network: Network, dtype: torch.dtype) -> None:
+def use_half(network: Network | RivalNetwork, dtype: torch.dtype) -> None:
     """Convert a network to half precision, in place.
 
     A layer with weights that half precision cannot represent (too large, or subnormal) stays float32.
@@ -76,9 +79,7 @@ def use_half(network: Network, dtype: torch.dtype) -> None:
         network: in evaluation mode, without batch norms (`fold_batch_norms`).
         dtype: torch.float16 or torch.bfloat16.
     """
-    last = {conv for head in network.spec.heads for conv in network.head(head.name).last}
-    if network.refiner is not None and network.refiner.refinement.local_maps:
-        last.update(network.refiner.local.last)
+    last = _last_layers(network)
     inside = {layer.conv_offset_mask for layer in network.modules() if isinstance(layer, DeformConv)}
     for layer in network.modules():
         if not isinstance(layer, _LAYERS):
@@ -88,6 +89,16 @@ def use_half(network: Network, dtype: torch.dtype) -> None:
         ):
             layer.to(dtype)
         layer.register_forward_pre_hook(_cast_inputs)
+
+
+def _last_layers(network: Network | RivalNetwork) -> set[nn.Module]:
+    """Return the layers whose outputs are read outside the network."""
+    if isinstance(network, RivalNetwork):
+        return set(network.last_layers())
+    last: set[nn.Module] = {conv for head in network.spec.heads for conv in network.head(head.name).last}
+    if network.refiner is not None and network.refiner.refinement.local_maps:
+        last.update(network.refiner.local.last)
+    return last
 
 
 def _cast_inputs(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -9,11 +9,12 @@ import torch
 
 from hprnet_rt.errors import ModelError
 from hprnet_rt.model.network import Network
+from hprnet_rt.model.rivals import RivalNetwork
 from hprnet_rt.onnx_file import read_weights
 
 __all__ = ["load_weights"]
 
-NetworkT = TypeVar("NetworkT", bound=Network)
+NetworkT = TypeVar("NetworkT", bound=Network | RivalNetwork)
 
 
 def load_weights(network: NetworkT, path: Path) -> NetworkT:

@@ -19,6 +19,7 @@ _ANCHORS: Final = {
     "left_foot": "left_ankle",
     "right_foot": "right_ankle",
 }
+CENTERS: Final = "centers"
 _JOINT_HEADS: Final = ("hm", "hps", "hm_hp", "hp_offset")
 _PERSON_FIELDS: Final = {"person_offset": "reg", "person_wh": "wh"}
 
@@ -71,7 +72,7 @@ class PartSpec:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A network of the HPRNet family.
+    """A network: of the HPRNet family, unless `decoding` says otherwise.
 
     Attributes:
         name: public name, e.g. "hprnet-mobile".
@@ -88,6 +89,8 @@ class ModelSpec:
             0 where the box holds the whole person, as in the paper.
         offset_per_joint: `hp_offset` has a pair of channels per joint instead of one shared pair.
         refinement: the parts that are refined, and how; None where points stay as they are regressed.
+        decoding: how people are made of the heads: "centers" in every network of this family; another word
+            for a network that returns dense maps (`spec.rivals`).
     """
 
     name: str
@@ -103,6 +106,12 @@ class ModelSpec:
     margin: float = 0.0
     offset_per_joint: bool = False
     refinement: Refinement | None = None
+    decoding: str = CENTERS
+
+    @property
+    def is_rival(self) -> bool:
+        """Whether it is not of the HPRNet family, and returns dense maps."""
+        return self.decoding != CENTERS
 
     @property
     def num_joints(self) -> int:
@@ -174,6 +183,8 @@ class ModelSpec:
         data = dataclasses.asdict(self)
         if self.refinement is None:
             del data["refinement"]
+        if not self.is_rival:
+            del data["decoding"]
         return data
 
     @classmethod
@@ -193,7 +204,7 @@ class ModelSpec:
             if fields.get("refinement") is not None:
                 fields["refinement"] = Refinement.from_dict(fields["refinement"])
             spec = cls(**fields)
-            for name in spec.person_fields.values():
+            for name in () if spec.is_rival else spec.person_fields.values():
                 spec.head(name)
             return spec
         except (KeyError, TypeError, ValueError) as error:

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from hprnet_rt.backends.model_file import sha256_of
 from hprnet_rt.errors import ModelError, UsageError
+from hprnet_rt.onnx_file import CAFFE_SUFFIX
 from hprnet_rt.zoo import cache
 from hprnet_rt.zoo.fetch import Progress, SourceError, fetch_url
 from hprnet_rt.zoo.networks import ZooEntry
@@ -53,7 +54,7 @@ class Checkpoint:
 
 
 def checkpoint_flaw(path: Path) -> str | None:
-    """Return why a file cannot be a whole PyTorch checkpoint, None when it may be one.
+    """Return why a file cannot be a whole PyTorch checkpoint or a Caffe model, None when it may be one.
 
     Raises:
         OSError: the file cannot be read.
@@ -62,13 +63,15 @@ def checkpoint_flaw(path: Path) -> str | None:
         first = file.read(_FIRST_BYTES)
     if not first:
         return "it is empty"
+    if path.suffix == CAFFE_SUFFIX and first[:1] in (b"\n", b"\x12", b"\xa2"):
+        return None  # whether it is whole is seen when it is read
     if first.startswith(b"\x80"):  # a pickle: torch before 1.6
         return None
     if not first.startswith(b"PK"):
         text = first.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
         if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
             return "it is a web page, not a PyTorch checkpoint"
-        return "it is not a PyTorch checkpoint"
+        return f"it is not a {'Caffe model' if path.suffix == CAFFE_SUFFIX else 'PyTorch checkpoint'}"
     try:
         with zipfile.ZipFile(path) as archive:
             summed = any(member.CRC for member in archive.infolist())  # torch can leave checksums out
@@ -143,6 +146,8 @@ def pull(
     sources = _sources(entry, url)
     if not overwrite and (found := stored_checkpoint(entry)):
         return found
+    if not sources and entry.spec.is_rival:
+        raise UsageError(f"{entry.name} is not fetched for you: {entry.how}. {entry.terms}")
     if not sources:
         raise UsageError(f"{entry.name} has no published weights; give your own with: {_by_hand(entry)}")
     if cache.offline():

@@ -65,6 +65,26 @@ class ZooEntry:
         return SPECS[self.name]
 
     @property
+    def published(self) -> bool:
+        """Whether its weights can be got somewhere."""
+        return self.released
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The networks of which it consists, where these are several."""
+        return ()
+
+    @property
+    def how(self) -> str:
+        """How to get the weights."""
+        own = f"hprnet-rt models import {self.name} PATH"
+        return (
+            f"hprnet-rt models pull {self.name}, or {own}"
+            if self.released
+            else f"with your own weights: {own}"
+        )
+
+    @property
     def float32_bytes(self) -> int:
         """The size of the parameters in float32, about that of a checkpoint."""
         return 4 * self.parameters
@@ -145,12 +165,15 @@ ZOO: Final[dict[str, ZooEntry]] = {entry.name: entry for entry in _NETWORKS}
 
 
 def zoo_entry(name: str) -> ZooEntry:
-    """Return the network of a name.
+    """Return the network of a name, of this project or of a rival.
 
     Raises:
         UsageError: there is none.
     """
-    try:
+    if name in ZOO:
         return ZOO[name]
-    except KeyError as error:
-        raise UsageError(f"there is no model {name!r}; use one of: {', '.join(ZOO)}") from error
+    from hprnet_rt.zoo.rivals import RIVAL_ZOO  # which needs this module
+
+    if name in RIVAL_ZOO:
+        return RIVAL_ZOO[name]
+    raise UsageError(f"there is no model {name!r}; use one of: {', '.join((*ZOO, *RIVAL_ZOO))}")

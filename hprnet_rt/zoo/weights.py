@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import hashlib
 import importlib
 import logging
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from hprnet_rt.environment import CACHE_VARIABLE
 from hprnet_rt.errors import BackendError, ModelError, OutputError, UsageError
 from hprnet_rt.zoo import cache
 from hprnet_rt.zoo.download import checkpoint_flaw, stored_checkpoint
-from hprnet_rt.zoo.networks import ZOO, zoo_entry
+from hprnet_rt.zoo.networks import ZooEntry, zoo_entry
 
 __all__ = [
     "DEFAULT_K",
@@ -61,10 +62,12 @@ def model_file_for(model: str | Path, weights: str | Path | None = None, *, k: i
         if weights is not None:
             raise UsageError(f"{name} has its weights inside; give --model a name or leave --weights out")
         return ModelFile.find(model)
-    if name not in ZOO:
-        raise UsageError(
-            f"there is no model {name!r}; use one of: {', '.join(ZOO)}, or the path of an .onnx file"
-        )
+    try:
+        entry = zoo_entry(name)
+    except UsageError as error:
+        raise UsageError(f"{error}, or the path of an .onnx file") from error
+    if entry.parts:
+        return _combined(entry, weights)
     if weights is not None:
         return _given(name, Path(weights), k)
     if name in shipped_models():
@@ -90,7 +93,10 @@ def import_checkpoint(
         BackendError: the conversion needs packages that are not installed.
         OutputError: the cache cannot be written.
     """
-    if zoo_entry(name).name in shipped_models():
+    entry = zoo_entry(name)
+    if entry.parts:
+        raise UsageError(f"{name} consists of several networks: {entry.how}")
+    if name in shipped_models():
         raise UsageError(
             f"{name} comes with the package; to run it with other weights: "
             f"hprnet-rt annotate --model {name} --weights {path}"
@@ -137,12 +143,26 @@ def weights_state(name: str) -> str:
     """Return where a network's weights are, one of `WEIGHTS_STATES`, from file names alone."""
     if name in shipped_models():
         return "shipped"
+    if parts := zoo_entry(name).parts:
+        return "imported" if all(weights_state(part) == "imported" for part in parts) else "not here"
     has_model_file = any(path.suffix == ".onnx" for path in cache.files_of(name))
     if has_model_file and cache.import_record_path(name).is_file():
         return "imported"
     if cache.checkpoint_path(name).is_file():
         return "pulled"
-    return "not here" if zoo_entry(name).released else "none published"
+    return "not here" if zoo_entry(name).published else "none published"
+
+
+def _combined(entry: ZooEntry, weights: str | Path | None) -> ModelFile:
+    """Return the model file of a model that consists of several: the first one, with the others as crops."""
+    if weights is not None:
+        raise UsageError(f"{entry.name} consists of several networks; leave --weights out, and {entry.how}")
+    missing = [name for name in entry.parts if weights_state(name) not in ("imported", "pulled")]
+    if missing:
+        raise UsageError(f"{entry.name} lacks weights: " + "; ".join(zoo_entry(name).how for name in missing))
+    first, *others = (model_file_for(name) for name in entry.parts)
+    whole = hashlib.sha256("".join(each.sha256 for each in (first, *others)).encode()).hexdigest()
+    return dataclasses.replace(first, spec=entry.spec, sha256=whole, crops=tuple(others))
 
 
 def _given(name: str, path: Path, k: int) -> ModelFile:
@@ -167,6 +187,10 @@ def _fetched(name: str, k: int) -> ModelFile:
         )
     if found is not None:
         return import_checkpoint(name, found.path, k=k, url=found.url)
+    if (entry := zoo_entry(name)).spec.is_rival:
+        raise UsageError(
+            f"{name} has no weights on this machine; {entry.how}, or give them with --weights FILE"
+        )
     get = f"get them with: hprnet-rt models pull {name}, or " if zoo_entry(name).released else ""
     published = "" if zoo_entry(name).released else " and none are published"
     raise UsageError(
@@ -243,8 +267,9 @@ def _provenance(name: str, checkpoint_sha256: str) -> tuple[str, str]:
     elif fetched and record.get("url"):
         source = f"fetched from {record['url']}"
     else:
-        return f"checkpoint with SHA-256 {checkpoint_sha256}", "not known"
-    return source, entry.terms if entry.released else "not known"
+        licence = entry.terms if entry.spec.is_rival else "not known"
+        return f"checkpoint with SHA-256 {checkpoint_sha256}", licence
+    return source, entry.terms if entry.published else "not known"
 
 
 def _converter() -> Callable[..., None]:

@@ -6,8 +6,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
 from hprnet_rt.backends import ModelFile, create_backend  # noqa: E402
-from hprnet_rt.bench.hrnet import Bottleneck  # noqa: E402
 from hprnet_rt.bench.run_like import describe, run_like  # noqa: E402
+from hprnet_rt.model.hrnet import Bottleneck  # noqa: E402
 
 IMAGES = np.random.default_rng(0).random((3, 8, 24, 16)).astype(np.float32)
 

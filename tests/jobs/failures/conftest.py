@@ -26,7 +26,7 @@ def run(model, monkeypatch, capfd):
             "precision": "auto",
             "threads": None,
             "input_px": SMALL_PX,
-            "threshold": model.group.options.person_threshold,
+            "threshold": None,
         }
         if (name, settings) == (model.name, usual):
             return model
