@@ -68,4 +68,4 @@ class LastMinute:
 
 
 def _size(poses: Poses) -> int:
-    return _FRAME_BYTES + sum(getattr(poses, field.name).nbytes for field in fields(poses))
+    return _FRAME_BYTES + sum(int(getattr(poses, field.name).nbytes) for field in fields(poses))
