@@ -3,6 +3,7 @@
 import gzip
 import importlib.util
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -70,22 +71,15 @@ def labelled(folder, seen, **changes):
         json.dump({"images": images, "annotations": people}, file)
 
 
-@pytest.fixture
-def look(monkeypatch, capsys):
-    """Run the script over a set; return its annotations, the images' weights, and what was printed."""
-
-    def run(folder, *options):
-        words = [SCRIPT, folder / "train.json.gz", folder, folder / "seen.json.gz", *options]
-        monkeypatch.setattr(sys, "argv", list(map(str, words)))
-        script().main()
-        with gzip.open(folder / "seen.json.gz", "rt") as file:
-            data = json.load(file)
-        return data["annotations"], [image["weight"] for image in data["images"]], capsys.readouterr().out
-
-    return run
+def look(folder, *options):
+    words = [folder / "train.json.gz", folder, folder / "seen.json.gz", *options]
+    done = subprocess.run([sys.executable, SCRIPT, *words], check=True, capture_output=True, text=True)
+    with gzip.open(folder / "seen.json.gz", "rt") as file:
+        data = json.load(file)
+    return data["annotations"], [image["weight"] for image in data["images"]], done.stdout
 
 
-def test_a_face_that_was_missed_is_labelled_and_what_nobody_sees_is_absent(look, tmp_path, seen):
+def test_a_face_that_was_missed_is_labelled_and_what_nobody_sees_is_absent(tmp_path, seen):
     labelled(tmp_path, seen)
     (person, nobody), _, said = look(tmp_path)
     face = np.array(person["face_kpts"]).reshape(-1, 3)
@@ -100,7 +94,7 @@ def test_a_face_that_was_missed_is_labelled_and_what_nobody_sees_is_absent(look,
     assert "1 face labelled" in said
 
 
-def test_known_presences_are_believed(look, tmp_path, seen):
+def test_known_presences_are_believed(tmp_path, seen):
     """A hand counts as absent only if its wrist has no label, too."""
     labelled(tmp_path, seen)
     known = {"1": [0.1, 0.1, 0.1, 0.1, 0.1, 0.1], "2": [0.1, 0.1, 0.9, 0.9, 0.1, 0.1]}
@@ -129,7 +123,7 @@ def test_labels_of_a_hand_are_averaged_with_what_is_seen_only_where_both_agree()
     assert module.look_at_hand(person, "lefthand", None) == 1.0
 
 
-def test_images_of_hands_weigh_more_and_those_of_hard_ones_most(look, tmp_path, seen):
+def test_images_of_hands_weigh_more_and_those_of_hard_ones_most(tmp_path, seen):
     """Nobody is found in the second image, so its hand is as hard as can be."""
     hand = np.random.default_rng(0).uniform(100, 150, (21, 2))
     changes = {
