@@ -16,6 +16,7 @@ from hprnet_rt.backends import BACKENDS, PRECISIONS, Backend
 from hprnet_rt.bench.against import compare_reports, require_alike, require_same_settings
 from hprnet_rt.bench.chart import write_chart
 from hprnet_rt.bench.engines import LIBRARIES, EnginesOptions, engines_settings, measure_engines
+from hprnet_rt.bench.failures import in_a_sentence
 from hprnet_rt.bench.machine import heading, machine
 from hprnet_rt.bench.measure import Limits
 from hprnet_rt.bench.mediapipe import MediaPipePipeline, require_mediapipe
@@ -178,7 +179,8 @@ def _measured(
         make_folder(options.out)
     progress = _Progress(options.quiet)
     try:
-        report = measure(progress)
+        with in_a_sentence("the measurement failed in a library", "choose another --backend or --precision"):
+            report = measure(progress)
     finally:
         progress.close()
     written = [] if options.out is None else write_report(report, options.out)
