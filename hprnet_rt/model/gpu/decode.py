@@ -16,6 +16,7 @@ from hprnet_rt.model.gpu.network import FusedNetwork
 from hprnet_rt.model.heads import Patches
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.peaks import PeakNetwork
+from hprnet_rt.model.refine import Refiner
 from hprnet_rt.spec import PartSpec
 
 __all__ = ["FusedPeakNetwork", "fused_peaks"]
@@ -136,6 +137,11 @@ class FusedPeakNetwork(PeakNetwork):
             fields |= self._points(f"{part.name}_peak", part, patches, peak, found_xy[:, 1 + center])
             fields |= self._points(f"{part.name}_regressed", part, patches, regress, center_xy)
         return fields
+
+    def _refined(
+        self, refiner: Refiner, feature: Tensor, local: Tensor, fields: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        return super()._refined(refiner, feature.float(), local.float(), fields)  # once for all parts
 
     def _points(
         self, name: str, part: PartSpec, patches: Patches, cells: Tensor, cell_xy: Tensor
