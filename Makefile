@@ -3,6 +3,7 @@
 # make test    set up, then lint, types, layers and tests (a quarter of an hour on two cores)
 # make check   the same with the quick tests only, in under two minutes
 # make docs    the documentation as a site, in site/
+# make gpu     set up for an NVIDIA GPU, then test and measure there; benchmarks/results and tables get the figures
 # make skipped what the last tests could not run for want of something, after it was installed
 # Everything goes into .venv; PYTHON=python3.12 chooses another interpreter.
 
@@ -13,10 +14,12 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 OUT := demo-output
 SOURCE ?= 0
+MEASURED := hprnet-dla34 hprnet-hourglass104 hprnet-mobile
+RESULTS := benchmarks/results
 QUICK := tests/backends tests/charts tests/evaluation tests/formats tests/graph tests/grouping tests/inference tests/pipeline tests/render \
 	tests/tracking tests/types tests/zoo $(wildcard tests/test_[d-ks]*.py)
 
-.PHONY: setup demo live docs check test skipped lint kernels clean
+.PHONY: setup demo live docs check test gpu skipped lint kernels clean
 
 setup: $(VENV)/.base
 
@@ -81,6 +84,25 @@ test: $(VENV)/.dev
 # What was skipped, once what it needs has been installed.
 skipped: $(VENV)/.dev
 	$(BIN)/python -m pytest --only-skipped
+
+$(VENV)/.gpu: $(VENV)/.dev
+	@$(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || \
+		{ echo "PyTorch in $(VENV) has no NVIDIA GPU here; hprnet-rt doctor says more"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check cuda-python
+	@touch $@
+
+# All is run, whatever fails; figures are written as soon as they are known.
+gpu: $(VENV)/.gpu
+	@failed=; \
+	$(BIN)/python -m pytest tests/gpu || failed="$$failed tests/gpu"; \
+	$(BIN)/python benchmarks/gpu.py --profile --save gpu || failed="$$failed benchmarks/gpu.py"; \
+	for model in $(MEASURED); do \
+		$(BIN)/hprnet-rt bench people --model $$model --backend torch-cuda --zoomnet --out $(OUT)/$$model && \
+		mv $(OUT)/$$model/people.json $(RESULTS)/people-$$model-gpu.json && \
+		mv $(OUT)/$$model/people.svg $(RESULTS)/people-$$model-gpu.svg || failed="$$failed $$model"; \
+	done; \
+	$(BIN)/python benchmarks/gpu_table.py && $(BIN)/python benchmarks/readme.py || failed="$$failed tables"; \
+	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 clean:
 	rm -rf $(VENV) $(OUT) site

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import hprnet_rt
+from hprnet_rt.machine import nvidia
 
 _CHECKOUT = Path(__file__).parents[1]
 # Kernels are compiled once for all processes of all tests, whose cache folders are all new.
@@ -21,6 +22,10 @@ os.environ.setdefault(
 # Tests side by side share the cores. Threads of torch that wait for one another keep a core busy meanwhile.
 _SIDE_BY_SIDE = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _SIDE_BY_SIDE)))
+
+# Triton looks at this when it is imported: its kernels run in an interpreter where no GPU is.
+if not nvidia().gpus:
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and every program that this starts too.
 signal.signal(signal.SIGINT, signal.default_int_handler)

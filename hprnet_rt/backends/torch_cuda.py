@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from hprnet_rt.backends.protocol import BackendRequest, refinement_text
 from hprnet_rt.backends.slots import SLOTS, Slots
 from hprnet_rt.backends.torch import network_of, rival_of
+from hprnet_rt.backends.torch_layers import HALVES, peak_network
 from hprnet_rt.backends.trt.device import too_little_memory
 from hprnet_rt.errors import BackendError
 from hprnet_rt.machine import nvidia
 from hprnet_rt.model.deform import DeformConv
 from hprnet_rt.model.half import fold_batch_norms, use_half
 from hprnet_rt.model.network import Network
-from hprnet_rt.model.peaks import PeakNetwork
 from hprnet_rt.model.rivals import RivalNetwork
 
 __all__ = ["Replayed", "create", "for_inference"]
@@ -31,7 +31,6 @@ __all__ = ["Replayed", "create", "for_inference"]
 ImageArray = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
 
-_HALVES: Final = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _USUAL: Final = "fp16"
 _USUAL_BATCH: Final = 8
 NetworkT = TypeVar("NetworkT", bound=Network | RivalNetwork)
@@ -43,8 +42,8 @@ def for_inference(network: NetworkT, precision: str, device: torch.device) -> Ne
     made: NetworkT = copy.deepcopy(network)
     made.eval().requires_grad_(False)
     fold_batch_norms(made)
-    if precision in _HALVES:
-        use_half(made, _HALVES[precision])
+    if precision in HALVES:
+        use_half(made, HALVES[precision])
     made.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     for layer in made.modules():
         if isinstance(layer, DeformConv):  # reads its weights in the other order
@@ -141,9 +140,10 @@ class _TorchCudaBackend:
         self._slots = Slots()
         module: nn.Module
         if self.spec.is_rival:
-            module = for_inference(rival_of(model_file), precision, device)
+            module, layers = for_inference(rival_of(model_file), precision, device), ""
         else:
-            module = PeakNetwork(for_inference(network_of(model_file), precision, device), model_file.k)
+            made = for_inference(network_of(model_file), precision, device)
+            module, layers = peak_network(made, precision, device, model_file.k)
         try:
             self._networks: list[Replayed] | None = [
                 Replayed(module, (batch, *input_hw, 3), device) for _ in range(SLOTS)
@@ -157,7 +157,9 @@ class _TorchCudaBackend:
         graph = ", CUDA graph" if device.type == "cuda" else ""
         together = f", {batch} images at a time" if batch > 1 else ""
         refined = refinement_text(model_file.spec, after_grouping=False)
-        self.description = f"PyTorch {torch.__version__}, {where}, {precision}{graph}{together}{refined}"
+        self.description = (
+            f"PyTorch {torch.__version__}, {where}, {precision}{layers}{graph}{together}{refined}"
+        )
 
     def run(self, images: ImageArray) -> FloatArray:
         return self.submit([images])()

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from hprnet_rt.backends import Backend
+from hprnet_rt.bench.failures import in_a_sentence
 from hprnet_rt.bench.measure import Limits, take_turns, theil_sen, time_steps
 from hprnet_rt.bench.report import BenchReport, series_of
 from hprnet_rt.bench.scenes import COUNTS, picture, planted_peaks, require_people
@@ -208,11 +209,12 @@ def measure_people(
         if options.planted is not None and options.planted not in scenes:
             scenes[options.planted] = _Scene(model, options.planted, options.image_wh, look=False)
         tasks = {case_of(people): scene for people, scene in scenes.items()}
-        measured = take_turns(tasks, options.limits, watched=(FOUND, ALL), progress=progress)
         backend = model.backend_for(model.letterbox(options.image_wh[::-1]).input_hw)
-        few = Limits(seconds=options.limits.seconds, least_rounds=3, most_rounds=7, warm_up=1)
         for name, make in (peers or {}).items():
-            made[name] = make(backend)
+            made[name] = _made_peer(name, make, backend, options)
+        measured = take_turns(tasks, options.limits, watched=(FOUND, ALL), progress=progress)
+        few = Limits(seconds=options.limits.seconds, least_rounds=3, most_rounds=7, warm_up=1)
+        for name in made:
             measured |= _measure_peer(name, made[name], options, few, progress)
         description = model.description
     report = BenchReport(
@@ -232,6 +234,16 @@ def measure_people(
         "peers": {name: _peer_summary(report, options, name, peer) for name, peer in made.items()},
     }
     return BenchReport(report.kind, report.settings, report.series, summary, report.machine)
+
+
+def _made_peer(name: str, make: Callable[[Backend], Peer], backend: Backend, options: PeopleOptions) -> Peer:
+    """Make a peer and run it once, before minutes are spent on what it is compared with."""
+    people = min(options.peer_counts)
+    what = f"{name} cannot run beside {backend.name} in {backend.precision}"
+    with in_a_sentence(what, "leave it out, or choose another --backend or --precision"):
+        peer = make(backend)
+        peer(picture(people, options.image_wh), people)
+    return peer
 
 
 def _measure_peer(

@@ -3,7 +3,9 @@
 Its layers follow the publications; the weights are random. A detector (Faster R-CNN with ResNet-50 and a
 feature pyramid) finds people. FeatureNet and BodyNet (HRNet-W32) see a crop of 384 x 288 of each person.
 FaceHead and HandHead (HRNetV2-W18) see 64 x 64 cells of FeatureNet's maps around the face and each hand. The
-sizes of the crop and of the 64 cells are our interpretation. After the detector all people are one batch.
+sizes of the crop and of the 64 cells are our interpretation. After the detector all people are one batch. On
+a GPU it is treated as HPRNet is: half precision, CUDA graphs, the same joined layers, bytes sent, peaks
+returned.
 
 Random weights find nobody, so the crops are the places of the scene's people. Non-maximum suppression is left
 out, in ZoomNet's favour. It is written in plain torch, and runs where HPRNet runs: the libraries that have
@@ -17,7 +19,7 @@ R-CNN" (2015); Lin et al., "Feature Pyramid Networks for Object Detection" (2017
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
@@ -26,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hprnet_rt.backends import Backend
+from hprnet_rt.backends import Backend, runs_on_gpu
 from hprnet_rt.bench.run_like import describe, run_like
 from hprnet_rt.bench.scenes import cut_out
 from hprnet_rt.model.hrnet import Bottleneck, HeatMapNet, HRNetShape, conv_bn
@@ -47,8 +49,14 @@ _FACE_POINTS: Final = 68
 _HAND_POINTS: Final = 21
 _PART_CELLS: Final = 64
 _FEATURES: Final = 64
+_ON_CPU, _ON_GPU = 16, 128  # people at once
 _FACE_AT: Final = (-0.3, -1.0, 0.3, -0.6)  # xyxy in the crop, from -1 to 1
 _HANDS_AT: Final = ((-0.9, -0.1, -0.4, 0.2), (0.4, -0.1, 0.9, 0.2))
+
+
+def _sampled(maps: Tensor, grid: Tensor) -> Tensor:
+    """Sample maps at positions of their own type: random weights need no exact positions."""
+    return F.grid_sample(maps, grid.to(maps.dtype), align_corners=False)
 
 
 def _cells(boxes: Tensor, side: int) -> Tensor:
@@ -103,11 +111,10 @@ class FasterRcnn(nn.Module):
         raw = torch.cat(shifts)[best].tanh()
         middle, half = raw[:, :2] * 0.7, raw[:, 2:].abs() * 0.2 + 0.05
         rois = torch.cat((middle - half, middle + half), dim=1)
+        chunks = rois.chunk(4)
         parts = [
-            F.grid_sample(
-                pyramid[level], _cells(chunk, 2 * _ROI).reshape(1, -1, 2 * _ROI, 2), align_corners=False
-            )
-            for level, chunk in enumerate(rois.chunk(4))
+            _sampled(pyramid[level], _cells(chunks[level], 2 * _ROI).reshape(1, -1, 2 * _ROI, 2))
+            for level in range(4)
         ]
         sampled = [part.reshape(_PYRAMID, -1, 2 * _ROI, 2 * _ROI).transpose(0, 1) for part in parts]
         hidden = self.box(F.avg_pool2d(torch.cat(sampled), 2).flatten(1))
@@ -117,13 +124,17 @@ class FasterRcnn(nn.Module):
 class ZoomNet(nn.Module):
     """The networks that run on each person's crop."""
 
+    face_at: Tensor
+    hands_at: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.fine, self.coarse = conv_bn(3, _FEATURES, 3, 2), conv_bn(_FEATURES, _FEATURES, 3, 2)
-        self.body = HeatMapNet(
-            HRNetShape(32), _FEATURES, _BODY_POINTS + 3
-        )  # and the centres of face and hands
+        points = _BODY_POINTS + 3  # and the centres of face and hands
+        self.body = HeatMapNet(HRNetShape(32), _FEATURES, points)
         self.face = HeatMapNet(HRNetShape(18), 2 * _FEATURES, _FACE_POINTS, every=True)
+        self.register_buffer("face_at", torch.tensor([_FACE_AT]))
+        self.register_buffer("hands_at", torch.tensor(_HANDS_AT))
         self.hand = HeatMapNet(HRNetShape(18), 2 * _FEATURES, _HAND_POINTS, every=True)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -131,17 +142,28 @@ class ZoomNet(nn.Module):
         fine = self.fine(crops)
         coarse = self.coarse(fine)
         body = self.body(coarse)
-        face = self.face(self._around(fine, coarse, [_FACE_AT]))
-        hands = self.hand(self._around(fine, coarse, list(_HANDS_AT)))
+        face = self.face(self._around(fine, coarse, self.face_at, 1))
+        hands = self.hand(self._around(fine, coarse, self.hands_at, 2))
         return body, face, hands
 
-    def _around(self, fine: Tensor, coarse: Tensor, boxes: list[tuple[float, ...]]) -> Tensor:
+    def _around(self, fine: Tensor, coarse: Tensor, boxes: Tensor, count: int) -> Tensor:
         cut = []
-        for box in boxes:
-            grid = _cells(torch.tensor([box], device=fine.device).expand(len(fine), 4), _PART_CELLS)
-            maps = [F.grid_sample(feature, grid, align_corners=False) for feature in (fine, coarse)]
-            cut.append(torch.cat(maps, dim=1))
+        for n in range(count):
+            of_everyone = fine.new_zeros(fine.shape[0], 1) + boxes[n : n + 1]
+            grid = _cells(of_everyone, _PART_CELLS)
+            cut.append(torch.cat([_sampled(feature, grid) for feature in (fine, coarse)], dim=1))
         return torch.cat(cut)
+
+
+class _Highest(nn.Module):
+    """The numbers of the highest cells of a module's heat-maps, found where it runs."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        return tuple(maps.flatten(2).argmax(dim=2) for maps in self.module(crops))
 
 
 class ZoomNetPipeline:
@@ -150,7 +172,7 @@ class ZoomNetPipeline:
     Args:
         backend: gives library, device and precision, see `run_like`.
         threads: CPU threads; all cores when None.
-        batch: most people at once, to limit the memory.
+        batch: most people at once, to limit the memory; None for 16, or everyone on a GPU.
 
     Attributes:
         description, note: see `Peer`.
@@ -158,12 +180,12 @@ class ZoomNetPipeline:
 
     note = "published shapes"
 
-    def __init__(self, backend: Backend, threads: int | None = None, batch: int = 16) -> None:
+    def __init__(self, backend: Backend, threads: int | None = None, batch: int | None = None) -> None:
         torch.manual_seed(0)
         self.description = f"{describe(backend)}, random weights"
-        self._batch = batch
+        self._batch = batch or (_ON_GPU if runs_on_gpu(backend.name) else _ON_CPU)
         self._detector = run_like(FasterRcnn().eval(), backend, threads)
-        self._pose = run_like(ZoomNet().eval(), backend, threads)
+        self._pose = run_like(_Highest(ZoomNet().eval()), backend, threads)
 
     def __call__(self, image: npt.NDArray[np.uint8], people: int) -> dict[str, float]:
         """Return the seconds by stage for an image (H, W, 3) with this number of people at their `places`."""
@@ -171,20 +193,14 @@ class ZoomNetPipeline:
         started_s = time.perf_counter()
         scale = min(_SHORTER_PX / min(height, width), _LONGER_PX / max(height, width))
         larger = cv2.resize(image, (round(scale * width), round(scale * height)))
-        self._detector(_planes(larger[None]))
+        self._detector(np.asarray(larger[None], np.uint8))
         detected_s = time.perf_counter()
         crops = [cv2.resize(crop, _CROP_HW[::-1]) for crop in cut_out(image, people)]
         for first in range(0, len(crops), self._batch):
-            for maps in self._pose(_planes(np.stack(crops[first : first + self._batch]))):
-                maps.reshape(*maps.shape[:2], -1).argmax(axis=2)
+            self._pose(np.stack(crops[first : first + self._batch]))
         ended_s = time.perf_counter()
         return {
             "detector": detected_s - started_s,
             "pose": ended_s - detected_s,
             "end to end": ended_s - started_s,
         }
-
-
-def _planes(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Map bytes (N, H, W, 3) to (N, 3, H, W) from 0 to 1."""
-    return np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32) / np.float32(255)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from hprnet_rt.backends import ModelFile
 from hprnet_rt.backends.built_engine import BuiltEngine, EngineRecipe, check_sidecar, sidecar_path
 from hprnet_rt.backends.registry import INT8
-from hprnet_rt.backends.trt import load_library
+from hprnet_rt.backends.trt import load_library, require_support
 from hprnet_rt.building.make import build, built_folder, recipe_of
 from hprnet_rt.building.plan import BUILD_PRECISIONS, BuildPlan, require_buildable
 from hprnet_rt.building.targets import TARGETS
@@ -77,6 +77,7 @@ def _find_tensorrt(
     """Return a TensorRT engine; of several that fit, the one that was built for the fewest sizes."""
     library = load_library(backend)
     gpu = _gpu(backend)
+    require_support(library, gpu)
     height, width = input_hw
     count = batch or _USUAL_BATCH
     needs_kind = TARGETS[backend].gpu_kinds and float(gpu.compute_capability) < _LEAST_USUAL

@@ -21,7 +21,7 @@ from hprnet_rt.backends.built_engine import (
     write_sidecar,
 )
 from hprnet_rt.backends.registry import INT8
-from hprnet_rt.backends.trt import InputRange, build_engine, load_library
+from hprnet_rt.backends.trt import InputRange, build_engine, load_library, require_support
 from hprnet_rt.building.int8 import build_int8
 from hprnet_rt.building.plan import BuildPlan
 from hprnet_rt.building.targets import TARGETS
@@ -86,6 +86,8 @@ def build(
     target = TARGETS[plan.backend]
     library = load_library(plan.backend) if target.tensorrt else None
     recipe = recipe_of(model_file, plan, library)
+    if target.gpu_kinds and not plan.gpus:
+        _require_own_gpu(library)
     folder = built_folder() if folder is None else folder
     path = folder / f"{recipe.stem}{target.suffix}"
     try:
@@ -188,6 +190,17 @@ def _own_gpu() -> tuple[str, ...]:
         )
     gpu = found.gpus[0]
     return (f"{gpu.name} ({gpu.compute_capability})",)
+
+
+def _require_own_gpu(library: Any) -> None:
+    """Refuse to build an engine for this machine's GPU, where it has one, that could not run on it."""
+    gpus = nvidia().gpus
+    if not gpus:
+        return  # for another machine
+    try:
+        require_support(library, gpus[0])
+    except BackendError as error:
+        raise BackendError(f"{error}; for the GPU of another machine, name its kind with --gpu") from error
 
 
 def _exists(path: Path, model_file: ModelFile, recipe: EngineRecipe) -> bool:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from hprnet_rt.backends import BACKENDS, PRECISIONS, Backend
 from hprnet_rt.bench.against import compare_reports, require_alike, require_same_settings
 from hprnet_rt.bench.engines import LIBRARIES, EnginesOptions, engines_settings, measure_engines
+from hprnet_rt.bench.failures import in_a_sentence
 from hprnet_rt.bench.machine import heading, machine
 from hprnet_rt.bench.measure import Limits
 from hprnet_rt.bench.mediapipe import MediaPipePipeline, require_mediapipe
@@ -192,7 +193,8 @@ def _measured(
     draws = charts is not None and options.out is not None and _can_draw()
     progress = _Progress(options.quiet)
     try:
-        report = measure(progress)
+        with in_a_sentence("the measurement failed in a library", "choose another --backend or --precision"):
+            report = measure(progress)
     finally:
         progress.close()
     written = [] if options.out is None else write_report(report, options.out)

@@ -40,6 +40,7 @@ _LIBRARIES: Final = (
     "openvino",
     "onnxruntime",
     "torch",
+    "triton",
     "onnx",
     "tensorrt",
     "tensorrt-rtx",

@@ -244,7 +244,12 @@ class PoseModel:
             ShapeError: `image` is no such array.
             BackendError: the library failed, or the model is closed.
         """
-        return self.group(self.infer(*self.prepare(image)))
+        if not self.overlaps:
+            return self.group(self.infer(*self.prepare(image)))
+        collect = self.begin([self.prepare(image)])
+        self.group.keep_warm()  # while the GPU works
+        (peaks,) = collect()
+        return self.group(peaks)
 
     def close(self) -> None:
         """Free the backends; further calls do nothing."""

@@ -3,9 +3,10 @@
 Zhu et al., "Deformable ConvNets v2" (2019): each of the nine taps is read at a learnt offset, by bilinear
 interpolation with zeros outside the map, and weighted by a learnt mask.
 
-There are two forms with the same results. `grid_sample` runs everywhere: one bilinear sampling of nine maps
-stacked in height, then a 1x1 convolution over 9 C channels. `deform_conv` is for exports only: it becomes
-ONNX's DeformConv node (opset 19), which libraries that have it run faster and in less memory.
+There are three forms with the same results. `grid_sample` runs everywhere: one bilinear sampling of nine maps
+stacked in height, then a 1x1 convolution over 9 C channels. `torchvision` calls that package's operation, in
+float32. `deform_conv` is for exports only: it becomes ONNX's DeformConv node (opset 19), which libraries that
+have it run faster and in less memory. `hprnet_rt.model.gpu` has a kernel for NVIDIA GPUs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch.nn import functional as F
 
 __all__ = ["DEFORM_CONV_OPSET", "DeformConv", "DeformForm", "choose_deform_form", "has_deform_conv"]
 
-DeformForm = Literal["grid_sample", "deform_conv"]
+DeformForm = Literal["grid_sample", "torchvision", "deform_conv"]
 DEFORM_CONV_OPSET: Final = 19
 _TAPS: Final = 9
 
@@ -58,7 +59,18 @@ class DeformConv(nn.Module):
                 shape=shape,
                 version=DEFORM_CONV_OPSET,
             )
+        if self.form == "torchvision":
+            return self._by_torchvision(x, offset, mask.sigmoid())
         return self._sampled(x, offset, mask.sigmoid())
+
+    def _by_torchvision(self, x: Tensor, offset: Tensor, mask: Tensor) -> Tensor:
+        """Convolve in float32: the operation takes one type, and positions have no room in half precision."""
+        from torchvision.ops import deform_conv2d
+
+        weight, bias = self.weight.float(), self.bias.float()
+        made = deform_conv2d(x.float(), offset.float(), weight, bias, padding=1, mask=mask.float())
+        result: Tensor = made.to(x.dtype)
+        return result
 
     def _sampled(self, x: Tensor, offset: Tensor, mask: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
@@ -72,10 +84,11 @@ class DeformConv(nn.Module):
         # cells to [-1, 1], where -1 and 1 are the outer edges of the outer cells
         grid = torch.stack(((2.0 * x_at + 1.0) / width - 1.0, (2.0 * y + 1.0) / height - 1.0), dim=-1)
         grid = grid.view(batch, _TAPS * height, width, 2)
-        sampled = F.grid_sample(x.float(), grid, "bilinear", "zeros", align_corners=False).to(x.dtype)
-        sampled = sampled.view(batch, channels, _TAPS, height, width) * mask.unsqueeze(1)
+        sampled = F.grid_sample(x.float(), grid, "bilinear", "zeros", align_corners=False)
+        sampled = sampled.view(batch, channels, _TAPS, height, width) * mask.float().unsqueeze(1)
         weight = self.weight.reshape(self.weight.shape[0], channels * _TAPS, 1, 1)
-        return F.conv2d(sampled.view(batch, channels * _TAPS, height, width), weight, self.bias)
+        sampled = sampled.view(batch, channels * _TAPS, height, width).to(x.dtype)
+        return F.conv2d(sampled, weight, self.bias)
 
 
 def choose_deform_form(network: nn.Module, form: DeformForm) -> None:

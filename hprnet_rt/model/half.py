@@ -73,7 +73,8 @@ def _fold(layer: Any, norm: nn.BatchNorm2d) -> None:
 def use_half(network: Network | RivalNetwork, dtype: torch.dtype) -> None:
     """Convert a network to half precision, in place.
 
-    A layer with weights that half precision cannot represent (too large, or subnormal) stays float32.
+    A layer with weights that half precision cannot represent (too large, or subnormal) stays float32, and in
+    bfloat16 those that the network names in `needs_float32`.
 
     Args:
         network: in evaluation mode, without batch norms (`fold_batch_norms`).
@@ -81,13 +82,16 @@ def use_half(network: Network | RivalNetwork, dtype: torch.dtype) -> None:
     """
     last = _last_layers(network)
     inside = {layer.conv_offset_mask for layer in network.modules() if isinstance(layer, DeformConv)}
-    for layer in network.modules():
+    exact = network.needs_float32 if dtype is torch.bfloat16 else ()
+    for name, layer in network.named_modules():
         if not isinstance(layer, _LAYERS):
             continue
-        if layer not in last | inside and all(
-            _representable(weights, dtype) for weights in layer.parameters()
-        ):
-            layer.to(dtype)
+        # those of the convolution inside a deformable one, which gives positions, are not its own
+        own = list(layer.parameters(recurse=False))
+        may_be_half = layer not in last | inside and not name.startswith(exact)
+        if may_be_half and all(_representable(weights, dtype) for weights in own):
+            for weights in own:
+                weights.data = weights.data.to(dtype)
         layer.register_forward_pre_hook(_cast_inputs)
 
 

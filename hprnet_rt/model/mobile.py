@@ -173,6 +173,8 @@ class HprnetMobile(Network):
         spec: which joints and heads; `HPRNET_MOBILE` unless stated.
     """
 
+    # with these rounded to bfloat16 one sure joint of a hundred goes to another peak (docs/gpu.md)
+    needs_float32 = ("trunk.smooth.",)
     body_channels = slice(0, BODY_FEATURES)
 
     def __init__(self, spec: ModelSpec = HPRNET_MOBILE) -> None:
@@ -192,7 +194,8 @@ class HprnetMobile(Network):
     def trunk_map(self, x: Tensor) -> Tensor:
         """Return the feature map: (N, 3, H, W) -> (N, 24 + 64, H / 4, W / 4); H and W are multiples of 32."""
         body, taps = self.trunk(x)
-        return torch.cat((body, self.parts(taps)), dim=1)
+        parts = self.parts(taps)
+        return torch.cat((body.to(parts.dtype), parts), dim=1)
 
 
 def _split(head: HeadSpec) -> SplitHead:

@@ -27,9 +27,11 @@ class Network(nn.Module, ABC):
         spec: names and widths of the heads, and the input's normalisation.
         refiner: corrects the points of faces and hands; None where `spec` has no refinement.
         body_channels: of the feature map that the body's outputs read.
+        needs_float32: prefixes of layers that stay float32 where others are bfloat16: they need more bits.
         unread: prefixes of weights that released files have and no output depends on; they are not trained.
     """
 
+    needs_float32: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     body_channels: slice = slice(None)
 

@@ -82,6 +82,21 @@ def test_two_batches_are_on_their_way_and_results_belong_to_the_caller(backend):
     np.testing.assert_array_equal(results[0], wanted[1])
 
 
+def test_grouping_is_kept_warm_while_the_gpu_works_and_finds_the_same_people(monkeypatch):
+    frames = people(2)
+    with hprnet_rt.load(backend="onnxruntime", input_px=96) as model:
+        expected = [model(frame) for frame in frames]
+        order, begin, warm = [], model.begin, model.group.keep_warm
+        monkeypatch.setattr(model, "overlaps", True)
+        monkeypatch.setattr(model, "begin", lambda inputs: order.append("begin") or begin(inputs))
+        monkeypatch.setattr(model.group, "keep_warm", lambda: order.append("warm") or warm())
+        found = [model(frame) for frame in frames]
+    assert order == ["begin", "warm"] * 2
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours.xy, theirs.xy)
+        np.testing.assert_array_equal(ours.score, theirs.score)
+
+
 def test_too_many_images_are_a_sentence(backend):
     with pytest.raises(BackendError, match="1 to 3 images at a time, got 4"):
         backend.run(images(4))

@@ -11,6 +11,8 @@ from hprnet_rt.bench.people import ALL, PeopleOptions, crossover, measure_people
 from hprnet_rt.bench.people_chart import people_chart
 from hprnet_rt.bench.report import BenchReport, write_report
 from hprnet_rt.cli import main
+from hprnet_rt.errors import BackendError
+from tests.sentences import is_one_sentence
 
 SHORT = Limits(seconds=0.01, least_rounds=3, warm_up=0)
 MODEL_OPTIONS = subject.ModelOptions(threads=1, input_px=128)
@@ -61,6 +63,36 @@ def test_people_says_what_follows_the_network_for_every_number_of_planted_people
     assert after["40"]["ratio"] == pytest.approx(
         1 + (forty - one) / found.find("1 person", ALL).p50_ms, abs=1e-3
     )
+
+
+def test_a_peer_that_cannot_run_is_a_sentence_before_anything_is_measured(monkeypatch):
+    class Peer:
+        def __init__(self, _backend):
+            self.description = self.note = ""
+
+        def __call__(self, _image, _count):
+            raise RuntimeError("expected scalar type Half but found Float\nException raised from data_ptr")
+
+    monkeypatch.setattr("hprnet_rt.bench.people.take_turns", lambda *_, **__: pytest.fail("measured"))
+    options = PeopleOptions((0, 1), planted=None, image_wh=(64, 64), limits=SHORT)
+    sentence = (
+        r"ZoomNet cannot run beside openvino in .*: expected scalar type Half but found Float; leave it"
+    )
+    with (
+        subject.open_subject("hprnet-mobile") as network,
+        pytest.raises(BackendError, match=sentence) as refusal,
+    ):
+        measure_people(network, MODEL_OPTIONS, options, peers={"ZoomNet": Peer})
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_library_that_fails_is_a_sentence_of_the_command(monkeypatch, capsys):
+    def fail(*_, **__):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might")
+
+    monkeypatch.setattr("hprnet_rt.commands.bench.measure_people", fail)
+    assert main(["bench", "people", "-q"]) == 1
+    assert is_one_sentence(capsys.readouterr().err, "illegal memory access was encountered; choose another")
 
 
 def test_the_top_down_line_and_the_crossover(report):

@@ -1,4 +1,4 @@
-"""What only a GPU can show. Nothing of this has run yet: no machine with one was at hand."""
+"""What only a GPU can show. Our own kernels (`hprnet_rt.model.gpu`) have not run on one yet."""
 
 import numpy as np
 import pytest
@@ -58,6 +58,28 @@ def test_pytorch_on_the_gpu_finds_what_the_cpu_finds(frames, expected, precision
     with hprnet_rt.load(backend="torch-cuda", precision=precision, batch=batch) as model:
         collect = model.begin([model.prepare(frame) for frame in frames])
         assert_same_people([model.group(peaks) for peaks in collect()], expected, NEAR_PX[precision])
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_our_kernels_run_and_give_what_pytorchs_layers_give(precision, caplog):
+    """Layers of full size, in the batches of a live source and of a file."""
+    torch = pytest.importorskip("torch", reason="the extra train is not installed")
+    pytest.importorskip("triton", reason="Triton is not installed")
+    if not torch.cuda.is_available():
+        pytest.skip("this PyTorch cannot use the GPU")
+    from hprnet_rt.backends.torch_cuda import for_inference
+    from hprnet_rt.backends.torch_layers import HALVES, peak_network
+    from hprnet_rt.bench.networks import random_network
+
+    device = torch.device("cuda")
+    network = for_inference(random_network("hprnet-dla34"), precision, device)
+    module, text = peak_network(network, precision, device, 32)
+    assert text.startswith(", fused kernels (Triton "), caplog.text
+    for batch in (1, 16):
+        images = torch.randint(0, 256, (batch, 512, 512, 3), dtype=torch.uint8, device=device)
+        with torch.inference_mode():
+            ours, theirs = module.network.feature(images).float(), network.feature(images).float()
+        assert (ours - theirs).abs().max() < 20 * torch.finfo(HALVES[precision]).eps * theirs.abs().max()
 
 
 def test_pytorch_allocates_nothing_per_frame():

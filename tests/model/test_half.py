@@ -14,6 +14,7 @@ from hprnet_rt.geometry import Letterbox, input_hw_for  # noqa: E402
 from hprnet_rt.grouping import Grouper, GroupingOptions  # noqa: E402
 from hprnet_rt.model import load_weights  # noqa: E402
 from hprnet_rt.model.create import create_model  # noqa: E402
+from hprnet_rt.model.deform import DeformConv  # noqa: E402
 from hprnet_rt.model.half import fold_batch_norms, use_half  # noqa: E402
 from hprnet_rt.model.peaks import PeakNetwork  # noqa: E402
 from hprnet_rt.spec import (  # noqa: E402
@@ -57,12 +58,24 @@ def test_folded_norms_change_nothing_and_half_precision_little(name, monkeypatch
         for precision, dtype in HALVES.items():
             half = copy.deepcopy(folded)
             use_half(half, dtype)
+            offsets = [each.conv_offset_mask for each in half.modules() if isinstance(each, DeformConv)]
+            assert {weights.dtype for conv in offsets for weights in conv.parameters()} <= {torch.float32}
             feature = half.feature(batch)
             assert feature.dtype == dtype
             assert (feature.float() - plain).abs().max() < ROUNDED[precision] * largest
             for head in ("hm", "hm_hp"):
                 assert half.head(head)(feature).dtype == torch.float32  # before NMS and top-K
             assert PeakNetwork(half, 4)(batch).dtype == torch.float32
+
+
+@pytest.mark.parametrize(("precision", "pyramid"), [("fp16", torch.float16), ("bf16", torch.float32)])
+def test_the_body_s_pyramid_of_the_shipped_model_is_never_bfloat16(precision, pyramid):
+    """Rounded to 8 bits it sends one sure joint of a hundred to another peak."""
+    network = create_model("hprnet-mobile").eval()
+    use_half(network, HALVES[precision])
+    assert {weights.dtype for weights in network.trunk.smooth.parameters()} == {pyramid}
+    assert network.trunk.stem[1].weight.dtype == HALVES[precision]
+    assert PeakNetwork(network, 4)(torch.zeros(1, 64, 64, 3, dtype=torch.uint8)).dtype == torch.float32
 
 
 def test_a_layer_that_half_precision_cannot_hold_stays_as_it_is():

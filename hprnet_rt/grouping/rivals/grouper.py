@@ -107,6 +107,9 @@ class RivalGrouper:
         points, score = self.points(peaks)
         return self._poses(points, score, peaks.letterbox.image_hw)
 
+    def keep_warm(self) -> None:
+        """Do nothing: a decode of whole maps takes milliseconds, whatever the processor's caches hold."""
+
     def points(self, peaks: Peaks) -> tuple[FloatArray, FloatArray]:
         """Return x, y and score (N, 133, 3) of everyone's points, NaN where absent, and their scores (N,)."""
         placement = peaks.letterbox
