@@ -101,7 +101,7 @@ gpu: $(VENV)/.gpu
 		mv $(OUT)/$$model/people.json $(RESULTS)/people-$$model-gpu.json && \
 		mv $(OUT)/$$model/people.svg $(RESULTS)/people-$$model-gpu.svg || failed="$$failed $$model"; \
 	done; \
-	$(BIN)/python benchmarks/gpu_table.py && $(BIN)/python benchmarks/readme.py || failed="$$failed tables"; \
+	$(BIN)/python benchmarks/gpu_table.py && $(BIN)/python benchmarks/tables.py || failed="$$failed tables"; \
 	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 clean:

@@ -21,7 +21,7 @@ __all__ = [
 class HprnetError(Exception):
     """Base class of every error raised by hprnet_rt.
 
-    Example:
+    Examples:
         >>> try:
         ...     hprnet_rt.stream("none.mp4")
         ... except hprnet_rt.HprnetError as error:
@@ -33,7 +33,7 @@ class HprnetError(Exception):
 class UsageError(HprnetError, ValueError):
     """What was asked for cannot be asked for: an unknown name, a missing input, a taken output.
 
-    Example:
+    Examples:
         >>> hprnet_rt.index("left_kne")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         hprnet_rt.errors.UsageError: there is no point 'left_kne'; did you mean ...?
@@ -43,7 +43,7 @@ class UsageError(HprnetError, ValueError):
 class ShapeError(HprnetError, ValueError):
     """An array has not the shape or type that its docstring states.
 
-    Example:
+    Examples:
         >>> hprnet_rt.Poses.from_numpy(np.zeros((2, 17, 3)))
         Traceback (most recent call last):
         hprnet_rt.errors.ShapeError: people are points (N, 133, 3), got (2, 17, 3)
@@ -53,7 +53,7 @@ class ShapeError(HprnetError, ValueError):
 class ModelError(HprnetError, RuntimeError):
     """A model file is missing, damaged, or does not match its description.
 
-    Example:
+    Examples:
         >>> written = open("broken.json", "w").write("{}"), open("broken.onnx", "w").write("")
         >>> try:
         ...     hprnet_rt.load("broken.onnx")
@@ -70,7 +70,7 @@ class BackendError(HprnetError, RuntimeError):
 class DataError(HprnetError, ValueError):
     """An annotations or results file is missing, damaged, or not what it must be.
 
-    Example:
+    Examples:
         >>> hprnet_rt.Poses.from_coco([{"image_id": 1}, {"image_id": 2}])
         Traceback (most recent call last):
         hprnet_rt.errors.DataError: the results are of several images; make poses of those of one image_id
@@ -80,7 +80,7 @@ class DataError(HprnetError, ValueError):
 class MediaError(HprnetError, OSError):
     """An input video or image cannot be opened or read.
 
-    Example:
+    Examples:
         >>> written = open("empty.mp4", "w").close()
         >>> hprnet_rt.stream("empty.mp4")
         Traceback (most recent call last):
@@ -91,7 +91,7 @@ class MediaError(HprnetError, OSError):
 class OutputError(HprnetError, OSError):
     """An output file cannot be created or written.
 
-    Example:
+    Examples:
         >>> with hprnet_rt.stream("video.mp4") as video:
         ...     hprnet_rt.VideoWriter("none.mp4", like=video).close()
         Traceback (most recent call last):

@@ -110,7 +110,7 @@ def index(name: str) -> int:
     Raises:
         UsageError: no point has this name.
 
-    Example:
+    Examples:
         >>> hprnet_rt.index("left_knee")
         13
         >>> [hprnet_rt.index(f"left_{joint}") for joint in ("hip", "knee", "ankle")]

@@ -50,7 +50,7 @@ class KeypointsFrame:
         pts_s: media time in seconds, None when unknown.
         poses: strongest first, in pixels of the source.
 
-    Example:
+    Examples:
         >>> frame = hprnet_rt.KeypointsFrame(0, 0.0, model(image))
         >>> hprnet_rt.write_keypoints("one.csv", {}, [frame])
     """
@@ -70,7 +70,7 @@ class Recording:
         frames: in ascending order, read as they are asked for; iterate once. The next frame may raise
             `DataError` for damage in the middle of a file.
 
-    Example:
+    Examples:
         >>> recording = hprnet_rt.read_keypoints("video.jsonl")
         >>> recording.header["fps"], sum(len(frame.poses) for frame in recording.frames)
         (25.0, 18)

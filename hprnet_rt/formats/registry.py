@@ -86,7 +86,7 @@ def read_keypoints(path: str | Path) -> Recording:
             a package that the format needs is not installed.
         DataError: the file is not of that format, or cannot be read.
 
-    Example:
+    Examples:
         >>> for frame in hprnet_rt.read_keypoints("video.jsonl").frames:
         ...     poses = frame.poses.confident()
         >>> frame.number, frame.pts_s, len(poses)
@@ -129,7 +129,7 @@ def write_keypoints(
         OutputError: the file cannot be written.
         DataError: the frames come from a damaged file.
 
-    Example:
+    Examples:
         >>> recording = hprnet_rt.read_keypoints("video.jsonl")
         >>> hprnet_rt.write_keypoints("video.csv", recording.header, recording.frames)
     """

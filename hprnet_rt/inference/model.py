@@ -71,7 +71,7 @@ class PoseModel:
         batch: images that `begin` gives to the backend at once; the backend's best when None.
         grouping: thresholds.
 
-    Example:
+    Examples:
         >>> with hprnet_rt.load() as model:
         ...     poses = model(image)
         ...     print(model.name, len(poses))
@@ -314,7 +314,7 @@ def load(
         BackendError: the backend cannot load it, or a package or the GPU is missing.
         OutputError: a converted checkpoint cannot be written to the cache.
 
-    Example:
+    Examples:
         >>> with hprnet_rt.load() as model:
         ...     wrists = [person["left_wrist"] for person in model(image).confident()]
     """

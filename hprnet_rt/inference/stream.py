@@ -47,7 +47,7 @@ class Stream:
         selection: which of its frames.
         is_over: all of them have been given.
 
-    Example:
+    Examples:
         >>> with hprnet_rt.stream("video.mp4") as video:
         ...     print(video.fps, video.size, video.frames, video.duration_s)
         ...     for frame, poses in video:
@@ -201,7 +201,7 @@ def stream(
             chosen so.
         MediaError: it cannot be read. Damage behind the beginning of a file is logged at its end.
 
-    Example:
+    Examples:
         >>> for frame, poses in hprnet_rt.stream("video.mp4", stride=5):
         ...     print(frame.sequence, [person.track_id for person in poses])
         0 [0, 1, 2]

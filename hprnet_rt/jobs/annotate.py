@@ -40,7 +40,7 @@ class Progress:
         frames: how many it says that it has; None where it does not. Of a part of it, fewer will come.
         people: in the last frame.
 
-    Example:
+    Examples:
         >>> def show(progress):
         ...     if progress.done == progress.frames:
         ...         print(progress.source, progress.done, "of", progress.frames)
@@ -63,7 +63,7 @@ class AnnotateReport:
             `report` with frames, people, seconds and files.
         seconds: that it took, with the loading of the model.
 
-    Example:
+    Examples:
         >>> report = hprnet_rt.annotate("video.mp4", "reported")
         >>> report.frames, report.people, [path.name for path in report.written]
         (6, 18, ['video.mp4', 'video.jsonl'])
@@ -134,7 +134,7 @@ def annotate(
             make alike.
         HprnetError: the only file failed. What was done before is kept under its partial name.
 
-    Example:
+    Examples:
         >>> report = hprnet_rt.annotate("video.mp4", "annotated", formats=("csv",), hide=("face",), end_s=0.2)
         >>> report.frames
         5

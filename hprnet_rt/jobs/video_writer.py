@@ -45,7 +45,7 @@ class VideoWriter:
         UsageError: the file cannot hold such a video, or is the source; nothing is known of the frames' size.
         OutputError: the file cannot be created.
 
-    Example:
+    Examples:
         >>> with (
         ...     hprnet_rt.stream("video.mp4") as video,
         ...     hprnet_rt.VideoWriter("boxes.mp4", like=video) as out,

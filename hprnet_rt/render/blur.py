@@ -38,7 +38,7 @@ class FaceBlur:
     Args:
         hold_s: how long a place stays blurred after its person was seen last.
 
-    Example:
+    Examples:
         >>> blur = hprnet_rt.FaceBlur()
         >>> with hprnet_rt.stream("video.mp4") as video:
         ...     for frame, poses in video:

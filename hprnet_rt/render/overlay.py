@@ -47,7 +47,7 @@ class OverlayStyle:
         ids: people who have an id get it written above the upper left corner of their box.
         body, face, hands: whether these are drawn; feet belong to the body.
 
-    Example:
+    Examples:
         >>> hprnet_rt.OverlayStyle(ids=False, hands=False).point_threshold
         0.2
     """
@@ -107,7 +107,7 @@ class Overlay:
     Args:
         style: how skeletons look; may be replaced between frames, from any thread.
 
-    Example:
+    Examples:
         >>> overlay = hprnet_rt.Overlay(hprnet_rt.OverlayStyle(face=False, ids=False))
         >>> black = np.zeros_like(image)
         >>> overlay.draw(black, model(image))

@@ -35,7 +35,7 @@ class OneEuroOptions:
         speed_hz: cut-off of the speed itself.
         trusted_score: the cut-off of a point with a lower score is lowered in proportion.
 
-    Example:
+    Examples:
         >>> calmer = hprnet_rt.OneEuro(hprnet_rt.OneEuroOptions(still_hz=0.3))
     """
 
@@ -154,7 +154,7 @@ class OneEuro:
     Args:
         options: how much is smoothed.
 
-    Example:
+    Examples:
         >>> smooth = hprnet_rt.OneEuro()
         >>> for frame, poses in hprnet_rt.stream("video.mp4"):
         ...     steady = smooth(poses, frame.pts_s)
@@ -236,7 +236,7 @@ def smooth_both_ways(
     Raises:
         UsageError: a time is not a finite number.
 
-    Example:
+    Examples:
         >>> found = [(frame.pts_s, poses) for frame, poses in hprnet_rt.stream("video.mp4")]
         >>> len(hprnet_rt.smooth_both_ways(found)) == len(found)
         True

@@ -28,7 +28,7 @@ class TrackerOptions:
         least_joints: where fewer joints can be compared, boxes are compared instead.
         max_tracks: people remembered at a time. When there are more, those unseen the longest are forgotten.
 
-    Example:
+    Examples:
         >>> patient = hprnet_rt.Tracker(hprnet_rt.TrackerOptions(patience_s=10))
     """
 
@@ -75,7 +75,7 @@ class Tracker:
     Args:
         options: how people are followed.
 
-    Example:
+    Examples:
         >>> tracker = hprnet_rt.Tracker()  # `stream` has one of its own
         >>> tracker(model(image), 0.0).track_id.tolist()
         [0, 1, 2]

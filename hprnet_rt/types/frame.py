@@ -26,7 +26,7 @@ class Frame:
         time_base: seconds per unit of `pts`.
         duration: how long it is shown, in the same units; 0 where that is not known.
 
-    Example:
+    Examples:
         >>> frame, poses = next(hprnet_rt.stream("video.mp4"))
         >>> frame.sequence, frame.pts_s, frame.image.shape
         (0, 0.0, (720, 1280, 3))

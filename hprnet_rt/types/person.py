@@ -26,7 +26,7 @@ class Person:
         person_score: in [0, 1].
         track_id: the person's id from frame to frame of a video; None in a single image.
 
-    Example:
+    Examples:
         >>> person = model(image)[0]
         >>> x, y, score = person["nose"]
         >>> x1, y1, x2, y2 = person.box_xyxy
@@ -69,7 +69,7 @@ class Person:
         Raises:
             UsageError: no point has such a name.
 
-        Example:
+        Examples:
             >>> for person in model(image).confident():
             ...     degrees = person.angle("left_hip", "left_knee", "left_ankle")
         """

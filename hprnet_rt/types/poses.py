@@ -48,7 +48,7 @@ class Poses:
     Every point that the network gives is in the arrays, guesses too: `confident` leaves out those that are
     not to be trusted, as drawing does.
 
-    Example:
+    Examples:
         >>> poses = model(image)
         >>> len(poses), poses.xy.shape
         (3, (3, 133, 2))
