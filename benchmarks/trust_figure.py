@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGE, FIGURE = ROOT / "docs" / "keypoints.md", ROOT / "docs" / "trust.png"
+PAGE, FIGURE = ROOT / "docs" / "keypoints.md", ROOT / "docs" / "images" / "trust.png"
 BEGIN, END = "<!-- figures: trust -->", "<!-- end of figures: trust -->"
 LEAST_POINTS = 10
 """Of a class of scores with fewer points, no error is told."""
