@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from hprnet_rt.backends import torch_layers  # noqa: E402
 from hprnet_rt.backends.torch_cuda import for_inference  # noqa: E402
-from hprnet_rt.model import dla, hourglass  # noqa: E402
+from hprnet_rt.model import dla  # noqa: E402
 from hprnet_rt.model.peaks import PeakNetwork  # noqa: E402
 from hprnet_rt.spec import PeakLayout  # noqa: E402
 from tests.model import gpu  # noqa: E402
@@ -22,7 +22,7 @@ from hprnet_rt.model.gpu.blocks import Blocks  # noqa: E402
 from hprnet_rt.model.gpu.decode import fused_peaks  # noqa: E402
 from hprnet_rt.model.gpu.network import FusedNetwork  # noqa: E402
 from tests.model.recipe import images, recipe_network  # noqa: E402
-from tests.model.test_networks import THIN  # noqa: E402
+from tests.model.shrunk import make_thin  # noqa: E402
 
 CPU = torch.device("cpu")
 K = 1  # every map has one peak; where there are fewer than K, the others are any cells
@@ -54,7 +54,7 @@ def quick(monkeypatch):
 @pytest.fixture(scope="module", params=["hprnet-dla34", "hprnet-hourglass104", "hprnet-mobile"])
 def network(request):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hourglass, "_CHANNELS", THIN)
+        make_thin(patch)
         patch.setattr(dla, "_CHANNELS", NARROW)
         return for_inference(recipe_network(request.param), "fp32", CPU)
 
