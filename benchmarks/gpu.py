@@ -23,6 +23,7 @@ failed, or its result is wrong.
 
 import argparse
 import functools
+import math
 import os
 import sys
 import tempfile
@@ -185,7 +186,8 @@ def main(arguments: list[str] | None = None) -> int:
         wanted = options.only or [
             name for name in sections if options.profile or options.dry or name != PROFILE
         ]
-        result = measure({name: sections[name] for name in sections if name in wanted}, keep, wrong)
+        most_s = math.inf if options.dry else MOST_SECONDS
+        result = measure({name: sections[name] for name in sections if name in wanted}, keep, wrong, most_s)
     measured = result.get("torch")
     if isinstance(measured, dict):
         for batch, figures in measured.items():
