@@ -123,6 +123,8 @@ class ImageSink:
         self._metadata = Metadata() if photo is None or strip_metadata else photo.metadata
         if concealed:
             self._metadata = self._metadata.without_pictures()
+        if concealed and photo is not None and photo.bgra is not None:  # transparent pixels have colours too
+            self._bgra = np.dstack((photo.image, photo.bgra[..., 3]))
 
     def write(self, item: FramePoses) -> None:
         """Encode the frame and write the file.

@@ -270,6 +270,12 @@ def test_photo_with_something_hidden_keeps_nothing_that_may_show_it(annotate_sma
         assert b"Maker" not in path.read_bytes()
 
 
+def test_photo_with_something_hidden_has_no_colours_where_it_is_transparent(annotate_small, tmp_path):
+    red = Image.new("RGBA", (160, 96), (255, 0, 0, 0))
+    out = annotate_one(annotate_small, photos.save(tmp_path / "a.png", red), tmp_path, "--blur", "faces")
+    assert (photos.pixels(out, "RGBA") == (255, 255, 255, 0)).all()
+
+
 def test_rendered_photo_keeps_its_metadata_too(annotate_small, tmp_path):
     source = photos.save(tmp_path / "a.jpg", photos.corner(), exif=photos.exif())
     assert annotate_small(source, "-o", tmp_path / "kp.jsonl", "--no-video")[0] == 0
