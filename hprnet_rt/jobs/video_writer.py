@@ -42,8 +42,8 @@ class VideoWriter:
         damage: what of the sound could not be copied, known when it is closed; None when all was well.
 
     Raises:
-        UsageError: the file cannot hold such a video, or is the source; `like` is no stream, or
-            nothing is known of its frames' size.
+        UsageError: the file cannot hold such a video, or is the source; `like` is no stream, or nothing is
+            known of its frames' size.
         OutputError: the file cannot be created.
 
     Examples:
