@@ -33,3 +33,5 @@ if __name__ == "__main__":
         main(*sys.argv[1:4])
     except hprnet_rt.HprnetError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)

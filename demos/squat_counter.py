@@ -17,9 +17,7 @@ def main(source: str = "0") -> None:
     squats: Counter[int] = Counter()
     for frame, poses in hprnet_rt.stream(source, live=True):
         for person in poses.confident():
-            angles = [
-                person.angle(f"{side}_hip", f"{side}_knee", f"{side}_ankle") for side in ("left", "right")
-            ]
+            angles = [person.angle(f"{side}_hip", f"{side}_knee", f"{side}_ankle") for side in SIDES]
             known = [degrees for degrees in angles if degrees == degrees]  # an absent point makes it NaN
             if known and max(known) < BENT:
                 down.add(person.track_id)
@@ -35,3 +33,5 @@ if __name__ == "__main__":
         main(*sys.argv[1:2])
     except hprnet_rt.HprnetError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -32,7 +32,7 @@ def require_image(image: npt.NDArray[np.uint8]) -> None:
     """Raise ShapeError unless `image` is a non-empty (H, W, 3) uint8 array."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3:
         actual = f"{type(image).__name__} {getattr(image, 'shape', '')} {getattr(image, 'dtype', '')}"
-        raise ShapeError(f"an image is a (height, width, 3) uint8 BGR array, got {actual}")
+        raise ShapeError(f"an image is a (height, width, 3) uint8 BGR array, got {actual.rstrip()}")
     if image.shape[2] != 3 or 0 in image.shape:
         raise ShapeError(f"an image is a (height, width, 3) uint8 BGR array, got shape {image.shape}")
 

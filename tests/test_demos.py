@@ -1,6 +1,7 @@
 """Every demo runs, and is short."""
 
 import csv
+import itertools
 import runpy
 import socket
 import sys
@@ -145,6 +146,18 @@ def test_two_cameras_are_watched_at_once(capsys, tmp_path, clip):
     out = capsys.readouterr().out
     assert f"{clip}: 3 people" in out
     assert f"{other}: 3 people" in out
+
+
+@pytest.mark.usefixtures("model")
+def test_ctrl_c_ends_all_cameras(monkeypatch, scene):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("concurrent.futures.wait", interrupted)
+    scene(itertools.repeat(Poses.empty()))
+    monkeypatch.setattr(sys, "argv", ["two_cameras", "0", "1"])
+    with pytest.raises(SystemExit, match="False"):
+        runpy.run_path(str(DEMOS / "two_cameras.py"), run_name="__main__")
 
 
 @pytest.mark.usefixtures("model")

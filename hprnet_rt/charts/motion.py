@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,6 @@ __all__ = ["Motion", "Track", "read_motion"]
 FloatArray = npt.NDArray[np.float64]
 
 _NAMELESS: Final = -1
-_ALIKE: Final = 3  # names that a message proposes
 _MOST_NAMED: Final = 12  # ids in a message
 
 
@@ -111,7 +109,7 @@ def read_motion(
             apart because they have no ids.
         DataError: the recording is damaged, or its times go back.
     """
-    indices = [_index(name) for name in points]
+    indices = [skeleton.index(name) for name in points]
     clock = _Clock(rate_of(recording.header))
     rows: defaultdict[int, _Rows] = defaultdict(_Rows)
     most, step, last = 0, 0, -1
@@ -148,20 +146,6 @@ def read_motion(
             f"{' and '.join(points)} cannot be trusted in any frame: --point-threshold lowers the least score"
         )
     return Motion(seen, clock.unit, 0 if nameless is None else len(nameless.index))
-
-
-def _index(name: str) -> int:
-    """Return the index of a keypoint.
-
-    Raises:
-        UsageError: there is none of this name.
-    """
-    try:
-        return skeleton.KEYPOINT_NAMES.index(name)
-    except ValueError:
-        alike = difflib.get_close_matches(name, skeleton.KEYPOINT_NAMES, _ALIKE)
-        hint = f"did you mean {', '.join(alike)}?" if alike else "hprnet_rt.KEYPOINT_NAMES has all names"
-        raise UsageError(f"there is no point {name!r}; {hint}") from None
 
 
 def _chosen(rows: Mapping[int, _Rows], people: Sequence[int]) -> list[int]:

@@ -63,6 +63,7 @@ def write_series(motion: Motion, path: Path, title: str, notes: Sequence[str] = 
             _draw_line(panels[1], track.time, track.xy[:, 1], look)
             _draw_line(panels[2], *track.speed(), look)
         panels[2].set_ylim(bottom=0)
+        figure.align_ylabels(panels)
         figure.legend(handles=handles, loc="outside right upper", fontsize=9)
         write_notes(figure, notes)
 

@@ -109,9 +109,12 @@ def add_picture_options(parser: argparse.ArgumentParser) -> None:
         "--blur",
         choices=BLURS,
         help="make the faces of everyone who is found unrecognisable, heads that look away too; look at the "
-        "result before you show it: who is not found is not blurred",
+        "result before you show it: who is not found is not blurred. Of what is written on a photo only the "
+        "colour profile is kept, because EXIF and others may hold the picture as it was",
     )
-    parser.add_argument("--only", choices=ONLY, help="draw skeletons on black")
+    parser.add_argument(
+        "--only", choices=ONLY, help="draw skeletons on black; photos keep what --blur keeps of them"
+    )
 
 
 def add_video_options(parser: argparse.ArgumentParser) -> None:

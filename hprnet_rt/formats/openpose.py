@@ -113,7 +113,10 @@ def read_openpose(path: Path) -> Recording:
         (int(match[1]), file) for file in path.iterdir() if (match := _NAME.fullmatch(file.name)) is not None
     )
     if not files:
-        raise DataError(f"the folder {path} has no file called like clip_000000000000_keypoints.json")
+        raise DataError(
+            f"the folder {path} has no files of OpenPose, called like clip_000000000000_keypoints.json; "
+            "keypoints of other formats are given by their file"
+        )
     return Recording({}, _frames(files))
 
 

@@ -177,7 +177,8 @@ def _settings(options: dict[str, Any], draw: Drawing | None) -> AnnotateOptions:
     unknown = [name for name in options if name not in known]
     if unknown:
         raise UsageError(f"annotate has no option {unknown[0]!r}; its options are {', '.join(known)}")
-    return AnnotateOptions(**options, drawn_by=None if draw is None else uuid.uuid4().hex)
+    several = {name: (options[name],) for name in ("formats", "hide") if isinstance(options.get(name), str)}
+    return AnnotateOptions(**options | several, drawn_by=None if draw is None else uuid.uuid4().hex)
 
 
 @contextmanager

@@ -122,7 +122,12 @@ class FileRun:
                 "encoder": options.encoder,
             }
         self.picture = open_picture(
-            job.picture, self.source, options.selection, strip_metadata=options.strip_metadata, **writing
+            job.picture,
+            self.source,
+            options.selection,
+            draw=self.draw,
+            strip_metadata=options.strip_metadata,
+            **writing,
         )
         self.outputs.add(self.picture)
 

@@ -9,6 +9,7 @@ from typing import Any
 from hprnet_rt.errors import UsageError
 from hprnet_rt.files import make_folder_of
 from hprnet_rt.jobs.outputs import Sink
+from hprnet_rt.render import Drawing, conceals
 from hprnet_rt.video import (
     IMAGE_SUFFIXES,
     OUTPUT_VIDEO_SUFFIXES,
@@ -24,7 +25,13 @@ __all__ = ["open_picture", "require_picture_name"]
 
 
 def open_picture(
-    path: Path, source: FileSource, selection: Selection, *, strip_metadata: bool = False, **writing: Any
+    path: Path,
+    source: FileSource,
+    selection: Selection,
+    *,
+    draw: Drawing | None = None,
+    strip_metadata: bool = False,
+    **writing: Any,
 ) -> Sink:
     """Create the file of the chosen frames of a source, with their times, its colours, sound and tags.
 
@@ -32,6 +39,7 @@ def open_picture(
         path: the final name, of a kind that `require_picture_name` takes.
         source: is not read.
         selection: of its frames.
+        draw: what draws on the frames; of a photo in which it conceals something only the profile is kept.
         strip_metadata: leave out what is written on the source.
         writing: further arguments of `VideoSink`.
 
@@ -39,7 +47,7 @@ def open_picture(
         OutputError: the file cannot be created.
     """
     if isinstance(source, ImageSource):
-        return ImageSink(path, source.photo, strip_metadata=strip_metadata)
+        return ImageSink(path, source.photo, strip_metadata=strip_metadata, concealed=conceals(draw))
     info = source.info
     rate = None if info.rate is None else info.rate / selection.stride
     return VideoSink(

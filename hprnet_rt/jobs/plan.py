@@ -161,7 +161,7 @@ def refusal(path: Path, options: AnnotateOptions) -> str:
     skip = "" if options.skip_existing else "--skip-existing to leave such files alone, "
     return (
         f"{path} exists, and was made with other settings, of another file, or by something else; add "
-        f"--overwrite to replace it, {skip}or choose another -o"
+        f"--overwrite (in Python overwrite=True) to replace it, {skip}or choose another -o"
     )
 
 

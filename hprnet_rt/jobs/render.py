@@ -180,7 +180,9 @@ def render(
         selection = _selection(header)
         _warn_of_another_source(header, source)
         require_picture_name(out, opened)
-        sink = open_picture(out, opened, selection, strip_metadata=strip_metadata, crf=crf, encoder=encoder)
+        sink = open_picture(
+            out, opened, selection, draw=draw, strip_metadata=strip_metadata, crf=crf, encoder=encoder
+        )
         outputs.add(sink)
         if started is not None:
             started(info)

@@ -42,7 +42,8 @@ class VideoWriter:
         damage: what of the sound could not be copied, known when it is closed; None when all was well.
 
     Raises:
-        UsageError: the file cannot hold such a video, or is the source; nothing is known of the frames' size.
+        UsageError: the file cannot hold such a video, or is the source; `like` is no stream, or nothing is
+            known of its frames' size.
         OutputError: the file cannot be created.
 
     Examples:
@@ -69,6 +70,8 @@ class VideoWriter:
     ) -> None:
         self.path = Path(path)
         self.damage: str | None = None
+        if not isinstance(like, Stream):
+            raise UsageError(f"a video is like a stream, from hprnet_rt.stream, got {like!r:.80}")
         self._stream = like
         info = like.info
         if info is None:

@@ -17,7 +17,7 @@ from hprnet_rt.model.network import Network
 from hprnet_rt.model.refine import Refiner
 from hprnet_rt.spec import PartSpec, PeakLayout
 
-__all__ = ["DenseNetwork", "PeakNetwork", "RefineForm", "top_peaks"]
+__all__ = ["DenseNetwork", "PeakNetwork", "RefineForm", "cell_xy", "top_peaks"]
 
 RefineForm = Literal["inside", "after", "both"]
 """Where the points of parts are corrected, see `PeakNetwork`."""
@@ -43,7 +43,7 @@ def top_peaks(logits: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return score.sigmoid(), cell
 
 
-def _cell_xy(cells: Tensor, width: int) -> Tensor:
+def cell_xy(cells: Tensor, width: int) -> Tensor:
     """Turn row-major cell numbers (...) into float (..., 2), x before y."""
     y = torch.div(cells, width, rounding_mode="floor")
     return torch.stack((cells - y * width, y), dim=-1).to(torch.float32)
@@ -110,7 +110,7 @@ class PeakNetwork(nn.Module):
 
         person_score, person_cell = top_peaks(head("hm")(feature), k)
         cells = person_cell[:, 0]
-        person_xy = _cell_xy(cells, width)
+        person_xy = cell_xy(cells, width)
         offsets = head("hps").at(patches, cells).reshape(batch, k, joints, 2)
         regressed = person_xy.unsqueeze(2) + offsets
 
@@ -118,7 +118,7 @@ class PeakNetwork(nn.Module):
         peak_score, peak_cell = top_peaks(heat, k)
         offset_head = head("hp_offset")
         sub_cell = (offset_head.pairs_at if spec.offset_per_joint else offset_head.at)(patches, peak_cell)
-        peak_xy = _cell_xy(peak_cell, width) + sub_cell
+        peak_xy = cell_xy(peak_cell, width) + sub_cell
 
         inside = torch.floor(regressed)
         x = inside[..., 0].clamp(min=0, max=width - 1)
@@ -174,7 +174,7 @@ class PeakNetwork(nn.Module):
         first, channels = part.first_channel, 2 * part.num_keypoints
         offsets = self.network.head(part.head).at(patches, cells)[..., first : first + channels]
         offsets = offsets.reshape(*cells.shape, part.num_keypoints, 2)
-        points = (_cell_xy(cells, width).unsqueeze(2) + offsets).flatten(2)
+        points = (cell_xy(cells, width).unsqueeze(2) + offsets).flatten(2)
         if part.size_head is None:
             return {name: points}
         return {name: points, f"{name}_wh": self.network.head(part.size_head).at(patches, cells)}

@@ -1,7 +1,7 @@
 """Drawing of skeletons."""
 
 from hprnet_rt.render.blur import FaceBlur
-from hprnet_rt.render.drawing import BLURS, ONLY, Drawing, draw_onto, drawing_of, require_drawing
+from hprnet_rt.render.drawing import BLURS, ONLY, Drawing, conceals, draw_onto, drawing_of, require_drawing
 from hprnet_rt.render.overlay import HIDEABLE, Overlay, OverlayStyle
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "FaceBlur",
     "Overlay",
     "OverlayStyle",
+    "conceals",
     "draw_onto",
     "drawing_of",
     "require_drawing",

@@ -13,7 +13,7 @@ from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.render.blur import FaceBlur
 from hprnet_rt.types import Frame, FramePoses, Poses
 
-__all__ = ["BLURS", "ONLY", "Drawing", "draw_onto", "drawing_of", "require_drawing"]
+__all__ = ["BLURS", "ONLY", "Drawing", "conceals", "draw_onto", "drawing_of", "require_drawing"]
 
 Drawing = Callable[[Frame, Poses], npt.NDArray[np.uint8] | None]
 """Draws onto `frame.image`, or returns another picture of its size; called once for each frame, in order."""
@@ -54,8 +54,13 @@ def drawing_of(draw: Drawing, *, blur: str | None = None, only: str | None = Non
     return draw if blur is None else _Layers((FaceBlur(), draw))
 
 
+def conceals(draw: Drawing | None) -> bool:
+    """Return whether a drawing makes something unrecognisable, that nothing else in a file may show then."""
+    return isinstance(draw, FaceBlur | _Layers)
+
+
 class _Layers:
-    """Drawings one upon the other.
+    """Drawings one upon the other, of which the lowest conceals something.
 
     Args:
         drawings: the lowest first.

@@ -21,16 +21,8 @@ _ROUND = 1 << (_TO_LANES - 1)
 _LEVEL = 1e-4  # of the length; a line that rises less covers each of its rows from end to end
 _EVERYWHERE = float(1 << 15)  # px
 
-LINE = np.dtype(
-    [
-        (name, np.int64)
-        for name in (
-            *("top", "bottom", "left", "right", "within"),
-            *("dx", "dy", "along", "off", "inside", "middle", "slope", "reach"),
-            *("wide", "half", "color"),
-        )
-    ]
-)
+_FIELDS = "top bottom left right within dx dy along off inside middle slope reach wide half color"
+LINE = np.dtype([(name, np.int64) for name in _FIELDS.split()])
 """A line that is ready to be drawn.
 
 `top` and `bottom` are its first and last row, `left` its first column and `right` the one after the last.

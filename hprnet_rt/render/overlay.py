@@ -137,9 +137,14 @@ class Overlay:
 
         Raises:
             ShapeError: the image is of another shape or type; its memory is written without further checks.
+            UsageError: these are no Poses, but a person or others.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ShapeError(f"drawing is on (H, W, 3) uint8, got {image.shape} {image.dtype}")
+        if not isinstance(poses, Poses):
+            raise UsageError(
+                f"drawn are Poses, got {type(poses).__name__}; of one person use poses.select([number])"
+            )
         if not image.flags.c_contiguous:
             whole = np.ascontiguousarray(image)
             self.draw(whole, poses)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt import skeleton
-from hprnet_rt.errors import ShapeError
+from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.types.frame import Frame
 from hprnet_rt.types.person import Person
 from hprnet_rt.types.trust import (
@@ -165,17 +165,23 @@ class Poses:
         return replace(self, xy=xy, score=np.where(kept, self.score, np.float32(0)))
 
     def select(self, people: npt.ArrayLike | slice) -> Poses:
-        """Return some of the people: a slice, their numbers, or a mask (N,) of true and false.
+        """Return some of the people: a slice, their numbers, one number, or a mask (N,) of true and false.
 
         They come in the order of the numbers.
         """
-        chosen = people if isinstance(people, slice) else np.asarray(people)
+        chosen = people if isinstance(people, slice) else np.atleast_1d(people)
         if not isinstance(chosen, slice) and not chosen.size:
             chosen = slice(0)
         return Poses(*(getattr(self, each.name)[chosen] for each in fields(self)))
 
     def largest(self, count: int) -> Poses:
-        """Return the people with the largest boxes, at most `count`, strongest first."""
+        """Return the people with the largest boxes, at most `count`, strongest first.
+
+        Raises:
+            UsageError: the count is below 0.
+        """
+        if count < 0:
+            raise UsageError(f"the number of people is at least 0, got {count}")
         width, height = (self.box_xyxy[:, 2:] - self.box_xyxy[:, :2]).T
         return self.select(np.sort(np.argsort(-width * height, kind="stable")[:count]))
 
@@ -185,8 +191,13 @@ class Poses:
         Args:
             box_xyxy: left, top, right, bottom in px.
             least: the share of a person's own box that lies in it, at least.
+
+        Raises:
+            ShapeError: the rectangle is not of four numbers.
         """
         box = np.asarray(box_xyxy, np.float32)
+        if box.shape != (4,):
+            raise ShapeError(f"a rectangle is left, top, right and bottom, got {box_xyxy!r:.80}")
         low, high = np.maximum(self.box_xyxy[:, :2], box[:2]), np.minimum(self.box_xyxy[:, 2:], box[2:])
         both = np.clip(high - low, 0.0, None).prod(axis=1)
         own = (self.box_xyxy[:, 2:] - self.box_xyxy[:, :2]).prod(axis=1)

@@ -104,14 +104,27 @@ class ImageSink:
         photo: the one that is drawn on. The file has its transparency, and what is written on it; with None
             it is opaque and has nothing written on it.
         strip_metadata: leave out what is written on the photo: EXIF, XMP, comments, the colour profile.
+        concealed: something in it was made unrecognisable: leave out all but the profile, since EXIF and
+            others hold little pictures, or whole ones, that show it.
     """
 
-    def __init__(self, path: Path, photo: Photo | None = None, *, strip_metadata: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        photo: Photo | None = None,
+        *,
+        strip_metadata: bool = False,
+        concealed: bool = False,
+    ) -> None:
         self._file = PartialFile(path)
         self.path = path
         self.partial_path = self._file.partial
         self._bgra = None if photo is None else photo.bgra
         self._metadata = Metadata() if photo is None or strip_metadata else photo.metadata
+        if concealed:
+            self._metadata = self._metadata.without_pictures()
+        if concealed and photo is not None and photo.bgra is not None:  # transparent pixels have colours too
+            self._bgra = np.dstack((photo.image, photo.bgra[..., 3]))
 
     def write(self, item: FramePoses) -> None:
         """Encode the frame and write the file.

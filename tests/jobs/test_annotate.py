@@ -88,6 +88,12 @@ def test_one_file_that_fails_is_an_error_and_of_several_a_reason(clip, small_mod
     assert report.frames == 5
 
 
+def test_one_name_need_not_be_in_a_tuple(clip, small_model, tmp_path):
+    out = tmp_path / "out"
+    hprnet_rt.annotate(clip, out, model=small_model, hide="face", formats="csv", limit=1)
+    assert {path.suffix for path in out.iterdir()} == {".mp4", ".csv"}
+
+
 def test_options_that_there_are_not_are_named(clip, tmp_path):
     with pytest.raises(UsageError, match="no option 'colour'; its options are video, keypoints, "):
         hprnet_rt.annotate(clip, tmp_path, colour="red")

@@ -257,6 +257,25 @@ def test_metadata_is_left_out_where_that_is_asked_for(annotate_small, tmp_path, 
     assert b"Maker" not in out.read_bytes()
 
 
+@pytest.mark.parametrize("hiding", [("--blur", "faces"), ("--only", "skeleton")])
+def test_photo_with_something_hidden_keeps_nothing_that_may_show_it(annotate_small, tmp_path, hiding):
+    said = {"exif": photos.exif(), "icc_profile": photos.profile()}
+    source = photos.save(tmp_path / "a.jpg", photos.corner(), **said)
+    out = annotate_one(annotate_small, source, tmp_path, *hiding)
+    rendered = tmp_path / "b.jpg"
+    drawn = [str(source), str(tmp_path / "out" / "a.jsonl"), "-o", str(rendered), "-q", *hiding]
+    assert cli.main(["render", *drawn]) == 0
+    for path in (out, rendered):
+        assert photos.written_on(path) == ({}, {}, photos.profile())
+        assert b"Maker" not in path.read_bytes()
+
+
+def test_photo_with_something_hidden_has_no_colours_where_it_is_transparent(annotate_small, tmp_path):
+    red = Image.new("RGBA", (160, 96), (255, 0, 0, 0))
+    out = annotate_one(annotate_small, photos.save(tmp_path / "a.png", red), tmp_path, "--blur", "faces")
+    assert (photos.pixels(out, "RGBA") == (255, 255, 255, 0)).all()
+
+
 def test_rendered_photo_keeps_its_metadata_too(annotate_small, tmp_path):
     source = photos.save(tmp_path / "a.jpg", photos.corner(), exif=photos.exif())
     assert annotate_small(source, "-o", tmp_path / "kp.jsonl", "--no-video")[0] == 0

@@ -92,6 +92,11 @@ def test_a_closed_file_takes_no_frames_and_one_without_frames_is_none(clip, smal
     assert sorted(path.name for path in tmp_path.glob("*.mp4")) == ["a.mp4", "clip.mp4"]
 
 
+def test_a_video_is_like_a_stream_not_like_a_name(clip, tmp_path):
+    with pytest.raises(UsageError, match=r"from hprnet_rt\.stream, got"):
+        VideoWriter(tmp_path / "a.mp4", like=str(clip))
+
+
 def test_names_that_cannot_be_are_refused(clip, small_model, tmp_path):
     with hprnet_rt.stream(clip, small_model) as video:
         with pytest.raises(UsageError, match="is the source itself"):

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hprnet_rt.errors import ShapeError
+from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.render import Overlay, OverlayStyle
 from hprnet_rt.skeleton import KEYPOINT_COLORS_RGB, NUM_KEYPOINTS, PARTS
 from hprnet_rt.types import Poses
@@ -146,3 +146,9 @@ def test_a_part_of_a_picture_is_drawn_on_like_a_picture():
 def test_other_pictures_are_refused(image):
     with pytest.raises(ShapeError, match=r"\(H, W, 3\) uint8"):
         Overlay().draw(image, Poses.empty())
+
+
+def test_a_person_alone_is_not_drawn_but_told_how():
+    poses = someone(single_point(0, (8, 8)))
+    with pytest.raises(UsageError, match=r"got Person; of one person use poses\.select"):
+        Overlay().draw(np.zeros((16, 16, 3), np.uint8), poses[0])

@@ -106,6 +106,15 @@ def test_parts_people_and_places_are_chosen():
         poses[0:1]
 
 
+def test_what_cannot_be_chosen_is_refused():
+    poses = three()
+    assert poses.select(1).person_score.tolist() == poses.select([1]).person_score.tolist()
+    with pytest.raises(UsageError, match="at least 0, got -1"):
+        poses.largest(-1)
+    with pytest.raises(ShapeError, match="left, top, right and bottom"):
+        poses.inside((1, 2, 3))
+
+
 def test_numpy_gives_back_what_it_got():
     poses = three()
     again = Poses.from_numpy(

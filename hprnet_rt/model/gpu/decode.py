@@ -15,7 +15,7 @@ from torch import Tensor
 from hprnet_rt.model.gpu.network import FusedNetwork
 from hprnet_rt.model.heads import Patches
 from hprnet_rt.model.network import Network
-from hprnet_rt.model.peaks import PeakNetwork
+from hprnet_rt.model.peaks import PeakNetwork, cell_xy
 from hprnet_rt.model.refine import Refiner
 from hprnet_rt.spec import PartSpec
 
@@ -98,7 +98,7 @@ class FusedPeakNetwork(PeakNetwork):
         person_score, person_cell, _ = self.network.peaks("hm", feature, k)
         peak_score, peak_cell, heat = self.network.peaks("hm_hp", feature, k)
         found = torch.cat((person_cell, peak_cell), dim=1)  # (N, 1 + joints, k)
-        near, found_xy = patches.gather(found), _cell_xy(found, width)
+        near, found_xy = patches.gather(found), cell_xy(found, width)
         people = patches.share(found[:, 0], near.select((_ALL, 0)))
         peaks = patches.share(found[:, 1:], near.select((_ALL, slice(1, None))))
         person_xy = found_xy[:, 0]
@@ -154,12 +154,6 @@ class FusedPeakNetwork(PeakNetwork):
         if part.size_head is None:
             return {name: points}
         return {name: points, f"{name}_wh": self.network.head(part.size_head).at(patches, cells)}
-
-
-def _cell_xy(cells: Tensor, width: int) -> Tensor:
-    """Turn row-major cell numbers (...) into float (..., 2), x before y."""
-    y = torch.div(cells, width, rounding_mode="floor")
-    return torch.stack((cells - y * width, y), dim=-1).to(torch.float32)
 
 
 def fused_peaks(network: Network, half: torch.dtype, k: int) -> FusedPeakNetwork:

@@ -36,6 +36,10 @@ class Metadata:
         """Return it without a profile that is not one of RGB: pixels of CMYK and grey become RGB."""
         return self if self.icc[_SPACE] == _RGB else replace(self, icc=b"")
 
+    def without_pictures(self) -> Metadata:
+        """Return the colour profile alone: all else may hold the photo, small or whole, as it was taken."""
+        return Metadata(icc=self.icc)
+
     def upright(self, *, on_its_side: bool) -> Metadata:
         """Return it for pixels that have been turned as its orientation says, which becomes "upright"."""
         return replace(
