@@ -76,10 +76,12 @@ check: $(VENV)/.dev
 	$(MAKE) --no-print-directory -j2 lint kernels
 	$(BIN)/python -m pytest $(QUICK) -n 2
 
-# Two files of tests at once, each with one thread, the longest first (tests/conftest.py).
+# Two files of tests at once, each with one thread, the longest first (tests/conftest.py); then training, in
+# processes of its own: in one process with all else, a library once died.
 test: $(VENV)/.dev
 	$(MAKE) --no-print-directory -j2 lint kernels
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --ignore=tests/training -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest tests/training -n 2 --dist loadfile --no-loadscope-reorder
 
 # What was skipped, once what it needs has been installed.
 skipped: $(VENV)/.dev
