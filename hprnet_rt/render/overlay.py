@@ -136,10 +136,13 @@ class Overlay:
         Ids are drawn above all skeletons.
 
         Raises:
-            ShapeError: the image is of another shape or type; its memory is written without further checks.
+            ShapeError: the image is of another shape or type, or read-only; its memory is written without
+                further checks.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ShapeError(f"drawing is on (H, W, 3) uint8, got {image.shape} {image.dtype}")
+        if not image.flags.writeable:
+            raise ShapeError("drawing changes the image, and this one is read-only; draw on image.copy()")
         if not image.flags.c_contiguous:
             whole = np.ascontiguousarray(image)
             self.draw(whole, poses)

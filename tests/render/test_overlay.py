@@ -146,3 +146,11 @@ def test_a_part_of_a_picture_is_drawn_on_like_a_picture():
 def test_other_pictures_are_refused(image):
     with pytest.raises(ShapeError, match=r"\(H, W, 3\) uint8"):
         Overlay().draw(image, Poses.empty())
+
+
+def test_a_picture_that_may_not_be_written_is_refused_and_stays():
+    image = np.zeros((40, 40, 3), np.uint8)
+    image.setflags(write=False)
+    with pytest.raises(ShapeError, match="read-only"):
+        Overlay().draw(image, someone(single_point(3, (25, 25))))
+    assert not image.any()
