@@ -175,7 +175,8 @@ def _looker(name: str, backend: Backend, threads: int | None) -> Look:
 
     def look(square: npt.NDArray[np.uint8]) -> FloatArray:
         (maps,) = run(square[None])
-        return maps[0]
+        first: FloatArray = maps[0]
+        return first
 
     return look
 
