@@ -214,10 +214,7 @@ def main() -> None:
             "walks": walks(model, bodies, background, options.walks),
         }
     info = machine()
-    print(
-        heading.__doc__
-        and f"{info['processor']}, {info['cores']} cores; in the photograph alone: {alone} people"
-    )
+    heading(f"{options.model}; in the photograph alone: {alone} people", info)
     if options.before:
         show("before", json.loads(options.before.read_text()))
     show("now", result)

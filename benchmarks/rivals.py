@@ -1,6 +1,8 @@
 """Everyone's time against the number of people: picture, figures, and who slows by how much.
 
-python benchmarks/rivals.py [--out docs/benchmarks] [more arguments of `hprnet-rt bench people`]
+    python benchmarks/rivals.py [arguments of `hprnet-rt bench people`]
+
+It writes results/rivals.json, and docs/images/rivals.svg and .png.
 """
 
 import argparse
@@ -9,11 +11,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from machine import RESULTS
+
 from hprnet_rt.bench.people import ALL
 from hprnet_rt.bench.report import read_report
 from hprnet_rt.cli import main as command
 from hprnet_rt.words import counted
 
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
 ARGUMENTS = ("bench", "people", "--rivals", "--zoomnet", "--peer-people", "1", "2", "4")
 
 
@@ -39,21 +44,16 @@ def rows(report):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
-    options, more = parser.parse_known_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    _, more = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         code = command([*ARGUMENTS, "--out", folder, *more])
         if code:
             sys.exit(code)
-        options.out.mkdir(parents=True, exist_ok=True)
-        for made, name in (
-            ("people.json", "rivals.json"),
-            ("rivals.svg", "rivals.svg"),
-            ("rivals.png", "rivals.png"),
-        ):
-            shutil.copyfile(Path(folder) / made, options.out / name)
-    few, many, found = rows(read_report(options.out / "rivals.json"))
+        shutil.copyfile(Path(folder) / "people.json", RESULTS / "rivals.json")
+        for name in ("rivals.svg", "rivals.png"):
+            shutil.copyfile(Path(folder) / name, IMAGES / name)
+    few, many, found = rows(read_report(RESULTS / "rivals.json"))
     print(f"\n| | {few}, ms | {many}, ms | ratio |\n|---|---:|---:|---:|")
     for name, one, most, measured in found:
         print(f"| {name} | {one:.0f} | {'' if measured else '~'}{most:.0f} | {most / one:.2f} |")

@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor, nn
 
 from hprnet_rt import skeleton
 from hprnet_rt.backends import Backend
@@ -28,7 +29,7 @@ from hprnet_rt.bench.scenes import picture, planted_peaks
 from hprnet_rt.bench.subject import ModelOptions, open_subject
 from hprnet_rt.charts import Chart, Curve
 from hprnet_rt.grouping.rivals import BodyAndCrops, Look, RivalGrouper, place
-from hprnet_rt.model.rivals import create_rival
+from hprnet_rt.model.rivals import RivalNetwork, create_rival
 from hprnet_rt.spec.rivals import OPENPOSE_WHOLEBODY, RIVALS, WHOLEBODY_PARTS
 from hprnet_rt.words import counted
 
@@ -146,15 +147,26 @@ def _theirs(
 
     yield _Contender(
         f"{describe(backend)}, random weights",
-        lambda: network(batch.astype(np.float32)),
+        lambda: network(batch),
         {people: decode(people) for people in planted},
         crops,
     )
 
 
+class _OfPlanes(nn.Module):
+    """A rival's network as `run_like` takes one: from (N, 3, H, W) BGR, 0 to 1, to the maps of its heads."""
+
+    def __init__(self, network: RivalNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, ...]:
+        return self.network.maps((planes * 255 - self.network.mean) * self.network.inverse)
+
+
 def _random(name: str, backend: Backend, threads: int | None) -> Run:
     torch.manual_seed(0)
-    return run_like(create_rival(RIVALS[name]), backend, threads)
+    return run_like(_OfPlanes(create_rival(RIVALS[name])).eval(), backend, threads)
 
 
 def _looker(name: str, backend: Backend, threads: int | None) -> Look:
@@ -162,9 +174,9 @@ def _looker(name: str, backend: Backend, threads: int | None) -> Look:
     run = _random(name, backend, threads)
 
     def look(square: npt.NDArray[np.uint8]) -> FloatArray:
-        cells = square.shape[0] // RIVALS[name].stride_px
-        found: FloatArray = run(square[None].astype(np.float32))[0]
-        return found.reshape(-1, cells, cells)
+        (maps,) = run(square[None])
+        first: FloatArray = maps[0]
+        return first
 
     return look
 
@@ -268,4 +280,5 @@ def rivals_chart(report: BenchReport) -> Chart:
 def _curve(name: str, whole: Mapping[Any, float], extended: Mapping[Any, float]) -> Curve:
     """Return the curve of what was measured, and how it goes on; JSON has made texts of numbers."""
     measured, rest = (sorted((float(n), ms) for n, ms in each.items()) for each in (whole, extended))
-    return Curve(name, measured, extension=[measured[-1], *rest] if rest else ())
+    beyond = [point for point in rest if point[0] > measured[-1][0]]
+    return Curve(name, measured, extension=[measured[-1], *beyond] if beyond else ())

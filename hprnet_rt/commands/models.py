@@ -15,6 +15,7 @@ from hprnet_rt.backends import ModelFile
 from hprnet_rt.commands.console import DONE, INTERRUPTED, AddParser, complain, show_progress_of
 from hprnet_rt.environment import CACHE_VARIABLE
 from hprnet_rt.errors import UsageError
+from hprnet_rt.spec.rivals import CROPS, OPENPOSE_WHOLEBODY
 from hprnet_rt.zoo import cache
 from hprnet_rt.zoo.download import MIRROR_VARIABLE, pull
 from hprnet_rt.zoo.networks import ZOO, ZooEntry, zoo_entry
@@ -181,14 +182,20 @@ def _info(options: argparse.Namespace) -> int:
         side = "shorter side" if spec.decoding == "associative" else "height"
         rows.append(("input", f"{spec.input_px} px of {side}, in multiples of {spec.multiple_px}"))
         cost = f"{entry.gmac:g} at {width} x {height}"
+        if entry.parts:
+            hand, face = (RIVAL_ZOO[name].gmac for name in CROPS)
+            cost += f", and {hand:g} for each hand, {face:g} for each face that is looked at"
     else:
         rows.append(("input", f"{spec.input_px} px on the longer side, in multiples of {spec.multiple_px}"))
         cost = f"{entry.gmac:g} ({entry.gmac_dense:g} with dense heads) at {spec.input_px} x {spec.input_px}"
     rows.append(("GMAC", cost))
+    rows.append(("knows", ", ".join(spec.trained)))
+    if not isinstance(entry, RivalEntry):
+        rows += [
+            ("joints", ", ".join(spec.joints)),
+            ("parts", ", ".join(f"{part.name} ({part.num_keypoints})" for part in spec.parts) or "none"),
+        ]
     rows += [
-        ("knows", ", ".join(spec.trained)),
-        ("joints", ", ".join(spec.joints)),
-        ("parts", ", ".join(f"{part.name} ({part.num_keypoints})" for part in spec.parts) or "none"),
         ("heads", ", ".join(f"{head.name} ({head.channels})" for head in spec.heads)),
         ("from", f"{entry.origin}, {entry.page}"),
         ("licence", entry.licence),
@@ -280,7 +287,8 @@ def _convert(options: argparse.Namespace, entry: ZooEntry, path: Path, url: str 
     if isinstance(entry, RivalEntry):
         _print(options, entry.terms)
     _print(options, f"model file {model_file.path} ({_size(model_file.path.stat().st_size)})")
-    _print(options, f"to run it: hprnet-rt annotate --model {entry.name} INPUT -o OUT")
+    name = OPENPOSE_WHOLEBODY if entry.name in CROPS else entry.name
+    _print(options, f"to run it: hprnet-rt annotate --model {name} INPUT -o OUT")
 
 
 def _remove(options: argparse.Namespace) -> int:

@@ -111,7 +111,7 @@ def draw_ids(
     Args:
         image: (H, W, 3), contiguous, changed in place.
         ids: (N,), negative for none.
-        box: (N, 4) xyxy.
+        box: (N, 4) xyxy; who has none, or one without an end, gets no id written.
         visible: (N,) whether a person's id is written.
         digits: from `draw_digits`.
     """
@@ -121,7 +121,7 @@ def draw_ids(
     rows, columns = digits.shape[3], digits.shape[4]
     figures = np.empty(20, np.int64)  # as many as an int64 has
     for n in range(len(ids) - 1, -1, -1):
-        if not visible[n] or ids[n] < 0:
+        if not visible[n] or ids[n] < 0 or not np.isfinite(box[n]).all():
             continue
         count, rest = 0, ids[n]
         while count == 0 or rest > 0:
@@ -129,7 +129,7 @@ def draw_ids(
             rest //= 10
             count += 1
         person_px = max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
-        size = min(max(math.floor(10.0 * person_px / _SIZE_PX + 0.5) - 4, 0), sizes - 1)
+        size = math.floor(min(max(10.0 * person_px / _SIZE_PX - 4.0, 0.0), sizes - 1.0) + 0.5)
         wide, tall = digits.wide[size], digits.tall[size]
         x = math.floor(min(max(box[n, 0], 0.0), max(width - count * wide, 0)) + 0.5)
         y = math.floor(min(max(box[n, 1], tall), height) + 0.5)

@@ -136,11 +136,14 @@ class Overlay:
         Ids are drawn above all skeletons.
 
         Raises:
-            ShapeError: the image is of another shape or type; its memory is written without further checks.
+            ShapeError: the image is of another shape or type, or read-only; its memory is written without
+                further checks.
             UsageError: these are no Poses, but a person or others.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ShapeError(f"drawing is on (H, W, 3) uint8, got {image.shape} {image.dtype}")
+        if not image.flags.writeable:
+            raise ShapeError("drawing changes the image, and this one is read-only; draw on image.copy()")
         if not isinstance(poses, Poses):
             raise UsageError(
                 f"drawn are Poses, got {type(poses).__name__}; of one person use poses.select([number])"

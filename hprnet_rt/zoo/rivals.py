@@ -68,7 +68,9 @@ class RivalEntry(ZooEntry):
         """How to get the weights."""
         if self.parts:
             return f"import each of {', '.join(self.parts)}"
-        return f"get {' or '.join(self.files)} ({self.page}), and: hprnet-rt models import {self.name} PATH"
+        first, *others = self.files
+        other = "".join(f" or OpenPose's {each}" for each in others)
+        return f"get {first} ({self.page}){other}, and: hprnet-rt models import {self.name} PATH"
 
 
 def _entry(

@@ -200,6 +200,8 @@ def _fetched(name: str, k: int) -> ModelFile:
 
 def _checkpoint_sha256(path: Path) -> str:
     try:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder; give the checkpoint in it")
         if not path.is_file():
             raise UsageError(f"the checkpoint {path} does not exist")
         flaw = checkpoint_flaw(path)

@@ -3,9 +3,12 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="the extra train is not installed")
+
+import torch
 
 from hprnet_rt.bench import rivals
 from hprnet_rt.bench.measure import Limits
@@ -14,7 +17,7 @@ from hprnet_rt.bench.report import BenchReport, Series, read_report, write_repor
 from hprnet_rt.bench.subject import ModelOptions
 from hprnet_rt.commands.bench import _say_rivals
 from hprnet_rt.model.rivals import create
-from hprnet_rt.spec.rivals import OPENPOSE_WHOLEBODY
+from hprnet_rt.spec.rivals import OPENPOSE_WHOLEBODY, RIVALS
 from hprnet_rt.words import counted
 from tests.rivals import SMALL
 
@@ -60,13 +63,15 @@ def test_hands_and_faces_are_timed_for_a_few_people_and_extended_beyond(report):
 def test_the_chart_has_every_curve_and_dashes_what_was_not_measured(report):
     chart = rivals.rivals_chart(report)
     curves = {curve.name: curve for curve in chart.curves}
-    extended = f"{OPENPOSE_WHOLEBODY}, extended"
-    top_down = ["top-down", "top-down, extended"]
-    assert list(curves) == ["ours", *top_down, "openpose-body18", OPENPOSE_WHOLEBODY, extended]
-    assert [curves[name].points for name in top_down] == [[(1, 10), (2, 20)], [(2, 20), (3, 30)]]
-    assert [x for x, _ in curves[OPENPOSE_WHOLEBODY].points] == [0, 1, 2]
-    assert [x for x, _ in curves[extended].points] == [2, 3]
-    assert [name for name, curve in curves.items() if curve.fitted] == [top_down[1], extended]
+    assert list(curves) == ["ours", "top-down", "openpose-body18", OPENPOSE_WHOLEBODY]
+    assert (curves["top-down"].points, curves["top-down"].extension) == (
+        [(1, 10), (2, 20)],
+        [(2, 20), (3, 30)],
+    )
+    whole = curves[OPENPOSE_WHOLEBODY]
+    assert [x for x, _ in whole.points] == [0, 1, 2]
+    assert [x for x, _ in whole.extension] == [2, 3]
+    assert not any(curves[name].extension for name in ("ours", "openpose-body18"))
     assert any("random weights" in note for note in chart.notes)
 
 
@@ -76,3 +81,14 @@ def test_what_was_extended_is_marked_in_words(report, capsys):
     assert whole.startswith(OPENPOSE_WHOLEBODY)
     assert "3: ~" in whole
     assert "2: ~" not in whole
+
+
+def test_a_network_that_is_timed_gives_the_maps_that_it_gives(monkeypatch):
+    name, image = "openpose-hand", np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
+    monkeypatch.setitem(create.BUILDERS, name, SMALL[name])
+    for backend in ("openvino", "onnxruntime"):
+        (maps,) = rivals._random(name, SimpleNamespace(name=backend, precision="fp32"), 1)(image)
+        torch.manual_seed(0)
+        with torch.no_grad():
+            expected = create.create_rival(RIVALS[name])(torch.from_numpy(image)).numpy()
+        np.testing.assert_allclose(maps.ravel(), expected.ravel(), atol=1e-5)

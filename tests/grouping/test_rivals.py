@@ -221,3 +221,11 @@ def test_inputs_of_associative_embedding_have_mmposes_sizes():
         scale, _, x = size["affine"][0]
         assert placed.scale == pytest.approx(scale)
         assert placed.shift == pytest.approx((x, size["affine"][1][2]), abs=1e-6)
+
+
+@pytest.mark.parametrize("image_hw", [(1, 1), (4000, 60), (3, 500)])
+def test_pictures_that_are_very_narrow_have_a_place_in_an_input_of_coco_18(image_hw):
+    placed = place(RIVALS["openpose-body18"], image_hw, 32)
+    made = placed.apply(np.full((*image_hw, 3), 200, np.uint8))
+    assert made.shape == (1, *placed.input_hw, 3)
+    assert (made[0, : placed.inner_hw[0], : placed.inner_hw[1]] == 200).all()

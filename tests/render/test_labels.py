@@ -50,6 +50,18 @@ def test_unknown_and_invisible_people_have_none():
     assert (written([-1, 3], [[20, 30, 60, 70]] * 2, visible=[True, False]) == 128).all()
 
 
+@pytest.mark.parametrize("edge", [np.nan, np.inf, -np.inf])
+def test_people_without_a_box_have_none(edge):
+    for side in range(4):
+        box = [20.0, 30.0, 60.0, 70.0]
+        box[side] = edge
+        assert (written([3], [box]) == 128).all()
+
+
+def test_a_box_larger_than_numbers_is_one():
+    assert (written([3], [[-3e38, -3e38, 3e38, 3e38]]) == 255).any()
+
+
 def test_the_first_person_s_id_is_on_top():
     both = written([1, 8], [[50, 60, 450, 70]] * 2)
     one = written([1], [[50, 60, 450, 70]])

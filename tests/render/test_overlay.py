@@ -152,3 +152,11 @@ def test_a_person_alone_is_not_drawn_but_told_how():
     poses = someone(single_point(0, (8, 8)))
     with pytest.raises(UsageError, match=r"got Person; of one person use poses\.select"):
         Overlay().draw(np.zeros((16, 16, 3), np.uint8), poses[0])
+
+
+def test_a_picture_that_may_not_be_written_is_refused_and_stays():
+    image = np.zeros((40, 40, 3), np.uint8)
+    image.setflags(write=False)
+    with pytest.raises(ShapeError, match="read-only"):
+        Overlay().draw(image, someone(single_point(3, (25, 25))))
+    assert not image.any()

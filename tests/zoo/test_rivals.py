@@ -129,6 +129,13 @@ def test_rivals_are_listed_with_their_licence_and_where_their_weights_are(run):
     assert is_one_sentence(err, "body_pose_model.pth", "hprnet-rt models import openpose-body18 PATH")
 
 
+def test_networks_of_crops_say_what_runs_them(run, tmp_path):
+    code, out, _ = run("models", "import", "openpose-hand", released("openpose-hand", tmp_path))
+    assert code == DONE
+    assert f"--model {OPENPOSE_WHOLEBODY} " in out
+    assert "103.2 for each hand" in " ".join(run("models", "info", OPENPOSE_WHOLEBODY)[1].split())
+
+
 def test_openpose_with_hands_and_faces_says_which_weights_it_lacks(run, tmp_path):
     with pytest.raises(UsageError, match=r"lacks weights: get body_pose_model.*hand_pose_model.*facenet"):
         model_file_for(OPENPOSE_WHOLEBODY)

@@ -207,7 +207,7 @@ class BodyAndCrops(RivalGrouper):
         body = np.full((body18.PARTS, 2), np.nan)
         for ours, part in enumerate(tables.BODY18_TO_133):
             if part >= 0:
-                body[part] = person[ours, :2]
+                body[part] = person[ours, :2] - _MIDDLE  # the original counts from a pixel's middle
         for crop in crops.hand_crops(body, hw):
             cut = _cut(image, crop)
             low = self._hand(_resized(cut, _HAND_HW, cv2.INTER_CUBIC))

@@ -44,7 +44,9 @@ class Placement(Letterbox):
         if self.decoding == "body18":
             out = np.full((1, height, width, 3), _GREY, np.uint8)
             inner = self.inner_hw[::-1]
-            scaled = cv2.resize(image, None, fx=self.scale, fy=self.scale, interpolation=cv2.INTER_CUBIC)
+            by = self.scale
+            size = None if round(by * image.shape[1]) else inner  # OpenCV makes no picture 0 px wide
+            scaled = cv2.resize(image, size, fx=by, fy=by, interpolation=cv2.INTER_CUBIC)
             out[0, : inner[1], : inner[0]] = scaled
             return out
         way = np.array(((self.scale, 0, self.shift[0]), (0, self.scale, self.shift[1])))

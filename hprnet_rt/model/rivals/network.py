@@ -18,8 +18,10 @@ class RivalNetwork(nn.Module, ABC):
 
     Attributes:
         spec: the heads, and the input's normalisation.
+        needs_float32: see `Network`; no rival's layers do.
     """
 
+    needs_float32: tuple[str, ...] = ()
     mean: Tensor
     inverse: Tensor
 
