@@ -17,7 +17,8 @@ _CHECKOUT = Path(__file__).parents[1]
 os.environ.setdefault("NUMBA_CACHE_DIR", str(_CHECKOUT / ".pytest_cache" / "kernels"))
 # Tests side by side share the cores. Threads of torch that wait for one another keep a core busy meanwhile.
 _SIDE_BY_SIDE = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _SIDE_BY_SIDE)))
+if _SIDE_BY_SIDE > 1:  # not in the process that starts them, which would hand its own number down
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _SIDE_BY_SIDE)))
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and every program that this starts too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
