@@ -21,7 +21,8 @@ os.environ.setdefault(
 )  # its list of fonts too
 # Tests side by side share the cores. Threads of torch that wait for one another keep a core busy meanwhile.
 _SIDE_BY_SIDE = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _SIDE_BY_SIDE)))
+if _SIDE_BY_SIDE > 1:  # not in the process that starts them, which would hand its own number down
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _SIDE_BY_SIDE)))
 
 # Triton looks at this when it is imported: its kernels run in an interpreter where no GPU is.
 if not nvidia().gpus:
