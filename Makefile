@@ -1,6 +1,6 @@
 # make demo    set up, annotate the shipped sample on the CPU, say where the result is
 # make live    set up the window too, and show camera 0 in it; SOURCE=demos/sample.mp4 takes something else
-# make test    set up, then lint, types, layers and tests (a quarter of an hour on two cores)
+# make test    set up, then lint, types, layers and tests (thirteen minutes on two cores)
 # make check   the same with the quick tests only, in under two minutes
 # make docs    the documentation as a site, in site/
 # make gpu     set up for an NVIDIA GPU, then test and measure there; benchmarks/results and tables get the figures
