@@ -17,7 +17,7 @@ from hprnet_rt.model.network import Network
 from hprnet_rt.model.refine import Refiner
 from hprnet_rt.spec import PartSpec, PeakLayout
 
-__all__ = ["DenseNetwork", "PeakNetwork", "RefineForm", "cell_xy", "top_peaks"]
+__all__ = ["DenseNetwork", "PeakNetwork", "RefineForm", "cell_xy", "cells_of", "top_peaks"]
 
 RefineForm = Literal["inside", "after", "both"]
 """Where the points of parts are corrected, see `PeakNetwork`."""
@@ -47,6 +47,26 @@ def cell_xy(cells: Tensor, width: int) -> Tensor:
     """Turn row-major cell numbers (...) into float (..., 2), x before y."""
     y = torch.div(cells, width, rounding_mode="floor")
     return torch.stack((cells - y * width, y), dim=-1).to(torch.float32)
+
+
+def cells_of(heat: Tensor, points: Tensor, hw: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return x, y, row-major number and score of the cells that points lie in, each (N, K, joints).
+
+    Cells are the nearest of the map; points outside it score 0.
+
+    Args:
+        heat: (N, joints, H, W) logits.
+        points: (N, K, joints, 2) x, y in cells.
+        hw: H and W.
+    """
+    height, width = hw
+    inside = torch.floor(points)
+    x = inside[..., 0].clamp(min=0, max=width - 1)
+    y = inside[..., 1].clamp(min=0, max=height - 1)
+    cell = (y * width + x).to(torch.int64)
+    on_map = ((x == inside[..., 0]) & (y == inside[..., 1])).to(torch.float32)
+    score = heat.flatten(2).gather(2, cell.transpose(1, 2)).sigmoid()
+    return x, y, cell, score.transpose(1, 2) * on_map
 
 
 def _packed(fields: dict[str, Tensor], layout: PeakLayout) -> Tensor:
@@ -120,13 +140,7 @@ class PeakNetwork(nn.Module):
         sub_cell = (offset_head.pairs_at if spec.offset_per_joint else offset_head.at)(patches, peak_cell)
         peak_xy = cell_xy(peak_cell, width) + sub_cell
 
-        inside = torch.floor(regressed)
-        x = inside[..., 0].clamp(min=0, max=width - 1)
-        y = inside[..., 1].clamp(min=0, max=height - 1)
-        regressed_cell = (y * width + x).to(torch.int64)
-        on_map = ((x == inside[..., 0]) & (y == inside[..., 1])).to(torch.float32)
-        regressed_score = heat.flatten(2).gather(2, regressed_cell.transpose(1, 2)).sigmoid()
-        regressed_score = regressed_score.transpose(1, 2) * on_map
+        _, _, regressed_cell, regressed_score = cells_of(heat, regressed, (height, width))
 
         fields = {
             "person_score": person_score[:, 0].unsqueeze(-1),

@@ -15,7 +15,7 @@ from torch import Tensor
 from hprnet_rt.model.gpu.network import FusedNetwork
 from hprnet_rt.model.heads import Patches
 from hprnet_rt.model.network import Network
-from hprnet_rt.model.peaks import PeakNetwork, cell_xy
+from hprnet_rt.model.peaks import PeakNetwork, cell_xy, cells_of
 from hprnet_rt.model.refine import Refiner
 from hprnet_rt.spec import PartSpec
 
@@ -109,19 +109,13 @@ class FusedPeakNetwork(PeakNetwork):
         sub_cell = (offset_head.pairs_at if spec.offset_per_joint else offset_head.at)(patches, peaks)
         peak_xy = found_xy[:, 1:] + sub_cell
 
-        inside = torch.floor(regressed)
-        x = inside[..., 0].clamp(min=0, max=width - 1)
-        y = inside[..., 1].clamp(min=0, max=height - 1)
-        regressed_cell = (y * width + x).to(torch.int64)
-        on_map = ((x == inside[..., 0]) & (y == inside[..., 1])).to(torch.float32)
-        regressed_score = heat.flatten(2).gather(2, regressed_cell.transpose(1, 2)).sigmoid()
-
+        x, y, regressed_cell, regressed_score = cells_of(heat, regressed, (height, width))
         fields = {
             "person_score": person_score[:, 0].unsqueeze(-1),
             "person_cell": person_xy,
             **{field: head(name).at(patches, people) for field, name in spec.person_fields.items()},
             "joint_regressed": regressed.flatten(2),
-            "joint_regressed_score": regressed_score.transpose(1, 2) * on_map,
+            "joint_regressed_score": regressed_score,
             "peak_score": peak_score.transpose(1, 2),
             "peak_xy": peak_xy.transpose(1, 2).flatten(2),
         }
