@@ -8,9 +8,10 @@ Each results/gpu*.json that `benchmarks/gpu.py --save` has written becomes a tab
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
+
+import page
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "gpu.md"
@@ -40,12 +41,12 @@ def table(name: str, data: dict[str, Any]) -> str:
     if not isinstance(times, dict):
         return f"{title}\n\nNothing was measured: {times}"
     batches = list(times)
-    lines = [title, "", row(["a frame, median (p95)", *(f"with {batch}" for batch in batches)])]
-    lines.append(row(["---"] * (1 + len(batches))))
+    lines = [title, "", page.row(["a frame, median (p95)", *(f"with {batch}" for batch in batches)])]
+    lines.append(page.row(["---"] * (1 + len(batches))))
     for way, words in WAYS.items():
         wholes = [times[batch][way]["end to end"] for batch in batches]
-        lines.append(row([words, *(f"{each['p50']:.2f} ms ({each['p95']:.2f})" for each in wholes)]))
-    lines += [row([GROUPS, *cells]) for cells in profiled(data.get(GROUPS), batches)]
+        lines.append(page.row([words, *(f"{each['p50']:.2f} ms ({each['p95']:.2f})" for each in wholes)]))
+    lines += [page.row([GROUPS, *cells]) for cells in profiled(data.get(GROUPS), batches)]
     return "\n".join(lines)
 
 
@@ -55,10 +56,6 @@ def profiled(profile: Any, batches: list[str]) -> list[list[str]]:
         return []
     whole = [profile[batch]["all"] for batch in batches]
     return [[f"{each['ms a frame']:.2f} ms in {each['kernels a frame']:.0f} kernels" for each in whole]]
-
-
-def row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def arithmetic(_results: Path) -> str:
@@ -73,15 +70,8 @@ BLOCKS = {"measured": measured, "arithmetic": arithmetic}
 
 
 def rewritten(text: str, results: Path = RESULTS) -> str:
-    """Return the page with the text between each pair of markers replaced by the new tables."""
-    for name, make in BLOCKS.items():
-        first, last = f"<!-- {name} -->", f"<!-- end of {name} -->"
-        before, found, rest = text.partition(first)
-        _, ended, after = rest.partition(last)
-        if not found or not ended:
-            sys.exit(f"docs/gpu.md lacks {first} or {last}")
-        text = f"{before}{first}\n\n{make(results)}\n\n{last}{after}"
-    return text
+    """Return the page with its tables made anew."""
+    return page.rewritten(text, {name: make(results) for name, make in BLOCKS.items()}, "docs/gpu.md")
 
 
 def main() -> None:

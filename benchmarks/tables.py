@@ -8,9 +8,10 @@ Each report of `hprnet-rt bench ... --out` that is put there becomes a table of 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
+
+import page
 
 from hprnet_rt.bench.people import ALL, FOUND
 from hprnet_rt.bench.report import BenchReport, read_report
@@ -31,13 +32,13 @@ def networks(results: Path) -> str:
     head = ["network"]
     for name in _LIBRARIES.values():
         head += [name, "dense", "with GridSample"]
-    lines = [_row(head), _row(["---"] * len(head))]
+    lines = [page.row(head), page.row(["---"] * len(head))]
     for network in json.loads((results / "networks-cpu.json").read_text())["networks"]:
         cells = [f"`{network['name']}` at {network['side_px']}"]
         for library in _LIBRARIES:
             times = network["times_ms"][library]
             cells += [f"{times[kind]['p50']:.0f} ms" if kind in times else "-" for kind in _VARIANTS]
-        lines.append(_row(cells))
+        lines.append(page.row(cells))
     return "\n".join(lines)
 
 
@@ -60,9 +61,9 @@ def _table(name: str, report: BenchReport) -> str:
     title += f"{facts['processor']}, {facts['cores']} cores; {report.summary.get('engine', '')}".rstrip("; ")
     if report.kind == "people":
         return "\n".join([title, "", *_people(report)])
-    lines = [title, "", _row(["what", "p50", "p95", "p99"]), _row(["---"] * 4)]
+    lines = [title, "", page.row(["what", "p50", "p95", "p99"]), page.row(["---"] * 4)]
     lines += [
-        _row([series.name, *(f"{ms:.3f} ms" for ms in series.percentiles.values())])
+        page.row([series.name, *(f"{ms:.3f} ms" for ms in series.percentiles.values())])
         for series in report.series
     ]
     return "\n".join(lines)
@@ -74,13 +75,13 @@ def _people(report: BenchReport) -> list[str]:
     A row has the medians of the stages, and median and p95 of the whole frame.
     """
     summary = report.summary
-    lines = [_row(["people", "found", *_OF_PEOPLE, "whole frame", "p95"]), _row(["---"] * 7)]
+    lines = [page.row(["people", "found", *_OF_PEOPLE, "whole frame", "p95"]), page.row(["---"] * 7)]
     for people, found in zip(summary["placed"], summary["found"], strict=True):
         case = f"{people} {'person' if people == 1 else 'people'}"
         whole = report.find(case, ALL)
         medians = [report.find(case, stage).p50_ms for stage in _OF_PEOPLE.values()]
         times = [*medians, whole.p50_ms, whole.percentiles["p95"]]
-        lines.append(_row([str(people), str(found), *(f"{ms:.2f} ms" for ms in times)]))
+        lines.append(page.row([str(people), str(found), *(f"{ms:.2f} ms" for ms in times)]))
     most = max(summary["placed"])
     ratios, one = summary["ratio"], summary["most_against"]
     sentence = f"{most} people take {ratios[ALL]:.3f} times as long as {one}"
@@ -94,24 +95,12 @@ def _people(report: BenchReport) -> list[str]:
     return [*lines, "", f"{sentence}."]
 
 
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
 BLOCKS: dict[str, Callable[[Path], str]] = {"networks": networks, "reports": reports}
 
 
 def rewritten(text: str, results: Path = RESULTS) -> str:
-    """Return the page with the text between each pair of markers replaced by the new tables."""
-    for name, make in BLOCKS.items():
-        first, last = f"<!-- figures: {name} -->", f"<!-- end of figures: {name} -->"
-        before, found, rest = text.partition(first)
-        _, ended, after = rest.partition(last)
-        if not found or not ended:
-            sys.exit(f"{PAGE.name} lacks {first} or {last}")
-        body = make(results)
-        text = f"{before}{first}\n\n{body}\n\n{last}{after}" if body else f"{before}{first}\n{last}{after}"
-    return text
+    """Return the page with its tables made anew."""
+    return page.rewritten(text, {name: make(results) for name, make in BLOCKS.items()}, PAGE.name)
 
 
 def main() -> None:

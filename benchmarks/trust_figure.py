@@ -4,12 +4,12 @@ python benchmarks/trust_figure.py       needs matplotlib
 """
 
 import json
-import re
 from pathlib import Path
+
+import page
 
 ROOT = Path(__file__).parents[1]
 PAGE, FIGURE = ROOT / "docs" / "keypoints.md", ROOT / "docs" / "images" / "trust.png"
-BEGIN, END = "<!-- figures: trust -->", "<!-- end of figures: trust -->"
 LEAST_POINTS = 10
 """Of a class of scores with fewer points, no error is told."""
 
@@ -29,10 +29,9 @@ def table(results: dict) -> str:
     return "\n".join(lines)
 
 
-def rewritten(page: str, results: dict) -> str:
+def rewritten(text: str, results: dict) -> str:
     """Return the page with the table of the results."""
-    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    return pattern.sub(lambda _: f"{BEGIN}\n\n{table(results)}\n\n{END}", page, count=1)
+    return page.rewritten(text, {"trust": table(results)}, PAGE.name)
 
 
 def draw(results: dict, path: Path) -> None:

@@ -1,12 +1,12 @@
 """docs/keypoints.md says what the code and the measurements say."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
 
 from hprnet_rt.skeleton import KEYPOINT_NAMES, PARTS, num_points
 from hprnet_rt.types import HAND_THRESHOLD, POINT_THRESHOLD, UNREFINED_HAND_THRESHOLD
+from tests.scripts import script
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "keypoints.md").read_text(encoding="utf-8")
@@ -34,9 +34,7 @@ def test_thresholds_are_those_of_the_code():
 
 
 def test_the_table_of_errors_is_what_was_measured():
-    spec = importlib.util.spec_from_file_location("trust_figure", ROOT / "benchmarks" / "trust_figure.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script("benchmarks/trust_figure.py")
     results = json.loads((ROOT / "benchmarks" / "results" / "trust.json").read_text())
     assert results["edges"][1:3] == [HAND_THRESHOLD, POINT_THRESHOLD]
     assert module.rewritten(PAGE, results) == PAGE, "run python benchmarks/trust_figure.py"

@@ -1,6 +1,5 @@
 """The page about GPUs says what the results say."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra train is not installed")
 
 from hprnet_rt.bench.arithmetic import CHIPS, chip_of, frame_us, layers_of  # noqa: E402
+from tests.scripts import script  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 H200 = ROOT / "benchmarks" / "results" / "gpu-h200.json"
@@ -16,10 +16,7 @@ H200 = ROOT / "benchmarks" / "results" / "gpu-h200.json"
 
 @pytest.fixture(scope="module")
 def tables():
-    spec = importlib.util.spec_from_file_location("gpu_table", ROOT / "benchmarks" / "gpu_table.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("benchmarks/gpu_table.py")
 
 
 def test_the_page_is_what_the_results_say(tables):

@@ -1,22 +1,15 @@
 """The tables of docs/benchmarks.md are those of the results."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 from hprnet_rt.bench.report import write_report
 from tests.bench.figures import figures
-
-ROOT = Path(__file__).parents[2]
+from tests.scripts import script
 
 
 @pytest.fixture(scope="module")
 def tables():
-    spec = importlib.util.spec_from_file_location("tables", ROOT / "benchmarks" / "tables.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("benchmarks/tables.py")
 
 
 def test_the_page_is_what_the_results_say(tables):

@@ -1,7 +1,6 @@
 """A training set is looked at again with the shipped model, on a picture of the sample."""
 
 import gzip
-import importlib.util
 import json
 import subprocess
 import sys
@@ -14,16 +13,10 @@ import pytest
 
 import hprnet_rt
 from hprnet_rt.skeleton import FACE, LEFT_HAND
+from tests.scripts import script
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "engines" / "training" / "label.py"
-
-
-def script():
-    spec = importlib.util.spec_from_file_location("label", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +102,7 @@ def test_known_presences_are_believed(tmp_path, seen):
 
 
 def test_labels_of_a_hand_are_averaged_with_what_is_seen_only_where_both_agree():
-    module = script()
+    module = script("engines/training/label.py")
     hand = np.random.default_rng(0).uniform(0, 50, (21, 2))
     size = np.ptp(hand, axis=0).max()
     for shift, moves in ((0.04, True), (0.3, False)):
