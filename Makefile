@@ -96,7 +96,7 @@ $(VENV)/.gpu: $(VENV)/.dev
 # All is run, whatever fails; figures are written as soon as they are known.
 gpu: $(VENV)/.gpu
 	@failed=; \
-	$(BIN)/python -m pytest tests/gpu || failed="$$failed tests/gpu"; \
+	$(BIN)/python -m pytest tests/gpu tests/training/test_recorded.py || failed="$$failed tests/gpu"; \
 	$(BIN)/python benchmarks/gpu.py --profile --save gpu || failed="$$failed benchmarks/gpu.py"; \
 	for model in $(MEASURED); do \
 		$(BIN)/hprnet-rt bench people --model $$model --backend torch-cuda --zoomnet --out $(OUT)/$$model && \

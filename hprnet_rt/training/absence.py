@@ -89,7 +89,7 @@ def absent_parts(
         if part.name not in refined:
             continue
         absent = targets["part_absent"][:, :, index]
-        rows = torch.argsort(~absent, dim=1, stable=True)[:, :_MOST]
+        rows = torch.argsort((~absent).int(), dim=1, stable=True)[:, :_MOST]
         pairs = rows.unsqueeze(-1).expand(-1, -1, 2)
         middle, reach = center.gather(1, pairs), half.gather(1, pairs)
         highest, strongest = _strongest_cells(

@@ -123,21 +123,21 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class Teacher:
-    """A network whose body the trained one keeps, a table [[teachers]]. See `hold.hold_losses`.
+    """A network whose body the trained one keeps, a table [[teachers]]. See `hold.Hold`.
 
     Attributes:
         weights: a checkpoint or hprnet-mobile.onnx; of the architecture that is trained.
         features: weight of the distance from the teacher's body features.
         heat: weight of the distance from the teacher's heat-maps of people and body joints.
         least_person, most_person: it teaches the images whose largest person is at least and less than this
-            share of the image, as the longer sides of box and image.
+            share of the image's longer side, see `hold.largest_person`.
     """
 
     weights: str = ""
     features: float = 200.0
     heat: float = 4.0
     least_person: float = 0.0
-    most_person: float = 10.0
+    most_person: float = math.inf
 
     def __post_init__(self) -> None:
         if not self.weights:
@@ -195,7 +195,8 @@ class TrainConfig:
         input_px: side of the square input.
         feed: one of `FEEDS`: "loader" reads and augments images in processes of its own; "device" holds all
             images in the memory of the device, and augments them there, see `training.feed`.
-        compile: compile the device's feed with torch.compile: fewer, larger kernels on a GPU.
+        recorded: on a GPU, record the device's feed and a step as CUDA graphs: launching small kernels takes
+            longer than running them. In one process, and not in fp16, which skips steps.
         augmentation: one of `AUGMENTATIONS`; the device's feed has the strong one only.
         epochs: number of epochs.
         epoch_images: images of an epoch, drawn at random by their weights; 0 for each image once.
@@ -236,7 +237,7 @@ class TrainConfig:
     weights: str = ""
     input_px: int = 512
     feed: str = "loader"
-    compile: bool = False
+    recorded: bool = False
     augmentation: str = "paper"
     epochs: int = 140
     epoch_images: int = 0
@@ -295,8 +296,8 @@ class TrainConfig:
             raise UsageError(f"ema is at least 0 and less than 1, got {self.ema}")
         if self.feed == "device" and self.augmentation != "strong":
             raise UsageError('feed = "device" has the strong augmentation: write augmentation = "strong"')
-        if self.compile and self.feed != "device":
-            raise UsageError('compile is for feed = "device"')
+        if self.recorded and (self.feed != "device" or self.precision == "fp16"):
+            raise UsageError('recorded = true is for feed = "device", and not for precision = "fp16"')
         if any(phase.hold for phase in self.all_phases) and not self.teachers:
             raise UsageError("a phase holds the body, and there are no [[teachers]]")
 

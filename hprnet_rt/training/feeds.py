@@ -84,9 +84,8 @@ class TrainingData:
     def first_images(self, count: int) -> Tensor:
         """Return at most `count` images (N, H, W, 3) as the network sees them, on the device."""
         if self._store is not None:
-            feed = _OnDevice(
-                self._store, self.weights, self._config, self._config.all_phases[0], self._processes
-            )
+            phase = self._config.all_phases[0]
+            feed = _OnDevice(self._store, self.weights, self._config, phase, self._processes, recorded=False)
             return next(feed.batches(0, 0))["image"][:count]
         step = max(1, len(self) // count)
         images = [self._targets[index]["image"] for index in range(0, len(self), step)]
@@ -105,7 +104,14 @@ class TrainingData:
         if images < phase.batch:
             raise UsageError(f"{images} images do not fill a batch of {phase.batch}")
         if self._store is not None:
-            return _OnDevice(self._store, self.weights, self._config, phase, self._processes)
+            return _OnDevice(
+                self._store,
+                self.weights,
+                self._config,
+                phase,
+                self._processes,
+                recorded=self._config.recorded,
+            )
         return _Loader(self._targets, self.weights, self._config, phase, self._processes)
 
 
@@ -182,7 +188,14 @@ class _OnDevice:
     """A feed of the device itself; see `Feed`."""
 
     def __init__(
-        self, store: Store, weights: Tensor, config: TrainConfig, phase: Phase, processes: ProcessGroup
+        self,
+        store: Store,
+        weights: Tensor,
+        config: TrainConfig,
+        phase: Phase,
+        processes: ProcessGroup,
+        *,
+        recorded: bool,
     ) -> None:
         self._seed, self._rank = config.seed, processes.rank
         self._feed = DeviceFeed(
@@ -194,7 +207,7 @@ class _OnDevice:
             labels=phase.labels,
             spread=config.spread,
             part_shares=part_spreads(config),
-            compiled=config.compile,
+            recorded=recorded,
         )
         self.steps = (config.epoch_images or len(weights)) // phase.batch
 

@@ -17,20 +17,28 @@ from torch.nn import functional
 from hprnet_rt.errors import UsageError
 from hprnet_rt.model.network import Network, Stack
 from hprnet_rt.training.config import Teacher
+from hprnet_rt.training.losses import run_of
 from hprnet_rt.training.start import start_from
 
 __all__ = ["Hold", "largest_person"]
 
 _EVERYWHERE, _AT_PEOPLE, _AT_JOINTS = 1.0, 8.0, 4.0  # weights of a cell's features
+_FACES: Final = 10.0  # longer sides of the face's landmarks in a person's height
 _AT_NOTHING: Final = 0.02  # weight of a cell of a heat-map, besides the teacher's heat
 _LEAST_VARIANCE: Final = 1e-6
 _LIMIT: Final = 1e-5  # of probabilities, so that their logits are finite
 
 
 def largest_person(targets: Mapping[str, Tensor], map_hw: tuple[int, int]) -> Tensor:
-    """Return the longer side of the largest person (N,), as a share of the map's longer side; 0 of none."""
-    size = targets["wh"].amax(dim=-1) * targets["person_mask"]
-    return size.amax(dim=1) / max(map_hw)
+    """Return the size of the largest person (N,), as a share of the map's longer side; 0 of none.
+
+    A person's size is the longer side of the box, or ten times that of the face where this is more: of people
+    close to the camera only a part is in the image.
+    """
+    size = targets["wh"].amax(dim=-1)
+    if "wh_face" in targets:
+        size = torch.maximum(size, _FACES * targets["wh_face"].amax(dim=-1))
+    return (size * targets["person_mask"]).amax(dim=1) / max(map_hw)
 
 
 def _entropy_above_least(logits: Tensor, heat: Tensor) -> Tensor:
@@ -58,23 +66,24 @@ class Hold(nn.Module):
         if not teachers:
             raise UsageError("there are no [[teachers]] to hold the body")
         self._teachers = teachers
-        self._body = [j for j, anchor in enumerate(network.spec.anchor_of_joint) if anchor < 0]
-        self._networks: list[Network] = []  # no submodules: they do not learn and are not saved
-        self._variances: list[Tensor] = []
+        self._body = run_of(j for j, anchor in enumerate(network.spec.anchor_of_joint) if anchor < 0)
+        self._networks: dict[str, Network] = {}  # no submodules: they do not learn and are not saved
+        self._variances: dict[str, Tensor] = {}
         for teacher in teachers:
+            if teacher.weights in self._networks:
+                continue
             made = type(network)(network.spec)
             start_from(made, Path(teacher.weights))
             made.to(images.device).eval().requires_grad_(False)
             with torch.no_grad():
                 features = made.feature(images)[:, made.body_channels].float()
-            self._networks.append(made)
-            self._variances.append(
-                features.var(dim=(0, 2, 3)).clamp(min=_LEAST_VARIANCE).reshape(1, -1, 1, 1)
-            )
+            variance = features.var(dim=(0, 2, 3)).clamp(min=_LEAST_VARIANCE)
+            self._networks[teacher.weights] = made
+            self._variances[teacher.weights] = variance.reshape(1, -1, 1, 1)
 
     def to_memory(self, memory: torch.memory_format) -> None:
         """Bring the teachers to a memory order."""
-        for made in self._networks:
+        for made in self._networks.values():
             made.to(memory_format=memory)  # type: ignore[call-overload]
 
     def forward(
@@ -99,24 +108,26 @@ class Hold(nn.Module):
         own = [head("hm")(feature).float(), head("hm_hp")(feature)[:, self._body].float()]
         size = largest_person(targets, (feature.shape[2], feature.shape[3]))
         off_features, off_heat = body.new_zeros(()), body.new_zeros(())
-        for teacher, made, variance in zip(self._teachers, self._networks, self._variances, strict=True):
-            theirs = (size >= teacher.least_person) & (size < teacher.most_person)
-            mask = theirs.float().reshape(-1, 1, 1, 1)
-            with torch.no_grad():
-                wanted = made.feature(images)
-                heat = [
-                    made.head("hm")(wanted).float().sigmoid(),
-                    made.head("hm_hp")(wanted)[:, self._body].float().sigmoid(),
-                ]
-                wanted = wanted[:, made.body_channels].float()
-            weight = _EVERYWHERE + _AT_PEOPLE * heat[0] + _AT_JOINTS * heat[1].amax(dim=1, keepdim=True)
-            weight = weight * mask
-            distance = ((body - wanted).square() / variance).mean(dim=1, keepdim=True)
-            off_features = off_features + teacher.features * (weight * distance).sum() / weight.sum().clamp(
-                min=1
-            )
-            for logits, seen in zip(own, heat, strict=True):
-                entropy = (_AT_NOTHING + seen) * mask * _entropy_above_least(logits, seen)
-                strongest = (seen.amax(dim=(2, 3)) * mask[..., 0, 0]).sum() + 1
+        seen = {weights: self._seen(made, images) for weights, made in self._networks.items()}
+        for teacher in self._teachers:
+            wanted, heat = seen[teacher.weights]
+            taught = (size >= teacher.least_person) & (size < teacher.most_person)
+            mask = taught.float().reshape(-1, 1, 1, 1)
+            if teacher.features:
+                weight = _EVERYWHERE + _AT_PEOPLE * heat[0] + _AT_JOINTS * heat[1].amax(dim=1, keepdim=True)
+                weight = weight * mask
+                distance = (body - wanted).square() / self._variances[teacher.weights]
+                distance = (weight * distance.mean(dim=1, keepdim=True)).sum()
+                off_features = off_features + teacher.features * distance / weight.sum().clamp(min=1)
+            for logits, theirs in zip(own, heat, strict=True) if teacher.heat else ():
+                entropy = (_AT_NOTHING + theirs) * mask * _entropy_above_least(logits, theirs)
+                strongest = (theirs.amax(dim=(2, 3)) * mask[..., 0, 0]).sum() + 1
                 off_heat = off_heat + teacher.heat * entropy.sum() / strongest
         return {"hold_features": off_features, "hold_heat": off_heat}
+
+    @torch.no_grad()
+    def _seen(self, made: Network, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return a teacher's features of the body, and its heat-maps of people and of the body's joints."""
+        feature = made.feature(images)
+        heat = [made.head("hm")(feature), made.head("hm_hp")(feature)[:, self._body]]
+        return feature[:, made.body_channels].float(), [each.float().sigmoid() for each in heat]

@@ -12,7 +12,7 @@ import dataclasses
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -29,14 +29,16 @@ from hprnet_rt.training.config import Phase, TrainConfig
 from hprnet_rt.training.feeds import Feed, TrainingData
 from hprnet_rt.training.hold import Hold
 from hprnet_rt.training.losses import HprLoss
-from hprnet_rt.training.optimizer import make_optimizer
+from hprnet_rt.training.optimizer import make_optimizer, make_recordable, set_rate
 from hprnet_rt.training.processes import ProcessGroup
+from hprnet_rt.training.recorded import Recorded
 from hprnet_rt.training.schedule import Position, Schedule
 from hprnet_rt.training.start import fit_scale, start_from
 from hprnet_rt.training.state import LAST, Averaged, load_run, save_state
 
 __all__ = ["Progress", "Trainer"]
 
+_SUM = "sum"
 _FIRST_IMAGES = 32  # whose features tell how much each channel varies
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -155,6 +157,10 @@ class Trainer:
             self._wrapped = DistributedDataParallel(
                 self._module, device_ids=[device.index] if device.type == "cuda" else None
             )
+        self._learn: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = self._learned
+        if config.recorded and self.processes.device.type == "cuda" and self.processes.world == 1:
+            make_recordable(self.optimizer, self.processes.device)
+            self._learn = Recorded(self._learned, self.processes.device)
 
     def _next_phase(self) -> None:
         """Go on with the averaged weights in the next phase."""
@@ -179,6 +185,8 @@ class Trainer:
         try:
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
+            if isinstance(self._learn, Recorded):
+                make_recordable(self.optimizer, self.processes.device)
             self.scaler.load_state_dict(state["scaler"])
             for name, tensor in data["state_dict"].items():
                 self.averaged.state[name].copy_(tensor)
@@ -266,10 +274,10 @@ class Trainer:
         before_s = time.perf_counter()
         for batch in self._feed.batches(at.epoch, at.step):
             ready_s = time.perf_counter()
-            total, losses = self._step(batch)
+            losses = self._step(batch)
             at.step, at.total, at.phase_step = at.step + 1, at.total + 1, at.phase_step + 1
             spent_s = time.perf_counter() - before_s
-            pending.append(_Result(at.step, self._rate_used, total, losses, spent_s, ready_s - before_s))
+            pending.append(_Result.of(losses, at.step, self._rate_used, spent_s, ready_s - before_s))
             while len(pending) > late:
                 self._read(pending.pop(0), stepped)
             before_s += spent_s
@@ -300,7 +308,7 @@ class Trainer:
         Raises:
             ModelError: the loss is not finite.
         """
-        loss = float(result.loss)
+        loss, losses = result.numbers()
         if not math.isfinite(loss):
             raise ModelError(
                 f"the loss is {loss} in epoch {self.at.epoch + 1}, step {result.step}: lower "
@@ -315,50 +323,73 @@ class Trainer:
                     step=result.step,
                     steps=self.steps,
                     loss=loss,
-                    losses={name: float(value) for name, value in result.losses.items()},
+                    losses=losses,
                     rate=result.rate,
                     images_s=self.phase.batch / result.spent_s,
                     waiting=result.waited_s / result.spent_s,
                 )
             )
 
-    def _step(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        device, config = self.processes.device, self.config
+    def _step(self, batch: Batch) -> dict[str, Tensor]:
+        """Learn from a batch, and return the losses; the sum is `_SUM`."""
+        device = self.processes.device
         self._rate_used = self.schedule.rate(self.at, self.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._rate_used * group["multiple"]
+        set_rate(self.optimizer, self._rate_used)
+        self.averaged.set_step(self.at.total + 1)
         if batch["image"].device.type == "cpu":
             batch = without_empty_rows(batch)
-        images = batch["image"].to(device, non_blocking=True)
-        targets = {
-            name: tensor.to(device, non_blocking=True) for name, tensor in batch.items() if name != "image"
-        }
+        return self._learn({name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()})
+
+    def _learned(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Learn from a batch on the device. The host is asked nothing, so that this can be recorded."""
+        config = self.config
         self.optimizer.zero_grad(set_to_none=True)
         half = contextlib.nullcontext()
         if config.precision != "fp32":
-            half = cast(Any, torch.autocast(device.type, _TYPES[config.precision]))
+            half = cast(Any, torch.autocast(self.processes.device.type, _TYPES[config.precision]))
+        targets = {name: tensor for name, tensor in batch.items() if name != "image"}
         with half:
-            total, losses = self._wrapped(images, targets)
+            total, losses = self._wrapped(batch["image"], targets)
         self.scaler.scale(total).backward()
         if config.clip_norm:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        self.averaged.update(self.network, self.at.total + 1)
-        return total.detach(), {name: value.detach() for name, value in losses.items()}
+        self.averaged.update(self.network)
+        return {_SUM: total.detach(), **losses}
 
 
 @dataclass(frozen=True)
 class _Result:
-    """What a step gave; its numbers may still be on their way from the device."""
+    """What a step gave; its losses may still be on their way from the device."""
 
     step: int
     rate: float
-    loss: Tensor
-    losses: dict[str, Tensor]
     spent_s: float
     waited_s: float
+    names: tuple[str, ...]
+    values: Tensor
+    there: torch.cuda.Event | None
+
+    @classmethod
+    def of(
+        cls, losses: Mapping[str, Tensor], step: int, rate: float, spent_s: float, waited_s: float
+    ) -> _Result:
+        """Begin to bring the losses to the host, without waiting for them."""
+        values, there = torch.stack([value.float() for value in losses.values()]), None
+        if values.is_cuda:
+            values = values.to("cpu", non_blocking=True)
+            there = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            there.record()
+        return cls(step, rate, spent_s, waited_s, tuple(losses), values, there)
+
+    def numbers(self) -> tuple[float, dict[str, float]]:
+        """Wait for the losses, and return their sum and each."""
+        if self.there is not None:
+            self.there.synchronize()
+        losses = dict(zip(self.names, self.values.tolist(), strict=True))
+        return losses.pop(_SUM), losses
 
 
 def _is_lost_process(error: RuntimeError) -> bool:

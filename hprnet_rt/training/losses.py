@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import torch
@@ -22,9 +22,10 @@ from hprnet_rt.model.refine import Refiner
 from hprnet_rt.skeleton import SIGMAS
 from hprnet_rt.spec import ModelSpec
 from hprnet_rt.training.absence import absence_weights, absent_parts
+from hprnet_rt.training.constants import constant
 from hprnet_rt.training.refinement import refinement_losses, refinement_weights
 
-__all__ = ["LABELS", "POINT_LOSSES", "HprLoss", "focal_loss", "masked_mean", "part_size", "wing"]
+__all__ = ["LABELS", "POINT_LOSSES", "HprLoss", "focal_loss", "masked_mean", "part_size", "run_of", "wing"]
 
 POINT_LOSSES: Final = ("l1", "oks", "wing", "size")
 """The losses of a regressed joint or part point, see `HprLoss`."""
@@ -85,6 +86,19 @@ def wing(error: Tensor) -> Tensor:
     near = _WING_WIDTH * torch.log1p(error / _WING_CURVATURE)
     drop = _WING_WIDTH - _WING_WIDTH * math.log1p(_WING_WIDTH / _WING_CURVATURE)
     return torch.where(error < _WING_WIDTH, near, error - drop)
+
+
+def run_of(numbers: Iterable[int]) -> slice:
+    """Return consecutive numbers as a slice; a list of them would be copied to a GPU at every use.
+
+    Raises:
+        ValueError: they are not consecutive.
+    """
+    found = list(numbers)
+    first, end = (found[0], found[-1] + 1) if found else (0, 0)
+    if found != list(range(first, end)):
+        raise ValueError(f"the numbers are not consecutive: {found}")
+    return slice(first, end)
 
 
 class _Predictions(ABC):
@@ -178,32 +192,12 @@ class _Sparse(_Predictions):
         return head.at(self._patches, self._joints)
 
 
-def _rows(spec: ModelSpec) -> list[str]:
-    """Return the names of the targets that have one row per person."""
-    names = ["person_cell", "person_mask", "wh", "reg", "joint_cell", "joint_mask", "part_cell"]
-    names += ["part_absent"]
-    names += ["hps", "hp_offset"]
-    for part in spec.parts:
-        names += [f"{part.name}_points", f"{part.name}_points_mask"]
-        if part.size_head:
-            names.append(part.size_head)
-    return names
-
-
-def _maps(spec: ModelSpec) -> list[str]:
-    """Return the names of the targets that are maps."""
-    names = [name for heat in _DENSE for name in (heat, f"{heat}_known")]
-    if spec.refinement is not None and spec.refinement.local_maps:
-        names += ["local", "local_window"]
-    return names
-
-
 def _mean(stacks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Return the mean of each term over the stacks."""
     return {name: torch.stack([terms[name] for terms in stacks]).mean() for name in stacks[0]}
 
 
-def _tolerances(spec: ModelSpec) -> dict[str, list[float]]:
+def _tolerances(spec: ModelSpec) -> dict[str, tuple[float, ...]]:
     """Return 2 sigma of OKS for the points of each part, by its name, and for the joints, as "hps".
 
     A joint that is the centre of a part has the mean of the part's points.
@@ -215,7 +209,7 @@ def _tolerances(spec: ModelSpec) -> dict[str, list[float]]:
         double[keypoint] if keypoint >= 0 else of_center[name]
         for name, keypoint in zip(spec.joints, spec.keypoint_of_joint, strict=True)
     ]
-    return found
+    return {name: tuple(tolerances) for name, tolerances in found.items()}
 
 
 class HprLoss(nn.Module):
@@ -269,11 +263,10 @@ class HprLoss(nn.Module):
         self.spec = spec
         self.points = points
         self.labels = labels
-        self._joints = [
+        self._joints = run_of(
             joint for joint, anchor in enumerate(spec.anchor_of_joint) if labels == "all" or anchor >= 0
-        ]
+        )
         self._tolerance = _tolerances(spec)
-        self._rows, self._maps = _rows(spec), _maps(spec)
 
     def forward(
         self, network: Network, images: Tensor, targets: Mapping[str, Tensor]
@@ -300,28 +293,20 @@ class HprLoss(nn.Module):
 
         Without `refiner` only the heads' terms are computed.
         """
-        asked = self._needed_targets(targets)
-        read = [_Sparse(stack, asked) for stack in stacks]
-        found = [self._terms(one, asked) for one in read]
+        read = [_Sparse(stack, targets) for stack in stacks]
+        found = [self._terms(one, targets) for one in read]
         terms = _mean([terms for terms, _ in found])
         if refiner is not None:
             (feature, _), (_, offsets), last = stacks[-1], found[-1], read[-1]
-            absent = absent_parts(self.spec, last.heat("hm_hp"), last.at, asked)
-            terms |= refinement_losses(self.spec, refiner, feature, offsets, asked, absent)
+            absent = absent_parts(self.spec, last.heat("hm_hp"), last.at, targets)
+            terms |= refinement_losses(self.spec, refiner, feature, offsets, targets, absent)
         return self._total(terms)
 
     def dense(
         self, stacks: Sequence[Mapping[str, Tensor]], targets: Mapping[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the losses of the heads' dense outputs, (N, C, h, w) by name, one mapping per stack."""
-        asked = self._needed_targets(targets)
-        return self._total(_mean([self._terms(_Dense(maps, asked), asked)[0] for maps in stacks]))
-
-    def _needed_targets(self, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the targets that the losses read, up to the last row with a person; at least one row."""
-        people = max(1, int(targets["person_mask"].sum(dim=1).max()))
-        asked = {name: targets[name][:, :people] for name in self._rows}
-        return asked | {name: targets[name] for name in self._maps}
+        return self._total(_mean([self._terms(_Dense(maps, targets), targets)[0] for maps in stacks]))
 
     def _total(self, terms: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum, and each term."""
@@ -379,7 +364,7 @@ class HprLoss(nn.Module):
             error = error * (_SIZE_SCALE / part_size(true, mask).clamp(min=_LEAST_PART))[..., None, None]
         elif self.points == "oks":
             side = size_wh.prod(dim=-1).sqrt().clamp(min=1.0)
-            tolerance = torch.tensor(self._tolerance[name], device=error.device)
+            tolerance = constant(self._tolerance[name], error.device)
             if name == "hps":
                 tolerance = tolerance[self._joints]
             error = error / (tolerance * side.unsqueeze(-1)).unsqueeze(-1)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hprnet_rt.errors import ModelError, UsageError
 from hprnet_rt.training.config import Phase, TrainConfig
 
-__all__ = ["RelativeAdam", "make_optimizer", "typical_size"]
+__all__ = ["RelativeAdam", "make_optimizer", "make_recordable", "set_rate", "typical_size"]
 
 _LEAST_SHARE = 1e-4  # least size of a weight, as a share of the root mean square of its tensor
 _EPSILON = 1e-12  # Adam's own, 1e-8, would freeze weights whose gradients are small
@@ -64,7 +64,7 @@ class RelativeAdam(torch.optim.Adam):
 
     def __init__(self, groups: list[dict[str, Any]], sizes: Mapping[Tensor, Tensor], lr: float) -> None:
         super().__init__(groups, lr=lr, eps=_EPSILON)
-        self._sizes = [sizes[parameter] for parameter in self._parameters()]
+        self._sizes = [sizes[parameter].to(parameter.device) for parameter in self._parameters()]
 
     def _parameters(self) -> Iterable[Tensor]:
         return (parameter for group in self.param_groups for parameter in group["params"])
@@ -72,10 +72,11 @@ class RelativeAdam(torch.optim.Adam):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Do one step; see `torch.optim.Adam`."""
-        before = [parameter.clone() for parameter in self._parameters()]
+        parameters = list(self._parameters())
+        moved = torch._foreach_mul(parameters, 1.0)  # copies
         loss: float | None = super().step(closure)
-        for parameter, old, size in zip(self._parameters(), before, self._sizes, strict=True):
-            parameter.copy_(torch.lerp(old, parameter, size.to(old.device)))
+        torch._foreach_lerp_(moved, parameters, self._sizes)
+        torch._foreach_copy_(parameters, moved)
         return loss
 
     def state_dict(self) -> dict[str, Any]:
@@ -88,6 +89,25 @@ class RelativeAdam(torch.optim.Adam):
         super().load_state_dict(others)
         pairs = zip(state_dict["sizes"], self._parameters(), strict=True)
         self._sizes = [size.to(parameter) for size, parameter in pairs]
+
+
+def make_recordable(optimizer: torch.optim.Adam, device: torch.device) -> None:
+    """Keep rates and counts of an optimizer on a GPU, as a recorded step needs; see `Recorded`."""
+    for group in optimizer.param_groups:
+        group["capturable"] = True
+        group["lr"] = torch.tensor(float(group["lr"]), device=device)
+    for state in optimizer.state.values():
+        state["step"] = state["step"].to(device)
+    optimizer._warned_capturable_if_run_uncaptured = True  # the first steps are not recorded
+
+
+def set_rate(optimizer: torch.optim.Adam, rate: float) -> None:
+    """Set the learning rate: that of each group is a multiple of it."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate * group["multiple"])
+        else:
+            group["lr"] = rate * group["multiple"]
 
 
 def _rate(name: str, rates: Mapping[str, float]) -> float:

@@ -30,17 +30,27 @@ class Averaged:
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
         self.state = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+        device = next(iter(self.state.values())).device
+        self._share = torch.zeros((), device=device)  # on the device, so that a step can be recorded
+
+    def set_step(self, step: int) -> None:
+        """Say after which step (from 1) weights come next. The first count more, to forget the start."""
+        self._share.fill_(1.0 - min(self.decay, (1 + step) / (10 + step)))
 
     @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
-        """Add the weights after `step` (from 1). The first steps count more, to forget the start."""
-        decay = min(self.decay, (1 + step) / (10 + step)) if self.decay else 0.0
-        for name, tensor in network.state_dict().items():
-            mine = self.state[name]
-            if mine.is_floating_point():
-                mine.lerp_(tensor.to(mine.dtype), 1.0 - decay)
-            else:
-                mine.copy_(tensor)
+    def update(self, network: nn.Module) -> None:
+        """Add the network's weights."""
+        theirs = network.state_dict()
+        names = [name for name, mine in self.state.items() if mine.is_floating_point()]
+        mine = [self.state[name] for name in names]
+        if self.decay:
+            moves = torch._foreach_sub([theirs[name] for name in names], mine)
+            torch._foreach_mul_(moves, self._share)
+            torch._foreach_add_(mine, moves)
+        else:
+            torch._foreach_copy_(mine, [theirs[name] for name in names])
+        for name in theirs.keys() - set(names):
+            self.state[name].copy_(theirs[name])
 
 
 def save_state(

@@ -80,6 +80,7 @@ def test_another_network_is_far_and_its_weights_count(first, second, batch):
 def test_the_size_of_the_largest_person_chooses_the_teacher(first, second, batch):
     """The network is its own teacher for small people, so only the other one's image counts."""
     images, targets = batch
+    targets = targets | {"wh_face": torch.zeros_like(targets["wh"])}
     assert largest_person(targets, (16, 16)).tolist() == pytest.approx([16 / SIDE, 60 / SIDE])
     network = first[0]
     own, other = str(first[1]), str(second[1])
@@ -91,6 +92,12 @@ def test_the_size_of_the_largest_person_chooses_the_teacher(first, second, batch
         alone = hold(network, network.stacks(images[1:])[-1], images[1:], one)
     for name, value in mixed.items():
         assert value == pytest.approx(float(alone[name]), rel=0.02, abs=1e-3), name
+
+
+def test_people_of_whom_only_a_part_is_seen_are_large(batch):
+    """A face of 2.4 cells is that of a person of 24, half as large again as the map."""
+    targets = batch[1] | {"wh_face": torch.full_like(batch[1]["wh"], 2.4)}
+    assert largest_person(targets, (16, 16)).tolist() == pytest.approx([1.5, 1.5])
 
 
 def test_the_trunk_learns_to_come_nearer_and_teachers_stay(first, second, batch):

@@ -225,7 +225,7 @@ def test_a_checkpoint_is_written_after_the_seconds_that_were_asked_for(phased, t
         ("data.train_annotations=x.json", "the training set is either train_annotations"),
         ("data.sets.0.weight=0", "the weight of a set is more than 0"),
         ("augmentation=paper", None),
-        ("compile=true", 'compile is for feed = "device"'),
+        ("recorded=true", 'recorded = true is for feed = "device"'),
         ("labels=hands", "labels is one of all, parts, got 'hands'"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from hprnet_rt.training.constants import constant, sent
 from hprnet_rt.training.feed import pixels
 from hprnet_rt.training.feed.labels import Labels
 from hprnet_rt.training.feed.views import points_of_parts
@@ -19,7 +20,7 @@ _SHARE: Final = (
     8  # one image in so many is blurred by motion, one by its focus, one has a low resolution, ...
 )
 _JITTERED, _TINTED, _GREY = 0.8, 0.5, 0.04  # probabilities
-_RESOLUTIONS: Final = (0.35, 0.45, 0.6, 0.75)
+_RESOLUTIONS: Final = (0.6, 0.35, 0.75, 0.45)  # shares of the sides, in turn
 _HOLES: Final = 2  # slices of a quarter of the batch, in each of which half of the images get a rectangle
 _HOLE: Final = 0.5
 _HOLE_SIDE: Final = (0.05, 0.2)  # of the input
@@ -34,12 +35,10 @@ class Degradation:
     Attributes:
         numbers: (B, n) uniform in [0, 1).
         normal: (B // 8, 3, H, W) normally distributed, the noise of the images in low light.
-        resolution: share of the sides to which images of low resolution are shrunk.
     """
 
     numbers: Tensor
     normal: Tensor
-    resolution: float
 
 
 def draw_degradation(batch: int, side: int, generator: torch.Generator, device: torch.device) -> Degradation:
@@ -51,11 +50,10 @@ def draw_degradation(batch: int, side: int, generator: torch.Generator, device: 
         device: of the result. Noise is drawn there.
     """
     numbers = torch.rand(batch, _NUMBERS, generator=generator)
-    resolution = _RESOLUTIONS[int(torch.randint(len(_RESOLUTIONS), (), generator=generator))]
     seed = int(torch.randint(2**40, (), generator=generator))
     noise = torch.Generator(device).manual_seed(seed)
     normal = torch.randn((batch // _SHARE, 3, side, side), generator=noise, device=device)
-    return Degradation(numbers.to(device, non_blocking=True), normal, resolution)
+    return Degradation(sent(numbers, device), normal)
 
 
 def _within(chance: Tensor, low: float, high: float) -> Tensor:
@@ -104,7 +102,9 @@ def _degraded_slices(images: Tensor, drawn: Degradation, chance: tuple[Tensor, .
     length, angle = _within(first[motion], 3.0, 15.0), second[motion] * math.pi
     images[motion] = pixels.motion_blur(images[motion], length, angle)
     images[focus] = pixels.gaussian_blur(images[focus], _within(first[focus], 0.5, 2.3))
-    images[small] = pixels.lower_resolution(images[small], drawn.resolution)
+    for number, share in enumerate(_RESOLUTIONS[:count]):
+        own = slice(small.start + number, small.stop, len(_RESOLUTIONS))
+        images[own] = pixels.lower_resolution(images[own], share)
     images[packed] = pixels.compress(images[packed], _within(third[packed], 20.0, 80.0))
     return images
 
@@ -123,7 +123,7 @@ def cut_out(images: Tensor, labels: Labels, drawn: Degradation) -> tuple[Tensor,
     A face or hand that is more than half hidden loses its labels. A rectangle that would hide more than half
     of a person is left out.
     """
-    size = images.new_tensor((images.shape[3], images.shape[2]))
+    size = constant((images.shape[3], images.shape[2]), images.device)
     side, quarter = size.amin(), len(images) // 4
     valid = labels.part_valid.clone()
     for number in range(_HOLES):

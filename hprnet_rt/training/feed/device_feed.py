@@ -1,13 +1,13 @@
 """Batches made on the device on which the network learns: views, mosaics, degradations and targets.
 
 One code for CPU and GPU. Every choice is a function of random numbers that are drawn on the CPU, so a batch
-depends on the seed only; all shapes depend on the batch's size only, so that the making can be compiled.
+depends on the seed only; all shapes depend on the batch's size only, so that a GPU's work can be recorded.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,11 +15,13 @@ import torch
 from torch import Tensor
 
 from hprnet_rt.spec import ModelSpec
+from hprnet_rt.training.constants import sent
 from hprnet_rt.training.feed.degrade import Degradation, cut_out, degrade, draw_degradation
 from hprnet_rt.training.feed.labels import Labels
 from hprnet_rt.training.feed.store import MOST_PEOPLE, Store
 from hprnet_rt.training.feed.targets import Spread, batch_targets
 from hprnet_rt.training.feed.views import placement_matrices, transform_labels, warp_images
+from hprnet_rt.training.recorded import Recorded
 from hprnet_rt.training.targets import HEAT_TARGETS
 
 __all__ = ["DeviceFeed"]
@@ -70,6 +72,23 @@ class _Draws:
     degradation: Degradation
     spread: Tensor
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all of it by name."""
+        found = {f"images {number}": tensor for number, tensor in enumerate(self.images)}
+        found |= {f"views {number}": tensor for number, tensor in enumerate(self.views)}
+        found |= {"numbers": self.degradation.numbers, "normal": self.degradation.normal}
+        return found | {"order": self.order, "spread": self.spread}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> _Draws:
+        """Return draws from what `tensors` gives."""
+        images, views = (
+            tuple(tensor for name, tensor in tensors.items() if name.startswith(kind))
+            for kind in ("images ", "views ")
+        )
+        degradation = Degradation(tensors["numbers"], tensors["normal"])
+        return cls(images, views, tensors["order"], degradation, tensors["spread"])
+
 
 class DeviceFeed:
     """Makes batches of one size out of the images of a store.
@@ -82,7 +101,7 @@ class DeviceFeed:
         batch: number of inputs.
         labels: what the loss reads, see `HprLoss`; maps that it does not read stay empty.
         spread, part_shares: see `Spread`.
-        compiled: compile the making of a batch with torch.compile.
+        recorded: on a GPU, record the making of a batch, see `Recorded`; the next batch overwrites it.
     """
 
     def __init__(
@@ -96,19 +115,17 @@ class DeviceFeed:
         labels: str = "all",
         spread: float = 0.0,
         part_shares: dict[str, float] | None = None,
-        compiled: bool = False,
+        recorded: bool = False,
     ) -> None:
         self._store, self._spec, self._labels = store, spec, labels
         self._weights = weights.double().cpu()
         self._side, self._batch = side, batch
         self._spread, self._part_shares = spread, part_shares or {}
-        self._fixed = compiled or store.images.device.type != "cpu"
+        self._fixed = store.images.device.type != "cpu"
         mosaics = [(layout, int(batch * layout.share)) for layout in _MOSAICS]
         single = batch - sum(count for _, count in mosaics)
         self._layouts = [(layout, count) for layout, count in ((_SINGLE, single), *mosaics) if count]
-        self._make: Callable[[_Draws], dict[str, Tensor]] = (
-            torch.compile(self._made) if compiled else self._made
-        )
+        self._recorded = Recorded(self._made_of, store.images.device) if recorded and self._fixed else None
 
     @torch.no_grad()
     def make(self, seed: int) -> dict[str, Tensor]:
@@ -116,7 +133,8 @@ class DeviceFeed:
 
         The batch lies on the store's device. A mosaic's people are the first `MOST_PEOPLE` of its views.
         """
-        return self._make(self._drawn(seed))
+        draws = self._drawn(seed)
+        return self._made(draws) if self._recorded is None else self._recorded(draws.tensors())
 
     def _drawn(self, seed: int) -> _Draws:
         device = self._store.images.device
@@ -125,9 +143,9 @@ class DeviceFeed:
         for layout, count in self._layouts:
             total = count * layout.grid**2
             chosen = torch.multinomial(self._weights, total, replacement=True, generator=chance)
-            images.append(chosen.to(device, non_blocking=True))
-            views.append(torch.rand(total, _NUMBERS, generator=chance).to(device, non_blocking=True))
-        order = torch.randperm(self._batch, generator=chance).to(device, non_blocking=True)
+            images.append(sent(chosen, device))
+            views.append(sent(torch.rand(total, _NUMBERS, generator=chance), device))
+        order = sent(torch.randperm(self._batch, generator=chance), device)
         numbers = 2 + 2 * self._spec.num_joints + 2 * len(self._spec.parts)
         spread = torch.rand(self._batch, MOST_PEOPLE, numbers, generator=chance)
         return _Draws(
@@ -135,8 +153,11 @@ class DeviceFeed:
             tuple(views),
             order,
             draw_degradation(self._batch, self._side, chance, device),
-            spread.to(device, non_blocking=True),
+            sent(spread, device),
         )
+
+    def _made_of(self, draws: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return self._made(_Draws.of(draws))
 
     def _made(self, draws: _Draws) -> dict[str, Tensor]:
         parts = [

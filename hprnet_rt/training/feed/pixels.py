@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hprnet_rt.training.constants import constant
+
 __all__ = ["compress", "cover", "darken", "gaussian_blur", "lower_resolution", "motion_blur", "shade"]
 
 _GREY_BGR: Final = (0.114, 0.587, 0.299)
@@ -47,7 +49,7 @@ def shade(
         brightness, contrast, saturation: (B,) factors; 1 changes nothing, saturation 0 gives grey.
         tint_bgr: (B, 3) factors.
     """
-    weight = images.new_tensor(_GREY_BGR)
+    weight = constant(_GREY_BGR, images.device)
     gain, one = brightness * contrast, torch.eye(3, device=images.device)
     mixed = _each(saturation)[..., 0] * one + (1 - _each(saturation)[..., 0]) * weight  # the rows are colours
     matrix = tint_bgr.unsqueeze(2) * mixed * _each(gain)[..., 0]
@@ -115,7 +117,7 @@ def compress(images: Tensor, quality: Tensor) -> Tensor:
     waves = torch.cos((2 * at + 1) * at.unsqueeze(1) * (math.pi / (2 * _BLOCK))) / 2
     waves = torch.cat((waves[:1] / math.sqrt(2), waves[1:]))
     scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality) / 100
-    table = images.new_tensor(_QUANTA)
+    table = constant(_QUANTA, images.device)
     quanta = (table * scale.reshape(-1, 1, 1)).clamp(min=1).reshape(batch, 1, 1, 1, _BLOCK, _BLOCK)
     blocks = (images - 128).reshape(batch, channels, height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK)
     blocks = blocks.permute(0, 1, 2, 4, 3, 5)

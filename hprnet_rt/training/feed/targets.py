@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hprnet_rt.spec import ModelSpec
+from hprnet_rt.training.constants import constant
 from hprnet_rt.training.feed.labels import Labels
 from hprnet_rt.training.local_maps import AROUND, AROUND_CELLS, LEAST_SIGMA, MOST_SIGMA, SIGMA
 from hprnet_rt.training.sample import BOXED_PARTS
@@ -80,7 +81,7 @@ class _Cells:
         self.height, self.width = map_hw
         self.y = torch.arange(self.height, device=device, dtype=torch.float32)
         self.x = torch.arange(self.width, device=device, dtype=torch.float32)
-        self.size = torch.tensor((self.width, self.height), device=device, dtype=torch.float32)
+        self.size = constant((self.width, self.height), device)
         self.last = self.size - 1
 
     def number(self, xy: Tensor) -> Tensor:
@@ -216,16 +217,17 @@ def batch_targets(
     joint_xy = joint_xy * joint_mask.unsqueeze(-1)
     person_cell, joint_cell = center.floor() * person.unsqueeze(-1), joint_xy.floor()
     center, size = center * person.unsqueeze(-1), size * person.unsqueeze(-1)
-    center_joint = [spec.joint(part.center) for part in spec.parts]
-    absent = _absent(labels, spec) & person.unsqueeze(-1) & ~joint_known[..., center_joint]
+    center_joint = tuple(spec.joint(part.center) for part in spec.parts)
+    centers = constant(center_joint, labels.xy.device, torch.int64)
+    absent = _absent(labels, spec) & person.unsqueeze(-1) & ~joint_known[..., centers]
 
     missing = ~joint_known
-    missing[..., center_joint] = missing[..., center_joint] & ~absent
+    missing[..., centers] = missing[..., centers] & ~absent
     missing = missing & ~labels.background.unsqueeze(-1)
     found = _all_maps(
         spec, cells, labels, box, person, person_cell, joint_cell, joint_mask, missing, heat, fixed
     )
-    part_cell = joint_cell[..., center_joint, :]
+    part_cell = joint_cell[..., centers, :]
     points = {}
     for i, part in enumerate(spec.parts):
         own = xy[:, :, part.keypoints]
@@ -322,7 +324,7 @@ def _joints(
     spec: ModelSpec, xy: Tensor, labelled: Tensor, part_box: Tensor, part_known: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return the joints (B, P, J, 2) in cells, and which of them are known (B, P, J)."""
-    keypoint = list(spec.keypoint_of_joint)
+    keypoint = constant(tuple(spec.keypoint_of_joint), xy.device, torch.int64)
     joint_xy, known = xy[:, :, keypoint].clone(), labelled[:, :, keypoint].clone()
     for i, part in enumerate(spec.parts):
         joint = spec.joint(part.center)

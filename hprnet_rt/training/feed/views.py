@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from hprnet_rt.skeleton import FLIP_INDEX, PARTS
+from hprnet_rt.training.constants import constant
 from hprnet_rt.training.feed.labels import Labels
 from hprnet_rt.training.sample import BOXED_PARTS
 
 __all__ = ["clip_labels", "placement_matrices", "points_of_parts", "transform_labels", "warp_images"]
 
-_MIRRORED_PARTS: Final = [BOXED_PARTS.index(part) for part in ("face", "right_hand", "left_hand")]
+_MIRRORED_PARTS: Final = tuple(BOXED_PARTS.index(part) for part in ("face", "right_hand", "left_hand"))
 _MIN_SIDE_PX: Final = 1.0
 
 
@@ -34,7 +35,7 @@ def placement_matrices(
     cos, sin = zoom * torch.cos(turn_rad), zoom * torch.sin(turn_rad)
     sign = torch.where(mirror, -1.0, 1.0)
     linear = torch.stack((sign * cos, -sin, sign * sin, cos), dim=-1).reshape(-1, 2, 2)
-    middle = center_xy.new_tensor((output_hw[1] / 2, output_hw[0] / 2))
+    middle = constant((output_hw[1] / 2, output_hw[0] / 2), center_xy.device)
     shift = middle - (linear @ center_xy.unsqueeze(-1)).squeeze(-1)
     return torch.cat((linear, shift.unsqueeze(-1)), dim=-1)
 
@@ -86,10 +87,11 @@ def _widened(box: Tensor, xy: Tensor, seen: Tensor) -> Tensor:
     return torch.cat((torch.minimum(box[..., :2], low), torch.maximum(box[..., 2:], high)), dim=-1)
 
 
-def _exchanged(tensor: Tensor, order: list[int], mirror: Tensor) -> Tensor:
+def _exchanged(tensor: Tensor, order: tuple[int, ...], mirror: Tensor) -> Tensor:
     """Put the third dimension of a tensor (B, P, n, ...) in another order where an image is mirrored."""
     where = mirror.reshape(-1, *[1] * (tensor.ndim - 1))
-    return torch.where(where, tensor[:, :, order], tensor)
+    index = constant(order, tensor.device, torch.int64)
+    return torch.where(where, tensor.index_select(2, index), tensor)
 
 
 def transform_labels(
@@ -120,8 +122,8 @@ def transform_labels(
     mirror = linear[:, 0, 0] * linear[:, 1, 1] < linear[:, 0, 1] * linear[:, 1, 0]
     moved = replace(
         labels,
-        xy=_exchanged(xy, list(FLIP_INDEX), mirror),
-        labelled=_exchanged(labels.labelled, list(FLIP_INDEX), mirror),
+        xy=_exchanged(xy, FLIP_INDEX, mirror),
+        labelled=_exchanged(labels.labelled, FLIP_INDEX, mirror),
         box_xyxy=box,
         part_box_xyxy=_exchanged(part_box, _MIRRORED_PARTS, mirror),
         part_valid=_exchanged(labels.part_valid, _MIRRORED_PARTS, mirror),
@@ -141,7 +143,7 @@ def points_of_parts(flags: Tensor) -> Tensor:
 def clip_labels(labels: Labels, output_hw: tuple[int, int], *, least_share: float = 0.0) -> Labels:
     """Clip labels to an output, as `affine.clip_sample` does; people who are not in view are not there."""
     height, width = output_hw
-    size = labels.xy.new_tensor((width, height))
+    size = constant((width, height), labels.xy.device)
     inside = ((labels.xy >= 0) & (labels.xy < size)).all(dim=-1)
     limit = size.repeat(2)
     box = torch.minimum(labels.box_xyxy.clamp(min=0), limit)

@@ -102,7 +102,7 @@ def covering(box, count=4):
     numbers[0, 12] = 0.0
     numbers[0, 13:15] = (low + high) / 2 / SIDE
     numbers[0, 15:17] = ((high - low) / SIDE - 0.05) / 0.15
-    return Degradation(numbers, torch.zeros(0, 3, SIDE, SIDE), 0.5)
+    return Degradation(numbers, torch.zeros(0, 3, SIDE, SIDE))
 
 
 def test_a_covered_face_loses_its_labels_and_the_hand_beside_it_does_not():
