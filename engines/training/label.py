@@ -41,11 +41,18 @@ Item = dict[str, Any]
 
 
 def crop_of(image: np.ndarray, box_xywh: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the crop of a person, and its upper left corner (2,) in px."""
+    """Return the crop of a person, and its upper left corner (2,) in px.
+
+    It is square, black where the person is not: a network is made anew for each shape.
+    """
     x, y, width, height = box_xywh
     low = np.floor([max(0, x - MARGIN * width), max(0, y - MARGIN * height)]).astype(int)
     high = np.ceil([x + (1 + MARGIN) * width, y + (1 + MARGIN) * height]).astype(int)
-    return np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]]), low
+    crop = image[low[1] : high[1], low[0] : high[0]]
+    side = max(crop.shape[:2])
+    whole = np.zeros((side, side, 3), np.uint8)
+    whole[: crop.shape[0], : crop.shape[1]] = crop
+    return whole, low
 
 
 def overlap(box_xyxy: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
@@ -67,7 +74,7 @@ class Looks:
         """Return points (133, 2) in px of the image and their scores (133,); None where nobody is found."""
         image = self._images.read(self._numbers[person["image_id"]])
         crop, corner = crop_of(image, person["bbox"])
-        if min(crop.shape[:2]) < 2:
+        if len(crop) < 2:
             return None
         poses = self._model(crop)
         x, y, width, height = person["bbox"]
