@@ -1,4 +1,4 @@
-"""What only a GPU can show. Our own kernels (`hprnet_rt.model.gpu`) have not run on one yet."""
+"""What only a GPU can show."""
 
 import numpy as np
 import pytest
