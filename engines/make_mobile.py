@@ -7,7 +7,10 @@
     done
     python engines/make_mobile.py blend runs/mobile-finish/last.pth runs/mobile-last/last.pth runs/mobile.pth
     python engines/make_mobile.py join refined.pth runs/mobile-refined.pth
-    python engines/make_mobile.py export runs/mobile-refined.pth
+    hprnet-rt train engines/training/mobile-better.toml --set weights=runs/mobile-refined.pth --seconds 500
+    python engines/make_mobile.py blend --all --share 0.7 \
+        runs/mobile-refined.pth runs/mobile-better/last.pth runs/mobile.pth
+    python engines/make_mobile.py export runs/mobile.pth
 
 The first weights are the result of `blend`. From them network and refinement were trained together on a GPU,
 which gave refined.pth (see hprnet-mobile.md). Needs the extra `train`. `export` writes the model file and its
@@ -49,13 +52,15 @@ def start(options: argparse.Namespace) -> None:
 def blend(options: argparse.Namespace) -> None:
     """Interpolate trunk and body between `before` and `after`; feet, face and hands are those of `after`.
 
-    Interpolated weights keep more of the earlier accuracy (Wortsman et al., "Robust fine-tuning of zero-shot
-    models", 2022).
+    With `all` they are interpolated too, and the refinement. Interpolated weights keep more of the earlier
+    accuracy (Wortsman et al., "Robust fine-tuning of zero-shot models", 2022).
     """
     before, after = (load_checkpoint(HprnetMobile(), path) for path in (options.before, options.after))
     old, new = before.state_dict(), after.state_dict()
     for name, weight in old.items():
-        share = 1.0 if name.startswith("parts.") or ".parts." in name else options.share
+        share = options.share
+        if name.startswith(("parts.", "refiner.")) or ".parts." in name:
+            share = share if options.all else 1.0
         new[name].copy_((1 - share) * weight + share * new[name])
     save_checkpoint(after, options.out)
     print(f"{options.out}: {options.out.stat().st_size} bytes")
@@ -100,6 +105,7 @@ def main() -> None:
     job.add_argument("after", type=Path, help="checkpoint after the training")
     job.add_argument("out", type=Path, help="checkpoint to write")
     job.add_argument("--share", type=float, default=0.6, help="of `after` (default %(default)s)")
+    job.add_argument("--all", action="store_true", help="interpolate feet, face, hands and refinement too")
     job.set_defaults(run=blend)
     job = steps.add_parser("join", help="join network and refinement into one checkpoint")
     job.add_argument("trained", type=Path, help="refined.pth: `net` and `refiner`")
