@@ -12,11 +12,12 @@ from hprnet_rt.geometry import KEEP
 from hprnet_rt.grouping import MATCHINGS, GroupingOptions
 from hprnet_rt.inference.model import DEFAULT_MODEL, PoseModel, load
 from hprnet_rt.render import BLURS, HIDEABLE, ONLY, OverlayStyle
-from hprnet_rt.spec import SPECS
+from hprnet_rt.spec import DEFAULT_K, SPECS
 from hprnet_rt.video.encoders import AUTO, DEFAULT_CRF, DEFAULT_ENCODER, ENCODERS
 
 __all__ = [
     "add_drawing_option",
+    "add_k_option",
     "add_model_options",
     "add_picture_options",
     "add_video_options",
@@ -55,6 +56,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="a checkpoint (.pth, .caffemodel) of --model, converted at the first use (default: those on "
         "this machine)",
     )
+    add_k_option(parser)
     parser.add_argument(
         "--backend",
         default="auto",
@@ -80,6 +82,17 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "openpose-* the height, of ae-* the shorter side: `hprnet-rt models info`); larger "
         f'finds smaller people and takes longer; "{KEEP}" takes images at their own size (default: the '
         f"network's own, {SPECS[DEFAULT_MODEL].input_px} for {DEFAULT_MODEL}, 512 for the others)",
+    )
+
+
+def add_k_option(parser: argparse._ActionsContainer) -> None:
+    """Add --k."""
+    parser.add_argument(
+        "--k",
+        type=int,
+        metavar="N",
+        help=f"the most people that the network can find in a frame; more take longer (default: the model "
+        f"file's own, usually {DEFAULT_K})",
     )
 
 
@@ -170,6 +183,7 @@ def model_choice(
     return {
         "model": options.model,
         "weights": options.weights,
+        "k": options.k,
         "backend": options.backend,
         "precision": options.precision,
         "threads": threads if options.threads is None else options.threads,

@@ -280,6 +280,7 @@ def load(
     model: str | Path = DEFAULT_MODEL,
     *,
     weights: str | Path | None = None,
+    k: int | None = None,
     backend: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
@@ -294,6 +295,8 @@ def load(
     Args:
         model: a network's name, or an .onnx file with its JSON beside it.
         weights: a checkpoint of the network, converted at the first use; None takes what is on this machine.
+        k: the most people of a frame; the model file's own, 32 of the shipped one, when None. More take
+            longer, see `hprnet_rt.zoo.with_people`.
         backend: "auto" (says in the log what it chose), "tensorrt", "tensorrt-rtx" or "torch-cuda" on a GPU,
             "openvino", "onnxruntime" or "torch" on the CPU. None of them takes another's place.
         precision: "auto", "fp32", "fp16", "bf16", or "int8" for an engine that `hprnet-rt build` made for
@@ -318,7 +321,7 @@ def load(
         >>> with hprnet_rt.load() as model:
         ...     wrists = [person["left_wrist"] for person in model(image).confident()]
     """
-    model_file = model_file_for(model, weights)
+    model_file = model_file_for(model, weights, k=k)
     grouping, make = GroupingOptions(matching=matching), PoseModel
     if model_file.spec.is_rival:
         from hprnet_rt.inference.rivals import RivalModel  # others do without it
