@@ -216,7 +216,7 @@ def predict(
                 _add_line(file, settings)
             with Pipeline[FramePoses](
                 _Images([paths[image_id] for image_id in todo]),
-                pose_stages(model, batch=model.batch),
+                pose_stages(model, batch=model.batch, stills=True),
                 profiler=profiler,
                 cancelled=cancelled,
             ) as pipeline:

@@ -122,7 +122,7 @@ class Session:
         )
         steps = temporal_steps(self.options.track, self.options.smooth)
         stages = [
-            *pose_stages(model, over_time=steps, grouper=self._grouper),
+            *pose_stages(model, over_time=steps, grouper=self._grouper, live=True),
             Stage("render", self._draw),
         ]
         self.stages = (*(stage.name for stage in stages), self.OUTPUT)
