@@ -32,7 +32,7 @@ second time, closer: others may be too small to be found."""
 
 
 def _are_small(poses: Poses, image_hw: tuple[int, int], largest: float) -> bool:
-    """Whether the median height of people is at most this share of the longer side; true of nobody."""
+    """Return whether the median height of people is at most a share of the longer side; nobody is small."""
     heights = poses.box_xyxy[:, 3] - poses.box_xyxy[:, 1]
     return not len(poses) or bool(np.median(heights) <= largest * max(image_hw))
 

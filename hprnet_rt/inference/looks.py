@@ -77,13 +77,11 @@ class Look:
         model: the network.
         parts: rectangles of the picture; the whole picture when empty.
         closer: it is not the usual look.
-        text: what it is, for people.
     """
 
     model: LooksCloser
     parts: tuple[Corners, ...]
     closer: bool
-    text: str
 
     def prepare(self, image: ImageArray) -> list[tuple[ImageArray, Letterbox]]:
         """Scale each part of a picture (H, W, 3) BGR to the network's input."""
@@ -128,8 +126,7 @@ class Looks:
 
     def usual(self, image_hw: tuple[int, int]) -> Look:
         """Return how a picture of this height and width is looked at as long as there is no crowd."""
-        parts = regions_by_shape(image_hw) if self._regions else ()
-        return Look(self.model, parts, closer=False, text=self._text(self._usual_px, parts))
+        return Look(self.model, regions_by_shape(image_hw) if self._regions else (), closer=False)
 
     def closer(self, image_hw: tuple[int, int]) -> Look | None:
         """Return how a crowd is looked at; None where that is no other way, or is not possible yet.
@@ -137,17 +134,20 @@ class Looks:
         Raises:
             HprnetError: the network cannot be opened.
         """
-        if not self._regions:
-            return self._closer(CLOSER * self._usual_px, ())
-        return None if regions_by_shape(image_hw) else self._closer(self._usual_px, _halves(image_hw))
+        if not self.may_change(image_hw):
+            return None
+        model = self._model(self._usual_px if self._regions else CLOSER * self._usual_px)
+        return None if model is None else Look(model, _halves(image_hw) if self._regions else (), closer=True)
 
-    def _closer(self, input_px: int, parts: tuple[Corners, ...]) -> Look | None:
-        model = self._model(input_px)
-        return None if model is None else Look(model, parts, closer=True, text=self._text(input_px, parts))
+    def may_change(self, image_hw: tuple[int, int]) -> bool:
+        """Return whether there is a closer look at pictures of this height and width."""
+        return not (self._regions and regions_by_shape(image_hw))
 
-    @staticmethod
-    def _text(input_px: int, parts: tuple[Corners, ...]) -> str:
-        return f"{input_px} px" + (f", and at {len(parts) - 1} parts of the picture besides" if parts else "")
+    def text(self, *, closer: bool) -> str:
+        """Return what the network looks at, in words, where that may change."""
+        if self._regions:
+            return "the picture and its halves" if closer else "the picture"
+        return f"{CLOSER * self._usual_px if closer else self._usual_px} px"
 
     def _model(self, input_px: int) -> LooksCloser | None:
         """Return the network for the closer look; None while it is being opened."""
@@ -275,15 +275,10 @@ def watching_stages(
             watch.frames, watch.closer = watch.frames + 1, watch.closer + closer
             return FramePoses(item.frame, poses)
         watch.saw(poses, hw, closer=closer)
-        if watch.close != before:
-            _say(looks, hw, item.frame.sequence, close=watch.close)
+        if watch.close != before and looks.may_change(hw):
+            are = "are" if watch.close else "are no longer"
+            seen = looks.text(closer=watch.close)
+            _log.info("frame %d: people %s many and small; looking at %s now", item.frame.sequence, are, seen)
         return FramePoses(item.frame, poses)
 
     return [Stage("preprocess", prepare), Stage("engine", find)]
-
-
-def _say(looks: Looks, image_hw: tuple[int, int], sequence: int, *, close: bool) -> None:
-    """Log that the look has changed behind a frame."""
-    look = (looks.closer(image_hw) if close else None) or looks.usual(image_hw)
-    people = "people are many and small" if close else "people are no longer many and small"
-    _log.info("frame %d: %s; the network looks at %s from the next one on", sequence, people, look.text)
