@@ -10,6 +10,9 @@ FOLDER has photos and person_keypoints.json in COCO's format. Somebody is found 
 OKS of 0.5 or more, one to one; a detection whose box overlaps nobody's by 0.3 is false. Of VIDEO, frames at
 even distances are looked at one after the other, as `annotate` does; who is found there is compared with the
 default, because there are no labels.
+
+What it costs to return more people (--k) is measured in turns: the network and its decode, and grouping, of a
+scene of 20 people at the network's own size.
 """
 
 import argparse
@@ -36,6 +39,7 @@ from hprnet_rt.video import BorrowedFrames, Selection, VideoSource, chosen_frame
 
 COUNTS = (1, 5, 10, 20, 35, 50, 100)
 PICTURES = ((1280, 720), (3840, 2160))
+NUMBERS = (32, 64, 128)  # people whom the network may return
 OVERLAP = 0.3  # least intersection over union of somebody who is found, or not false
 OKS = 0.5
 VARIANCE = (2 * np.array(SIGMAS[BODY])) ** 2
@@ -168,6 +172,32 @@ def video(lookers: dict[str, Looker], path: Path, frames: int) -> dict[str, dict
     }
 
 
+def numbers(rounds: int) -> dict[str, dict[str, float]]:
+    """Return the milliseconds of network and grouping by K, and the ratio of their sum to that of the first."""
+    random, image = np.random.default_rng(0), picture(20, PICTURES[0])
+    models = {k: hprnet_rt.load(k=k, precision="fp32") for k in NUMBERS}
+    laps: dict[int, list[tuple[float, float]]] = {k: [] for k in NUMBERS}
+    for _ in range(rounds):
+        for k in random.permutation(NUMBERS).tolist():
+            inputs = models[k].prepare(image)
+            start_s = time.perf_counter()
+            peaks = models[k].infer(*inputs)
+            found_s = time.perf_counter()
+            models[k].group(peaks)
+            laps[k].append((1e3 * (found_s - start_s), 1e3 * (time.perf_counter() - found_s)))
+    ms = {k: np.array(each) for k, each in laps.items()}
+    first = ms[NUMBERS[0]].sum(axis=1)
+    return {
+        str(k): {
+            "network": round(float(np.median(each[:, 0])), 3),
+            "grouping": round(float(np.median(each[:, 1])), 3),
+            "least": round(float(each.sum(axis=1).min()), 3),
+            "ratio": round(float(np.median(each.sum(axis=1) / first)), 4),
+        }
+        for k, each in ms.items()
+    }
+
+
 def show(result: dict[str, Any]) -> None:
     """Print the figures."""
     for size, rows in result["scenes"].items():
@@ -175,6 +205,8 @@ def show(result: dict[str, Any]) -> None:
         for people, row in rows.items():
             cells = [f"{name}: {c['found']} ({c['false']}) {c['ms']:.0f} ms" for name, c in row.items()]
             print(f"{people:>6}  " + "   ".join(cells))
+    for k, row in result["k"].items():
+        print(f"K = {k}: " + ", ".join(f"{what} {value:g}" for what, value in row.items()))
     for part in ("photos", "video"):
         for name, row in result.get(part, {}).items():
             print(f"{part}, {name}: " + ", ".join(f"{value:g} {what}" for what, value in row.items()))
@@ -185,12 +217,14 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, metavar="FOLDER")
     parser.add_argument("--video", type=Path, metavar="FILE")
     parser.add_argument("--frames", type=int, default=200, help="of the video (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=100, help="for --k (default %(default)s)")
     parser.add_argument("--save", action="store_true", help="write results/crowd-sizes.json")
     options = parser.parse_args()
     lookers = {name: Looker(*each) for name, each in LOOKS.items()}
     info = machine()
     heading(f"{lookers['default'].model.name}, {lookers['default'].model.description}", info)
     result: dict[str, Any] = {"machine": info, "model": lookers["default"].model.name}
+    result["k"] = numbers(options.rounds)
     result["scenes"] = scenes(lookers)
     if options.photos:
         result["photos"] = photos(lookers, options.photos)

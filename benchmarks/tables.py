@@ -95,7 +95,35 @@ def _people(report: BenchReport) -> list[str]:
     return [*lines, "", f"{sentence}."]
 
 
-BLOCKS: dict[str, Callable[[Path], str]] = {"networks": networks, "reports": reports}
+def crowd_sizes(results: Path) -> str:
+    """Return the table of found people against placed ones, by the way to look, and that of K."""
+    data = json.loads((results / "crowd-sizes.json").read_text())
+    looks = list(data["scenes"]["1280x720"]["1"])
+    lines = [page.row(["placed", "in a picture of", *looks]), page.row(["---"] * (2 + len(looks)))]
+    for size, rows in data["scenes"].items():
+        for people, row in rows.items():
+            cells = [str(cell["found"]) + _false(cell["false"]) for cell in row.values()]
+            lines.append(page.row([people, size.replace("x", " x "), *cells]))
+    for name, where in (("photos", "71 photographs of sport"), ("video", "frames of a corridor")):
+        people = [data[name][look] for look in looks]
+        placed = people[0].get("people", 0) if name == "photos" else "-"
+        found = [
+            str(each["found"]) + _false(each["false"]) if name == "photos" else str(each["people"])
+            for each in people
+        ]
+        lines.append(page.row([str(placed), where, *found]))
+    return "\n".join(lines)
+
+
+def _false(count: float) -> str:
+    return f" and {count:g} false" if count else ""
+
+
+BLOCKS: dict[str, Callable[[Path], str]] = {
+    "networks": networks,
+    "crowd sizes": crowd_sizes,
+    "reports": reports,
+}
 
 
 def rewritten(text: str, results: Path = RESULTS) -> str:

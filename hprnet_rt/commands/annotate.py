@@ -35,6 +35,7 @@ from hprnet_rt.commands.standard_streams import (
 )
 from hprnet_rt.errors import UsageError
 from hprnet_rt.formats import formats_help
+from hprnet_rt.geometry import KEEP
 from hprnet_rt.inference.model import AUTO as CHOSEN
 from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.jobs.annotate_file import FileReport, annotate_file
@@ -147,11 +148,13 @@ def _run(
 
 
 def _require_order(options: argparse.Namespace) -> None:
-    """Check that frames are looked at one after the other, where how depends on those before.
+    """Check that one of size and regions can be chosen: frames are looked at one after the other for it.
 
     Raises:
-        UsageError: they are not.
+        UsageError: it cannot.
     """
+    if options.regions and options.size in (CHOSEN, KEEP):
+        raise UsageError(f"--size {options.size} looks at the whole picture: it does not go with --regions")
     what = f"--size {CHOSEN}" if options.size == CHOSEN else f"--regions {CHOSEN}"
     for name in ("cluster", "batch"):
         if getattr(options, name) is not None:

@@ -1,6 +1,7 @@
 """When the network looks closer, and that what it finds depends on nothing but the frames before."""
 
 import itertools
+import json
 import threading
 import time
 
@@ -9,6 +10,7 @@ import pytest
 
 import hprnet_rt
 from hprnet_rt.bench.scenes import picture
+from hprnet_rt.cli import main
 from hprnet_rt.errors import BackendError, UsageError
 from hprnet_rt.inference.crowd import CrowdWatch, WatchMemory
 from hprnet_rt.inference.looks import Looks, find_closely, regions_by_shape, watching_stages
@@ -17,6 +19,7 @@ from hprnet_rt.inference.stages import pose_stages
 from hprnet_rt.pipeline import Pipeline
 from hprnet_rt.types import Frame, Poses
 from hprnet_rt.video import BorrowedFrames
+from tests import clips
 
 HW = (720, 1280)
 NOBODY, LARGE, CROWD, TINY, FEW = range(5)
@@ -194,6 +197,35 @@ def test_regions_are_chosen_by_shape_and_else_by_the_crowd():
     assert looks.closer((500, 2000)) is None
     assert looks.usual(HW).parts == ()
     assert looks.closer(HW).parts == ((0, 0, 1280, 720), (0, 0, 720, 720), (560, 0, 1280, 720))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--size=auto", "--regions=auto"], "--size auto looks at the whole picture"),
+        (["--size=auto", "--regions=0,0,5,5"], "--size auto looks at the whole picture"),
+        (["--size=keep", "--regions=auto"], "--size keep looks at the whole picture"),
+        (["--regions=auto", "--regions=0,0,5,5"], "--regions auto chooses all regions"),
+        (["--size=auto", "--batch=4"], "does not go with --batch"),
+        (["--regions=auto", "--cluster=local"], "does not go with --cluster"),
+        (["--size=large"], "invalid size value"),
+        (["--k=0"], "k is at least 1"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(tmp_path, capsys, options, words):
+    clips.make(tmp_path / "clip.mp4", frames=1)
+    code = main(["annotate", str(tmp_path / "clip.mp4"), "-o", str(tmp_path / "out"), *options])
+    assert code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_annotate_says_how_many_frames_it_has_looked_at_closer(annotate_small, tmp_path):
+    clips.make(tmp_path / "wide.mp4", frames=2, size=(320, 96))
+    code, out, _ = annotate_small(tmp_path / "wide.mp4", "-o", tmp_path, "--regions=auto", "--no-video")
+    assert code == 0
+    assert "wide.mp4: 2 frames (0 looked at closer), 0 people" in out
+    header = json.loads((tmp_path / "wide.jsonl").read_text().splitlines()[0])
+    assert header["options"]["regions"] == "auto"
 
 
 # --- the shipped model ---
