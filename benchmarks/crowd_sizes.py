@@ -87,7 +87,7 @@ def unions(boxes: Boxes, others: Boxes) -> Boxes:
 
 
 def scenes(lookers: dict[str, Looker]) -> dict[str, dict[str, Any]]:
-    """Return found and false people, and the milliseconds, by picture, number and look."""
+    """Return found and false people, by picture, number and look."""
     result: dict[str, dict[str, Any]] = {}
     for wide, tall in PICTURES:
         rows: dict[str, Any] = {}
@@ -100,16 +100,9 @@ def scenes(lookers: dict[str, Looker]) -> dict[str, dict[str, Any]]:
             where = np.array(at) * (wide, tall, wide, tall)
             rows[str(people)] = {}
             for name, look in lookers.items():
-                look(image)  # opens what is needed
-                start_s = time.perf_counter()
                 poses = look(image)
-                took_ms = 1e3 * (time.perf_counter() - start_s)
                 found = len(match_people(unions(poses.box_xyxy, where), OVERLAP))
-                rows[str(people)][name] = {
-                    "found": found,
-                    "false": len(poses) - found,
-                    "ms": round(took_ms, 1),
-                }
+                rows[str(people)][name] = {"found": found, "false": len(poses) - found}
         result[f"{wide}x{tall}"] = rows
     return result
 
@@ -173,7 +166,7 @@ def video(lookers: dict[str, Looker], path: Path, frames: int) -> dict[str, dict
 
 
 def numbers(rounds: int) -> dict[str, dict[str, float]]:
-    """Return the milliseconds of network and grouping by K, and the ratio of their sum to that of the first."""
+    """Return the milliseconds of network and grouping by K, and the ratio of their sums to the first K's."""
     random, image = np.random.default_rng(0), picture(20, PICTURES[0])
     models = {k: hprnet_rt.load(k=k, precision="fp32") for k in NUMBERS}
     laps: dict[int, list[tuple[float, float]]] = {k: [] for k in NUMBERS}
@@ -201,9 +194,9 @@ def numbers(rounds: int) -> dict[str, dict[str, float]]:
 def show(result: dict[str, Any]) -> None:
     """Print the figures."""
     for size, rows in result["scenes"].items():
-        print(f"{size}: found of placed (false), ms")
+        print(f"{size}: found of placed (false)")
         for people, row in rows.items():
-            cells = [f"{name}: {c['found']} ({c['false']}) {c['ms']:.0f} ms" for name, c in row.items()]
+            cells = [f"{name}: {c['found']} ({c['false']})" for name, c in row.items()]
             print(f"{people:>6}  " + "   ".join(cells))
     for k, row in result["k"].items():
         print(f"K = {k}: " + ", ".join(f"{what} {value:g}" for what, value in row.items()))

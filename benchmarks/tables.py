@@ -104,14 +104,10 @@ def crowd_sizes(results: Path) -> str:
         for people, row in rows.items():
             cells = [str(cell["found"]) + _false(cell["false"]) for cell in row.values()]
             lines.append(page.row([people, size.replace("x", " x "), *cells]))
-    for name, where in (("photos", "71 photographs of sport"), ("video", "frames of a corridor")):
-        people = [data[name][look] for look in looks]
-        placed = people[0].get("people", 0) if name == "photos" else "-"
-        found = [
-            str(each["found"]) + _false(each["false"]) if name == "photos" else str(each["people"])
-            for each in people
-        ]
-        lines.append(page.row([str(placed), where, *found]))
+    photos, video = data["photos"], data["video"]
+    found = [str(photos[look]["found"]) + _false(photos[look]["false"]) for look in looks]
+    lines.append(page.row([str(photos["default"]["people"]), "photographs of sport, all together", *found]))
+    lines.append(page.row(["-", "frames of a corridor", *(str(video[look]["people"]) for look in looks)]))
     return "\n".join(lines)
 
 
