@@ -95,7 +95,31 @@ def _people(report: BenchReport) -> list[str]:
     return [*lines, "", f"{sentence}."]
 
 
-BLOCKS: dict[str, Callable[[Path], str]] = {"networks": networks, "reports": reports}
+def crowd_sizes(results: Path) -> str:
+    """Return the table of found people against placed ones, by the way to look, and that of K."""
+    data = json.loads((results / "crowd-sizes.json").read_text())
+    looks = list(data["scenes"]["1280x720"]["1"])
+    lines = [page.row(["placed", "in a picture of", *looks]), page.row(["---"] * (2 + len(looks)))]
+    for size, rows in data["scenes"].items():
+        for people, row in rows.items():
+            cells = [str(cell["found"]) + _false(cell["false"]) for cell in row.values()]
+            lines.append(page.row([people, size.replace("x", " x "), *cells]))
+    photos, video = data["photos"], data["video"]
+    found = [str(photos[look]["found"]) + _false(photos[look]["false"]) for look in looks]
+    lines.append(page.row([str(photos["default"]["people"]), "photographs of sport, all together", *found]))
+    lines.append(page.row(["-", "frames of a corridor", *(str(video[look]["people"]) for look in looks)]))
+    return "\n".join(lines)
+
+
+def _false(count: float) -> str:
+    return f" and {count:g} false" if count else ""
+
+
+BLOCKS: dict[str, Callable[[Path], str]] = {
+    "networks": networks,
+    "crowd sizes": crowd_sizes,
+    "reports": reports,
+}
 
 
 def rewritten(text: str, results: Path = RESULTS) -> str:

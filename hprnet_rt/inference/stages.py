@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from hprnet_rt.errors import MediaError
+from hprnet_rt.errors import MediaError, UsageError
 from hprnet_rt.formats import KeypointsFrame
-from hprnet_rt.inference.model import PoseModel
+from hprnet_rt.inference.crowd import CrowdWatch
+from hprnet_rt.inference.looks import AUTO, Looks, watching_stages
+from hprnet_rt.inference.model import KEEP, PoseModel
 from hprnet_rt.inference.regions import Corners, Region, merged
 from hprnet_rt.pipeline import BatchStage, Stage
 from hprnet_rt.render import Drawing, draw_onto
@@ -16,6 +18,7 @@ from hprnet_rt.types import Frame, FramePoses, Inferred, Peaks, Poses, Prepared
 __all__ = [
     "AnyStage",
     "OverTime",
+    "Regions",
     "finding_stages",
     "following_stages",
     "pose_stages",
@@ -24,6 +27,9 @@ __all__ = [
 
 AnyStage = Stage | BatchStage
 """What a pipeline takes."""
+
+Regions = Sequence[Region] | str
+"""Parts of a picture, or `AUTO`."""
 
 OverTime = Callable[[Poses, float], Poses]
 """A temporal step: called with the people of each frame and its time in seconds. `Tracker`, `OneEuro`."""
@@ -35,8 +41,11 @@ def pose_stages(
     over_time: Sequence[OverTime] = (),
     *,
     batch: int = 1,
-    regions: Sequence[Region] = (),
+    regions: Regions = (),
     grouper: Callable[[Peaks], Poses] | None = None,
+    watch: CrowdWatch | None = None,
+    stills: bool = False,
+    live: bool = False,
 ) -> list[AnyStage]:
     """Return the stages from a `Frame` to its `FramePoses`.
 
@@ -47,22 +56,38 @@ def pose_stages(
             time, or at its capture where the source has no clock.
         batch: frames that wait for each other before the network, so that it sees them together. Not for
             live sources.
-        regions: what the network looks at, one after the other; the whole picture when empty.
+        regions: what the network looks at, one after the other; the whole picture when empty; "auto" chooses,
+            see `Looks`.
         grouper: turns peaks into people in place of the model's own.
+        watch: where size or regions are chosen: what decides it; a new one when None.
+        stills: frames have nothing to do with each other.
+        live: no frame may wait for a network that is being opened.
+
+    Raises:
+        UsageError: the model and regions do not go together.
 
     Raises in its stage, as a stage does:
         UsageError: a region is not in the picture.
     """
-    return [*finding_stages(model, batch, regions, grouper), *following_stages(over_time, draw)]
+    finding = finding_stages(model, batch, regions, grouper, watch, stills=stills, live=live)
+    return [*finding, *following_stages(over_time, draw)]
 
 
 def finding_stages(
     model: PoseModel,
     batch: int = 1,
-    regions: Sequence[Region] = (),
+    regions: Regions = (),
     grouper: Callable[[Peaks], Poses] | None = None,
+    watch: CrowdWatch | None = None,
+    *,
+    stills: bool = False,
+    live: bool = False,
 ) -> list[AnyStage]:
-    """Return the stages that look at each frame by itself; see `pose_stages`."""
+    """Return the stages that find people; see `pose_stages`."""
+    if isinstance(regions, str) or model.input_px == AUTO:
+        _require_choice(model, regions)
+        looks = Looks(model, regions=regions == AUTO, wait=not live)
+        return [*watching_stages(looks, watch, grouper, stills=stills)]
 
     def corners_in(frame: Frame) -> list[Corners]:
         height, width = frame.image.shape[:2]
@@ -98,6 +123,18 @@ def finding_stages(
     if batch > 1 or model.overlaps:
         engine = BatchStage("engine", begin, batch, overlaps=model.overlaps)
     return [Stage("preprocess", prepare), engine, Stage("grouping", group)]
+
+
+def _require_choice(model: PoseModel, regions: Regions) -> None:
+    """Check that size or regions can be chosen.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    if regions and model.input_px == AUTO:
+        raise UsageError("--size auto looks at the whole picture: leave --regions out, or give a size")
+    if model.input_px == KEEP or model.model_file.spec.is_rival:
+        raise UsageError(f"{model.name} at --size {model.input_px} has no regions of its own: give them")
 
 
 def following_stages(over_time: Sequence[OverTime] = (), draw: Drawing | None = None) -> list[AnyStage]:

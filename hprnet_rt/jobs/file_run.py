@@ -15,6 +15,7 @@ from hprnet_rt.errors import MediaError
 from hprnet_rt.files import PartialFile, make_folder_of
 from hprnet_rt.formats import KeypointsFrame, KeypointsStream, Recording, write_keypoints
 from hprnet_rt.formats.jsonl import JSONL, read_jsonl, write_jsonl
+from hprnet_rt.inference.crowd import CrowdWatch, WatchMemory
 from hprnet_rt.inference.finder import Finder, PoseRequest
 from hprnet_rt.inference.stages import AnyStage, following_stages, replay_stages
 from hprnet_rt.jobs.fingerprint import video_comment
@@ -69,6 +70,7 @@ class FileRun:
     Attributes:
         people, most_people: sums over all frames, and of one frame.
         damage: what could not be read of the source; None when all was well.
+        watch: chooses how frames are looked at; None where that is not chosen.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class FileRun:
         self.draw = draw
         self.people = self.most_people = 0
         self.damage: str | None = None
+        self.watch: CrowdWatch | None = None
         self.outputs = outputs
         self.stream = None if stream is None else KeypointsStream(stream, header)
         for path in job.outputs:
@@ -153,6 +156,9 @@ class FileRun:
         smooth = "off" if self.looks_ahead else self.options.smooth
         track = self.options.track and not self.is_image
         steps = temporal_steps(track, smooth, self.options.max_people)
+        self.watch = search.watch
+        if self.watch is not None and self.watch.states is not None:
+            steps.insert(0, WatchMemory(self.watch))
         snapshots = Snapshots(steps, _DURABLE_S, done, self.journal.state)
         draw = None if self.looks_ahead else self.draw
         over_time = (snapshots,) if steps or not self.is_image else ()

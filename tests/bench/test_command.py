@@ -210,10 +210,9 @@ def test_a_picture_of_no_size_is_refused(capsys, size):
     assert f"a picture is WxH, each 1 to 8192, got {size!r}" in capsys.readouterr().err
 
 
-def test_more_people_than_an_engine_can_return_are_refused_before_the_export(capsys):
-    pytest.importorskip("onnxscript", reason="the extra train is not installed")
+def test_more_people_than_the_output_has_cells_are_refused(capsys):
     assert main(["bench", "people", "--k", "100000"]) == 2
-    assert "a model file of hprnet-mobile returns 1 to 384 people, got 100000" in capsys.readouterr().err
+    assert "returns 100000 people, more than the 5376 cells" in capsys.readouterr().err
 
 
 def test_mistakes_are_sentences_with_exit_codes(tmp_path, capsys):
