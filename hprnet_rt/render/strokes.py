@@ -22,8 +22,9 @@ ByteArray = npt.NDArray[np.uint8]
 
 DOT_WIDTH = 2.2  # a point's diameter in widths of its line
 _SOFT = 0.5  # px on either side of an edge over which it fades
-_FAR = 1 << 14  # px; a point farther out than this is not drawn
+_FAR, _FAR_AWAY = np.float32(1 << 14), np.int32(1 << 14)  # px; a point farther out than this is not drawn
 WIDEST = 256.0  # px, of a stroke: distances are counted in 16 bits
+_HALF = np.float32(0.5)  # px
 SAME_DOT = 0.5  # px; a dot as near as this to the one before, of its colour and width, adds nothing
 
 
@@ -60,47 +61,82 @@ class LineWidth(NamedTuple):
     max_px: float
 
 
+# The loops below are short and have no branches, so that a processor takes several points at a time.
+
+
+@kernel
+def _place(xy: FloatArray, place: FloatArray) -> None:
+    for p in range(len(xy)):
+        place[0, p], place[1, p] = xy[p, 0] - _HALF, xy[p, 1] - _HALF
+
+
+@kernel
+def _show(score: FloatArray, least: FloatArray, x: FloatArray, y: FloatArray, shown: BoolArray) -> None:
+    for p in range(len(shown)):
+        shown[p] = (score[p] >= least[p]) & (abs(x[p]) < _FAR) & (abs(y[p]) < _FAR)  # NaN is not
+
+
+@kernel
+def _ends(at: FloatArray, shown: BoolArray) -> tuple[int, int]:
+    """Return whole numbers between which are all that are shown."""
+    first, last = _FAR_AWAY, -_FAR_AWAY
+    for p in range(len(shown)):
+        first = min(first, np.int32(at[p]) if shown[p] else _FAR_AWAY)
+        last = max(last, np.int32(at[p]) if shown[p] else -_FAR_AWAY)
+    return first - 1, last + 1
+
+
+@kernel
+def _count(shown: BoolArray) -> int:
+    count = 0
+    for p in range(len(shown)):
+        count += shown[p]
+    return count
+
+
+@kernel
+def _is_sure(score: FloatArray, least: float) -> bool:
+    """Return whether the mean score of the points that are present is not below `least`."""
+    end, even, odd = len(score), 0.0, 0.0
+    for p in range(0, end - 1, 2):
+        even, odd = even + score[p], odd + score[p + 1]
+    total = even + odd + (score[end - 1] if end & 1 else 0.0)
+    present = 0
+    for p in range(end):
+        present += score[p] != 0
+    return bool(total >= least * present)
+
+
 @kernel
 def look(
     xy: FloatArray,
     score: FloatArray,
     least: FloatArray,
     judged: IntArray,
-    place: DoubleArray,
+    place: FloatArray,
     shown: BoolArray,
-) -> tuple[int, float, float, float, float]:
+) -> tuple[int, int, int, int, int]:
     """Find out which points of a person are drawn, and where.
 
     Args:
         xy: (P, 2).
         score, least: (P,).
         judged: see `Palette`.
-        place: (P, 2), written: where pixel i is at i.
+        place: (2, P), written: x and y where pixel i is at i.
         shown: (P,), written.
 
     Returns:
-        how many are drawn, and a box xyxy with all of them in it.
+        how many are drawn, and a box xyxy in whole pixels with all of them in it.
     """
-    count, left, top, right, bottom = 0, np.inf, np.inf, -np.inf, -np.inf
-    for p in range(len(xy)):
-        x, y = xy[p, 0] - 0.5, xy[p, 1] - 0.5
-        place[p, 0], place[p, 1] = x, y
-        shown[p] = score[p] >= least[p] and abs(x) < _FAR and abs(y) < _FAR  # NaN is not
-        if shown[p]:
-            count += 1
-            left, right = min(left, x), max(right, x)
-            top, bottom = min(top, y), max(bottom, y)
+    _place(xy, place)
+    _show(score, least, place[0], place[1], shown)
+    left, right = _ends(place[0], shown)
+    top, bottom = _ends(place[1], shown)
     for part in range(len(judged)):
         first, end = judged[part, 0], judged[part, 1]
-        total, present = 0.0, 0
-        for p in range(first, end):
-            total += score[p]
-            present += score[p] != 0.0
-        if total < least[first] * present:
-            for p in range(first, end):
-                count -= shown[p]
-                shown[p] = False
-    return count, left, top, right, bottom
+        if not _is_sure(score[first:end], least[first]):
+            shown[first:end] = False
+    return _count(shown), left, top, right, bottom
 
 
 @kernel
@@ -139,7 +175,7 @@ def draw_people(
     visible = np.zeros(len(xy), np.bool_)
     shown = np.empty(points, np.bool_)
     dots, tint = np.empty(points, np.int64), np.zeros(points, np.int64)
-    place, edge = np.empty((points, 2)), 0.0
+    place, edge = np.empty((2, points), np.float32), 0.0
     for p in range(points):
         for channel in range(3):
             tint[p] = 256 * tint[p] + palette.point_colors[p, channel]
@@ -162,7 +198,7 @@ def draw_people(
             a, b = palette.limbs[i, 0], palette.limbs[i, 1]
             if not (shown[a] and shown[b]):
                 continue
-            x1, y1, x2, y2 = place[a, 0], place[a, 1], place[b, 0], place[b, 1]
+            x1, y1, x2, y2 = place[0, a], place[1, a], place[0, b], place[1, b]
             touch = (dots[a] + dots[b]) * 0.5 - _SOFT
             if (x2 - x1) * (x2 - x1) + (y2 - y1) * (y2 - y1) > touch * touch:
                 across = int(min(max(1.0, np.round(line_px * palette.limb_widths[i])), WIDEST))
@@ -175,11 +211,11 @@ def draw_people(
         for p in range(points):
             if not shown[p]:
                 continue
-            x, y = place[p, 0], place[p, 1]
+            x, y = place[0, p], place[1, p]
             if (
                 last >= 0
-                and abs(x - place[last, 0]) < SAME_DOT
-                and abs(y - place[last, 1]) < SAME_DOT
+                and abs(x - place[0, last]) < SAME_DOT
+                and abs(y - place[1, last]) < SAME_DOT
                 and dots[p] == dots[last]
                 and tint[p] == tint[last]
             ):
