@@ -6,13 +6,18 @@ import math
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from hprnet_rt.grouping.compiled import kernel
-from hprnet_rt.render.cells import PlaneCanvas
+from hprnet_rt.render.cells import PlaneCanvas, Shade, draw_cells, line_stroke
 from hprnet_rt.render.lanes import FULL
 from hprnet_rt.render.plane_lanes import CELLS, OFF_BITS, blend_pair
 
-__all__ = ["PLANE_LINE", "draw_plane_line", "plan_plane_line"]
+__all__ = ["PLANE_LINE", "draw_lines", "plan_lines"]
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 _SOFT: Final = 0.5  # px on either side of an edge over which it fades
 _LONGEST: Final = (
@@ -24,97 +29,129 @@ _TO_OFF: Final = _BITS - OFF_BITS
 _TO_ALONG: Final = _BITS - 7  # to 1 / FULL px
 _LEVEL: Final = 1 / 128  # of the length; a line that rises less covers each of its rows from end to end
 _EVERYWHERE: Final = float(1 << 13)  # px
+_WIDEST: Final = 64  # px, of lines that are drawn several pixels at a time
 
-_FIELDS: Final = "left end top bottom low slope reach dx dy off along inside wide half y u v"
+_FIELDS: Final = "limb left end top bottom low slope reach dx dy off along inside wide half"
 PLANE_LINE: Final = np.dtype([(name, np.int32) for name in _FIELDS.split()])
 """A line that is ready to be drawn.
 
-`top` and `bottom` are its first and last row of cells, `left` the even column from which columns are counted,
-and `end` its last column of cells. In 1 / _ONE px: its direction (`dx`, `dy`); where column 0 of the first row
-is, `along` the line from its middle and `off` it; how much of `along`, from the middle on, does not count
-(`inside`), which keeps it within 16 bits; the first column that the first two rows cover (`low`), by how much
-that moves from row to row (`slope`), and how far it is to the last one (`reach`). From the middle, the distance
-across (`wide`, in 1 / 2^OFF_BITS px) and along (`half`, in 1 / FULL px) at which cover is 0. `y`, `u` and `v` are
-its colour.
+`limb` is its number, `top` and `bottom` are its first and last row of cells, `left` the even column from which
+columns are counted, and `end` its last column of cells. In 1 / _ONE px: its direction (`dx`, `dy`); where column
+0 of the first row is, `along` the line from its middle and `off` it; how much of `along`, from the middle on,
+does not count (`inside`), which keeps it within 16 bits; the first column that the first two rows cover (`low`),
+by how much that moves from row to row (`slope`), and how far it is to the last one (`reach`). From the middle,
+the distance across (`wide`, in 1 / 2^OFF_BITS px) and along (`half`, in 1 / FULL px) at which cover is 0. A
+`wide` of 0 is that of a line too near to a border, of which only the limb's number is known.
 """
 
 
 @kernel
-def plan_plane_line(
-    line: Any, x1: float, y1: float, x2: float, y2: float, across: int
-) -> tuple[int, int, int, int]:
-    """Plan a line with square ends, which the dots at its ends hide: write all of it but its colour.
+def plan_lines(
+    place: FloatArray,
+    shown: BoolArray,
+    dots: IntArray,
+    limbs: IntArray,
+    widths: IntArray,
+    free_wh: tuple[int, int],
+    lines: Any,
+) -> int:
+    """Plan a person's limbs: lines with square ends, which the dots at these hide.
 
     Args:
-        line: written.
-        x1, y1, x2, y2: the ends, which differ, with pixel i at i.
-        across: its width, px.
+        place: (2, P) x and y of points, with pixel i at i.
+        shown: (P,) which of them are drawn.
+        dots: (P,) their diameters, px; a limb between dots that touch is hidden.
+        limbs: (L, 2) the points that a line joins.
+        widths: (L,) px.
+        free_wh: within how much of the picture pixels can be drawn several at a time.
+        lines: (L,) of PLANE_LINE, written.
 
     Returns:
-        the first and last column and row of pixels that it covers: left, top, right, bottom.
+        how many of `lines` are to be drawn.
     """
-    outer = across * 0.5 + _SOFT
-    dx, dy = x2 - x1, y2 - y1
-    length = math.sqrt(dx * dx + dy * dy)
-    shrink = 1.0 / length
-    dx, dy = dx * shrink, dy * shrink
-    wide, high = abs(dx), abs(dy)
-    x, y, half = (x1 + x2) * 0.5, (y1 + y2) * 0.5, length * 0.5
-    run, rise = (half + _SOFT) * wide + outer * high, (half + _SOFT) * high + outer * wide
-    left, right = math.ceil(x - run), math.floor(x + run)
-    top, bottom = math.ceil(y - rise), math.floor(y + rise)
-    first = left & -2
-    first = left & -2
-    line.left, line.end, line.top, line.bottom = first, (right - first) >> 1, top >> 1, bottom >> 1
-    x, y = first - x, (top & -2) - y  # from here on, of column 0 and the first row, from the middle
-    inside = max(half - _LONGEST, 0.0)
-    line.dx, line.dy, line.inside = int(_ONE * dx), int(_ONE * dy), int(_ONE * inside)
-    line.off, line.along = int(_ONE * (x * dy - y * dx)), int(_ONE * (x * dx + y * dy))
-    line.wide, line.half = (across + 1) << (OFF_BITS - 1), int(FULL * (half - inside + _SOFT))
-    level = high < _LEVEL
-    per_row = 1.0 / (1.0 if level else dy)
-    slope = 0.0 if level else dx * per_row
-    reach = _EVERYWHERE if level else outer * abs(per_row) + 0.5 * abs(slope)
-    line.slope, line.reach = int(_ONE * slope), int(_ONE * 2.0 * reach)
-    line.low = int(_ONE * ((y + 0.5) * slope - x - reach))
-    return left, top, right, bottom
+    planned = 0
+    for i in range(len(limbs)):
+        a, b = limbs[i, 0], limbs[i, 1]
+        x1, y1, x2, y2 = place[0, a], place[1, a], place[0, b], place[1, b]
+        touch, dx, dy = (dots[a] + dots[b]) * 0.5 - _SOFT, x2 - x1, y2 - y1
+        squared = dx * dx + dy * dy
+        if not (shown[a] & shown[b] & (squared > touch * touch)):
+            continue
+        line, across = lines[planned], widths[i]
+        planned += 1
+        line.limb = i
+        outer, length = across * 0.5 + _SOFT, math.sqrt(squared)
+        shrink = 1.0 / length
+        dx, dy = dx * shrink, dy * shrink
+        wide, high = abs(dx), abs(dy)
+        x, y, half = (x1 + x2) * 0.5, (y1 + y2) * 0.5, length * 0.5
+        run, rise = (half + _SOFT) * wide + outer * high, (half + _SOFT) * high + outer * wide
+        if (x < run) | (y < rise) | (x + run >= free_wh[0]) | (y + rise >= free_wh[1]) | (across > _WIDEST):
+            line.wide = 0
+            continue
+        left, top = int(x - run + 1.0) & -2, int(y - rise + 1.0) & -2  # rounded up, and then to a cell
+        line.left, line.end = left, (int(x + run) - left) >> 1
+        line.top, line.bottom = top >> 1, int(y + rise) >> 1
+        x, y = left - x, top - y  # from here on, of column 0 and the first row, from the middle
+        inside = max(half - _LONGEST, 0.0)
+        line.dx, line.dy, line.inside = int(_ONE * dx), int(_ONE * dy), int(_ONE * inside)
+        line.off, line.along = int(_ONE * (x * dy - y * dx)), int(_ONE * (x * dx + y * dy))
+        line.wide, line.half = (across + 1) << (OFF_BITS - 1), int(FULL * (half - inside + _SOFT))
+        level = high < _LEVEL
+        per_row = 1.0 / (1.0 if level else dy)
+        slope = 0.0 if level else dx * per_row
+        reach = _EVERYWHERE if level else outer * abs(per_row) + 0.5 * abs(slope)
+        line.slope, line.reach = int(_ONE * slope), int(_ONE * 2.0 * reach)
+        line.low = int(_ONE * ((y + 0.5) * slope - x - reach))
+    return planned
 
 
 @kernel
-def draw_plane_line(canvas: PlaneCanvas, line: Any) -> None:
-    """Draw a line that is planned and within the picture; there must be room for what is beside it."""
-    left, end, top = np.int64(line.left), np.int64(line.end), np.int64(line.top)
-    low, slope, reach = np.int64(line.low), 2 * np.int64(line.slope), np.int64(line.reach)
-    dx, dy, inside = np.int64(line.dx), np.int64(line.dy), np.int64(line.inside)
-    off, along = np.int64(line.off), np.int64(line.along)
-    wide, half = np.int64(line.wide), np.int64(line.half)
-    luma, chroma = np.int64(line.y), (np.int64(line.u), np.int64(line.v))
-    off_column, off_row = dy >> _TO_OFF, -dx >> _TO_OFF
-    along_column, along_row = dx >> _TO_ALONG, dy >> _TO_ALONG
+def draw_lines(
+    canvas: PlaneCanvas,
+    lines: Any,
+    planned: int,
+    place: FloatArray,
+    limbs: IntArray,
+    widths: IntArray,
+    shades: IntArray,
+) -> None:
+    """Draw a person's limbs, of which the first `planned` lines are planned.
+
+    Args:
+        shades: (L, 3) Y, Cb and Cr.
+    """
     y_bytes, u_bytes, v_bytes = canvas.y_bytes, canvas.u_bytes, canvas.v_bytes
-    above = canvas.y + 2 * top * y_bytes + left
-    u, v = canvas.u + top * u_bytes + (left >> 1), canvas.v + top * v_bytes + (left >> 1)
-    for _ in range(top, np.int64(line.bottom) + 1):
-        column = max(low >> (_BITS + 1), 0)
-        last = min((low + reach) >> (_BITS + 1), end)
-        while column <= last:
-            away, at = off + 2 * column * dy, along + 2 * column * dx
-            at = max(at - inside, 0) + min(at + inside, 0)
-            place = above + 2 * column
-            blend_pair(
-                place,
-                place + y_bytes,
-                u + column,
-                v + column,
-                luma,
-                chroma,
-                (away >> _TO_OFF, off_column, off_row, wide),
-                (at >> _TO_ALONG, along_column, along_row, half),
-            )
-            column += CELLS // 2
-        low += slope
-        off -= 2 * dx
-        along += 2 * dy
-        above += 2 * y_bytes
-        u += u_bytes
-        v += v_bytes
+    for i in range(planned):
+        line = lines[i]
+        limb, wide, half = np.int64(line.limb), np.int64(line.wide), np.int64(line.half)
+        luma, chroma = shades[limb, 0], (shades[limb, 1], shades[limb, 2])
+        if wide == 0:
+            a, b = limbs[limb, 0], limbs[limb, 1]
+            stroke = line_stroke(place[0, a], place[1, a], place[0, b], place[1, b], widths[limb])
+            draw_cells(canvas, stroke, Shade(luma, chroma[0], chroma[1]))
+            continue
+        left, end, top = np.int64(line.left), np.int64(line.end), np.int64(line.top)
+        low, slope, reach = np.int64(line.low), 2 * np.int64(line.slope), np.int64(line.reach)
+        dx, dy, inside = np.int64(line.dx), np.int64(line.dy), np.int64(line.inside)
+        off, along = np.int64(line.off), np.int64(line.along)
+        off_column, off_row = dy >> _TO_OFF, -dx >> _TO_OFF
+        along_column, along_row = dx >> _TO_ALONG, dy >> _TO_ALONG
+        above = canvas.y + 2 * top * y_bytes + left
+        u, v = canvas.u + top * u_bytes + (left >> 1), canvas.v + top * v_bytes + (left >> 1)
+        for _ in range(top, np.int64(line.bottom) + 1):
+            column = max(low >> (_BITS + 1), 0)
+            last = min((low + reach) >> (_BITS + 1), end)
+            while column <= last:
+                away, at = off + 2 * column * dy, along + 2 * column * dx
+                at = max(at - inside, 0) + min(at + inside, 0)
+                away, at, pixel = away >> _TO_OFF, at >> _TO_ALONG, above + 2 * column
+                offs, alongs = (away, off_column, off_row, wide), (at, along_column, along_row, half)
+                blend_pair(pixel, pixel + y_bytes, u + column, v + column, luma, chroma, offs, alongs)
+                column += CELLS // 2
+            low += slope
+            off -= 2 * dx
+            along += 2 * dy
+            above += 2 * y_bytes
+            u += u_bytes
+            v += v_bytes
