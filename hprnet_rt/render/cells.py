@@ -16,7 +16,17 @@ from numba.extending import intrinsic
 
 from hprnet_rt.grouping.compiled import kernel
 
-__all__ = ["FULL", "PlaneCanvas", "Shade", "Stroke", "blend_byte", "dot_stroke", "draw_cells", "line_stroke", "load_byte"]
+__all__ = [
+    "FULL",
+    "PlaneCanvas",
+    "Shade",
+    "Stroke",
+    "blend_byte",
+    "dot_stroke",
+    "draw_cells",
+    "line_stroke",
+    "load_byte",
+]
 
 _types: Any = types  # numba declares them for itself only
 

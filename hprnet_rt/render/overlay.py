@@ -226,7 +226,9 @@ class Overlay:
                     ((0, 0, 0), (255, 255, 255)),
                 )
             )
-            lanes, end_lanes = (np.repeat(each.astype(np.uint8), (16, 8, 8), axis=1) for each in (points, ends))
+            lanes, end_lanes = (
+                np.repeat(each.astype(np.uint8), (16, 8, 8), axis=1) for each in (points, ends)
+            )
             tints = points @ (1 << 16, 1 << 8, 1)
             self._shades[luma, is_full] = PlanePalette(limbs, points, tints, lanes, end_lanes)
         return self._shades[luma, is_full]

@@ -140,7 +140,15 @@ def draw_dots(
 
 @kernel
 def _draw_stamp(
-    at: int, y_bytes: int, u: int, v: int, c_bytes: tuple[int, int], across: int, color: int, cover: int, mean: int
+    at: int,
+    y_bytes: int,
+    u: int,
+    v: int,
+    c_bytes: tuple[int, int],
+    across: int,
+    color: int,
+    cover: int,
+    mean: int,
 ) -> None:
     """Blend a stamp of a wider dot; all but strides and `across` are addresses."""
     for _ in range((across >> 1) + 1):
