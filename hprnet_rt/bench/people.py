@@ -4,9 +4,9 @@ Each scene is a picture with a known number of people. The network runs on the p
 run twice: on the peaks that the network found, and on planted peaks of everyone, because a model file returns
 at most `k` people and small people are missed. So "everyone" is the time if all people were found.
 
-Drawing is measured on planes, as `annotate` draws, and apart from the frame on an image too, as `live` does. The
-refinement of faces and hands, where it follows grouping, costs by the parts that are there: it has a stage of its
-own, so that what does not depend on people is seen beside it.
+Drawing is measured on planes, as `annotate` draws, and apart from the frame on an image too, as `live` does.
+The refinement of faces and hands, where it follows grouping, costs by the parts that are there: it has a
+stage of its own, so that what does not depend on people is seen beside it.
 """
 
 from __future__ import annotations
@@ -149,9 +149,9 @@ class _Scene:
         return times
 
     def _after(self, peaks: Peaks, image: ImageArray, planes: Planes, which: str) -> dict[str, float]:
-        """Run grouping, refinement, tracking and drawing, and return their seconds; of all but drawing a median.
+        """Run what follows the network, and return the seconds of each stage; of all but drawing a median.
 
-        The refinement's is the time by which grouping takes longer with it.
+        The refinement's are those by which grouping takes longer with it.
         """
         model, tracker, laps = self._model, self._trackers[which], []
         poses = Poses.empty()
@@ -186,7 +186,7 @@ def _planes_of(image: ImageArray) -> Planes:
     height, width = (side // 2 * 2 for side in image.shape[:2])
     color = Color(LIMITED, BT709)
     picture = to_picture(image[:height, :width], color)
-    flat = picture.to_ndarray().reshape(-1)  # one plane after the other
+    flat = np.asarray(picture.to_ndarray(), np.uint8).reshape(-1)  # one plane after the other
     y, u, v = np.split(flat, (height * width, height * width * 5 // 4))
     half = (height // 2, width // 2)
     return Planes(y.reshape(height, width), u.reshape(half), v.reshape(half), color.luma)

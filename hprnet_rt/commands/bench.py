@@ -269,9 +269,7 @@ def _say_people(report: BenchReport) -> None:
         _say_rivals(summary["rivals"])
     pairs = zip(summary["placed"], summary["found"], strict=True)
     print("found of placed: " + ", ".join(f"{found}/{placed}" for placed, found in pairs))
-    print(
-        "after the network, everyone planted, in ms, and the ratio of whole frames; the refinement's ms, and with it:"
-    )
+    print("after the network, everyone planted, and the ratio of whole frames; the refinement, and with it:")
     for n, each in summary["after_network"].items():
         plain, refined = f"{each['ms']:.3f} ms, {each['ratio']:.3f}", f"{each['refinement_ms']:.3f} ms"
         print(f"  {case_of(int(n))}: {plain}; {refined}, {each['refined_ratio']:.3f}")

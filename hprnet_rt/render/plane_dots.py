@@ -56,7 +56,7 @@ def _luma(across: int) -> npt.NDArray[np.float64]:
 def _chroma(across: int) -> npt.NDArray[np.float64]:
     first = STEPS // 4 * (across - 1)
     pixels = _covers(across, (first + np.arange(STEPS)) * 2 / STEPS, 2 * CELLS)
-    return pixels.reshape(STEPS, STEPS, CELLS, 2, CELLS, 2).mean(axis=(3, 5))
+    return np.asarray(pixels.reshape(STEPS, STEPS, CELLS, 2, CELLS, 2).mean(axis=(3, 5)))
 
 
 def draw_plane_stamps() -> ByteArray:
@@ -64,8 +64,8 @@ def draw_plane_stamps() -> ByteArray:
 
     Returns:
         covers in 1 / FULL by the place (y, x) of a dot's middle within a pixel of luma or within a cell, one
-        array after the other: of the smallest dots (16, 16, 4, 4), the last row empty, and their mean covers of
-        cells (16, 16, 2, 4); of wider ones (sizes, 16, 16, 8, 8) and (sizes, 16, 16, rows, 8).
+        array after the other: of the smallest dots (16, 16, 4, 4), the last row empty, and their mean covers
+        of cells (16, 16, 2, 4); of wider ones (sizes, 16, 16, 8, 8) and (sizes, 16, 16, rows, 8).
     """
     wider = range(LEAST_PLANE_DOT + 1, WIDEST_PLANE_STAMP + 1)
     small = LEAST_PLANE_DOT

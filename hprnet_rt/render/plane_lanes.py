@@ -1,7 +1,7 @@
 """Blending of 16 bytes of planes at once, in two or four places, as vectors; see `lanes` for why.
 
-A lane is a byte. Covers and colours are as in `lanes`: a cover of 128 is the colour alone. Places are addresses;
-bytes that a stroke does not cover are read and written as they are, so there must be room.
+A lane is a byte. Covers and colours are as in `lanes`: a cover of 128 is the colour alone. Places are
+addresses; bytes that a stroke does not cover are read and written as they are, so there must be room.
 """
 
 from __future__ import annotations

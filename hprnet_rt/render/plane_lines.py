@@ -19,6 +19,7 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
+_whole: Any = np.int64  # in which sums and products of a line's numbers do not overflow
 _SOFT: Final = 0.5  # px on either side of an edge over which it fades
 _LONGEST: Final = (
     100.0  # px from either end of a line that are counted in 16 bits; the rest is covered anyway
@@ -35,13 +36,14 @@ _FIELDS: Final = "limb left end top bottom low slope reach dx dy off along insid
 PLANE_LINE: Final = np.dtype([(name, np.int32) for name in _FIELDS.split()])
 """A line that is ready to be drawn.
 
-`limb` is its number, `top` and `bottom` are its first and last row of cells, `left` the even column from which
-columns are counted, and `end` its last column of cells. In 1 / _ONE px: its direction (`dx`, `dy`); where column
-0 of the first row is, `along` the line from its middle and `off` it; how much of `along`, from the middle on,
-does not count (`inside`), which keeps it within 16 bits; the first column that the first two rows cover (`low`),
-by how much that moves from row to row (`slope`), and how far it is to the last one (`reach`). From the middle,
-the distance across (`wide`, in 1 / 2^OFF_BITS px) and along (`half`, in 1 / FULL px) at which cover is 0. A
-`wide` of 0 is that of a line too near to a border, of which only the limb's number is known.
+`limb` is its number, `top` and `bottom` are its first and last row of cells, `left` the even column from
+which columns are counted, and `end` its last column of cells. In 1 / _ONE px: its direction (`dx`, `dy`);
+where column 0 of the first row is, `along` the line from its middle and `off` it; how much of `along`, from
+the middle on, does not count (`inside`), which keeps it within 16 bits; the first column that the first two
+rows cover (`low`), by how much that moves from row to row (`slope`), and how far it is to the last one
+(`reach`). From the middle, the distance across (`wide`, in 1 / 2^OFF_BITS px) and along (`half`, in 1 / FULL
+px) at which cover is 0. A `wide` of 0 is that of a line too near to a border, of which only the limb's number is
+known.
 """
 
 
@@ -124,22 +126,22 @@ def draw_lines(
     y_bytes, u_bytes, v_bytes = canvas.y_bytes, canvas.u_bytes, canvas.v_bytes
     for i in range(planned):
         line = lines[i]
-        limb, wide, half = np.int64(line.limb), np.int64(line.wide), np.int64(line.half)
+        limb, wide, half = _whole(line.limb), _whole(line.wide), _whole(line.half)
         luma, chroma = shades[limb, 0], (shades[limb, 1], shades[limb, 2])
         if wide == 0:
             a, b = limbs[limb, 0], limbs[limb, 1]
             stroke = line_stroke(place[0, a], place[1, a], place[0, b], place[1, b], widths[limb])
             draw_cells(canvas, stroke, Shade(luma, chroma[0], chroma[1]))
             continue
-        left, end, top = np.int64(line.left), np.int64(line.end), np.int64(line.top)
-        low, slope, reach = np.int64(line.low), 2 * np.int64(line.slope), np.int64(line.reach)
-        dx, dy, inside = np.int64(line.dx), np.int64(line.dy), np.int64(line.inside)
-        off, along = np.int64(line.off), np.int64(line.along)
+        left, end, top = _whole(line.left), _whole(line.end), _whole(line.top)
+        low, slope, reach = _whole(line.low), 2 * _whole(line.slope), _whole(line.reach)
+        dx, dy, inside = _whole(line.dx), _whole(line.dy), _whole(line.inside)
+        off, along = _whole(line.off), _whole(line.along)
         off_column, off_row = dy >> _TO_OFF, -dx >> _TO_OFF
         along_column, along_row = dx >> _TO_ALONG, dy >> _TO_ALONG
         above = canvas.y + 2 * top * y_bytes + left
         u, v = canvas.u + top * u_bytes + (left >> 1), canvas.v + top * v_bytes + (left >> 1)
-        for _ in range(top, np.int64(line.bottom) + 1):
+        for _ in range(top, _whole(line.bottom) + 1):
             column = max(low >> (_BITS + 1), 0)
             last = min((low + reach) >> (_BITS + 1), end)
             while column <= last:

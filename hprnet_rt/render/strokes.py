@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +77,7 @@ def _show(score: FloatArray, least: FloatArray, x: FloatArray, y: FloatArray, sh
 
 
 @kernel
-def _ends(at: FloatArray, shown: BoolArray) -> tuple[int, int]:
+def _ends(at: FloatArray, shown: BoolArray) -> Any:
     """Return whole numbers between which are all that are shown."""
     first, last = _FAR_AWAY, -_FAR_AWAY
     for p in range(len(shown)):
