@@ -42,8 +42,7 @@ where column 0 of the first row is, `along` the line from its middle and `off` i
 the middle on, does not count (`inside`), which keeps it within 16 bits; the first column that the first two
 rows cover (`low`), by how much that moves from row to row (`slope`), and how far it is to the last one
 (`reach`). From the middle, the distance across (`wide`, in 1 / 2^OFF_BITS px) and along (`half`, in 1 / FULL
-px) at which cover is 0. A `wide` of 0 is that of a line too near to a border, of which only the limb's number is
-known.
+px) at which cover is 0. A `wide` of 0 is that of a line too near to a border, of which only `limb` is known.
 """
 
 
