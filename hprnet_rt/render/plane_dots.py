@@ -81,7 +81,8 @@ def draw_plane_stamps() -> ByteArray:
 @kernel
 def draw_dots(
     canvas: PlaneCanvas,
-    place: FloatArray,
+    xs: FloatArray,
+    ys: FloatArray,
     shown: BoolArray,
     dots: IntArray,
     free_wh: tuple[int, int],
@@ -93,7 +94,7 @@ def draw_dots(
     """Draw a person's points.
 
     Args:
-        place: (2, P) x and y, with pixel i at i.
+        xs, ys: (P,) x and y, with pixel i at i.
         shown: (P,) which are drawn.
         dots: (P,) diameters, px.
         free_wh: within how much of the picture pixels can be drawn several at a time.
@@ -106,7 +107,7 @@ def draw_dots(
     right, bottom = np.float32(free_wh[0]), np.float32(free_wh[1])
     c_bytes = (canvas.u_bytes, canvas.v_bytes)
     for p in range(len(shown)):
-        x, y, across, tint = place[0, p], place[1, p], dots[p], tints[p]
+        x, y, across, tint = xs[p], ys[p], dots[p], tints[p]
         same = (across == last_across) & (tint == last_tint)
         same &= (abs(x - last_x) < _SAME_DOT) & (abs(y - last_y) < _SAME_DOT)
         if same | (not shown[p]):

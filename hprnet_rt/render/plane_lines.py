@@ -48,7 +48,8 @@ px) at which cover is 0. A `wide` of 0 is that of a line too near to a border, o
 
 @kernel
 def plan_lines(
-    place: FloatArray,
+    xs: FloatArray,
+    ys: FloatArray,
     shown: BoolArray,
     dots: IntArray,
     limbs: IntArray,
@@ -59,7 +60,7 @@ def plan_lines(
     """Plan a person's limbs: lines with square ends, which the dots at these hide.
 
     Args:
-        place: (2, P) x and y of points, with pixel i at i.
+        xs, ys: (P,) x and y of points, with pixel i at i.
         shown: (P,) which of them are drawn.
         dots: (P,) their diameters, px; a limb between dots that touch is hidden.
         limbs: (L, 2) the points that a line joins.
@@ -73,7 +74,7 @@ def plan_lines(
     planned = 0
     for i in range(len(limbs)):
         a, b = limbs[i, 0], limbs[i, 1]
-        x1, y1, x2, y2 = place[0, a], place[1, a], place[0, b], place[1, b]
+        x1, y1, x2, y2 = xs[a], ys[a], xs[b], ys[b]
         touch, dx, dy = (dots[a] + dots[b]) * 0.5 - _SOFT, x2 - x1, y2 - y1
         squared = dx * dx + dy * dy
         if not (shown[a] & shown[b] & (squared > touch * touch)):
@@ -112,7 +113,8 @@ def draw_lines(
     canvas: PlaneCanvas,
     lines: Any,
     planned: int,
-    place: FloatArray,
+    xs: FloatArray,
+    ys: FloatArray,
     limbs: IntArray,
     widths: IntArray,
     shades: IntArray,
@@ -129,7 +131,7 @@ def draw_lines(
         luma, chroma = shades[limb, 0], (shades[limb, 1], shades[limb, 2])
         if wide == 0:
             a, b = limbs[limb, 0], limbs[limb, 1]
-            stroke = line_stroke(place[0, a], place[1, a], place[0, b], place[1, b], widths[limb])
+            stroke = line_stroke(xs[a], ys[a], xs[b], ys[b], widths[limb])
             draw_cells(canvas, stroke, Shade(luma, chroma[0], chroma[1]))
             continue
         left, end, top = _whole(line.left), _whole(line.end), _whole(line.top)

@@ -61,12 +61,12 @@ def draw_people_on_planes(
     if canvas.width < _LEAST_WIDTH or max(canvas.width, canvas.height) > _LARGEST:
         free_wh = (0, 0)
     visible = np.zeros(len(xy), np.bool_)
-    shown, place = np.empty(points, np.bool_), np.empty((2, points), np.float32)
+    shown = np.empty(points, np.bool_)
+    xs, ys = np.empty(points, np.float32), np.empty(points, np.float32)
     limbs, lines = palette.limbs, np.empty(len(palette.limbs), PLANE_LINE)
     dots, widths, drawn_px = np.empty(points, np.int64), np.empty(len(limbs), np.int64), -1.0
     for n in range(len(xy) - 1, -1, -1):
-        count, _, _, _, _ = look(xy[n], score[n], least, palette.judged, place, shown)
-        visible[n] = count > 0
+        visible[n] = look(xy, score, n, least, palette.judged, xs, ys, shown) > 0
         size = max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
         line_px = min(max(size * line_width.of_size, 1.0), line_width.max_px) if size > 0.0 else 1.0
         if line_px != drawn_px:
@@ -76,7 +76,7 @@ def draw_people_on_planes(
                 dots[p] = int(min(max(dot_px, LEAST_PLANE_DOT), WIDEST))
             for i in range(len(limbs)):
                 widths[i] = int(min(max(1.0, np.round(line_px * palette.limb_widths[i])), WIDEST))
-        planned = plan_lines(place, shown, dots, limbs, widths, free_wh, lines)
-        draw_lines(canvas, lines, planned, place, limbs, widths, colors.limbs)
-        draw_dots(canvas, place, shown, dots, free_wh, colors.points, colors.tints, lanes, stamp)
+        planned = plan_lines(xs, ys, shown, dots, limbs, widths, free_wh, lines)
+        draw_lines(canvas, lines, planned, xs, ys, limbs, widths, colors.limbs)
+        draw_dots(canvas, xs, ys, shown, dots, free_wh, colors.points, colors.tints, lanes, stamp)
     return visible

@@ -61,19 +61,50 @@ class LineWidth(NamedTuple):
     max_px: float
 
 
-# The loops below are short and have no branches, so that a processor takes several points at a time.
-
-
 @kernel
-def _place(xy: FloatArray, place: FloatArray) -> None:
-    for p in range(len(xy)):
-        place[0, p], place[1, p] = xy[p, 0] - _HALF, xy[p, 1] - _HALF
+def look(
+    xy: FloatArray,
+    score: FloatArray,
+    n: int,
+    least: FloatArray,
+    judged: IntArray,
+    x: FloatArray,
+    y: FloatArray,
+    shown: BoolArray,
+) -> int:
+    """Find out which points of a person are drawn, and where, and return how many.
 
+    The loops are short and without branches, so that a processor takes several points at a time.
 
-@kernel
-def _show(score: FloatArray, least: FloatArray, x: FloatArray, y: FloatArray, shown: BoolArray) -> None:
+    Args:
+        xy: (N, P, 2).
+        score: (N, P).
+        n: number of the person.
+        least: (P,) score of a point that is drawn.
+        judged: see `Palette`.
+        x, y: (P,), written: where pixel i is at i.
+        shown: (P,), written.
+    """
     for p in range(len(shown)):
-        shown[p] = (score[p] >= least[p]) & (abs(x[p]) < _FAR) & (abs(y[p]) < _FAR)  # NaN is not
+        x[p], y[p] = xy[n, p, 0] - _HALF, xy[n, p, 1] - _HALF
+    for p in range(len(shown)):
+        shown[p] = (score[n, p] >= least[p]) & (abs(x[p]) < _FAR) & (abs(y[p]) < _FAR)  # NaN is not
+    for part in range(len(judged)):
+        first, end = judged[part, 0], judged[part, 1]
+        even, odd, present = 0.0, 0.0, 0  # two sums, as an addition waits for the one before
+        for p in range(first, end - 1, 2):
+            even, odd = even + score[n, p], odd + score[n, p + 1]
+        if (end - first) & 1:
+            even += score[n, end - 1]
+        for p in range(first, end):
+            present += score[n, p] != 0
+        if even + odd < least[first] * present:
+            for p in range(first, end):
+                shown[p] = False
+    count = 0
+    for p in range(len(shown)):
+        count += shown[p]
+    return count
 
 
 @kernel
@@ -84,59 +115,6 @@ def _ends(at: FloatArray, shown: BoolArray) -> Any:
         first = min(first, np.int32(at[p]) if shown[p] else _FAR_AWAY)
         last = max(last, np.int32(at[p]) if shown[p] else -_FAR_AWAY)
     return first - 1, last + 1
-
-
-@kernel
-def _count(shown: BoolArray) -> int:
-    count = 0
-    for p in range(len(shown)):
-        count += shown[p]
-    return count
-
-
-@kernel
-def _is_sure(score: FloatArray, least: float) -> bool:
-    """Return whether the mean score of the points that are present is not below `least`."""
-    end, even, odd = len(score), 0.0, 0.0
-    for p in range(0, end - 1, 2):
-        even, odd = even + score[p], odd + score[p + 1]
-    total = even + odd + (score[end - 1] if end & 1 else 0.0)
-    present = 0
-    for p in range(end):
-        present += score[p] != 0
-    return bool(total >= least * present)
-
-
-@kernel
-def look(
-    xy: FloatArray,
-    score: FloatArray,
-    least: FloatArray,
-    judged: IntArray,
-    place: FloatArray,
-    shown: BoolArray,
-) -> tuple[int, int, int, int, int]:
-    """Find out which points of a person are drawn, and where.
-
-    Args:
-        xy: (P, 2).
-        score, least: (P,).
-        judged: see `Palette`.
-        place: (2, P), written: x and y where pixel i is at i.
-        shown: (P,), written.
-
-    Returns:
-        how many are drawn, and a box xyxy in whole pixels with all of them in it.
-    """
-    _place(xy, place)
-    _show(score, least, place[0], place[1], shown)
-    left, right = _ends(place[0], shown)
-    top, bottom = _ends(place[1], shown)
-    for part in range(len(judged)):
-        first, end = judged[part, 0], judged[part, 1]
-        if not _is_sure(score[first:end], least[first]):
-            shown[first:end] = False
-    return _count(shown), left, top, right, bottom
 
 
 @kernel
@@ -175,14 +153,14 @@ def draw_people(
     visible = np.zeros(len(xy), np.bool_)
     shown = np.empty(points, np.bool_)
     dots, tint = np.empty(points, np.int64), np.zeros(points, np.int64)
-    place, edge = np.empty((2, points), np.float32), 0.0
+    xs, ys, edge = np.empty(points, np.float32), np.empty(points, np.float32), 0.0
     for p in range(points):
         for channel in range(3):
             tint[p] = 256 * tint[p] + palette.point_colors[p, channel]
     lines, drawn_px = np.empty(len(palette.limbs), LINE), -1.0
     for n in range(len(xy) - 1, -1, -1):
-        count, left, top, right, bottom = look(xy[n], score[n], least, palette.judged, place, shown)
-        visible[n] = count > 0
+        visible[n] = look(xy, score, n, least, palette.judged, xs, ys, shown) > 0
+        (left, right), (top, bottom) = _ends(xs, shown), _ends(ys, shown)
         size = max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
         line_px = min(max(size * line_width.of_size, 1.0), line_width.max_px) if size > 0.0 else 1.0
         if line_px != drawn_px:
@@ -198,7 +176,7 @@ def draw_people(
             a, b = palette.limbs[i, 0], palette.limbs[i, 1]
             if not (shown[a] and shown[b]):
                 continue
-            x1, y1, x2, y2 = place[0, a], place[1, a], place[0, b], place[1, b]
+            x1, y1, x2, y2 = xs[a], ys[a], xs[b], ys[b]
             touch = (dots[a] + dots[b]) * 0.5 - _SOFT
             if (x2 - x1) * (x2 - x1) + (y2 - y1) * (y2 - y1) > touch * touch:
                 across = int(min(max(1.0, np.round(line_px * palette.limb_widths[i])), WIDEST))
@@ -211,11 +189,11 @@ def draw_people(
         for p in range(points):
             if not shown[p]:
                 continue
-            x, y = place[0, p], place[1, p]
+            x, y = xs[p], ys[p]
             if (
                 last >= 0
-                and abs(x - place[0, last]) < SAME_DOT
-                and abs(y - place[1, last]) < SAME_DOT
+                and abs(x - xs[last]) < SAME_DOT
+                and abs(y - ys[last]) < SAME_DOT
                 and dots[p] == dots[last]
                 and tint[p] == tint[last]
             ):
