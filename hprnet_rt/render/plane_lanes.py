@@ -137,15 +137,20 @@ def blend_pair(
 def _cell_means(builder: Any, cover: Any) -> Any:
     """Return mean covers of the four cells of two rows of eight pixels, twice."""
     undefined = ir.Constant(cover.type, ir.Undefined)
-
-    def picked(lanes: list[int]) -> Any:
-        mask = ir.Constant(ir.VectorType(_WORD, CELLS), 2 * lanes)
-        return builder.shuffle_vector(cover, undefined, mask)
-
-    total = _constant(2, CELLS)
-    for corner in (0, 1, CELLS, CELLS + 1):
-        total = builder.add(total, picked(list(range(corner, corner + CELLS, 2))))
-    return builder.ashr(total, _constant(2, CELLS))
+    above, below = (
+        builder.shuffle_vector(
+            cover, undefined, ir.Constant(ir.VectorType(_WORD, CELLS), list(range(first, first + CELLS)))
+        )
+        for first in (0, CELLS)
+    )
+    pairs = builder.bitcast(builder.add(above, below), ir.VectorType(_WORD, CELLS // 2))
+    lower = builder.and_(pairs, ir.Constant(pairs.type, [0xFFFF] * (CELLS // 2)))
+    upper = builder.lshr(pairs, ir.Constant(pairs.type, [16] * (CELLS // 2)))
+    total = builder.add(builder.add(lower, upper), ir.Constant(pairs.type, [2] * (CELLS // 2)))
+    mean = builder.lshr(total, ir.Constant(pairs.type, [2] * (CELLS // 2)))
+    twice = ir.Constant(ir.VectorType(_WORD, CELLS), 2 * list(range(CELLS // 2)))
+    both = builder.shuffle_vector(mean, ir.Constant(mean.type, ir.Undefined), twice)
+    return builder.trunc(both, ir.VectorType(ir.IntType(16), CELLS))
 
 
 def _vector_at(builder: Any, address: Any) -> Any:
