@@ -95,8 +95,8 @@ def finding_stages(
         return FramePoses(frame, merged(found, corners_in(frame), width, height))
 
     engine: AnyStage = Stage("engine", infer)
-    if batch > 1 or model.overlaps:
-        engine = BatchStage("engine", begin, batch, overlaps=model.overlaps)
+    if batch > 1 or model.at_once > 1:
+        engine = BatchStage("engine", begin, batch, at_once=model.at_once)
     return [Stage("preprocess", prepare), engine, Stage("grouping", group)]
 
 
