@@ -20,8 +20,9 @@ from hprnet_rt.building import find_engine
 from hprnet_rt.errors import BackendError, UsageError
 from hprnet_rt.geometry import KEEP, Letterbox, input_hw_for, require_image
 from hprnet_rt.grouping import MATCHINGS, Grouper, GroupingOptions, GroupsPeaks
+from hprnet_rt.inference.preparation import prepared_planes
 from hprnet_rt.spec import PeakLayout
-from hprnet_rt.types import Maps, Peaks, Poses
+from hprnet_rt.types import Maps, Peaks, Planes, Poses
 from hprnet_rt.zoo.weights import model_file_for
 
 __all__ = ["DEFAULT_MODEL", "KEEP", "ModelFacts", "PoseModel", "load"]
@@ -169,15 +170,18 @@ class PoseModel:
                 oldest.close()
             return made
 
-    def prepare(self, image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], Letterbox]:
-        """Scale an image (H, W, 3) BGR to the network's input (1, h, w, 3).
+    def prepare(self, picture: npt.NDArray[np.uint8] | Planes) -> tuple[npt.NDArray[np.uint8], Letterbox]:
+        """Scale an image (H, W, 3) BGR, or planes, to the network's input (1, h, w, 3) BGR.
 
         Raises:
-            ShapeError: `image` is no such array.
+            ShapeError: `picture` is no such array.
         """
-        require_image(image)
-        letterbox = self.letterbox(image.shape[:2])
-        return letterbox.apply(image), letterbox
+        if isinstance(picture, Planes):
+            letterbox = self.letterbox(picture.image_hw)
+            return prepared_planes(picture, letterbox), letterbox
+        require_image(picture)
+        letterbox = self.letterbox(picture.shape[:2])
+        return letterbox.apply(picture), letterbox
 
     def infer(self, batch: npt.NDArray[np.uint8], letterbox: Letterbox) -> Peaks:
         """Run the network on a prepared image.

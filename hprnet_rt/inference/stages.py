@@ -8,6 +8,7 @@ from dataclasses import replace
 from hprnet_rt.errors import MediaError
 from hprnet_rt.formats import KeypointsFrame
 from hprnet_rt.inference.model import PoseModel
+from hprnet_rt.inference.preparation import part_of
 from hprnet_rt.inference.regions import Corners, Region, merged
 from hprnet_rt.pipeline import BatchStage, Stage
 from hprnet_rt.render import Drawing, draw_onto
@@ -65,12 +66,15 @@ def finding_stages(
     """Return the stages that look at each frame by itself; see `pose_stages`."""
 
     def corners_in(frame: Frame) -> list[Corners]:
-        height, width = frame.image.shape[:2]
+        height, width = frame.image_hw
         return [region.corners(width, height) for region in regions]
 
     def prepare(frame: Frame) -> list[Prepared]:
+        planes = frame.planes
         if not regions:
-            return [Prepared(frame, *model.prepare(frame.image))]
+            return [Prepared(frame, *model.prepare(planes or frame.image))]
+        if planes is not None:
+            return [Prepared(frame, *model.prepare(part_of(planes, each))) for each in corners_in(frame)]
         parts = [frame.image[top:bottom, left:right] for left, top, right, bottom in corners_in(frame)]
         return [Prepared(frame, *model.prepare(part)) for part in parts]
 
@@ -91,7 +95,7 @@ def finding_stages(
         found = [(grouper or model.group)(item.peaks) for item in items]
         if not regions:
             return FramePoses(frame, found[0])
-        height, width = frame.image.shape[:2]
+        height, width = frame.image_hw
         return FramePoses(frame, merged(found, corners_in(frame), width, height))
 
     engine: AnyStage = Stage("engine", infer)
