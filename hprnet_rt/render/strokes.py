@@ -12,7 +12,7 @@ from hprnet_rt.render.dots import LEAST_DOT, STEP_BITS, STEPS, WIDEST_STAMP, ble
 from hprnet_rt.render.lanes import LANES, PIXELS, Canvas
 from hprnet_rt.render.lines import LINE, draw_line, plan_line
 
-__all__ = ["LineWidth", "Palette", "draw_people"]
+__all__ = ["DOT_WIDTH", "SAME_DOT", "WIDEST", "LineWidth", "Palette", "draw_people", "look"]
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
@@ -20,11 +20,11 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 ByteArray = npt.NDArray[np.uint8]
 
-_DOT_WIDTH = 2.2  # a point's diameter in widths of its line
+DOT_WIDTH = 2.2  # a point's diameter in widths of its line
 _SOFT = 0.5  # px on either side of an edge over which it fades
 _FAR = 1 << 14  # px; a point farther out than this is not drawn
-_WIDEST = 256.0  # px, of a stroke: distances are counted in 16 bits
-_SAME_DOT = 0.5  # px; a dot as near as this to the one before, of its colour and width, adds nothing
+WIDEST = 256.0  # px, of a stroke: distances are counted in 16 bits
+SAME_DOT = 0.5  # px; a dot as near as this to the one before, of its colour and width, adds nothing
 
 
 class Palette(NamedTuple):
@@ -61,7 +61,7 @@ class LineWidth(NamedTuple):
 
 
 @kernel
-def _look(
+def look(
     xy: FloatArray,
     score: FloatArray,
     least: FloatArray,
@@ -145,15 +145,15 @@ def draw_people(
             tint[p] = 256 * tint[p] + palette.point_colors[p, channel]
     lines, drawn_px = np.empty(len(palette.limbs), LINE), -1.0
     for n in range(len(xy) - 1, -1, -1):
-        count, left, top, right, bottom = _look(xy[n], score[n], least, palette.judged, place, shown)
+        count, left, top, right, bottom = look(xy[n], score[n], least, palette.judged, place, shown)
         visible[n] = count > 0
         size = max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
         line_px = min(max(size * line_width.of_size, 1.0), line_width.max_px) if size > 0.0 else 1.0
         if line_px != drawn_px:
             drawn_px, widest = line_px, LEAST_DOT
             for p in range(points):
-                dot_px = np.round(_DOT_WIDTH * line_px * palette.point_widths[p])
-                dots[p] = int(min(max(dot_px, LEAST_DOT), _WIDEST))
+                dot_px = np.round(DOT_WIDTH * line_px * palette.point_widths[p])
+                dots[p] = int(min(max(dot_px, LEAST_DOT), WIDEST))
                 widest = max(widest, dots[p])
             edge = widest / 2 + _SOFT + 1.0
         within = left > edge and top > edge and right < width - 1 - edge and bottom < height - 2 - edge
@@ -165,7 +165,7 @@ def draw_people(
             x1, y1, x2, y2 = place[a, 0], place[a, 1], place[b, 0], place[b, 1]
             touch = (dots[a] + dots[b]) * 0.5 - _SOFT
             if (x2 - x1) * (x2 - x1) + (y2 - y1) * (y2 - y1) > touch * touch:
-                across = int(min(max(1.0, np.round(line_px * palette.limb_widths[i])), _WIDEST))
+                across = int(min(max(1.0, np.round(line_px * palette.limb_widths[i])), WIDEST))
                 plan_line(lines[planned], x1, y1, x2, y2, across, canvas, within)
                 lines[planned].color = limb_color + LANES * i
                 planned += 1
@@ -178,8 +178,8 @@ def draw_people(
             x, y = place[p, 0], place[p, 1]
             if (
                 last >= 0
-                and abs(x - place[last, 0]) < _SAME_DOT
-                and abs(y - place[last, 1]) < _SAME_DOT
+                and abs(x - place[last, 0]) < SAME_DOT
+                and abs(y - place[last, 1]) < SAME_DOT
                 and dots[p] == dots[last]
                 and tint[p] == tint[last]
             ):
