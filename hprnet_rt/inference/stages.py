@@ -11,7 +11,7 @@ from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.inference.preparation import part_of
 from hprnet_rt.inference.regions import Corners, Region, merged
 from hprnet_rt.pipeline import BatchStage, Stage
-from hprnet_rt.render import Drawing, draw_onto
+from hprnet_rt.render import Drawing, draw_onto, draws_planes
 from hprnet_rt.types import Frame, FramePoses, Inferred, Peaks, Poses, Prepared
 
 __all__ = [
@@ -43,7 +43,7 @@ def pose_stages(
 
     Args:
         model: the network.
-        draw: draws people onto the frame's own image, such as an `Overlay`.
+        draw: draws people onto the frame's own picture, such as an `Overlay`.
         over_time: temporal steps, applied in this order. They get every frame, in order, at its media
             time, or at its capture where the source has no clock.
         batch: frames that wait for each other before the network, so that it sees them together. Not for
@@ -145,13 +145,26 @@ def replay_stages(
     return stages
 
 
+def _time_s(frame: Frame) -> float:
+    """Return a frame's media time, or when it was captured where the source has no clock."""
+    return frame.captured_s if frame.pts_s is None else frame.pts_s
+
+
 def _follow(over_time: Sequence[OverTime], item: FramePoses) -> FramePoses:
-    frame, poses = item.frame, item.poses
-    time_s = frame.captured_s if frame.pts_s is None else frame.pts_s
+    poses = item.poses
     for step in over_time:
-        poses = step(poses, time_s)
+        poses = step(poses, _time_s(item.frame))
     return replace(item, poses=poses)
 
 
 def _render_stage(draw: Drawing) -> Stage:
-    return Stage("render", lambda item: draw_onto(item, draw))
+    """Return the stage that draws on a frame's planes where it can, and else on its image."""
+
+    def render(item: FramePoses) -> FramePoses:
+        frame = item.frame
+        if frame.planes is None or not draws_planes(draw):
+            return draw_onto(item, draw)
+        draw.draw_planes(frame.planes, _time_s(frame), item.poses)
+        return item
+
+    return Stage("render", render)
