@@ -34,8 +34,8 @@ _OUT_OF_MEMORY = "bad_alloc"
 _CUT = ("feature", "hm", "hm_hp")  # tensor names, given by the export
 _CUT_REFINING = ("features", "hm", "hm_hp")
 _LOCAL_MAPS = "local_maps"
-_MOST_STREAMS = 4
-"""Images at the same time, each on a thread or several of its own: one needs some 40 MB."""
+_MOST_CORES = 4
+"""Beyond them an image at a time gets several cores: each image needs memory."""
 
 
 def _deform_conv(node: NodeContext) -> list[openvino.Output]:
@@ -112,13 +112,23 @@ def _cut(model: openvino.Model, refines: bool) -> tuple[openvino.Model, openvino
     )
 
 
+def _streams(threads: int) -> int:
+    """Return how many images to work on at the same time with so many cores.
+
+    It is one more than keep all cores busy: while one image is handed over, a core works on it.
+    """
+    return 1 if threads == 1 else min(threads, _MOST_CORES) + 1
+
+
 def _options(threads: int, streams: int = 1) -> dict[str, Any]:
     """Return the settings of a compiled network, but for its precision.
 
     Args:
-        threads: of all streams together.
+        threads: cores to use.
         streams: images that are worked on at the same time.
     """
+    if streams > 1:
+        threads = streams * max(1, threads // (streams - 1))
     return {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": streams,
@@ -179,7 +189,7 @@ class _OpenVinoBackend:
         path = model_file.path if request.engine is None else request.engine.path
         self.spec = model_file.spec
         self.input_hw = input_hw
-        streams = min(threads, _MOST_STREAMS) if request.batch is None else 1
+        streams = _streams(threads) if request.batch is None else 1
         core, options = reader(), _options(threads, streams)
         try:
             model = core.read_model(model_file.for_grouping() if request.engine is None else path)

@@ -83,8 +83,8 @@ class LocalFinder:
 
     def find(self, request: PoseRequest, frames: Iterator[Frame] | None) -> PoseSearch:
         """Begin to find everyone; see `Finder`."""
-        source = request.source
+        source, model = request.source, self._model
+        stages = finding_stages(model, model.batch, request.regions, keeps_pictures=frames is not None)
         if frames is None:
             frames = chosen_frames(source, request.selection, request.done)
-        stages = finding_stages(self._model, self._model.batch, request.regions)
         return PoseSearch(frames, stages, lambda: source.damage)

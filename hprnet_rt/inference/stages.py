@@ -62,8 +62,13 @@ def finding_stages(
     batch: int = 1,
     regions: Sequence[Region] = (),
     grouper: Callable[[Peaks], Poses] | None = None,
+    *,
+    keeps_pictures: bool = True,
 ) -> list[AnyStage]:
-    """Return the stages that look at each frame by itself; see `pose_stages`."""
+    """Return the stages that look at each frame by itself; see `pose_stages`.
+
+    Without `keeps_pictures` frames lose theirs when the network's input is made, and its memory is free.
+    """
 
     def corners_in(frame: Frame) -> list[Corners]:
         height, width = frame.image_hw
@@ -72,7 +77,8 @@ def finding_stages(
     def prepare(frame: Frame) -> list[Prepared]:
         planes = frame.planes
         if not regions:
-            return [Prepared(frame, *model.prepare(planes or frame.image))]
+            inputs = model.prepare(planes or frame.image)
+            return [Prepared(frame if keeps_pictures else frame.unseen(), *inputs)]
         if planes is not None:
             return [Prepared(frame, *model.prepare(part_of(planes, each))) for each in corners_in(frame)]
         parts = [frame.image[top:bottom, left:right] for left, top, right, bottom in corners_in(frame)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,8 @@ __all__ = ["Frame", "ImageArray", "unseen_frame"]
 
 ImageArray = npt.NDArray[np.uint8]
 
-
-_PICTURE = "_picture"
+_NO_IMAGE: Final = np.zeros((0, 0, 3), np.uint8)
+_PICTURE: Final = "_picture"
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +90,10 @@ class Frame:
         height, width = (self.image.shape if self.planes is None else self.planes.y.shape)[:2]
         return height, width
 
+    def unseen(self) -> Frame:
+        """Return the frame without its picture: the image is empty."""
+        return replace(self, image=_NO_IMAGE)
+
     @property
     def pts_s(self) -> float | None:
         """Media time in seconds, None when the source has no clock."""
@@ -117,4 +121,4 @@ if not TYPE_CHECKING:  # set here it is no default, which the fields behind it w
 
 def unseen_frame(sequence: int, pts: int | None, time_base: Fraction) -> Frame:
     """Return a frame without its picture: the image is empty."""
-    return Frame(sequence, np.zeros((0, 0, 3), np.uint8), time.perf_counter(), pts, time_base)
+    return Frame(sequence, _NO_IMAGE, time.perf_counter(), pts, time_base)
