@@ -34,8 +34,8 @@ _OUT_OF_MEMORY = "bad_alloc"
 _CUT = ("feature", "hm", "hm_hp")  # tensor names, given by the export
 _CUT_REFINING = ("features", "hm", "hm_hp")
 _LOCAL_MAPS = "local_maps"
-_MOST_CORES = 4
-"""Beyond them an image at a time gets several cores: each image needs memory."""
+_MOST_STREAMS = 4
+"""On more cores an image gets several of them: each that is worked on needs memory."""
 
 
 def _deform_conv(node: NodeContext) -> list[openvino.Output]:
@@ -112,27 +112,27 @@ def _cut(model: openvino.Model, refines: bool) -> tuple[openvino.Model, openvino
     )
 
 
-def _streams(threads: int) -> int:
-    """Return how many images to work on at the same time with so many cores.
+def _streams(cores: int) -> tuple[int, int]:
+    """Return how many images to work on at the same time, and the threads of each.
 
-    It is one more than keep all cores busy: while one image is handed over, a core works on it.
+    Where each has one thread there is one image more than cores: a core takes it while another is handed over.
     """
-    return 1 if threads == 1 else min(threads, _MOST_CORES) + 1
+    threads = -(-cores // _MOST_STREAMS)
+    streams = cores // threads
+    return (streams + 1 if threads == 1 < streams else streams), threads
 
 
 def _options(threads: int, streams: int = 1) -> dict[str, Any]:
     """Return the settings of a compiled network, but for its precision.
 
     Args:
-        threads: cores to use.
+        threads: of each stream.
         streams: images that are worked on at the same time.
     """
-    if streams > 1:
-        threads = streams * max(1, threads // (streams - 1))
     return {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": streams,
-        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_NUM_THREADS": streams * threads,
         "ENABLE_CPU_PINNING": False,  # decoding and drawing need the cores too
     }
 
@@ -189,8 +189,8 @@ class _OpenVinoBackend:
         path = model_file.path if request.engine is None else request.engine.path
         self.spec = model_file.spec
         self.input_hw = input_hw
-        streams = _streams(threads) if request.batch is None else 1
-        core, options = reader(), _options(threads, streams)
+        streams, of_each = _streams(threads) if request.batch is None else (1, threads)
+        core, options = reader(), _options(of_each, streams)
         try:
             model = core.read_model(model_file.for_grouping() if request.engine is None else path)
             model.reshape({0: [1, *input_hw, 3]})

@@ -109,7 +109,7 @@ class VideoWriter:
         """
         if self._closed:
             raise OutputError(f"{self.path} is closed: no frame can be added to it")
-        if image is not None or frame.planes is None:
+        if image is not None or frame.planes is None or frame.image_hw != self._shape[:2]:
             picture = frame.image if image is None else image
             if picture.shape != self._shape or picture.dtype != "uint8":
                 got = f"{picture.shape} {picture.dtype}"

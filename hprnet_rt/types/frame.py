@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,7 +48,7 @@ class Frame:
     """
 
     sequence: int
-    image: ImageArray
+    image: ImageArray = field(repr=False)  # which would make it
     captured_s: float
     pts: int | None = None
     time_base: Fraction = Fraction(1, 1)

@@ -77,3 +77,10 @@ def test_a_failure_is_raised_where_the_result_is_waited_for_and_closing_is_a_sen
     for begin in (backend.begin, backend.run):
         with pytest.raises(BackendError, match="closed"):
             begin(good)
+
+
+@pytest.mark.parametrize(
+    ("cores", "streams"), [(1, (1, 1)), (2, (3, 1)), (4, (5, 1)), (5, (2, 2)), (8, (4, 2)), (64, (4, 16))]
+)
+def test_all_cores_have_an_image_and_many_cores_share_one(cores, streams):
+    assert openvino_backend._streams(cores) == streams

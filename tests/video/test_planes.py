@@ -51,6 +51,7 @@ def test_an_image_is_made_when_it_is_asked_for_and_is_the_picture_from_then_on(c
     (frame, *_) = frames_of(clip)
     assert frame.planes is not None
     assert frame.image_hw == (64, 96)
+    assert "sequence=0" in repr(frame)
     assert frame.planes is not None  # nobody has asked for an image
     expected = bgr_of(frame.planes)
     np.testing.assert_array_equal(frame.image, expected)
@@ -98,7 +99,7 @@ def test_turned_planes_are_planes_of_the_turned_image(clip, turn):
     np.testing.assert_array_equal(bgr_of(upright_planes(decoded)), upright(decoded))
 
 
-def test_planes_are_not_mirrored_at_half_a_sample(monkeypatch):
+def test_planes_are_not_turned_at_half_a_sample(monkeypatch):
     decoded = av.VideoFrame(97, 64, "yuv420p")
     assert upright_planes(decoded) is not None
     monkeypatch.setattr(turning, "orientation", lambda _: (False, True, False))
