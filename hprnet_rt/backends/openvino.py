@@ -115,7 +115,7 @@ def _cut(model: openvino.Model, refines: bool) -> tuple[openvino.Model, openvino
 def _streams(cores: int) -> tuple[int, int]:
     """Return how many images to work on at the same time, and the threads of each.
 
-    Where each has one thread there is one image more than cores: a core takes it while another is handed over.
+    Where each has one thread there is one image more than cores: it is taken while another is handed over.
     """
     threads = -(-cores // _MOST_STREAMS)
     streams = cores // threads

@@ -38,7 +38,7 @@ def upright_planes(frame: av.VideoFrame) -> Planes | None:
     """Return a decoded frame as new planes, turned by its display matrix.
 
     Returns:
-        None where it is not 4:2:0, and where it is turned and has an odd side, of which half a sample is left.
+        None where it is not 4:2:0, and where it is turned and has an odd side: half a sample is left there.
     """
     planes = planes_of(frame)
     turns = orientation(frame)
