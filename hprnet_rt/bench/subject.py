@@ -30,14 +30,15 @@ class ModelOptions:
     threads: int | None = None
     input_px: int | None = None
 
-    def open(self, model_file: ModelFile) -> PoseModel:
-        """Open a model, ready to be called."""
+    def open(self, model_file: ModelFile, batch: int | None = 1) -> PoseModel:
+        """Open a model, ready to be called; with no batch, as files take it."""
         return PoseModel(
             model_file,
             backend=self.backend,
             precision=self.precision,
             threads=self.threads,
             input_px=self.input_px,
+            batch=batch,
         )
 
     def settings(self, model_file: ModelFile) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from hprnet_rt.geometry import KEEP
 from hprnet_rt.inference.model import AUTO as CHOSEN
 from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.jobs.annotate_file import FileReport, annotate_file
-from hprnet_rt.jobs.file_run import shared_threads
+from hprnet_rt.jobs.file_run import engine_threads
 from hprnet_rt.jobs.many import STATUSES, Outcome, counts, plan_report, run_jobs, write_report
 from hprnet_rt.jobs.options import AnnotateOptions
 from hprnet_rt.jobs.plan import Job, plan
@@ -107,7 +107,7 @@ def _run(
     if CHOSEN in (options.size, settings.regions):
         _require_order(options)
     stills = all(is_image(job.source) for job in jobs)  # no image waits for others
-    threads = shared_threads() if settings.video else None
+    threads = engine_threads(options.backend, encodes=settings.video, elsewhere=options.cluster is not None)
     batch = 1 if options.batch is None and stills else options.batch
     profiler = Profiler()
     with _open_finder(options, threads, batch) as finder, cancelled_by_signals() as cancelled:

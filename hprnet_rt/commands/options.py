@@ -73,7 +73,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads",
         type=int,
-        help="CPU threads of the backend (default: all cores, or half of them beside an encoder)",
+        help="CPU threads of the backend (default: all cores; beside an encoder half of them for onnxruntime "
+        "and torch)",
     )
     parser.add_argument(
         "--size",

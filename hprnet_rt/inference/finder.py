@@ -86,11 +86,18 @@ class LocalFinder:
 
     def find(self, request: PoseRequest, frames: Iterator[Frame] | None) -> PoseSearch:
         """Begin to find everyone; see `Finder`."""
-        source = request.source
-        if frames is None:
-            frames = chosen_frames(source, request.selection, request.done)
-        model, stills = self._model, isinstance(source, ImageSource)
+        source, model = request.source, self._model
+        stills = isinstance(source, ImageSource)
         chosen = AUTO in (request.regions, model.input_px)
         watch = CrowdWatch(remember=not stills) if chosen else None
-        stages = finding_stages(model, model.batch, request.regions, watch=watch, stills=stills)
+        stages = finding_stages(
+            model,
+            model.batch,
+            request.regions,
+            watch=watch,
+            stills=stills,
+            keeps_pictures=frames is not None,
+        )
+        if frames is None:
+            frames = chosen_frames(source, request.selection, request.done)
         return PoseSearch(frames, stages, lambda: source.damage, watch=watch)

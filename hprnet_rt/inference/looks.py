@@ -14,15 +14,17 @@ import numpy.typing as npt
 
 from hprnet_rt.geometry import Letterbox
 from hprnet_rt.inference.crowd import CrowdWatch
+from hprnet_rt.inference.preparation import part_of
 from hprnet_rt.inference.regions import Corners, merged
 from hprnet_rt.pipeline import Stage
-from hprnet_rt.types import Frame, FramePoses, Peaks, Poses
+from hprnet_rt.types import Frame, FramePoses, Peaks, Planes, Poses
 
 __all__ = ["AUTO", "CLOSER", "Look", "Looks", "find_closely", "regions_by_shape", "watching_stages"]
 
 _log = logging.getLogger(__name__)
 
 ImageArray = npt.NDArray[np.uint8]
+Picture = ImageArray | Planes
 
 AUTO: Final = "auto"
 """The size or the regions that are chosen from what is found."""
@@ -52,7 +54,7 @@ class LooksCloser(Protocol):
         """Longer side of its usual input."""
         ...
 
-    def prepare(self, image: ImageArray) -> tuple[ImageArray, Letterbox]:
+    def prepare(self, picture: Picture) -> tuple[ImageArray, Letterbox]:
         """Scale a picture to the input."""
         ...
 
@@ -83,11 +85,15 @@ class Look:
     parts: tuple[Corners, ...]
     closer: bool
 
-    def prepare(self, image: ImageArray) -> list[tuple[ImageArray, Letterbox]]:
-        """Scale each part of a picture (H, W, 3) BGR to the network's input."""
+    def prepare(self, picture: Picture) -> list[tuple[ImageArray, Letterbox]]:
+        """Scale each part of a picture, (H, W, 3) BGR or planes, to the network's input."""
         if not self.parts:
-            return [self.model.prepare(image)]
-        return [self.model.prepare(image[top:bottom, left:right]) for left, top, right, bottom in self.parts]
+            return [self.model.prepare(picture)]
+        if isinstance(picture, Planes):
+            return [self.model.prepare(part_of(picture, each)) for each in self.parts]
+        return [
+            self.model.prepare(picture[top:bottom, left:right]) for left, top, right, bottom in self.parts
+        ]
 
     def find(
         self,
@@ -198,6 +204,10 @@ def _along(image_hw: tuple[int, int], starts: list[int], ends: list[int]) -> lis
     return [(0, start, width, end) for start, end in zip(starts, ends, strict=True)]
 
 
+def _hw_of(picture: Picture) -> tuple[int, int]:
+    return picture.image_hw if isinstance(picture, Planes) else (picture.shape[0], picture.shape[1])
+
+
 def find_closely(looks: Looks, image: ImageArray, group: Callable[[Peaks], Poses] | None = None) -> Poses:
     """Find everyone in a single picture, with a second look where people are small, or none is found.
 
@@ -206,23 +216,23 @@ def find_closely(looks: Looks, image: ImageArray, group: Callable[[Peaks], Poses
     return _second_look(looks, image, _first_look(looks, image, group), group)[0]
 
 
-def _first_look(looks: Looks, image: ImageArray, group: Callable[[Peaks], Poses] | None) -> Poses:
-    hw = image.shape[0], image.shape[1]
+def _first_look(looks: Looks, picture: Picture, group: Callable[[Peaks], Poses] | None) -> Poses:
+    hw = _hw_of(picture)
     look = looks.usual(hw)
-    return look.find(look.prepare(image), hw, group or look.model.group)
+    return look.find(look.prepare(picture), hw, group or look.model.group)
 
 
 def _second_look(
-    looks: Looks, image: ImageArray, poses: Poses, group: Callable[[Peaks], Poses] | None
+    looks: Looks, picture: Picture, poses: Poses, group: Callable[[Peaks], Poses] | None
 ) -> tuple[Poses, bool]:
     """Return everyone in a picture after a second look, if that is called for, and whether that counts."""
-    hw = image.shape[0], image.shape[1]
+    hw = _hw_of(picture)
     if not CrowdWatch.may_lack(poses, hw):
         return poses, False
     look = looks.closer(hw)
     if look is None:
         return poses, False
-    again = look.find(look.prepare(image), hw, group or look.model.group)
+    again = look.find(look.prepare(picture), hw, group or look.model.group)
     counts = CrowdWatch.is_crowd(again, hw) and len(again) >= len(poses)
     return (again, True) if counts else (poses, False)
 
@@ -253,24 +263,26 @@ def watching_stages(
     """
     watch = watch or CrowdWatch()
 
+    def picture_of(frame: Frame) -> Picture:
+        return frame.planes or frame.image
+
     def look_for(frame: Frame, *, closer: bool) -> Look:
-        hw = frame.image.shape[0], frame.image.shape[1]
+        hw = frame.image_hw
         return (looks.closer(hw) if closer else None) or looks.usual(hw)
 
     def prepare(frame: Frame) -> _Prepared:
         look = look_for(frame, closer=watch.close)  # a guess: frames before it are still looked at
-        return _Prepared(frame, look, look.prepare(frame.image))
+        return _Prepared(frame, look, look.prepare(picture_of(frame)))
 
     def find(item: _Prepared) -> FramePoses:
-        image = item.frame.image
-        hw, before = (image.shape[0], image.shape[1]), watch.close
+        hw, before = item.frame.image_hw, watch.close
         look, inputs = look_for(item.frame, closer=before), item.inputs
         closer = look.closer
         if (look.model, look.parts) != (item.look.model, item.look.parts):
-            inputs = look.prepare(image)
+            inputs = look.prepare(picture_of(item.frame))
         poses = look.find(inputs, hw, group or look.model.group)
         if not closer and (stills or (not before and watch.doubts(poses, hw))):
-            poses, closer = _second_look(looks, image, poses, group)
+            poses, closer = _second_look(looks, picture_of(item.frame), poses, group)
         if stills:
             watch.frames, watch.closer = watch.frames + 1, watch.closer + closer
             return FramePoses(item.frame, poses)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,14 +15,15 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from hprnet_rt.backends import AsyncBackend, Backend, GivesMaps, ModelFile, create_backend
+from hprnet_rt.backends import AsyncBackend, Backend, GivesMaps, ModelFile, SideBySide, create_backend
 from hprnet_rt.building import find_engine
 from hprnet_rt.errors import BackendError, UsageError
 from hprnet_rt.geometry import KEEP, Letterbox, input_hw_for, require_image
 from hprnet_rt.grouping import MATCHINGS, Grouper, GroupingOptions, GroupsPeaks
 from hprnet_rt.inference.looks import AUTO, Looks, find_closely
+from hprnet_rt.inference.preparation import prepared_planes
 from hprnet_rt.spec import PeakLayout
-from hprnet_rt.types import Maps, Peaks, Poses
+from hprnet_rt.types import Maps, Peaks, Planes, Poses
 from hprnet_rt.zoo.weights import model_file_for, with_people
 
 __all__ = ["AUTO", "DEFAULT_MODEL", "KEEP", "ModelFacts", "PoseModel", "load"]
@@ -112,7 +113,8 @@ class PoseModel:
         self._backend = first.name  # "auto" chooses once, for all sizes
         self.description = first.description
         self.batch = first.max_batch
-        self.overlaps = isinstance(first, AsyncBackend)
+        self._side_by_side = isinstance(first, SideBySide) and first.at_once > 1
+        self.at_once = first.at_once if isinstance(first, SideBySide) else 1 + isinstance(first, AsyncBackend)
         self.group: GroupsPeaks = self._grouper(grouping, first)
         self._looks = Looks(self) if input_px == AUTO else None
 
@@ -214,15 +216,18 @@ class PoseModel:
                 oldest.close()
             return made
 
-    def prepare(self, image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], Letterbox]:
-        """Scale an image (H, W, 3) BGR to the network's input (1, h, w, 3).
+    def prepare(self, picture: npt.NDArray[np.uint8] | Planes) -> tuple[npt.NDArray[np.uint8], Letterbox]:
+        """Scale an image (H, W, 3) BGR, or planes, to the network's input (1, h, w, 3) BGR.
 
         Raises:
-            ShapeError: `image` is no such array.
+            ShapeError: `picture` is no such array.
         """
-        require_image(image)
-        letterbox = self.letterbox(image.shape[:2])
-        return letterbox.apply(image), letterbox
+        if isinstance(picture, Planes):
+            letterbox = self.letterbox(picture.image_hw)
+            return prepared_planes(picture, letterbox), letterbox
+        require_image(picture)
+        letterbox = self.letterbox(picture.shape[:2])
+        return letterbox.apply(picture), letterbox
 
     def infer(self, batch: npt.NDArray[np.uint8], letterbox: Letterbox) -> Peaks:
         """Run the network on a prepared image.
@@ -258,18 +263,19 @@ class PoseModel:
             inputs: what `prepare` has returned, any number.
 
         Returns:
-            A function that waits for their peaks, in the same order; it must be called once. Where `overlaps`
-            is true the network may still be working, and the next images can be given to it meanwhile.
+            A function that waits for their peaks, in the same order; it must be called once. Where `at_once`
+            is more than 1 the network may still be working, and the next images can be given to it meanwhile.
 
         Raises:
             BackendError: the library failed, or the model is closed.
         """
         done: list[Peaks] = []
-        last: Callable[[], list[Peaks]] = list
+        begun: deque[Callable[[], list[Peaks]]] = deque()
         for group in _runs_of_one_size(inputs, self.batch):
-            done += last()
-            last = self._begin_batch(group)
-        return lambda: done + last()
+            while begun and not self._side_by_side:
+                done += begun.popleft()()
+            begun.append(self._begin_batch(group))
+        return lambda: done + [peaks for collect in begun for peaks in collect()]
 
     def _begin_batch(
         self, group: Sequence[tuple[npt.NDArray[np.uint8], Letterbox]]
@@ -280,6 +286,14 @@ class PoseModel:
         if isinstance(backend, AsyncBackend):
             collect = backend.submit(images)
             return lambda: self._peaks(collect(), letterboxes)
+        if self._side_by_side and isinstance(backend, SideBySide):
+            finish = backend.begin(images[0])
+
+            def collected() -> list[Peaks]:
+                found, maps = finish()
+                return self._peaks(found, letterboxes, maps)
+
+            return collected
         found = self._run(backend, np.concatenate(images), letterboxes)
         return lambda: found
 
@@ -293,7 +307,7 @@ class PoseModel:
         if self._looks is not None:
             require_image(image)
             return find_closely(self._looks, image, self.group)
-        if not self.overlaps:
+        if self.at_once == 1:
             return self.group(self.infer(*self.prepare(image)))
         collect = self.begin([self.prepare(image)])
         self.group.keep_warm()  # while the GPU works

@@ -10,9 +10,10 @@ from hprnet_rt.formats import KeypointsFrame
 from hprnet_rt.inference.crowd import CrowdWatch
 from hprnet_rt.inference.looks import AUTO, Looks, watching_stages
 from hprnet_rt.inference.model import KEEP, PoseModel
+from hprnet_rt.inference.preparation import part_of
 from hprnet_rt.inference.regions import Corners, Region, merged
 from hprnet_rt.pipeline import BatchStage, Stage
-from hprnet_rt.render import Drawing, draw_onto
+from hprnet_rt.render import Drawing, draw_onto, draws_planes
 from hprnet_rt.types import Frame, FramePoses, Inferred, Peaks, Poses, Prepared
 
 __all__ = [
@@ -51,7 +52,7 @@ def pose_stages(
 
     Args:
         model: the network.
-        draw: draws people onto the frame's own image, such as an `Overlay`.
+        draw: draws people onto the frame's own picture, such as an `Overlay`.
         over_time: temporal steps, applied in this order. They get every frame, in order, at its media
             time, or at its capture where the source has no clock.
         batch: frames that wait for each other before the network, so that it sees them together. Not for
@@ -82,20 +83,28 @@ def finding_stages(
     *,
     stills: bool = False,
     live: bool = False,
+    keeps_pictures: bool = True,
 ) -> list[AnyStage]:
-    """Return the stages that find people; see `pose_stages`."""
+    """Return the stages that find people; see `pose_stages`.
+
+    Without `keeps_pictures` frames lose theirs when the network's input is made, and its memory is free.
+    """
     if isinstance(regions, str) or model.input_px == AUTO:
         _require_choice(model, regions)
         looks = Looks(model, regions=regions == AUTO, wait=not live)
         return [*watching_stages(looks, watch, grouper, stills=stills)]
 
     def corners_in(frame: Frame) -> list[Corners]:
-        height, width = frame.image.shape[:2]
+        height, width = frame.image_hw
         return [region.corners(width, height) for region in regions]
 
     def prepare(frame: Frame) -> list[Prepared]:
+        planes = frame.planes
         if not regions:
-            return [Prepared(frame, *model.prepare(frame.image))]
+            inputs = model.prepare(planes or frame.image)
+            return [Prepared(frame if keeps_pictures else frame.unseen(), *inputs)]
+        if planes is not None:
+            return [Prepared(frame, *model.prepare(part_of(planes, each))) for each in corners_in(frame)]
         parts = [frame.image[top:bottom, left:right] for left, top, right, bottom in corners_in(frame)]
         return [Prepared(frame, *model.prepare(part)) for part in parts]
 
@@ -116,12 +125,12 @@ def finding_stages(
         found = [(grouper or model.group)(item.peaks) for item in items]
         if not regions:
             return FramePoses(frame, found[0])
-        height, width = frame.image.shape[:2]
+        height, width = frame.image_hw
         return FramePoses(frame, merged(found, corners_in(frame), width, height))
 
     engine: AnyStage = Stage("engine", infer)
-    if batch > 1 or model.overlaps:
-        engine = BatchStage("engine", begin, batch, overlaps=model.overlaps)
+    if batch > 1 or model.at_once > 1:
+        engine = BatchStage("engine", begin, batch, at_once=model.at_once)
     return [Stage("preprocess", prepare), engine, Stage("grouping", group)]
 
 
@@ -178,13 +187,26 @@ def replay_stages(
     return stages
 
 
+def _time_s(frame: Frame) -> float:
+    """Return a frame's media time, or when it was captured where the source has no clock."""
+    return frame.captured_s if frame.pts_s is None else frame.pts_s
+
+
 def _follow(over_time: Sequence[OverTime], item: FramePoses) -> FramePoses:
-    frame, poses = item.frame, item.poses
-    time_s = frame.captured_s if frame.pts_s is None else frame.pts_s
+    poses = item.poses
     for step in over_time:
-        poses = step(poses, time_s)
+        poses = step(poses, _time_s(item.frame))
     return replace(item, poses=poses)
 
 
 def _render_stage(draw: Drawing) -> Stage:
-    return Stage("render", lambda item: draw_onto(item, draw))
+    """Return the stage that draws on a frame's planes where it can, and else on its image."""
+
+    def render(item: FramePoses) -> FramePoses:
+        frame = item.frame
+        if frame.planes is None or not draws_planes(draw):
+            return draw_onto(item, draw)
+        draw.draw_planes(frame.planes, _time_s(frame), item.poses)
+        return item
+
+    return Stage("render", render)

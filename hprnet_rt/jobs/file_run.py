@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from hprnet_rt.backends.registry import backend_spec
 from hprnet_rt.errors import MediaError
 from hprnet_rt.files import PartialFile, make_folder_of
 from hprnet_rt.formats import KeypointsFrame, KeypointsStream, Recording, write_keypoints
@@ -40,15 +41,31 @@ from hprnet_rt.video import (
     open_source,
 )
 
-__all__ = ["FileRun", "shared_threads"]
+__all__ = ["FileRun", "engine_threads", "shared_threads"]
 
 _DURABLE_S: Final = 2.0
 """A crash costs the keypoints of at most this time."""
 
 
 def shared_threads() -> int:
-    """Return the threads for each of the two heavy stages, engine and encoder, when they run side by side."""
+    """Return the threads of each, an encoder and a network that wants all its threads at the same moment."""
     return max(1, (os.cpu_count() or 1) // 2)
+
+
+def engine_threads(backend: str, *, encodes: bool, elsewhere: bool = False) -> int | None:
+    """Return the threads of a backend, None for all cores.
+
+    One that works on several images at once has a thread for every core: whatever core an encoder leaves free
+    is used, and no image waits for the threads of another. Others share the cores with an encoder.
+
+    Args:
+        backend: as the user has named it; "auto" chooses such a one on the CPU.
+        encodes: a video is written.
+        elsewhere: the network runs on the workers of a cluster, whose number follows from their threads.
+    """
+    if encodes and (elsewhere or not (backend == "auto" or backend_spec(backend).side_by_side)):
+        return shared_threads()
+    return None
 
 
 class FileRun:
