@@ -12,6 +12,10 @@
         runs/mobile-refined.pth runs/mobile-better/last.pth runs/mobile.pth
     python engines/make_mobile.py export runs/mobile.pth
 
+To export the weights of the model file anew, after the export itself has changed:
+
+    python engines/make_mobile.py export engines/hprnet-mobile.onnx
+
 The first weights are the result of `blend`. From them network and refinement were trained together on a GPU,
 which gave refined.pth (see hprnet-mobile.md). Needs the extra `train`. `export` writes the model file and its
 JSON beside this script.
@@ -24,8 +28,9 @@ import av
 import torch
 
 from hprnet_rt.backends import ModelFile
-from hprnet_rt.model import HprnetMobile, export_onnx, load_checkpoint, save_checkpoint
+from hprnet_rt.model import HprnetMobile, export_onnx, load_checkpoint, load_weights, save_checkpoint
 from hprnet_rt.model.movenet import import_movenet, scale_parts
+from hprnet_rt.spec import DEFAULT_K
 
 HERE = Path(__file__).parent
 SAMPLE = HERE.parent / "demos" / "sample.mp4"
@@ -35,7 +40,6 @@ SOURCE = (
     "whole body, see hprnet-mobile.md"
 )
 LICENCE = "research and evaluation: see hprnet-mobile.md"
-K = 32
 
 
 def start(options: argparse.Namespace) -> None:
@@ -85,11 +89,12 @@ def join(options: argparse.Namespace) -> None:
 
 
 def export(options: argparse.Namespace) -> None:
-    network = load_checkpoint(HprnetMobile(), options.checkpoint)
+    read = load_weights if options.checkpoint.suffix == ".onnx" else load_checkpoint
+    network = read(HprnetMobile(), options.checkpoint)
     for parameter in network.parameters():  # stored as float16, so evaluated with these values
         parameter.data = parameter.data.half().float()
-    export_onnx(network, options.out, k=K)
-    model_file = ModelFile.describe(options.out, network.spec, K, SOURCE, LICENCE, bf16=True)
+    export_onnx(network, options.out, k=DEFAULT_K)
+    model_file = ModelFile.describe(options.out, network.spec, DEFAULT_K, SOURCE, LICENCE, bf16=True)
     print(f"{model_file.path}: {model_file.path.stat().st_size} bytes, SHA-256 {model_file.sha256}")
 
 
@@ -112,7 +117,7 @@ def main() -> None:
     job.add_argument("out", type=Path, help="checkpoint to write")
     job.set_defaults(run=join)
     job = steps.add_parser("export", help="export a trained checkpoint as the model file")
-    job.add_argument("checkpoint", type=Path, help="last.pth of the run")
+    job.add_argument("checkpoint", type=Path, help="last.pth of the run, or a model file")
     job.add_argument("--out", type=Path, default=HERE / "hprnet-mobile.onnx")
     job.set_defaults(run=export)
     options = parser.parse_args()

@@ -5,25 +5,29 @@ Sources: ONNX's onnx.proto (field numbers), Protocol Buffers' encoding.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from hprnet_rt.errors import ModelError
+from hprnet_rt.errors import ModelError, UsageError
 
 __all__ = [
     "CAFFE_SUFFIX",
     "FOR_GROUPING",
     "HALF_SUFFIX",
+    "K_PLACES",
     "OUTPUTS",
     "REFINED_PEAKS",
     "WEIGHTS",
     "message_fields",
     "only_outputs",
     "read_weights",
+    "require_k",
     "varint",
+    "with_k",
 ]
 
 FloatArray = npt.NDArray[np.float32]
@@ -38,14 +42,18 @@ FOR_GROUPING: Final = ("peaks", "features", "local_maps")
 """The outputs of a network that refines which grouping needs: peaks, and the maps for the refinement."""
 REFINED_PEAKS: Final = "refined_peaks"
 """The output with peaks that the network itself has refined."""
+K_PLACES: Final = "hprnet-rt K"
+"""The key of the metadata that say which integers of the graph are multiples of K: by the tensor's name, the
+multiple for each of its elements, 0 for those that K does not change."""
 OUTPUTS: Final = (*FOR_GROUPING, REFINED_PEAKS)
 """All outputs of a network that refines; others have the peaks alone."""
 
-_GRAPH: Final = 7  # of a model
+_GRAPH, _METADATA = 7, 14  # of a model
 _NODE, _INITIALIZER, _OUTPUT = 1, 5, 12  # of a graph
 _INPUTS, _OUTPUTS = 1, 2  # of a node
 _DIMS, _TYPE, _NAME, _RAW = 1, 2, 8, 9  # of a tensor
 _VALUE_NAME: Final = 1
+_KEY, _VALUE = 1, 2  # of an entry of the metadata
 _VARINT, _EIGHT, _SIZED, _FOUR = 0, 1, 2, 5  # kinds of fields
 _TYPES: Final[dict[int, np.dtype[Any]]] = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
 
@@ -134,6 +142,70 @@ def _only_outputs(graph: memoryview, names: Collection[str]) -> bytes:
         elif number == _INITIALIZER:
             kept[i] = _text(content, _NAME)[0] in needed
     return b"".join(bytes(whole) for keep, (_, _, whole) in zip(kept, fields, strict=True) if keep)
+
+
+def require_k(k: int) -> None:
+    """Check a number of people per image.
+
+    Raises:
+        UsageError: it is less than 1.
+    """
+    if k < 1:
+        raise UsageError(f"k is at least 1, got {k}")
+
+
+def with_k(model: bytes, k: int) -> bytes:
+    """Return the model with another number of people per image, and of peaks per joint.
+
+    Args:
+        model: the bytes of an exported ONNX file.
+        k: at least 1; inputs must have as many cells.
+
+    Raises:
+        UsageError: k is less than 1.
+        ModelError: the model cannot be read, or does not say where K is in it.
+    """
+    require_k(k)
+    try:
+        fields = list(message_fields(memoryview(model)))
+        places = _k_places(content for number, content, _ in fields if number == _METADATA)
+        return b"".join(
+            _field(_GRAPH, _with_k(content, places, k)) if number == _GRAPH else bytes(whole)
+            for number, content, whole in fields
+        )
+    except (IndexError, ValueError) as error:
+        raise ModelError(f"the network cannot be read as ONNX: {error}") from error
+
+
+def _k_places(metadata: Iterator[memoryview]) -> dict[str, list[int]]:
+    for entry in metadata:
+        if _text(entry, _KEY) == [K_PLACES]:
+            places: dict[str, list[int]] = json.loads(_text(entry, _VALUE)[0])
+            return places
+    raise ModelError("it does not say where its number of people is; export or import it again to change it")
+
+
+def _with_k(graph: memoryview, places: dict[str, list[int]], k: int) -> bytes:
+    changed = []
+    for number, content, whole in message_fields(graph):
+        times = places.get(_text(content, _NAME)[0]) if number == _INITIALIZER else None
+        if times is None:
+            changed.append(bytes(whole))
+        else:
+            changed.append(_field(number, _multiplied(content, times, k)))
+    return b"".join(changed)
+
+
+def _multiplied(tensor: memoryview, times: list[int], k: int) -> bytes:
+    """Return a tensor of integers with multiples of k where `times` is not 0."""
+    out = []
+    for number, content, whole in message_fields(tensor):
+        if number == _RAW:
+            values = np.where(times, k * np.array(times), np.frombuffer(content, "<i8"))
+            out.append(_field(_RAW, values.astype("<i8").tobytes()))
+        else:
+            out.append(bytes(whole))
+    return b"".join(out)
 
 
 def read_weights(model: bytes, module: str = "") -> dict[str, FloatArray]:

@@ -5,7 +5,7 @@ import pytest
 
 from hprnet_rt.backends import ModelFile
 from hprnet_rt.errors import ModelError
-from hprnet_rt.onnx_file import FOR_GROUPING, HALF_SUFFIX, OUTPUTS, only_outputs, read_weights
+from hprnet_rt.onnx_file import FOR_GROUPING, HALF_SUFFIX, OUTPUTS, only_outputs, read_weights, with_k
 
 SHIPPED = ModelFile.find("hprnet-mobile")
 
@@ -71,3 +71,32 @@ def test_a_damaged_file_is_a_sentence(model, damage):
         only_outputs(wrong, FOR_GROUPING)
     with pytest.raises(ModelError, match="cannot be read as ONNX"):
         read_weights(wrong, "refiner")
+
+
+@pytest.mark.parametrize("k", [5, 64])
+def test_with_another_number_of_people_the_strongest_stay_as_they_were(model, k):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    image = np.random.default_rng(1).integers(0, 256, (1, 64, 96, 3), np.uint8)
+    before, after = (
+        onnxruntime.InferenceSession(each, options, ["CPUExecutionProvider"]).run(OUTPUTS, {"images": image})
+        for each in (model, with_k(model, k))
+    )
+    least = min(k, SHIPPED.k)
+    for name, ours, theirs in zip(OUTPUTS, after, before, strict=True):
+        if name.endswith("peaks"):
+            assert ours.shape[1] == k
+            np.testing.assert_allclose(ours[:, :least], theirs[:, :least], atol=1e-5, err_msg=name)
+        else:
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_same_number_of_people_leaves_the_file_as_it_is(model):
+    assert with_k(model, SHIPPED.k) == model
+
+
+def test_a_file_that_does_not_say_where_its_number_of_people_is_says_so(model):
+    with pytest.raises(ModelError, match="export or import it again"):
+        with_k(only_outputs(model, ["peaks"]).replace(b"hprnet-rt K", b"hprnet-rt k"), 64)

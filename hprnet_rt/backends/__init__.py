@@ -2,7 +2,7 @@
 
 from hprnet_rt.backends.create import create_backend
 from hprnet_rt.backends.model_file import ModelFile, shipped_models
-from hprnet_rt.backends.protocol import AsyncBackend, Backend, BackendRequest, GivesMaps
+from hprnet_rt.backends.protocol import AsyncBackend, Backend, BackendRequest, GivesMaps, SideBySide
 from hprnet_rt.backends.registry import BACKENDS, PRECISIONS, runs_on_gpu
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "BackendRequest",
     "GivesMaps",
     "ModelFile",
+    "SideBySide",
     "create_backend",
     "runs_on_gpu",
     "shipped_models",

@@ -8,8 +8,10 @@ they share memory.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,8 @@ _OUT_OF_MEMORY = "bad_alloc"
 _CUT = ("feature", "hm", "hm_hp")  # tensor names, given by the export
 _CUT_REFINING = ("features", "hm", "hm_hp")
 _LOCAL_MAPS = "local_maps"
+_MOST_STREAMS = 4
+"""On more cores an image gets several of them: each that is worked on needs memory."""
 
 
 def _deform_conv(node: NodeContext) -> list[openvino.Output]:
@@ -108,11 +112,27 @@ def _cut(model: openvino.Model, refines: bool) -> tuple[openvino.Model, openvino
     )
 
 
-def _options(threads: int) -> dict[str, Any]:
-    """Return the settings of a compiled network, but for its precision."""
+def _streams(cores: int) -> tuple[int, int]:
+    """Return how many images to work on at the same time, and the threads of each.
+
+    Where each has one thread there is one image more than cores: it is taken while another is handed over.
+    """
+    threads = -(-cores // _MOST_STREAMS)
+    streams = cores // threads
+    return (streams + 1 if threads == 1 < streams else streams), threads
+
+
+def _options(threads: int, streams: int = 1) -> dict[str, Any]:
+    """Return the settings of a compiled network, but for its precision.
+
+    Args:
+        threads: of each stream.
+        streams: images that are worked on at the same time.
+    """
     return {
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": streams,
+        "INFERENCE_NUM_THREADS": streams * threads,
         "ENABLE_CPU_PINNING": False,  # decoding and drawing need the cores too
     }
 
@@ -125,6 +145,40 @@ def _refusal(error: RuntimeError, input_hw: tuple[int, int], path: Path) -> Back
     return BackendError(f"openvino cannot load {path}: {error}")
 
 
+class _Requests:
+    """What one image at a time needs: a run of the network and of the decode, which share memory.
+
+    Args:
+        network, decoder: compiled.
+        gives_maps: the network's last output are the local maps.
+    """
+
+    def __init__(
+        self, network: openvino.CompiledModel, decoder: openvino.CompiledModel, *, gives_maps: bool
+    ) -> None:
+        self._network, self._decoder = network.create_infer_request(), decoder.create_infer_request()
+        self._shapes = [tuple(network.output(i).shape) for i in (0, len(_CUT)) if gives_maps]
+        for i in range(len(_CUT)):
+            self._decoder.set_input_tensor(i, self._network.get_output_tensor(i))
+
+    def run(self, images: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], list[Maps | None]]:
+        """Return the peaks and the maps, new ones; not for two threads at a time."""
+        maps = self._own_maps() if self._shapes else None
+        self._network.infer({0: images}, share_inputs=True)
+        self._decoder.infer()
+        result: npt.NDArray[np.float32] = self._decoder.get_output_tensor(0).data.copy()
+        return result, [maps]
+
+    def _own_maps(self) -> Maps:
+        """Return new maps for the caller to own; the library writes into them, so that nothing is copied."""
+        features, local = (np.empty(shape, np.float32) for shape in self._shapes)
+        shared = openvino.Tensor(features, shared_memory=True)
+        self._network.set_output_tensor(0, shared)
+        self._decoder.set_input_tensor(0, shared)
+        self._network.set_output_tensor(len(_CUT), openvino.Tensor(local, shared_memory=True))
+        return Maps(features[0], local[0])
+
+
 class _OpenVinoBackend:
     name = "openvino"
     max_batch = 1
@@ -135,7 +189,8 @@ class _OpenVinoBackend:
         path = model_file.path if request.engine is None else request.engine.path
         self.spec = model_file.spec
         self.input_hw = input_hw
-        core, options = reader(), _options(threads)
+        streams, of_each = _streams(threads) if request.batch is None else (1, threads)
+        core, options = reader(), _options(of_each, streams)
         try:
             model = core.read_model(model_file.for_grouping() if request.engine is None else path)
             model.reshape({0: [1, *input_hw, 3]})
@@ -145,11 +200,12 @@ class _OpenVinoBackend:
             decoder = core.compile_model(decode, "CPU", {**options, "INFERENCE_PRECISION_HINT": "f32"})
         except RuntimeError as error:
             raise _refusal(error, input_hw, path) from error
-        self._network: openvino.InferRequest | None = network.create_infer_request()
-        self._decoder: openvino.InferRequest | None = decoder.create_infer_request()
-        self._shapes = [tuple(maps.output(i).shape) for i in (0, len(_CUT)) if self.gives_maps]
-        for i in range(len(_CUT)):
-            self._decoder.set_input_tensor(i, self._network.get_output_tensor(i))
+        self.at_once = 1 if streams == 1 else streams + 1  # one more waits, so that no stream does
+        self._free: SimpleQueue[_Requests | None] = SimpleQueue()
+        for _ in range(streams):
+            self._free.put(_Requests(network, decoder, gives_maps=self.gives_maps))
+        self._streams = streams
+        self._workers = ThreadPoolExecutor(streams, "hprnet-engine")
         shown = "bf16" if precision == "bf16" else "fp32"
         if request.engine is not None:
             shown = f"{INT8} and {shown}"
@@ -158,10 +214,10 @@ class _OpenVinoBackend:
         refined = refinement_text(self.spec, after_grouping=self.gives_maps)
         self.description = f"OpenVINO {version}, CPU, {shown}, {threads} threads{refined}"
 
-        self._lock = threading.Lock()
         # The first run sets things up lazily; and two threads that convert their first array at the same time
         # would deadlock in the binding.
-        self.run(np.zeros((1, *input_hw, 3), np.uint8))
+        for _ in range(streams):
+            self.run(np.zeros((1, *input_hw, 3), np.uint8))
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return self.run_with_maps(images)[0]
@@ -169,30 +225,29 @@ class _OpenVinoBackend:
     def run_with_maps(
         self, images: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.float32], list[Maps | None]]:
-        with self._lock:
-            if self._network is None or self._decoder is None:
-                raise BackendError("the openvino backend is closed")
-            try:
-                maps = self._own_maps(self._network, self._decoder) if self.gives_maps else None
-                self._network.infer({0: images}, share_inputs=True)
-                self._decoder.infer()
-            except RuntimeError as error:
-                raise BackendError(f"openvino failed on a frame: {error}") from error
-            result: npt.NDArray[np.float32] = self._decoder.get_output_tensor(0).data.copy()
-            return result, [maps]
+        requests = self._free.get()
+        try:
+            if requests is not None:
+                return requests.run(images)
+        except RuntimeError as error:
+            raise BackendError(f"openvino failed on a frame: {error}") from error
+        finally:
+            self._free.put(requests)
+        raise BackendError("the openvino backend is closed")
 
-    def _own_maps(self, network: openvino.InferRequest, decoder: openvino.InferRequest) -> Maps:
-        """Return new maps for the caller to own; the library writes into them, so that nothing is copied."""
-        features, local = (np.empty(shape, np.float32) for shape in self._shapes)
-        shared = openvino.Tensor(features, shared_memory=True)
-        network.set_output_tensor(0, shared)
-        decoder.set_input_tensor(0, shared)
-        network.set_output_tensor(len(_CUT), openvino.Tensor(local, shared_memory=True))
-        return Maps(features[0], local[0])
+    def begin(
+        self, images: npt.NDArray[np.uint8]
+    ) -> Callable[[], tuple[npt.NDArray[np.float32], list[Maps | None]]]:
+        try:
+            return self._workers.submit(self.run_with_maps, images).result
+        except RuntimeError as error:  # its threads have ended
+            raise BackendError("the openvino backend is closed") from error
 
     def close(self) -> None:
-        with self._lock:
-            self._network = self._decoder = None
+        self._workers.shutdown()
+        for _ in range(self._streams):
+            self._free.get()
+            self._free.put(None)
 
 
 class _OpenVinoMaps:

@@ -15,7 +15,15 @@ from hprnet_rt.backends.model_file import ModelFile
 from hprnet_rt.spec import ModelSpec
 from hprnet_rt.types import Maps
 
-__all__ = ["AsyncBackend", "Backend", "BackendModule", "BackendRequest", "GivesMaps", "refinement_text"]
+__all__ = [
+    "AsyncBackend",
+    "Backend",
+    "BackendModule",
+    "BackendRequest",
+    "GivesMaps",
+    "SideBySide",
+    "refinement_text",
+]
 
 
 def refinement_text(spec: ModelSpec, *, after_grouping: bool) -> str:
@@ -118,6 +126,28 @@ class GivesMaps(Backend, Protocol):
         """Return the peaks as `run` does, and the maps of each image; all belong to the caller.
 
         The maps are None where `gives_maps` is false: the network has no refinement, or refines inside.
+        """
+        ...
+
+
+@runtime_checkable
+class SideBySide(GivesMaps, Protocol):
+    """A backend that may work on several images at the same time, each on cores of its own.
+
+    Attributes:
+        at_once: images to be begun before the first is waited for, so that none of the cores waits; 1 where
+            the backend works on one after the other.
+    """
+
+    at_once: int
+
+    def begin(
+        self, images: npt.NDArray[np.uint8]
+    ) -> Callable[[], tuple[npt.NDArray[np.float32], Sequence[Maps | None]]]:
+        """Begin with what `run` takes, and return the function that waits for what `run_with_maps` returns.
+
+        Raises:
+            BackendError: the backend is closed; the returned function raises it where the library failed.
         """
         ...
 

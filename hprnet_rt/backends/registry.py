@@ -46,6 +46,7 @@ class BackendSpec:
         engine_precisions: those of `precisions` that need a built engine.
         batches: it takes several images at a time.
         flip: it can average with the mirrored image (the flip test).
+        side_by_side: it works on several images of a file at once, each on a core of its own (`SideBySide`).
         auto: the part it has in the choice of "auto", which goes through the backends in their order here and
             leaves out those whose library or GPU is missing. "use": it is taken, and its error is the user's.
             "try": it is passed over with a warning when it cannot run. "skip": it runs only when named.
@@ -61,6 +62,7 @@ class BackendSpec:
     engine_precisions: tuple[str, ...] = ()
     batches: bool = True
     flip: bool = False
+    side_by_side: bool = False
     auto: Literal["use", "try", "skip"]
     auto_builds: bool = False
 
@@ -124,6 +126,7 @@ BACKEND_SPECS: tuple[BackendSpec, ...] = (
         precisions=("fp32", "bf16", INT8),
         engine_precisions=(INT8,),
         batches=False,
+        side_by_side=True,
         auto="use",
     ),
     BackendSpec(

@@ -67,6 +67,9 @@ def _stages_alone(video: Path, model: PoseModel, options: AnnotateOptions) -> di
         def follow(pair: tuple[Frame, Poses]) -> Poses:
             return tracker(pair[1], pair[0].pts_s or 0.0)
 
+        def draw(item: FramePoses) -> None:
+            overlay.draw(item.frame.planes or item.frame.image, item.poses)
+
         def sink(item: FramePoses) -> None:
             for one in sinks:
                 one.write(item)
@@ -77,13 +80,13 @@ def _stages_alone(video: Path, model: PoseModel, options: AnnotateOptions) -> di
             if not frames:
                 break
             count += len(frames)
-            prepared = alone.run("preprocess", lambda frame: model.prepare(frame.image), frames)
-            peaks = alone.run("engine", lambda item: model.infer(*item), prepared)
+            prepared = alone.run("preprocess", lambda each: model.prepare(each.planes or each.image), frames)
+            (peaks,) = alone.run("engine", lambda batch: model.begin(batch)(), [prepared])
             poses = alone.run("grouping", model.group, peaks)
             poses = alone.run("tracking", follow, list(zip(frames, poses, strict=True)))
             items = [FramePoses(f, p) for f, p in zip(frames, poses, strict=True)]
             if options.video:
-                alone.run("render", lambda item: overlay.draw(item.frame.image, item.poses), items)
+                alone.run("render", draw, items)
             alone.run("sink", sink, items)
         alone.run("sink", lambda one: one.close(), sinks)
         source.close()
@@ -138,7 +141,7 @@ def measure_pipeline(
     """
     options = AnnotateOptions(video=picture)
     memory: list[list[float]] = []
-    with model_options.open(subject.model_file) as model:
+    with model_options.open(subject.model_file, batch=None) as model:
         tasks: dict[str, Callable[[], dict[str, float]]] = {
             WHOLE: lambda: {"a frame": _whole(video, model, options, memory)},
             "alone": lambda: _stages_alone(video, model, options),

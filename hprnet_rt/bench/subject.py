@@ -13,8 +13,10 @@ from typing import Any
 from hprnet_rt.backends import ModelFile
 from hprnet_rt.errors import BackendError, UsageError
 from hprnet_rt.inference.model import PoseModel
+from hprnet_rt.onnx_file import require_k
+from hprnet_rt.spec import DEFAULT_K
 from hprnet_rt.zoo.networks import ZOO
-from hprnet_rt.zoo.weights import DEFAULT_K, model_file_for, weights_state
+from hprnet_rt.zoo.weights import model_file_for, weights_state, with_people
 
 __all__ = ["ModelOptions", "Subject", "on_demand", "open_subject"]
 
@@ -28,14 +30,15 @@ class ModelOptions:
     threads: int | None = None
     input_px: int | None = None
 
-    def open(self, model_file: ModelFile) -> PoseModel:
-        """Open a model, ready to be called."""
+    def open(self, model_file: ModelFile, batch: int | None = 1) -> PoseModel:
+        """Open a model, ready to be called; with no batch, as files take it."""
         return PoseModel(
             model_file,
             backend=self.backend,
             precision=self.precision,
             threads=self.threads,
             input_px=self.input_px,
+            batch=batch,
         )
 
     def settings(self, model_file: ModelFile) -> dict[str, Any]:
@@ -89,14 +92,14 @@ def open_subject(model: str, weights: Path | None = None, k: int | None = None) 
 
     Args:
         model, weights: see `model_file_for`; a network without weights on this machine gets random ones.
-        k: most people per image; a model file for another number is exported again.
+        k: most people per image; the model file's own when None.
 
     Raises:
         UsageError: there is no such model, or k is less than 1.
         BackendError: torch is needed and not installed.
     """
-    if k is not None and k < 1:
-        raise UsageError(f"k is at least 1, got {k}")
+    if k is not None:
+        require_k(k)
     with tempfile.TemporaryDirectory(prefix="hprnet-rt-bench-") as folder:
         if weights is None and model in ZOO and weights_state(model) in ("not here", "none published"):
             networks = on_demand("networks")
@@ -109,9 +112,4 @@ def open_subject(model: str, weights: Path | None = None, k: int | None = None) 
             raise UsageError(
                 f"{model} is a rival's network: `hprnet-rt bench people --rivals` times it beside HPRNet's"
             )
-        if k is not None and k != model_file.k:
-            networks = on_demand("networks")
-            model_file = networks.export_model_file(
-                networks.network_of(model_file), Path(folder), k=k, bf16=model_file.bf16
-            )
-        yield Subject(model_file, False, Path(folder))
+        yield Subject(model_file if k is None else with_people(model_file, k), False, Path(folder))

@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.cluster.requests import Chunk, FoundPoses, Piece, SourceFile
-from hprnet_rt.errors import HprnetError, MediaError
+from hprnet_rt.errors import HprnetError, MediaError, UsageError
 from hprnet_rt.inference.finder import PoseRequest, PoseSearch
+from hprnet_rt.inference.model import AUTO as CHOSEN
 from hprnet_rt.inference.model import ModelFacts
+from hprnet_rt.inference.regions import Region
 from hprnet_rt.inference.stages import AnyStage
 from hprnet_rt.pipeline import Channel, ChannelClosed, Stage
 from hprnet_rt.types import Frame, FramePoses, unseen_frame
@@ -73,8 +75,14 @@ class Cluster:
         return self._workers.count
 
     def find(self, request: PoseRequest, frames: Iterator[Frame] | None) -> PoseSearch:
-        """See `Finder`."""
-        search = _Search(self._workers, request)
+        """See `Finder`.
+
+        Raises:
+            UsageError: how a frame is looked at depends on those before it, which other workers see.
+        """
+        if isinstance(request.regions, str) or self.facts.input_px == CHOSEN:
+            raise UsageError("size and regions are not chosen on a cluster: give them, or leave them out")
+        search = _Search(self._workers, request, tuple(request.regions))
         if frames is None:
             return PoseSearch(
                 search.unseen(), [Stage("cluster", search.next)], search.damage, search.interrupt
@@ -134,8 +142,9 @@ class _Search:
 
     _keys = itertools.count()
 
-    def __init__(self, workers: Workers, request: PoseRequest) -> None:
+    def __init__(self, workers: Workers, request: PoseRequest, regions: tuple[Region, ...]) -> None:
         self._workers, self._request, self._source = workers, request, request.source
+        self._regions = regions
         self._file = _shared(request.source)
         self._damage: str | None = None
         self._open: deque[_Answers[Any]] = deque()
@@ -196,7 +205,7 @@ class _Search:
                 return
             self._leave()
             request = self._request
-            rest = Piece(self._file, regions=request.regions, selection=request.selection, done=request.done)
+            rest = Piece(self._file, regions=self._regions, selection=request.selection, done=request.done)
             for chunk in self._wait(self._begin(rest, merged)):
                 yield from chunk.found
                 self._damage = None if chunk.damage is None else self._as_here(chunk.damage)
@@ -240,8 +249,7 @@ class _Search:
         for part in index.parts(least):
             first, behind = np.searchsorted(chosen, [part.number, part.number + len(part.pts)])
             if behind > first:
-                regions = self._request.regions
-                pieces.append(Piece(self._file, part, chosen=chosen[first:behind], regions=regions))
+                pieces.append(Piece(self._file, part, chosen=chosen[first:behind], regions=self._regions))
         return pieces
 
     def _chosen(self, index: VideoIndex) -> npt.NDArray[np.int64] | None:

@@ -24,6 +24,7 @@ class ModelChoice:
 
     model: str | Path = DEFAULT_MODEL
     weights: Path | None = None
+    k: int | None = None
     backend: str = "auto"
     precision: str = "auto"
     threads: int | None = None

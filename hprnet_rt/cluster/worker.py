@@ -131,7 +131,7 @@ class Worker:
 
     def _estimate(self, frames: Iterator[Frame], regions: Sequence[Region]) -> Iterator[FoundPoses]:
         assert self._model is not None  # `load` was called
-        stages = finding_stages(self._model, self._model.batch, regions)
+        stages = finding_stages(self._model, self._model.batch, regions, keeps_pictures=False)
         with Pipeline[FramePoses](BorrowedFrames(frames), stages) as pipeline:
             for packet in pipeline:
                 frame = packet.payload.frame

@@ -35,9 +35,11 @@ from hprnet_rt.commands.standard_streams import (
 )
 from hprnet_rt.errors import UsageError
 from hprnet_rt.formats import formats_help
+from hprnet_rt.geometry import KEEP
+from hprnet_rt.inference.model import AUTO as CHOSEN
 from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.jobs.annotate_file import FileReport, annotate_file
-from hprnet_rt.jobs.file_run import shared_threads
+from hprnet_rt.jobs.file_run import engine_threads
 from hprnet_rt.jobs.many import STATUSES, Outcome, counts, plan_report, run_jobs, write_report
 from hprnet_rt.jobs.options import AnnotateOptions
 from hprnet_rt.jobs.plan import Job, plan
@@ -102,8 +104,10 @@ def _run(
         raise UsageError(f"-o - takes a single input, and there are {len(jobs)}; give a folder")
     if options.report is not None:
         plan_report(options.report, jobs)
+    if CHOSEN in (options.size, settings.regions):
+        _require_order(options)
     stills = all(is_image(job.source) for job in jobs)  # no image waits for others
-    threads = shared_threads() if settings.video else None
+    threads = engine_threads(options.backend, encodes=settings.video, elsewhere=options.cluster is not None)
     batch = 1 if options.batch is None and stills else options.batch
     profiler = Profiler()
     with _open_finder(options, threads, batch) as finder, cancelled_by_signals() as cancelled:
@@ -141,6 +145,20 @@ def _run(
     if options.report is not None:
         write_report(options.report, outcomes)
     return _conclude(outcomes, reporter, begin_s, stopped=cancelled.is_set(), continues=not to_stream)
+
+
+def _require_order(options: argparse.Namespace) -> None:
+    """Check that one of size and regions can be chosen: frames are looked at one after the other for it.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if options.regions and options.size in (CHOSEN, KEEP):
+        raise UsageError(f"--size {options.size} looks at the whole picture: it does not go with --regions")
+    what = f"--size {CHOSEN}" if options.size == CHOSEN else f"--regions {CHOSEN}"
+    for name in ("cluster", "batch"):
+        if getattr(options, name) is not None:
+            raise UsageError(f"with {what} a frame depends on those before it: it does not go with --{name}")
 
 
 def _open_finder(

@@ -16,7 +16,8 @@ from hprnet_rt.commands.options import (
 from hprnet_rt.errors import UsageError
 from hprnet_rt.files import reason
 from hprnet_rt.formats import FORMATS
-from hprnet_rt.inference.regions import parse_region
+from hprnet_rt.inference.looks import AUTO
+from hprnet_rt.inference.regions import Region, parse_region
 from hprnet_rt.jobs.inputs import STANDARD_INPUT, read_list
 from hprnet_rt.jobs.options import SMOOTHINGS, AnnotateOptions
 from hprnet_rt.video import DEFAULT_RATE, is_address
@@ -105,7 +106,8 @@ def add_arguments(job: argparse.ArgumentParser) -> None:
         default=[],
         metavar="X,Y,W,H",
         help="search only this part of the picture, enlarged to the network's input: finds small people "
-        "there; in pixels or percent (10%%,0,50%%,100%%); may be given several times",
+        "there; in pixels or percent (10%%,0,50%%,100%%); may be given several times; auto looks at wide "
+        "pictures as a whole and in parts, and so at others while people are many and small",
     )
     add_drawing_option(job)
     add_picture_options(job)
@@ -223,6 +225,19 @@ def output_place(out: str, work: Path | None) -> tuple[Path, str | None]:
     return work / name, base
 
 
+def _regions(texts: list[str]) -> tuple[Region, ...] | str:
+    """Return the regions that were given, or `AUTO`.
+
+    Raises:
+        UsageError: one is no region, or auto is given among others.
+    """
+    if AUTO not in texts:
+        return tuple(map(parse_region, texts))
+    if len(texts) > 1:
+        raise UsageError("--regions auto chooses all regions; leave the others out, or auto")
+    return AUTO
+
+
 def settings_of(options: argparse.Namespace) -> AnnotateOptions:
     """Return the options of the work itself.
 
@@ -244,7 +259,7 @@ def settings_of(options: argparse.Namespace) -> AnnotateOptions:
         crf=options.crf,
         encoder=DEFAULT_ENCODER if options.no_video else choose_encoder(options.encoder),
         rate=options.rate,
-        regions=tuple(map(parse_region, options.regions)),
+        regions=_regions(options.regions),
         deinterlace=options.deinterlace,
         strip_metadata=options.strip_metadata,
         point_threshold=options.point_threshold,

@@ -19,7 +19,7 @@ from hprnet_rt.bench.failures import in_a_sentence
 from hprnet_rt.bench.machine import heading, machine
 from hprnet_rt.bench.measure import Limits
 from hprnet_rt.bench.mediapipe import MediaPipePipeline, require_mediapipe
-from hprnet_rt.bench.people import Peer, PeopleOptions, measure_people, people_settings
+from hprnet_rt.bench.people import Peer, PeopleOptions, case_of, measure_people, people_settings
 from hprnet_rt.bench.people_chart import people_chart
 from hprnet_rt.bench.pipeline import measure_pipeline, pipeline_settings
 from hprnet_rt.bench.released import ReleasedOptions, measure_released, released_settings
@@ -29,6 +29,7 @@ from hprnet_rt.bench.stages import measure_stages, stages_settings
 from hprnet_rt.bench.subject import ModelOptions, on_demand, open_subject
 from hprnet_rt.charts import Chart, require_matplotlib, write_chart
 from hprnet_rt.commands.console import DONE, AddParser, complain
+from hprnet_rt.commands.options import add_k_option
 from hprnet_rt.errors import UsageError
 from hprnet_rt.inference.model import DEFAULT_MODEL
 from hprnet_rt.spec import SPECS
@@ -49,7 +50,6 @@ def add_parser(add: AddParser) -> None:
 
     job = kinds.add_parser("people", help="runtime against people in the picture (the paper's Figure 5)")
     _add_network(job)
-    job.add_argument("--k", type=int, metavar="N", help="export an engine that returns N people at most")
     job.add_argument("--people", type=int, nargs="+", default=list(COUNTS), help="(default: %(default)s)")
     job.add_argument("--picture", type=_sides, default=(1280, 720), metavar="WxH", help="(default 1280x720)")
     job.add_argument("--zoomnet", action="store_true", help="also time the top-down pipeline ZoomNet (random "
@@ -111,6 +111,7 @@ def _add_network(job: argparse.ArgumentParser) -> None:
         "are random (default %(default)s)",
     )
     job.add_argument("--weights", type=Path, metavar="FILE", help="a checkpoint (.pth) of --model")
+    add_k_option(job)
     job.add_argument("--backend", default="auto", help=f"auto, {', '.join(BACKENDS)} (default %(default)s)")
     job.add_argument("--precision", default="auto", help=f"{', '.join(PRECISIONS)} (default %(default)s)")
     job.add_argument("--size", type=int, metavar="PX", help="longer side of the input (default: its own)")
@@ -269,8 +270,10 @@ def _say_people(report: BenchReport) -> None:
         _say_rivals(summary["rivals"])
     pairs = zip(summary["placed"], summary["found"], strict=True)
     print("found of placed: " + ", ".join(f"{found}/{placed}" for placed, found in pairs))
-    after = (f"{n}: {each['ms']:.3f} ms, {each['ratio']:.3f}" for n, each in summary["after_network"].items())
-    print("after the network, everyone planted, and the ratio of whole frames: " + "; ".join(after))
+    print("after the network, everyone planted, and the ratio of whole frames; the refinement, and with it:")
+    for n, each in summary["after_network"].items():
+        plain, refined = f"{each['ms']:.3f} ms, {each['ratio']:.3f}", f"{each['refinement_ms']:.3f} ms"
+        print(f"  {case_of(int(n))}: {plain}; {refined}, {each['refined_ratio']:.3f}")
     print(f'the engine returns {summary["k"]} people at most (--k changes it); "everyone" has planted peaks')
     if summary["random_weights"]:
         print("the weights are random: times hold, people are not found")
@@ -306,7 +309,7 @@ def _released(options: argparse.Namespace) -> int:
     bench_options = ReleasedOptions(
         options.people, limits=Limits(options.seconds, least_rounds=_LEAST), in_torch=not options.no_torch
     )
-    with open_subject(options.model, options.weights) as network:
+    with open_subject(options.model, options.weights, options.k) as network:
         model_options = _model_options(options)
         _measured(
             options,
@@ -354,7 +357,7 @@ def _video(options: argparse.Namespace) -> Path:
 def _stages(options: argparse.Namespace) -> int:
     old = _earlier(options, "stages")
     video, limits = _video(options), Limits(options.seconds)
-    with open_subject(options.model, options.weights) as network:
+    with open_subject(options.model, options.weights, options.k) as network:
         model_options = _model_options(options)
         _measured(
             options,
@@ -368,7 +371,7 @@ def _stages(options: argparse.Namespace) -> int:
 def _pipeline(options: argparse.Namespace) -> int:
     old, video = _earlier(options, "pipeline"), _video(options)
     limits = Limits(options.seconds, least_rounds=1, warm_up=1)  # a round is two passes over the video
-    with open_subject(options.model, options.weights) as network:
+    with open_subject(options.model, options.weights, options.k) as network:
         model_options, picture = _model_options(options), not options.no_video
         _measured(
             options,

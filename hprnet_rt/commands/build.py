@@ -11,6 +11,7 @@ from tqdm import tqdm
 from hprnet_rt.backends.registry import INT8
 from hprnet_rt.building import BUILD_BACKENDS, BUILD_PRECISIONS, BuildPlan, build
 from hprnet_rt.commands.console import DONE, AddParser, show_progress_of
+from hprnet_rt.commands.options import add_k_option
 from hprnet_rt.errors import UsageError
 from hprnet_rt.geometry import KEEP
 from hprnet_rt.zoo import model_file_for
@@ -26,6 +27,7 @@ def add_parser(add: AddParser) -> None:
     )
     job.add_argument("model", metavar="MODEL", help="a name that `hprnet-rt models` lists, or an .onnx file")
     job.add_argument("--weights", type=Path, metavar="FILE", help="a checkpoint (.pth) of MODEL")
+    add_k_option(job)
     job.add_argument("--backend", required=True, help=", ".join(BUILD_BACKENDS))
     job.add_argument(
         "--precision",
@@ -58,7 +60,7 @@ def add_parser(add: AddParser) -> None:
 def _build(options: argparse.Namespace) -> int:
     if not options.quiet:
         show_progress_of("hprnet_rt.zoo.weights")  # a conversion takes a while
-    model_file = model_file_for(options.model, options.weights)
+    model_file = model_file_for(options.model, options.weights, k=options.k)
     usual = "fp32" if options.backend == "openvino" else BUILD_PRECISIONS[0]
     if options.calibrate is not None and options.precision != INT8:
         raise UsageError(f"--calibrate is for --precision {INT8}")

@@ -168,9 +168,10 @@ def _run(options: argparse.Namespace, annotations: Annotations, change: str = ""
     if not options.quiet:
         images, found = counted(prediction.images, "image"), counted(prediction.detections, "detection")
         earlier = f" ({prediction.resumed} of them earlier)" if prediction.resumed else ""
+        closer = "" if prediction.closer is None else f" ({prediction.closer} looked at closer)"
         new = prediction.images - prediction.resumed
         rate = new / prediction.seconds if prediction.seconds else 0.0
-        print(f"{images}{earlier}, {found}, {rate:.1f} images/s: wrote {out}")
+        print(f"{images}{earlier}{closer}, {found}, {rate:.1f} images/s: wrote {out}")
     name = f"{name}, {change}" if change else name
     return Contender(name, read_results(out), _possible_parts(spec, annotations))
 

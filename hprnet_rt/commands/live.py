@@ -305,8 +305,9 @@ def _report(session: Session, written: Sequence[Path], speaker: _Speaker) -> Non
     lag = "" if age is None else f", age p50 {age.service_p50_ms:.0f} ms, p95 {age.service_p95_ms:.0f} ms"
     name = session.source.info.source
     dropped = session.pipeline.dropped
-    shown = counted(session.count, "frame")
-    speaker.say(f"{name}: {shown} shown, {dropped} dropped{lag}; {mean:.1f} people a frame")
+    shown, watch = counted(session.count, "frame"), session.watch
+    closer = "" if watch is None else f" ({watch.closer} looked at closer)"
+    speaker.say(f"{name}: {shown} shown{closer}, {dropped} dropped{lag}; {mean:.1f} people a frame")
     for path in written:
         speaker.say(f"  wrote {path}")
     if session.count:

@@ -10,13 +10,15 @@ from hprnet_rt.backends import BACKENDS, PRECISIONS
 from hprnet_rt.commands.console import show_progress_of
 from hprnet_rt.geometry import KEEP
 from hprnet_rt.grouping import MATCHINGS, GroupingOptions
+from hprnet_rt.inference.model import AUTO as CHOSEN
 from hprnet_rt.inference.model import DEFAULT_MODEL, PoseModel, load
 from hprnet_rt.render import BLURS, HIDEABLE, ONLY, OverlayStyle
-from hprnet_rt.spec import SPECS
+from hprnet_rt.spec import DEFAULT_K, SPECS
 from hprnet_rt.video.encoders import AUTO, DEFAULT_CRF, DEFAULT_ENCODER, ENCODERS
 
 __all__ = [
     "add_drawing_option",
+    "add_k_option",
     "add_model_options",
     "add_picture_options",
     "add_video_options",
@@ -27,12 +29,12 @@ __all__ = [
 
 
 def size(text: str) -> int | str:
-    """Read an input size: a number of pixels, or "keep".
+    """Read an input size: a number of pixels, "keep" or "auto".
 
     Raises:
         ValueError: it is neither.
     """
-    return text if text == KEEP else int(text)
+    return text if text in (KEEP, CHOSEN) else int(text)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +57,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="a checkpoint (.pth, .caffemodel) of --model, converted at the first use (default: those on "
         "this machine)",
     )
+    add_k_option(parser)
     parser.add_argument(
         "--backend",
         default="auto",
@@ -70,7 +73,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads",
         type=int,
-        help="CPU threads of the backend (default: all cores, or half of them beside an encoder)",
+        help="CPU threads of the backend (default: all cores; beside an encoder half of them for onnxruntime "
+        "and torch)",
     )
     parser.add_argument(
         "--size",
@@ -78,8 +82,20 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="PX",
         help="longer side of the network's input, a multiple of 32 (128 for hprnet-hourglass104; of "
         "openpose-* the height, of ae-* the shorter side: `hprnet-rt models info`); larger "
-        f'finds smaller people and takes longer; "{KEEP}" takes images at their own size (default: the '
+        f'finds smaller people and takes longer; "{KEEP}" takes images at their own size; "{CHOSEN}" is the '
+        "network's own, and twice that while people are many and small, which is said (default: the "
         f"network's own, {SPECS[DEFAULT_MODEL].input_px} for {DEFAULT_MODEL}, 512 for the others)",
+    )
+
+
+def add_k_option(parser: argparse._ActionsContainer) -> None:
+    """Add --k."""
+    parser.add_argument(
+        "--k",
+        type=int,
+        metavar="N",
+        help=f"the most people that the network can find in a frame; more take longer (default: the model "
+        f"file's own, usually {DEFAULT_K})",
     )
 
 
@@ -158,7 +174,8 @@ def load_model(
         batch, flip, matching: see `load`.
     """
     if not options.quiet:
-        show_progress_of("hprnet_rt.zoo.weights")  # a conversion takes a while
+        # a conversion takes a while, and what is looked at may change
+        show_progress_of("hprnet_rt.zoo.weights", "hprnet_rt.inference.looks")
     choice = model_choice(options, threads=threads, batch=batch)
     return load(choice.pop("model"), **choice, flip=flip, matching=matching)
 
@@ -170,6 +187,7 @@ def model_choice(
     return {
         "model": options.model,
         "weights": options.weights,
+        "k": options.k,
         "backend": options.backend,
         "precision": options.precision,
         "threads": threads if options.threads is None else options.threads,

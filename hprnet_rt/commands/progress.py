@@ -102,9 +102,10 @@ class ProgressReporter:
         stopped = "stopped after " if report.cancelled else ""
         were = "was" if report.resumed == 1 else "were"
         before = f", {counted(report.resumed, 'frame')} {were} there" if report.resumed else ""
+        closer = "" if report.closer is None else f" ({report.closer} looked at closer)"
         frames, people = counted(report.frames, "frame"), counted(report.people, "person")
         self.say(
-            f"{report.job.name}: {stopped}{frames}, {people} "
+            f"{report.job.name}: {stopped}{frames}{closer}, {people} "
             f"({mean:.1f} a frame, at most {report.most_people}), {rate:.1f} FPS{before}"
         )
         for path in report.written:

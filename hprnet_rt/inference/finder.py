@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from hprnet_rt.inference.crowd import CrowdWatch
+from hprnet_rt.inference.looks import AUTO
 from hprnet_rt.inference.model import ModelFacts, PoseModel
-from hprnet_rt.inference.regions import Region
-from hprnet_rt.inference.stages import AnyStage, finding_stages
+from hprnet_rt.inference.stages import AnyStage, Regions, finding_stages
 from hprnet_rt.types import Frame
-from hprnet_rt.video import FileSource, ResumePoint, Selection, chosen_frames
+from hprnet_rt.video import FileSource, ImageSource, ResumePoint, Selection, chosen_frames
 
 __all__ = ["Finder", "LocalFinder", "PoseRequest", "PoseSearch"]
 
@@ -29,7 +30,7 @@ class PoseRequest:
     source: FileSource
     selection: Selection
     done: ResumePoint | None = None
-    regions: tuple[Region, ...] = ()
+    regions: Regions = ()
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,14 @@ class PoseSearch:
         stages: Frame -> FramePoses, without tracking and drawing.
         damage: called after the last frame: what could not be read of the source, None when all was well.
         interrupt: ends the waiting of `frames` and `stages`, from any thread.
+        watch: chooses how frames are looked at, and remembers; None where that is not chosen.
     """
 
     frames: Iterable[Frame]
     stages: list[AnyStage]
     damage: Callable[[], str | None]
     interrupt: Callable[[], None] | None = None
+    watch: CrowdWatch | None = None
 
 
 class Finder(Protocol):
@@ -83,8 +86,18 @@ class LocalFinder:
 
     def find(self, request: PoseRequest, frames: Iterator[Frame] | None) -> PoseSearch:
         """Begin to find everyone; see `Finder`."""
-        source = request.source
+        source, model = request.source, self._model
+        stills = isinstance(source, ImageSource)
+        chosen = AUTO in (request.regions, model.input_px)
+        watch = CrowdWatch(remember=not stills) if chosen else None
+        stages = finding_stages(
+            model,
+            model.batch,
+            request.regions,
+            watch=watch,
+            stills=stills,
+            keeps_pictures=frames is not None,
+        )
         if frames is None:
             frames = chosen_frames(source, request.selection, request.done)
-        stages = finding_stages(self._model, self._model.batch, request.regions)
-        return PoseSearch(frames, stages, lambda: source.damage)
+        return PoseSearch(frames, stages, lambda: source.damage, watch=watch)

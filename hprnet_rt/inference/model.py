@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,21 +15,25 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from hprnet_rt.backends import AsyncBackend, Backend, GivesMaps, ModelFile, create_backend
+from hprnet_rt.backends import AsyncBackend, Backend, GivesMaps, ModelFile, SideBySide, create_backend
 from hprnet_rt.building import find_engine
 from hprnet_rt.errors import BackendError, UsageError
 from hprnet_rt.geometry import KEEP, Letterbox, input_hw_for, require_image
 from hprnet_rt.grouping import MATCHINGS, Grouper, GroupingOptions, GroupsPeaks
+from hprnet_rt.inference.looks import AUTO, Looks, find_closely
+from hprnet_rt.inference.preparation import prepared_planes
 from hprnet_rt.spec import PeakLayout
-from hprnet_rt.types import Maps, Peaks, Poses
-from hprnet_rt.zoo.weights import model_file_for
+from hprnet_rt.types import Maps, Peaks, Planes, Poses
+from hprnet_rt.zoo.weights import model_file_for, with_people
 
-__all__ = ["DEFAULT_MODEL", "KEEP", "ModelFacts", "PoseModel", "load"]
+__all__ = ["AUTO", "DEFAULT_MODEL", "KEEP", "ModelFacts", "PoseModel", "load"]
 
 _log = logging.getLogger(__name__)
 
 DEFAULT_MODEL: Final = "hprnet-mobile"
 _USUAL_HW = (720, 1280)
+_CLOSER_K = 128
+"""The most people of a frame where the network looks closer, unless it is told."""
 _OPEN_BACKENDS = 6  # compiled input sizes kept; a folder of photographs has a few aspect ratios
 
 
@@ -40,7 +44,7 @@ class ModelFacts:
     Attributes:
         name: of the network.
         sha256: of its file.
-        input_px: longer side of the input, or "keep".
+        input_px: longer side of the input, "keep" or "auto".
         threshold: least score of a person.
         peak_threshold: least score of a joint's peak.
         refined: points of faces and hands have been corrected, and have a confidence of their own.
@@ -66,10 +70,12 @@ class PoseModel:
         model_file: the network.
         backend, precision, threads: see `create_backend`.
         input_px: longer side of the input, a multiple of the network's `multiple_px`; its own when None.
-            "keep" takes every image at its own size, as the paper does for its tests.
+            "keep" takes every image at its own size, as the paper does for its tests. "auto" is its own, and
+            twice that where people are many and small, see `Looks`; a single image is then looked at twice.
         flip: average with the mirrored image (the flip test; the backend torch only).
         batch: images that `begin` gives to the backend at once; the backend's best when None.
         grouping: thresholds.
+        closer_k: the most people of a frame where `closer` looks.
 
     Examples:
         >>> with hprnet_rt.load() as model:
@@ -89,6 +95,7 @@ class PoseModel:
         flip: bool = False,
         batch: int | None = 1,
         grouping: GroupingOptions | None = None,
+        closer_k: int | None = None,
     ) -> None:
         input_px = model_file.spec.input_px if input_px is None else input_px
         self.model_file = model_file
@@ -98,13 +105,18 @@ class PoseModel:
         self._batch = batch
         self._backends: OrderedDict[tuple[int, int], Backend] = OrderedDict()
         self._lock = threading.Lock()
+        self._closer_k = max(model_file.k, _CLOSER_K) if closer_k is None else closer_k
+        self._closer: dict[int, PoseModel] = {}
+        self._closer_lock = threading.Lock()
         self._closed = False
         first = self.backend_for(self.letterbox(_USUAL_HW).input_hw)
         self._backend = first.name  # "auto" chooses once, for all sizes
         self.description = first.description
         self.batch = first.max_batch
-        self.overlaps = isinstance(first, AsyncBackend)
+        self._side_by_side = isinstance(first, SideBySide) and first.at_once > 1
+        self.at_once = first.at_once if isinstance(first, SideBySide) else 1 + isinstance(first, AsyncBackend)
         self.group: GroupsPeaks = self._grouper(grouping, first)
+        self._looks = Looks(self) if input_px == AUTO else None
 
     def _grouper(self, grouping: GroupingOptions | None, first: Backend) -> GroupsPeaks:
         """Return what makes people of the peaks of a backend."""
@@ -135,14 +147,50 @@ class PoseModel:
         """Return how images of this size are placed in the input.
 
         Raises:
-            UsageError: the input size is neither "keep" nor a multiple of the network's `multiple_px`.
+            UsageError: the input size is neither "keep" nor "auto" nor a multiple of the network's
+                `multiple_px`.
         """
         multiple_px = self.model_file.spec.multiple_px
-        if isinstance(self.input_px, int):
-            return Letterbox.fit(image_hw, input_hw_for(image_hw, self.input_px, multiple_px))
-        if self.input_px != KEEP:
-            raise UsageError(f"the input size is a number of pixels or {KEEP!r}, got {self.input_px!r}")
-        return Letterbox.keep(image_hw, multiple_px)
+        if self.input_px == KEEP:
+            return Letterbox.keep(image_hw, multiple_px)
+        if not isinstance(self.input_px, int) and self.input_px != AUTO:
+            raise UsageError(
+                f"the input size is a number of pixels, {KEEP!r} or {AUTO!r}, got {self.input_px!r}"
+            )
+        return Letterbox.fit(image_hw, input_hw_for(image_hw, self.usual_px, multiple_px))
+
+    @property
+    def usual_px(self) -> int:
+        """The longer side of the input, where that is one size; the network's own with "keep" and "auto"."""
+        return self.input_px if isinstance(self.input_px, int) else self.model_file.spec.input_px
+
+    def closer(self, input_px: int) -> PoseModel:
+        """Return the same network at another size, for more people; it is opened once and closed with this.
+
+        Args:
+            input_px: longer side of the input.
+
+        Raises:
+            ModelError: the model file does not say where its number of people is.
+            BackendError: the library failed, or the model is closed.
+            OutputError: the cache cannot be written.
+        """
+        precision, threads, flip = self._choice
+        with self._closer_lock:
+            if self._closed:
+                raise BackendError("the model is closed")
+            if input_px not in self._closer:
+                self._closer[input_px] = PoseModel(
+                    with_people(self.model_file, self._closer_k),
+                    backend=self._backend,
+                    precision=precision,
+                    threads=threads,
+                    input_px=input_px,
+                    flip=flip,
+                    batch=self._batch,
+                    grouping=self.group.options,
+                )
+            return self._closer[input_px]
 
     def backend_for(self, input_hw: tuple[int, int]) -> Backend:
         """Return the backend for inputs of this size, compiled at the first use."""
@@ -168,15 +216,18 @@ class PoseModel:
                 oldest.close()
             return made
 
-    def prepare(self, image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], Letterbox]:
-        """Scale an image (H, W, 3) BGR to the network's input (1, h, w, 3).
+    def prepare(self, picture: npt.NDArray[np.uint8] | Planes) -> tuple[npt.NDArray[np.uint8], Letterbox]:
+        """Scale an image (H, W, 3) BGR, or planes, to the network's input (1, h, w, 3) BGR.
 
         Raises:
-            ShapeError: `image` is no such array.
+            ShapeError: `picture` is no such array.
         """
-        require_image(image)
-        letterbox = self.letterbox(image.shape[:2])
-        return letterbox.apply(image), letterbox
+        if isinstance(picture, Planes):
+            letterbox = self.letterbox(picture.image_hw)
+            return prepared_planes(picture, letterbox), letterbox
+        require_image(picture)
+        letterbox = self.letterbox(picture.shape[:2])
+        return letterbox.apply(picture), letterbox
 
     def infer(self, batch: npt.NDArray[np.uint8], letterbox: Letterbox) -> Peaks:
         """Run the network on a prepared image.
@@ -212,18 +263,19 @@ class PoseModel:
             inputs: what `prepare` has returned, any number.
 
         Returns:
-            A function that waits for their peaks, in the same order; it must be called once. Where `overlaps`
-            is true the network may still be working, and the next images can be given to it meanwhile.
+            A function that waits for their peaks, in the same order; it must be called once. Where `at_once`
+            is more than 1 the network may still be working, and the next images can be given to it meanwhile.
 
         Raises:
             BackendError: the library failed, or the model is closed.
         """
         done: list[Peaks] = []
-        last: Callable[[], list[Peaks]] = list
+        begun: deque[Callable[[], list[Peaks]]] = deque()
         for group in _runs_of_one_size(inputs, self.batch):
-            done += last()
-            last = self._begin_batch(group)
-        return lambda: done + last()
+            while begun and not self._side_by_side:
+                done += begun.popleft()()
+            begun.append(self._begin_batch(group))
+        return lambda: done + [peaks for collect in begun for peaks in collect()]
 
     def _begin_batch(
         self, group: Sequence[tuple[npt.NDArray[np.uint8], Letterbox]]
@@ -234,6 +286,14 @@ class PoseModel:
         if isinstance(backend, AsyncBackend):
             collect = backend.submit(images)
             return lambda: self._peaks(collect(), letterboxes)
+        if self._side_by_side and isinstance(backend, SideBySide):
+            finish = backend.begin(images[0])
+
+            def collected() -> list[Peaks]:
+                found, maps = finish()
+                return self._peaks(found, letterboxes, maps)
+
+            return collected
         found = self._run(backend, np.concatenate(images), letterboxes)
         return lambda: found
 
@@ -244,7 +304,10 @@ class PoseModel:
             ShapeError: `image` is no such array.
             BackendError: the library failed, or the model is closed.
         """
-        if not self.overlaps:
+        if self._looks is not None:
+            require_image(image)
+            return find_closely(self._looks, image, self.group)
+        if self.at_once == 1:
             return self.group(self.infer(*self.prepare(image)))
         collect = self.begin([self.prepare(image)])
         self.group.keep_warm()  # while the GPU works
@@ -257,6 +320,9 @@ class PoseModel:
             self._closed = True
             while self._backends:
                 self._backends.popitem()[1].close()
+        with self._closer_lock:
+            for model in self._closer.values():
+                model.close()
 
     def __enter__(self) -> Self:
         return self
@@ -280,6 +346,7 @@ def load(
     model: str | Path = DEFAULT_MODEL,
     *,
     weights: str | Path | None = None,
+    k: int | None = None,
     backend: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
@@ -294,13 +361,16 @@ def load(
     Args:
         model: a network's name, or an .onnx file with its JSON beside it.
         weights: a checkpoint of the network, converted at the first use; None takes what is on this machine.
+        k: the most people of a frame; the model file's own, 32 of the shipped one, when None. More take
+            longer, see `hprnet_rt.zoo.with_people`.
         backend: "auto" (says in the log what it chose), "tensorrt", "tensorrt-rtx" or "torch-cuda" on a GPU,
             "openvino", "onnxruntime" or "torch" on the CPU. None of them takes another's place.
         precision: "auto", "fp32", "fp16", "bf16", or "int8" for an engine that `hprnet-rt build` made for
             OpenVINO.
         threads: CPU threads of the backend; all cores when None.
         input_px: longer side of the network's input, its own when None; larger finds smaller people and
-            takes longer. "keep" takes every image at its own size.
+            takes longer. "keep" takes every image at its own size, "auto" the network's own size, and twice
+            that where people are many and small.
         flip: average with the mirrored image (the flip test; the backend torch only).
         batch: images that files give to the network at once; the backend's best when None. Live sources
             and single images are best off with 1.
@@ -318,7 +388,7 @@ def load(
         >>> with hprnet_rt.load() as model:
         ...     wrists = [person["left_wrist"] for person in model(image).confident()]
     """
-    model_file = model_file_for(model, weights)
+    model_file = model_file_for(model, weights, k=k)
     grouping, make = GroupingOptions(matching=matching), PoseModel
     if model_file.spec.is_rival:
         from hprnet_rt.inference.rivals import RivalModel  # others do without it
@@ -326,6 +396,10 @@ def load(
         make, grouping = RivalModel, replace(grouping, person_threshold=0.0)
     if threshold is not None:
         grouping = replace(grouping, person_threshold=threshold)
+    if input_px == AUTO:
+        if batch is not None and batch > 1:
+            raise UsageError("with --size auto a frame depends on those before it: leave --batch out")
+        batch = 1
     return make(
         model_file,
         backend=backend,
@@ -335,4 +409,5 @@ def load(
         flip=flip,
         batch=batch,
         grouping=grouping,
+        closer_k=k,
     )

@@ -24,6 +24,9 @@ Corners = tuple[int, int, int, int]
 _SAME: Final = 0.5
 """Similarity from which two people of different regions are one."""
 
+_SAME_BOX: Final = 0.6
+"""Intersection over union from which boxes of different regions are one person's, whatever the joints."""
+
 _LEAST_JOINTS: Final = 4  # with fewer in common, boxes say who is the same
 _COVERED: Final = 0.7
 """Least share of a box, cut by a region's edge, that lies in the box of the same person elsewhere."""
@@ -113,7 +116,9 @@ def merged(found: Sequence[Poses], corners: Sequence[Corners], width: int, heigh
     body = np.ascontiguousarray(people.xy[:, skeleton.BODY])
     away = np.zeros(len(people), np.float32)
     same = similarity(body, people.box_xyxy, body, people.box_xyxy, away, _LEAST_JOINTS, _SAME) >= _SAME
-    same |= cut[:, None] & (_shares(people.box_xyxy) >= _COVERED)
+    shares = _shares(people.box_xyxy)
+    same |= cut[:, None] & (shares >= _COVERED)
+    same |= _unions(shares) >= _SAME_BOX
     same &= region[:, None] != region
     kept: list[int] = []
     for n in np.lexsort((-people.person_score, cut)).tolist():
@@ -145,3 +150,9 @@ def _shares(box: FloatArray) -> FloatArray:
     both = np.clip(high - low, 0, None).prod(axis=2)
     own = np.clip(box[:, 2:] - box[:, :2], 1, None).prod(axis=1)
     return np.asarray(both / own[:, None], np.float32)
+
+
+def _unions(shares: FloatArray) -> FloatArray:
+    """Return the intersection over union of boxes of which `_shares` are known: (N, N), 0 to 1."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(1.0 / (1.0 / shares + 1.0 / shares.T - 1.0), np.float32)

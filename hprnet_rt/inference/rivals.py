@@ -15,7 +15,8 @@ from hprnet_rt.geometry import Letterbox, require_image
 from hprnet_rt.grouping import GroupingOptions
 from hprnet_rt.grouping.rivals import BodyAndCrops, Placement, RivalGrouper, peaks_of, place
 from hprnet_rt.inference.model import PoseModel
-from hprnet_rt.types import Maps, Peaks
+from hprnet_rt.types import Maps, Peaks, Planes
+from hprnet_rt.video.conversion import bgr_of
 
 __all__ = ["RivalModel"]
 
@@ -82,12 +83,13 @@ class RivalModel(PoseModel):
             raise UsageError(f"{name} has an input of a set size; give --size a number, or leave it out")
         return place(self.model_file.spec, image_hw, self.input_px)
 
-    def prepare(self, image: ImageArray) -> tuple[ImageArray, Letterbox]:
-        """Scale an image (H, W, 3) BGR to the network's input (1, h, w, 3).
+    def prepare(self, picture: ImageArray | Planes) -> tuple[ImageArray, Letterbox]:
+        """Scale an image (H, W, 3) BGR, or planes, to the network's input (1, h, w, 3) BGR.
 
         Raises:
-            ShapeError: `image` is no such array.
+            ShapeError: `picture` is no such array.
         """
+        image = bgr_of(picture) if isinstance(picture, Planes) else picture
         require_image(image)
         placement = self.letterbox(image.shape[:2])
         if self._lookers:

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from hprnet_rt.errors import MediaError
+from hprnet_rt.errors import MediaError, UsageError
 from hprnet_rt.formats import KeypointsFrame
-from hprnet_rt.inference.model import PoseModel
+from hprnet_rt.inference.crowd import CrowdWatch
+from hprnet_rt.inference.looks import AUTO, Looks, watching_stages
+from hprnet_rt.inference.model import KEEP, PoseModel
+from hprnet_rt.inference.preparation import part_of
 from hprnet_rt.inference.regions import Corners, Region, merged
 from hprnet_rt.pipeline import BatchStage, Stage
-from hprnet_rt.render import Drawing, draw_onto
+from hprnet_rt.render import Drawing, draw_onto, draws_planes
 from hprnet_rt.types import Frame, FramePoses, Inferred, Peaks, Poses, Prepared
 
 __all__ = [
     "AnyStage",
     "OverTime",
+    "Regions",
     "finding_stages",
     "following_stages",
     "pose_stages",
@@ -24,6 +28,9 @@ __all__ = [
 
 AnyStage = Stage | BatchStage
 """What a pipeline takes."""
+
+Regions = Sequence[Region] | str
+"""Parts of a picture, or `AUTO`."""
 
 OverTime = Callable[[Poses, float], Poses]
 """A temporal step: called with the people of each frame and its time in seconds. `Tracker`, `OneEuro`."""
@@ -35,42 +42,69 @@ def pose_stages(
     over_time: Sequence[OverTime] = (),
     *,
     batch: int = 1,
-    regions: Sequence[Region] = (),
+    regions: Regions = (),
     grouper: Callable[[Peaks], Poses] | None = None,
+    watch: CrowdWatch | None = None,
+    stills: bool = False,
+    live: bool = False,
 ) -> list[AnyStage]:
     """Return the stages from a `Frame` to its `FramePoses`.
 
     Args:
         model: the network.
-        draw: draws people onto the frame's own image, such as an `Overlay`.
+        draw: draws people onto the frame's own picture, such as an `Overlay`.
         over_time: temporal steps, applied in this order. They get every frame, in order, at its media
             time, or at its capture where the source has no clock.
         batch: frames that wait for each other before the network, so that it sees them together. Not for
             live sources.
-        regions: what the network looks at, one after the other; the whole picture when empty.
+        regions: what the network looks at, one after the other; the whole picture when empty; "auto" chooses,
+            see `Looks`.
         grouper: turns peaks into people in place of the model's own.
+        watch: where size or regions are chosen: what decides it; a new one when None.
+        stills: frames have nothing to do with each other.
+        live: no frame may wait for a network that is being opened.
+
+    Raises:
+        UsageError: the model and regions do not go together.
 
     Raises in its stage, as a stage does:
         UsageError: a region is not in the picture.
     """
-    return [*finding_stages(model, batch, regions, grouper), *following_stages(over_time, draw)]
+    finding = finding_stages(model, batch, regions, grouper, watch, stills=stills, live=live)
+    return [*finding, *following_stages(over_time, draw)]
 
 
 def finding_stages(
     model: PoseModel,
     batch: int = 1,
-    regions: Sequence[Region] = (),
+    regions: Regions = (),
     grouper: Callable[[Peaks], Poses] | None = None,
+    watch: CrowdWatch | None = None,
+    *,
+    stills: bool = False,
+    live: bool = False,
+    keeps_pictures: bool = True,
 ) -> list[AnyStage]:
-    """Return the stages that look at each frame by itself; see `pose_stages`."""
+    """Return the stages that find people; see `pose_stages`.
+
+    Without `keeps_pictures` frames lose theirs when the network's input is made, and its memory is free.
+    """
+    if isinstance(regions, str) or model.input_px == AUTO:
+        _require_choice(model, regions)
+        looks = Looks(model, regions=regions == AUTO, wait=not live)
+        return [*watching_stages(looks, watch, grouper, stills=stills)]
 
     def corners_in(frame: Frame) -> list[Corners]:
-        height, width = frame.image.shape[:2]
+        height, width = frame.image_hw
         return [region.corners(width, height) for region in regions]
 
     def prepare(frame: Frame) -> list[Prepared]:
+        planes = frame.planes
         if not regions:
-            return [Prepared(frame, *model.prepare(frame.image))]
+            inputs = model.prepare(planes or frame.image)
+            return [Prepared(frame if keeps_pictures else frame.unseen(), *inputs)]
+        if planes is not None:
+            return [Prepared(frame, *model.prepare(part_of(planes, each))) for each in corners_in(frame)]
         parts = [frame.image[top:bottom, left:right] for left, top, right, bottom in corners_in(frame)]
         return [Prepared(frame, *model.prepare(part)) for part in parts]
 
@@ -91,13 +125,25 @@ def finding_stages(
         found = [(grouper or model.group)(item.peaks) for item in items]
         if not regions:
             return FramePoses(frame, found[0])
-        height, width = frame.image.shape[:2]
+        height, width = frame.image_hw
         return FramePoses(frame, merged(found, corners_in(frame), width, height))
 
     engine: AnyStage = Stage("engine", infer)
-    if batch > 1 or model.overlaps:
-        engine = BatchStage("engine", begin, batch, overlaps=model.overlaps)
+    if batch > 1 or model.at_once > 1:
+        engine = BatchStage("engine", begin, batch, at_once=model.at_once)
     return [Stage("preprocess", prepare), engine, Stage("grouping", group)]
+
+
+def _require_choice(model: PoseModel, regions: Regions) -> None:
+    """Check that size or regions can be chosen.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    if regions and model.input_px == AUTO:
+        raise UsageError("--size auto looks at the whole picture: leave --regions out, or give a size")
+    if model.input_px == KEEP or model.model_file.spec.is_rival:
+        raise UsageError(f"{model.name} at --size {model.input_px} has no regions of its own: give them")
 
 
 def following_stages(over_time: Sequence[OverTime] = (), draw: Drawing | None = None) -> list[AnyStage]:
@@ -141,13 +187,26 @@ def replay_stages(
     return stages
 
 
+def _time_s(frame: Frame) -> float:
+    """Return a frame's media time, or when it was captured where the source has no clock."""
+    return frame.captured_s if frame.pts_s is None else frame.pts_s
+
+
 def _follow(over_time: Sequence[OverTime], item: FramePoses) -> FramePoses:
-    frame, poses = item.frame, item.poses
-    time_s = frame.captured_s if frame.pts_s is None else frame.pts_s
+    poses = item.poses
     for step in over_time:
-        poses = step(poses, time_s)
+        poses = step(poses, _time_s(item.frame))
     return replace(item, poses=poses)
 
 
 def _render_stage(draw: Drawing) -> Stage:
-    return Stage("render", lambda item: draw_onto(item, draw))
+    """Return the stage that draws on a frame's planes where it can, and else on its image."""
+
+    def render(item: FramePoses) -> FramePoses:
+        frame = item.frame
+        if frame.planes is None or not draws_planes(draw):
+            return draw_onto(item, draw)
+        draw.draw_planes(frame.planes, _time_s(frame), item.poses)
+        return item
+
+    return Stage("render", render)

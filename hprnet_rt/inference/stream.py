@@ -144,7 +144,13 @@ def _frames(
     if live is not None:
         limits = {"in_flight": _IN_FLIGHT, "interrupt": live.interrupt}
     try:
-        stages = pose_stages(own, over_time=over_time, batch=1 if live else own.batch)
+        stages = pose_stages(
+            own,
+            over_time=over_time,
+            batch=1 if live else own.batch,
+            stills=isinstance(source, ImageSource),
+            live=live is not None,
+        )
         with Pipeline[FramePoses](_chosen(source, selection), stages, **limits) as pipeline:
             for packet in pipeline:
                 yield packet.payload.frame, packet.payload.poses

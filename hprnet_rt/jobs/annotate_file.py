@@ -45,6 +45,7 @@ class FileReport:
         damage: what could not be read of the source, None when all was well.
         cancelled: the job was stopped early.
         resumed: frames that an earlier run had done.
+        closer: frames that the network has looked at closer, where that is chosen; None where it is not.
         skipped: all was done before; nothing was written.
     """
 
@@ -57,6 +58,7 @@ class FileReport:
     damage: str | None = None
     cancelled: bool = False
     resumed: int = 0
+    closer: int | None = None
     skipped: bool = False
 
 
@@ -103,7 +105,7 @@ def annotate_file(
     source = open_source(job.source, options.rate, options.deinterlace)
     with ExitStack() as held:
         held.callback(source.close)
-        for region in options.regions:
+        for region in options.given_regions:
             region.corners(source.info.width, source.info.height)
         header = make_header(source.info, finder.facts, job.called, **keypoint_settings(options))
         if is_done(job, header, options):  # perhaps in a folder that takes no lock
@@ -151,6 +153,7 @@ def annotate_file(
         damage=run.damage,
         cancelled=stopped,
         resumed=run.journal.resumed,
+        closer=None if run.watch is None else run.watch.closer,
     )
 
 

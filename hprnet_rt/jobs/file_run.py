@@ -11,10 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from hprnet_rt.backends.registry import backend_spec
 from hprnet_rt.errors import MediaError
 from hprnet_rt.files import PartialFile, make_folder_of
 from hprnet_rt.formats import KeypointsFrame, KeypointsStream, Recording, write_keypoints
 from hprnet_rt.formats.jsonl import JSONL, read_jsonl, write_jsonl
+from hprnet_rt.inference.crowd import CrowdWatch, WatchMemory
 from hprnet_rt.inference.finder import Finder, PoseRequest
 from hprnet_rt.inference.stages import AnyStage, following_stages, replay_stages
 from hprnet_rt.jobs.fingerprint import video_comment
@@ -39,15 +41,31 @@ from hprnet_rt.video import (
     open_source,
 )
 
-__all__ = ["FileRun", "shared_threads"]
+__all__ = ["FileRun", "engine_threads", "shared_threads"]
 
 _DURABLE_S: Final = 2.0
 """A crash costs the keypoints of at most this time."""
 
 
 def shared_threads() -> int:
-    """Return the threads for each of the two heavy stages, engine and encoder, when they run side by side."""
+    """Return the threads of each, an encoder and a network that wants all its threads at the same moment."""
     return max(1, (os.cpu_count() or 1) // 2)
+
+
+def engine_threads(backend: str, *, encodes: bool, elsewhere: bool = False) -> int | None:
+    """Return the threads of a backend, None for all cores.
+
+    One that works on several images at once has a thread for every core: whatever core an encoder leaves free
+    is used, and no image waits for the threads of another. Others share the cores with an encoder.
+
+    Args:
+        backend: as the user has named it; "auto" chooses such a one on the CPU.
+        encodes: a video is written.
+        elsewhere: the network runs on the workers of a cluster, whose number follows from their threads.
+    """
+    if encodes and (elsewhere or not (backend == "auto" or backend_spec(backend).side_by_side)):
+        return shared_threads()
+    return None
 
 
 class FileRun:
@@ -69,6 +87,7 @@ class FileRun:
     Attributes:
         people, most_people: sums over all frames, and of one frame.
         damage: what could not be read of the source; None when all was well.
+        watch: chooses how frames are looked at; None where that is not chosen.
     """
 
     def __init__(
@@ -94,6 +113,7 @@ class FileRun:
         self.draw = draw
         self.people = self.most_people = 0
         self.damage: str | None = None
+        self.watch: CrowdWatch | None = None
         self.outputs = outputs
         self.stream = None if stream is None else KeypointsStream(stream, header)
         for path in job.outputs:
@@ -153,6 +173,9 @@ class FileRun:
         smooth = "off" if self.looks_ahead else self.options.smooth
         track = self.options.track and not self.is_image
         steps = temporal_steps(track, smooth, self.options.max_people)
+        self.watch = search.watch
+        if self.watch is not None and self.watch.states is not None:
+            steps.insert(0, WatchMemory(self.watch))
         snapshots = Snapshots(steps, _DURABLE_S, done, self.journal.state)
         draw = None if self.looks_ahead else self.draw
         over_time = (snapshots,) if steps or not self.is_image else ()

@@ -171,6 +171,7 @@ def _as_dict(outcome: Outcome) -> dict[str, Any]:
             "frames": report.frames,
             "resumed": report.resumed,
             "people": report.people,
+            **({} if report.closer is None else {"closer": report.closer}),
             "seconds": round(report.seconds, 3),
             "outputs": [str(path) for path in report.written],
         }

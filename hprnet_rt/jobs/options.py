@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from hprnet_rt.errors import UsageError
 from hprnet_rt.formats import require_format
+from hprnet_rt.inference.looks import AUTO as CHOSEN
 from hprnet_rt.inference.regions import Region
 from hprnet_rt.render import OverlayStyle, require_drawing
 from hprnet_rt.tracking import LIVE_SMOOTHINGS, require_max_people
@@ -62,7 +63,8 @@ class AnnotateOptions:
         crf, encoder: how videos are compressed, see `VideoSink`.
         skip_existing: leave files alone all of whose outputs exist, however they were made.
         rate: frames a second of numbered images.
-        regions: parts of the picture that the network looks at, each on its own; the whole when empty.
+        regions: parts of the picture that the network looks at, each on its own; the whole when empty; "auto"
+            chooses them, see `Looks`.
         strip_metadata: leave out what is written on the source: where and when it was taken, its title, a
             photo's EXIF and colour profile.
         point_threshold: least score of a point that is drawn, hands included; None takes those of
@@ -89,7 +91,7 @@ class AnnotateOptions:
     stride: int = option(1, "keypoints")
     track: bool = option(True, "keypoints")
     smooth: str = option(SMOOTHINGS[0], "keypoints")
-    regions: tuple[Region, ...] = option((), "keypoints")
+    regions: tuple[Region, ...] | str = option((), "keypoints")
     deinterlace: str = option(AUTO, "keypoints", at_default=False)
     max_people: int | None = option(None, "keypoints", at_default=False)
     crf: int = option(DEFAULT_CRF, "video")
@@ -115,6 +117,8 @@ class AnnotateOptions:
             raise UsageError("smoothing needs to know who is who: it does not go without tracking")
         if self.overwrite and self.skip_existing:
             raise UsageError("outputs that exist are either replaced or left alone")
+        if isinstance(self.regions, str) and self.regions != CHOSEN:
+            raise UsageError(f"regions are given one by one, or {CHOSEN!r}, got {self.regions!r}")
         require_rate(self.rate)
         if self.end_s is not None and not math.isfinite(self.end_s):
             raise UsageError(f"the end is a time in seconds, got {self.end_s:g}; leave it out for all")
@@ -126,6 +130,11 @@ class AnnotateOptions:
         if self.blur and self.max_people is not None:
             raise UsageError("faces are blurred of everyone who is found: that does not go with fewer people")
         _ = self.selection, self.style(refined=True)  # they check their own fields
+
+    @property
+    def given_regions(self) -> tuple[Region, ...]:
+        """The regions that were given; none where they are chosen."""
+        return () if isinstance(self.regions, str) else self.regions
 
     @property
     def selection(self) -> Selection:
@@ -155,5 +164,6 @@ def _settings(options: AnnotateOptions, affects: Affects) -> dict[str, Any]:
             value == field.default and not field.metadata["at_default"]
         ):
             continue
-        values[field.name] = [region.text for region in value] if field.name == "regions" else value
+        is_regions = field.name == "regions" and not isinstance(value, str)
+        values[field.name] = [region.text for region in value] if is_regions else value
     return values

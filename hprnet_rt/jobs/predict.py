@@ -18,7 +18,8 @@ from typing import IO, Any
 from hprnet_rt.errors import MediaError, OutputError, UsageError
 from hprnet_rt.evaluation import PART_TYPES, Annotations, write_results
 from hprnet_rt.files import output_errors, reason
-from hprnet_rt.inference.model import PoseModel
+from hprnet_rt.inference.crowd import CrowdWatch
+from hprnet_rt.inference.model import AUTO, PoseModel
 from hprnet_rt.inference.stages import pose_stages
 from hprnet_rt.pipeline import Pipeline, Profiler
 from hprnet_rt.spec import ModelSpec
@@ -42,6 +43,7 @@ class Prediction:
         resumed: images that earlier runs had done.
         seconds: of this run.
         cancelled: it was stopped early.
+        closer: images of this run that were looked at a second time, closer; None where that is not chosen.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class Prediction:
     resumed: int
     seconds: float
     cancelled: bool = False
+    closer: int | None = None
 
 
 class _Images:
@@ -210,13 +213,14 @@ def predict(
     todo = sorted((image_id for image_id in paths if image_id not in done), key=input_size)
     parts = known_parts(model.model_file.spec)
     resumed = len(done)
+    watch = CrowdWatch() if model.input_px == AUTO else None
     with output_errors(journal):
         with journal.open("a", encoding="utf-8") as file:
             if not resumed and not file.tell():
                 _add_line(file, settings)
             with Pipeline[FramePoses](
                 _Images([paths[image_id] for image_id in todo]),
-                pose_stages(model, batch=model.batch),
+                pose_stages(model, batch=model.batch, watch=watch, stills=True),
                 profiler=profiler,
                 cancelled=cancelled,
             ) as pipeline:
@@ -232,4 +236,5 @@ def predict(
             return Prediction(journal, len(done), count, resumed, time.perf_counter() - begin_s, True)
         count = write_results(out, _detections(journal))
         journal.unlink()
-    return Prediction(out, len(done), count, resumed, time.perf_counter() - begin_s)
+    took_s, closer = time.perf_counter() - begin_s, None if watch is None else watch.closer
+    return Prediction(out, len(done), count, resumed, took_s, closer=closer)

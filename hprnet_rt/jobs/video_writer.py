@@ -109,11 +109,13 @@ class VideoWriter:
         """
         if self._closed:
             raise OutputError(f"{self.path} is closed: no frame can be added to it")
-        picture = frame.image if image is None else image
-        if picture.shape != self._shape or picture.dtype != "uint8":
-            got = f"{picture.shape} {picture.dtype}"
-            raise ShapeError(f"a frame of this video is {self._shape} uint8, got {got}")
-        self._outputs.write(FramePoses(replace(frame, image=picture), Poses.empty()))
+        if image is not None or frame.planes is None or frame.image_hw != self._shape[:2]:
+            picture = frame.image if image is None else image
+            if picture.shape != self._shape or picture.dtype != "uint8":
+                got = f"{picture.shape} {picture.dtype}"
+                raise ShapeError(f"a frame of this video is {self._shape} uint8, got {got}")
+            frame = replace(frame, image=picture)
+        self._outputs.write(FramePoses(frame, Poses.empty()))
 
     def close(self) -> Path:
         """Complete the file, give it its name, and return that; further calls do nothing.

@@ -16,7 +16,8 @@ import numpy as np
 
 from hprnet_rt.errors import UsageError
 from hprnet_rt.files import PartialFile, output_errors
-from hprnet_rt.inference.model import PoseModel
+from hprnet_rt.inference.crowd import CrowdWatch
+from hprnet_rt.inference.model import AUTO, PoseModel
 from hprnet_rt.inference.stages import pose_stages
 from hprnet_rt.jobs.outputs import Outputs
 from hprnet_rt.live.readings import Readings, Shown
@@ -87,6 +88,7 @@ class Session:
             is the viewer's work, from `take` to `shown`. Writing goes on beside them.
         mirror: left and right are swapped in what is shown, not in what is written.
         people, count: people and frames that were taken so far.
+        watch: chooses how frames are looked at; None where that is not chosen.
     """
 
     OUTPUT: Final = "output"
@@ -121,8 +123,9 @@ class Session:
             outputs or Outputs(), streams, profiler=self.profiler, notify=self._notify_viewer
         )
         steps = temporal_steps(self.options.track, self.options.smooth)
+        self.watch = CrowdWatch() if model.input_px == AUTO else None
         stages = [
-            *pose_stages(model, over_time=steps, grouper=self._grouper),
+            *pose_stages(model, over_time=steps, grouper=self._grouper, watch=self.watch, live=True),
             Stage("render", self._draw),
         ]
         self.stages = (*(stage.name for stage in stages), self.OUTPUT)

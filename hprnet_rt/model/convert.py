@@ -11,6 +11,7 @@ from hprnet_rt.model.checkpoint import load_checkpoint
 from hprnet_rt.model.create import create_model
 from hprnet_rt.model.export import export_maps, export_onnx
 from hprnet_rt.model.rivals import create_rival
+from hprnet_rt.spec import DEFAULT_K
 from hprnet_rt.spec.rivals import RIVALS
 
 __all__ = ["convert_checkpoint"]
@@ -18,7 +19,7 @@ __all__ = ["convert_checkpoint"]
 _log = logging.getLogger(__name__)
 
 
-def convert_checkpoint(name: str, checkpoint: Path, onnx_path: Path, *, k: int = 32) -> None:
+def convert_checkpoint(name: str, checkpoint: Path, onnx_path: Path, *, k: int = DEFAULT_K) -> None:
     """Convert a checkpoint of a network to an ONNX file.
 
     Args:

@@ -9,8 +9,8 @@ operations for libraries without it.
 from __future__ import annotations
 
 import gc
+import json
 import logging
-import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,13 +23,13 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from hprnet_rt.errors import UsageError
 from hprnet_rt.files import output_errors
 from hprnet_rt.model.deform import DEFORM_CONV_OPSET, DeformForm, choose_deform_form, has_deform_conv
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.peaks import DenseNetwork, PeakNetwork
 from hprnet_rt.model.rivals import RivalNetwork
-from hprnet_rt.onnx_file import HALF_SUFFIX, OUTPUTS, WEIGHTS
+from hprnet_rt.onnx_file import HALF_SUFFIX, K_PLACES, OUTPUTS, WEIGHTS, require_k, with_k
+from hprnet_rt.spec import DEFAULT_K
 
 __all__ = ["FEATURE_MAP", "HEAT_MAPS", "export_maps", "export_onnx"]
 
@@ -42,11 +42,17 @@ _LARGEST_PX = 2048  # sides for which the exporter checks that nothing depends o
 _EXAMPLE_BATCH = 5
 # Batch and sides differ, and none is 1: the exporter would tie equal sizes together, and fix those of 1.
 _EXAMPLE_MULTIPLES = (2, 3)
+_EXAMPLE_K = 61
 _SMALL = 32  # elements of tensors that are folded, and of weights too small for fp16
 
 
 def export_onnx(
-    network: Network, path: Path, *, dense: bool = False, k: int = 32, deform: DeformForm = "deform_conv"
+    network: Network,
+    path: Path,
+    *,
+    dense: bool = False,
+    k: int = DEFAULT_K,
+    deform: DeformForm = "deform_conv",
 ) -> None:
     """Write a network as ONNX with dynamic batch, height and width (multiples of `spec.multiple_px`).
 
@@ -54,32 +60,29 @@ def export_onnx(
         network: in evaluation mode.
         path: the file to write; its folder exists.
         dense: one float32 (N, C, H / 4, W / 4) output per head, named after it, in place of `OUTPUTS`.
-        k: people per image, and peaks per joint.
+        k: people per image, and peaks per joint; `onnx_file.with_k` changes it in the file.
         deform: the form of deformable convolutions: "deform_conv" for onnxruntime and OpenVINO,
             "grid_sample" for libraries without that operation.
 
     Raises:
-        UsageError: k is larger than the output of the small example that the network is exported with.
+        UsageError: k is less than 1.
         OutputError: the file cannot be written.
     """
-    multiple = network.spec.multiple_px
-    example_hw = [multiple * count for count in _EXAMPLE_MULTIPLES]
-    cells = math.prod(side // network.spec.stride_px for side in example_hw)
-    if not 1 <= k <= cells:
-        raise UsageError(f"a model file of {network.spec.name} returns 1 to {cells} people, got {k}")
-    module = DenseNetwork(network) if dense else PeakNetwork(network, k, refine="both")
+    require_k(k)
+    module = DenseNetwork(network) if dense else PeakNetwork(network, _EXAMPLE_K, refine="both")
     as_node = deform == "deform_conv" and has_deform_conv(network)
     outputs = [head.name for head in network.spec.heads] if dense else list(OUTPUTS)
     if not dense and network.refiner is None:
         del outputs[1:]
     choose_deform_form(network, deform)
     try:
-        model = _traced(module, multiple, outputs, DEFORM_CONV_OPSET if as_node else _OPSET)
+        model = _traced(module, network.spec.multiple_px, outputs, DEFORM_CONV_OPSET if as_node else _OPSET)
     finally:
         choose_deform_form(network, "grid_sample")
     if not dense:
         _name_maps(model, network)
-    _write(model, path)
+        _note_k(model)
+    _write(model, path, None if dense else k)
 
 
 class _Whole(nn.Module):
@@ -140,11 +143,33 @@ def _traced(module: nn.Module, multiple_px: int, outputs: list[str], opset: int)
     return model
 
 
-def _write(model: onnx.ModelProto, path: Path) -> None:
+def _write(model: onnx.ModelProto, path: Path, k: int | None = None) -> None:
     _store_half(model)
     onnx.checker.check_model(model)
+    data = model.SerializeToString()
     with output_errors(path):
-        path.write_bytes(model.SerializeToString())
+        path.write_bytes(data if k is None else with_k(data, k))
+
+
+def _note_k(model: onnx.ModelProto) -> None:
+    """Note in the file which constants grow with K, so that `onnx_file.with_k` can change it.
+
+    The graph is traced with `_EXAMPLE_K`, a number that nothing else in it is a multiple of.
+    """
+    places = {}
+    for tensor in model.graph.initializer:
+        if tensor.data_type != TensorProto.INT64:
+            continue
+        values = numpy_helper.to_array(tensor)
+        times, rest = np.divmod(values, _EXAMPLE_K)
+        if values.size <= _SMALL and ((rest == 0) & (times > 0)).any():
+            places[tensor.name] = np.where(rest == 0, times, 0).ravel().tolist()
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))  # as raw bytes
+    for output in model.graph.output:
+        for dim in output.type.tensor_type.shape.dim:
+            if dim.dim_value == _EXAMPLE_K:
+                dim.dim_param = "K"
+    model.metadata_props.add(key=K_PLACES, value=json.dumps(places))
 
 
 @contextmanager

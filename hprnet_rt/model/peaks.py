@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from hprnet_rt.model.heads import Patches
 from hprnet_rt.model.network import Network
 from hprnet_rt.model.refine import Refiner
-from hprnet_rt.spec import PartSpec, PeakLayout
+from hprnet_rt.spec import DEFAULT_K, PartSpec, PeakLayout
 
 __all__ = ["DenseNetwork", "PeakNetwork", "RefineForm", "cell_xy", "cells_of", "top_peaks"]
 
@@ -86,7 +86,7 @@ class PeakNetwork(nn.Module):
             exported file. A network without a refinement returns its peaks alone.
     """
 
-    def __init__(self, network: Network, k: int = 32, *, refine: RefineForm = "inside") -> None:
+    def __init__(self, network: Network, k: int = DEFAULT_K, *, refine: RefineForm = "inside") -> None:
         super().__init__()
         self.network = network
         self.k = k

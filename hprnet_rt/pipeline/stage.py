@@ -37,17 +37,19 @@ class BatchStage:
         begin: starts the work on the payloads of a batch, in order, and returns a function. That function is
             called once; it waits for the results, one per payload, and returns them.
         batch: number of frames, 1 or more.
-        overlaps: start the next batch, if it is ready, before waiting for the results of this one.
+        at_once: batches that are begun, if they are ready, before the results of the first are waited for.
     """
 
     name: str
     begin: Callable[[list[Any]], Callable[[], list[Any]]]
     batch: int
-    overlaps: bool = False
+    at_once: int = 1
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise UsageError(f"a batch is 1 frame or more, got {self.batch}")
+        if self.batch < 1 or self.at_once < 1:
+            raise UsageError(
+                f"a batch is 1 frame or more, and 1 or more are begun, got {self.batch} and {self.at_once}"
+            )
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def _serve(stage: BatchStage, inbox: Channel[Packet[Any]], served: Served, begun
                 raise
             begun.append(_Begun(waiting, collect, started_s))
             waiting = []
-            if stage.overlaps and len(begun) == 1:
+            if len(begun) < stage.at_once:
                 continue
         if begun:
             free_s = _pass_on(begun.popleft(), free_s, served)

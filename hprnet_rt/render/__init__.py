@@ -1,7 +1,17 @@
 """Drawing of skeletons."""
 
 from hprnet_rt.render.blur import FaceBlur
-from hprnet_rt.render.drawing import BLURS, ONLY, Drawing, conceals, draw_onto, drawing_of, require_drawing
+from hprnet_rt.render.drawing import (
+    BLURS,
+    ONLY,
+    Drawing,
+    PlaneDrawing,
+    conceals,
+    draw_onto,
+    drawing_of,
+    draws_planes,
+    require_drawing,
+)
 from hprnet_rt.render.overlay import HIDEABLE, Overlay, OverlayStyle
 
 __all__ = [
@@ -12,8 +22,10 @@ __all__ = [
     "FaceBlur",
     "Overlay",
     "OverlayStyle",
+    "PlaneDrawing",
     "conceals",
     "draw_onto",
     "drawing_of",
+    "draws_planes",
     "require_drawing",
 ]

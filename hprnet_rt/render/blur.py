@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt import skeleton
-from hprnet_rt.types import POINT_THRESHOLD, Frame, Poses
+from hprnet_rt.types import POINT_THRESHOLD, Frame, Planes, Poses
 
 __all__ = ["FaceBlur", "head_boxes"]
 
@@ -51,15 +51,26 @@ class FaceBlur:
 
     def __call__(self, frame: Frame, poses: Poses) -> None:
         """Blur everyone's face in `frame.image`, (H, W, 3) uint8."""
-        now_s = frame.captured_s if frame.pts_s is None else frame.pts_s
+        for box in self._boxes(frame.captured_s if frame.pts_s is None else frame.pts_s, poses):
+            _blur(frame.image, box)
+
+    def draw_planes(self, planes: Planes, at_s: float, poses: Poses, /) -> None:
+        """Blur everyone's face in a frame's planes; see `draws_planes`."""
+        for box in self._boxes(at_s, poses):
+            _blur(planes.y, box)
+            outward = np.concatenate((np.floor(box[:2] / 2), np.ceil(box[2:] / 2)))
+            _blur(planes.u, outward)
+            _blur(planes.v, outward)
+
+    def _boxes(self, now_s: float, poses: Poses) -> list[FloatArray]:
+        """Return what is blurred at this time."""
         ids = poses.track_id.tolist()
         seen = set(ids) - {-1}
         self._held = [
             each for each in self._held if 0.0 <= now_s - each[0] <= self._hold_s and each[1] not in seen
         ]
         self._held += [(now_s, track_id, box) for track_id, box in zip(ids, head_boxes(poses), strict=True)]
-        for _, _, box in self._held:
-            _blur(frame.image, box)
+        return [box for _, _, box in self._held]
 
 
 def head_boxes(poses: Poses) -> FloatArray:

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol, TypeGuard, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.render.blur import FaceBlur
-from hprnet_rt.types import Frame, FramePoses, Poses
+from hprnet_rt.render.overlay import Overlay
+from hprnet_rt.types import Frame, FramePoses, Planes, Poses
 
-__all__ = ["BLURS", "ONLY", "Drawing", "conceals", "draw_onto", "drawing_of", "require_drawing"]
+__all__ = [
+    "BLURS",
+    "ONLY",
+    "Drawing",
+    "PlaneDrawing",
+    "conceals",
+    "draw_onto",
+    "drawing_of",
+    "draws_planes",
+    "require_drawing",
+]
 
 Drawing = Callable[[Frame, Poses], npt.NDArray[np.uint8] | None]
 """Draws onto `frame.image`, or returns another picture of its size; called once for each frame, in order."""
@@ -50,13 +61,34 @@ def drawing_of(draw: Drawing, *, blur: str | None = None, only: str | None = Non
     """
     require_drawing(blur, only)
     if only is not None:
-        return _Layers((_blacken, draw))
+        return _Layers((_Black(), draw))
     return draw if blur is None else _Layers((FaceBlur(), draw))
 
 
 def conceals(draw: Drawing | None) -> bool:
     """Return whether a drawing makes something unrecognisable, that nothing else in a file may show then."""
     return isinstance(draw, FaceBlur | _Layers)
+
+
+class PlaneDrawing(Protocol):
+    """A drawing that can draw on planes too, without a conversion of the picture."""
+
+    def draw_planes(self, planes: Planes, at_s: float, poses: Poses, /) -> None:
+        """Draw onto the planes of a frame, in place.
+
+        Args:
+            planes: changed.
+            at_s: the frame's media time, or when it was captured where it has none.
+            poses: in pixels of luma.
+        """
+        ...
+
+
+def draws_planes(draw: Drawing | None) -> TypeGuard[PlaneDrawing]:
+    """Return whether a drawing does on planes what it does on images: ours do, a user's own need not."""
+    if isinstance(draw, _Layers):
+        return all(map(draws_planes, draw.drawings))
+    return type(draw) in (Overlay, FaceBlur, _Black)
 
 
 class _Layers:
@@ -67,17 +99,28 @@ class _Layers:
     """
 
     def __init__(self, drawings: Sequence[Drawing]) -> None:
-        self._drawings = drawings
+        self.drawings = drawings
 
     def __call__(self, frame: Frame, poses: Poses) -> npt.NDArray[np.uint8]:
         item = FramePoses(frame, poses)
-        for draw in self._drawings:
+        for draw in self.drawings:
             item = draw_onto(item, draw)
         return item.frame.image
 
+    def draw_planes(self, planes: Planes, at_s: float, poses: Poses, /) -> None:
+        for draw in self.drawings:
+            cast(PlaneDrawing, draw).draw_planes(planes, at_s, poses)
 
-def _blacken(frame: Frame, _poses: Poses) -> None:
-    frame.image[...] = 0
+
+class _Black:
+    """Makes the picture black."""
+
+    def __call__(self, frame: Frame, _poses: Poses) -> None:
+        frame.image[...] = 0
+
+    def draw_planes(self, planes: Planes, _at_s: float, _poses: Poses, /) -> None:
+        planes.y[...] = 0 if planes.is_full else 16
+        planes.u[...] = planes.v[...] = 128
 
 
 def draw_onto(item: FramePoses, draw: Drawing) -> FramePoses:

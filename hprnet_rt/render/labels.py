@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hprnet_rt.grouping.compiled import kernel
 from hprnet_rt.render.lanes import FULL, LANES, PIXELS, Canvas, blend_cover, lane_colors
 
-__all__ = ["Digits", "draw_digits", "draw_ids"]
+__all__ = ["Digits", "draw_digits", "draw_ids", "place_ids"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -22,6 +22,7 @@ _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _SCALES: Final = np.arange(4, 11) / 10
 _SIZE_PX: Final = 400.0  # of a person whose id has scale 1
 _EDGE: Final = 3  # px around a digit for its black outline
+_FIGURES: Final = 20  # of the longest id: as many as an int64 has
 _LAYERS: Final = ((4, 0), (1, 255))  # width and gray of each stroke, the outline first
 
 
@@ -99,6 +100,39 @@ def _stamp(
 
 
 @kernel
+def place_ids(
+    height: int, width: int, ids: IntArray, box: FloatArray, visible: npt.NDArray[np.bool_], digits: Digits
+) -> IntArray:
+    """Return where digits come, (M, 4): their layer, their number in `Digits.cover`, and x and y of a corner.
+
+    They are in the order of drawing: the first person's last, and of each person all outlines first.
+    """
+    sizes, layers = len(digits.wide), len(digits.shades)
+    figures = np.empty(_FIGURES, np.int64)
+    placed, total = np.empty((len(ids) * layers * _FIGURES, 4), np.int64), 0
+    for n in range(len(ids) - 1, -1, -1):
+        if not visible[n] or ids[n] < 0 or not np.isfinite(box[n]).all():
+            continue
+        count, rest = 0, ids[n]
+        while count == 0 or rest > 0:
+            figures[count] = rest % 10
+            rest //= 10
+            count += 1
+        person_px = max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
+        size = math.floor(min(max(10.0 * person_px / _SIZE_PX - 4.0, 0.0), sizes - 1.0) + 0.5)
+        wide, tall = digits.wide[size], digits.tall[size]
+        x = math.floor(min(max(box[n, 0], 0.0), max(width - count * wide, 0)) + 0.5)
+        y = math.floor(min(max(box[n, 1], tall), height) + 0.5)
+        for layer in range(layers):
+            for i in range(count):
+                placed[total, 0] = layer
+                placed[total, 1] = (size * layers + layer) * 10 + figures[count - 1 - i]
+                placed[total, 2], placed[total, 3] = x + i * wide - _EDGE, y - tall - _EDGE
+                total += 1
+    return placed[:total]
+
+
+@kernel
 def draw_ids(
     image: ByteArray,
     ids: IntArray,
@@ -115,27 +149,9 @@ def draw_ids(
         visible: (N,) whether a person's id is written.
         digits: from `draw_digits`.
     """
-    height, width = image.shape[0], image.shape[1]
-    canvas = Canvas(image.ctypes.data, height, width)
-    sizes, layers = len(digits.wide), len(digits.shades)
+    canvas = Canvas(image.ctypes.data, image.shape[0], image.shape[1])
     rows, columns = digits.shape[3], digits.shape[4]
-    figures = np.empty(20, np.int64)  # as many as an int64 has
-    for n in range(len(ids) - 1, -1, -1):
-        if not visible[n] or ids[n] < 0 or not np.isfinite(box[n]).all():
-            continue
-        count, rest = 0, ids[n]
-        while count == 0 or rest > 0:
-            figures[count] = rest % 10
-            rest //= 10
-            count += 1
-        person_px = max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
-        size = math.floor(min(max(10.0 * person_px / _SIZE_PX - 4.0, 0.0), sizes - 1.0) + 0.5)
-        wide, tall = digits.wide[size], digits.tall[size]
-        x = math.floor(min(max(box[n, 0], 0.0), max(width - count * wide, 0)) + 0.5)
-        y = math.floor(min(max(box[n, 1], tall), height) + 0.5)
-        for layer in range(layers):
-            for i in range(count):
-                index = (size * layers + layer) * 10 + figures[count - 1 - i]
-                cover = digits.cover.ctypes.data + 3 * rows * columns * index
-                color, inked = digits.shades.ctypes.data + LANES * layer, digits.inked[size * layers + layer]
-                _stamp(canvas, x + i * wide - _EDGE, y - tall - _EDGE, inked, cover, columns, color)
+    for layer, number, left, top in place_ids(canvas.height, canvas.width, ids, box, visible, digits):
+        cover = digits.cover.ctypes.data + 3 * rows * columns * number
+        color, inked = digits.shades.ctypes.data + LANES * layer, digits.inked[number // 10]
+        _stamp(canvas, left, top, inked, cover, columns, color)

@@ -14,6 +14,10 @@ from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.render.dots import draw_stamps
 from hprnet_rt.render.labels import draw_digits, draw_ids
 from hprnet_rt.render.lanes import lane_colors
+from hprnet_rt.render.plane_canvas import plane_canvas, to_shades
+from hprnet_rt.render.plane_dots import draw_plane_stamps
+from hprnet_rt.render.plane_labels import draw_ids_on_planes, plane_digits
+from hprnet_rt.render.plane_strokes import PlanePalette, draw_people_on_planes
 from hprnet_rt.render.strokes import LineWidth, Palette, draw_people
 from hprnet_rt.types import (
     HAND_THRESHOLD,
@@ -21,6 +25,8 @@ from hprnet_rt.types import (
     POINT_THRESHOLD,
     UNREFINED_HAND_THRESHOLD,
     Frame,
+    ImageArray,
+    Planes,
     Poses,
     least_scores,
     require_threshold,
@@ -127,43 +133,110 @@ class Overlay:
             judged=np.array([(part.start, part.stop) for part in judged], np.int64),
         )
         self._stamps = draw_stamps()
+        self._plane_stamps = draw_plane_stamps()
         self._digits = draw_digits()
+        self._plane_digits = plane_digits(self._digits)
+        self._shades: dict[tuple[tuple[float, float], bool], PlanePalette] = {}
         self.draw(np.zeros((1, 1, 3), np.uint8), Poses.empty())
+        gray = np.zeros((1, 1), np.uint8)
+        self.draw(Planes(gray, gray, gray, (0.299, 0.114)), Poses.empty())
 
-    def draw(self, image: npt.NDArray[np.uint8], poses: Poses) -> None:
-        """Draw everyone onto `image` (H, W, 3) uint8 BGR, in place; the strongest person comes out on top.
+    def draw(self, picture: ImageArray | Planes, poses: Poses) -> None:
+        """Draw everyone onto an image or planes, in place; the strongest person comes out on top.
 
         Ids are drawn above all skeletons.
 
+        Args:
+            picture: (H, W, 3) uint8 BGR, or `Planes`, on which colours are at half the resolution.
+            poses: in pixels of the picture.
+
         Raises:
-            ShapeError: the image is of another shape or type, or read-only; its memory is written without
+            ShapeError: the picture is of another shape or type, or read-only; its memory is written without
                 further checks.
             UsageError: these are no Poses, but a person or others.
         """
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ShapeError(f"drawing is on (H, W, 3) uint8, got {image.shape} {image.dtype}")
-        if not image.flags.writeable:
-            raise ShapeError("drawing changes the image, and this one is read-only; draw on image.copy()")
         if not isinstance(poses, Poses):
             raise UsageError(
                 f"drawn are Poses, got {type(poses).__name__}; of one person use poses.select([number])"
             )
+        if isinstance(picture, Planes):
+            self._draw_on_planes(picture, poses)
+        else:
+            self._draw_on_image(picture, poses)
+
+    def _draw_on_image(self, image: ImageArray, poses: Poses) -> None:
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ShapeError(f"drawing is on (H, W, 3) uint8, got {image.shape} {image.dtype}")
+        if not image.flags.writeable:
+            raise ShapeError("drawing changes the image, and this one is read-only; draw on image.copy()")
         if not image.flags.c_contiguous:
             whole = np.ascontiguousarray(image)
-            self.draw(whole, poses)
+            self._draw_on_image(whole, poses)
             image[...] = whole
             return
+        visible = draw_people(
+            image,
+            poses.xy,
+            poses.score,
+            poses.box_xyxy,
+            self._least(),
+            self._line_width(),
+            self._palette,
+            self._stamps,
+        )
+        if self.style.ids:
+            draw_ids(image, poses.track_id, poses.box_xyxy, visible, self._digits)
+
+    def _draw_on_planes(self, planes: Planes, poses: Poses) -> None:
+        canvas = plane_canvas(planes)
+        shades = self._shades_of(planes.luma, planes.is_full)
+        visible = draw_people_on_planes(
+            canvas,
+            poses.xy,
+            poses.score,
+            poses.box_xyxy,
+            self._least(),
+            self._line_width(),
+            self._palette,
+            shades,
+            self._plane_stamps,
+        )
+        if self.style.ids:
+            draw_ids_on_planes(
+                canvas, poses.track_id, poses.box_xyxy, visible, self._digits, self._plane_digits, shades.ends
+            )
+
+    def _least(self) -> npt.NDArray[np.float32]:
         style = self.style
-        least = least_scores(
+        return least_scores(
             style.point_threshold, style.hand_threshold, body=style.body, face=style.face, hands=style.hands
         )
-        line_width = LineWidth(float(style.line_of_size), float(style.max_line_px))
-        visible = draw_people(
-            image, poses.xy, poses.score, poses.box_xyxy, least, line_width, self._palette, self._stamps
-        )
-        if style.ids:
-            draw_ids(image, poses.track_id, poses.box_xyxy, visible, self._digits)
+
+    def _line_width(self) -> LineWidth:
+        return LineWidth(float(self.style.line_of_size), float(self.style.max_line_px))
+
+    def _shades_of(self, luma: tuple[float, float], is_full: bool) -> PlanePalette:
+        """Return the colours as planes of this matrix and range have them."""
+        if (luma, is_full) not in self._shades:
+            limbs, points, ends = (
+                to_shades(colors, luma, is_full=is_full)
+                for colors in (
+                    skeleton.LIMB_COLORS_RGB,
+                    skeleton.KEYPOINT_COLORS_RGB,
+                    ((0, 0, 0), (255, 255, 255)),
+                )
+            )
+            lanes, end_lanes = (
+                np.repeat(each.astype(np.uint8), (16, 8, 8), axis=1) for each in (points, ends)
+            )
+            tints = points @ (1 << 16, 1 << 8, 1)
+            self._shades[luma, is_full] = PlanePalette(limbs, points, tints, lanes, end_lanes)
+        return self._shades[luma, is_full]
 
     def __call__(self, frame: Frame, poses: Poses) -> None:
         """Draw everyone onto a frame's own image; so an overlay is a `Drawing`."""
         self.draw(frame.image, poses)
+
+    def draw_planes(self, planes: Planes, _at_s: float, poses: Poses, /) -> None:
+        """Draw everyone onto a frame's planes; see `draws_planes`."""
+        self.draw(planes, poses)

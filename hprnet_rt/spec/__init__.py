@@ -5,7 +5,7 @@ evaluation all read names and widths from it, and so does `PeakLayout`, the layo
 an engine returns.
 """
 
-from hprnet_rt.spec.layout import Field, PeakLayout
+from hprnet_rt.spec.layout import DEFAULT_K, Field, PeakLayout
 from hprnet_rt.spec.model import HeadSpec, ModelSpec, PartSpec
 from hprnet_rt.spec.networks import (
     HPRNET_DLA34,
@@ -20,6 +20,7 @@ from hprnet_rt.spec.networks import (
 )
 
 __all__ = [
+    "DEFAULT_K",
     "HPRNET_DLA34",
     "HPRNET_DLA34_BASELINE",
     "HPRNET_DLA34_HM1",

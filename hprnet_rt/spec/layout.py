@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hprnet_rt.spec.model import ModelSpec
 
-__all__ = ["Field", "PeakLayout"]
+__all__ = ["DEFAULT_K", "Field", "PeakLayout"]
+
+DEFAULT_K: Final = 32
+"""People per image, and peaks per joint, of a model file unless stated otherwise."""
 
 
 class Field(NamedTuple):

@@ -1,8 +1,9 @@
-"""The frozen values that travel through the pipeline: Frame, Peaks, Poses, Person and others."""
+"""The frozen values that travel through the pipeline: Frame, Planes, Peaks, Poses, Person and others."""
 
 from hprnet_rt.types.frame import Frame, ImageArray, unseen_frame
 from hprnet_rt.types.peaks import Inferred, Maps, Peaks, Prepared
 from hprnet_rt.types.person import Person
+from hprnet_rt.types.planes import Planes
 from hprnet_rt.types.poses import FramePoses, Poses
 from hprnet_rt.types.trust import (
     HAND_THRESHOLD,
@@ -26,6 +27,7 @@ __all__ = [
     "Maps",
     "Peaks",
     "Person",
+    "Planes",
     "Poses",
     "Prepared",
     "least_scores",

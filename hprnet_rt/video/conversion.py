@@ -1,8 +1,9 @@
 """Pictures between the decoder's or encoder's planes and BGR, each number rounded to the nearest.
 
-swscale's fast conversions cut digits off: white loses a level, grey gets a tint, and each pass darkens. Those
-of 4:2:0, which nearly all videos are, are done here, with 8 bits. Four pixels share a colour sample, and
-their mean is that sample again, so that what is not drawn on comes out as it went in.
+Those of 4:2:0, which nearly all videos are, stay in planes of 8 bits, and come out as they went in, but for
+what is drawn on them. Where an image is wanted they are converted here: swscale's fast conversions cut digits
+off, so that white loses a level, grey gets a tint, and each pass darkens. Four pixels share a colour sample,
+and their mean is that sample again.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ import numpy.typing as npt
 from av.video.reformatter import Colorspace, Interpolation
 
 from hprnet_rt.grouping.compiled import kernel
+from hprnet_rt.types import Planes
 from hprnet_rt.video.color import RGB, Color
 
-__all__ = ["to_bgr", "to_picture"]
+__all__ = ["UP_BITS", "bgr_of", "planes_of", "planes_to_picture", "to_bgr", "to_picture", "up_factors"]
 
 ByteArray = npt.NDArray[np.uint8]
 IntArray = npt.NDArray[np.int32]
-Planes = tuple[ByteArray, ByteArray, ByteArray]
 
 _PLANAR: Final = "yuv420p"
 _PLANAR_NAMES: Final = (_PLANAR, "yuvj420p")
 _PAIRED_NAMES: Final = ("nv12", "p010le", "p012le", "p016le")  # both colours in one plane, by turns
 _DEEP_NAMES: Final = ("yuv420p10le", "yuv420p12le", "yuv420p14le", "yuv420p16le")
 _ACCURATE: Final = Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-_UP_BITS = 14
+UP_BITS: Final = 14
 _DOWN_BITS = 15
 
 
@@ -39,17 +40,70 @@ def to_bgr(frame: av.VideoFrame) -> ByteArray:
     The label of its matrix and range counts; BT.601 is taken for a matrix that is not known.
     """
     color = Color.of(frame)
-    planes = _eight_bit_planes(frame, is_full=color.is_full)
-    if planes is not None:
-        image = np.empty((frame.height, frame.width, 3), np.uint8)
-        factors = _up_factors(*color.luma, color.is_full)
-        _to_bgr(*planes, image.reshape(frame.height, -1), factors)
-        return image
+    arrays = _eight_bit_planes(frame, is_full=color.is_full)
+    if arrays is not None:
+        return _image_of(*arrays, frame.height, frame.width, up_factors(*color.luma, color.is_full))
     meant: dict[str, Any] = {}
     if not color.is_known:
         meant = {"src_colorspace": Colorspace.ITU601, "dst_colorspace": Colorspace.ITU601}
     accurate = None if color.matrix == RGB else _ACCURATE
     return np.asarray(frame.to_ndarray(format="bgr24", interpolation=accurate, **meant), np.uint8)
+
+
+def planes_of(frame: av.VideoFrame) -> Planes | None:
+    """Return the planes of a decoded 4:2:0 picture, each number rounded to 8 bits; None for other pictures.
+
+    They lie in the decoder's memory where they can, and are to be read only. BT.601 is taken for a matrix
+    that is not known.
+    """
+    color = Color.of(frame)
+    arrays = _eight_bit_planes(frame, is_full=color.is_full)
+    if arrays is None:
+        return None
+    height, width = frame.height, frame.width
+    y, u, v = arrays
+    half = (slice((height + 1) // 2), slice((width + 1) // 2))
+    return Planes(y[:height, :width], u[half], v[half], color.luma, color.is_full)
+
+
+def bgr_of(planes: Planes) -> ByteArray:
+    """Return planes as a new (H, W, 3) BGR image."""
+    y, u, v = map(np.ascontiguousarray, (planes.y, planes.u, planes.v))
+    return _image_of(y, u, v, *planes.image_hw, up_factors(*planes.luma, planes.is_full))
+
+
+def _image_of(
+    y: ByteArray, u: ByteArray, v: ByteArray, height: int, width: int, factors: IntArray
+) -> ByteArray:
+    """Return an image of planes whose lines may be longer than the picture's, each in one block of memory."""
+    image = np.empty((height, width, 3), np.uint8)
+    _to_bgr(y, u, v, image.reshape(height, -1), factors)
+    return image
+
+
+def planes_to_picture(planes: Planes, color: Color, pix_fmt: str = _PLANAR) -> av.VideoFrame | None:
+    """Return a copy of planes as a labelled picture of even sides for an encoder.
+
+    The last line and column are repeated where a side is odd.
+
+    Args:
+        planes: are read only.
+        color: what the picture is labelled as, see `Color.written`.
+        pix_fmt: an 8-bit 4:2:0 format.
+
+    Returns:
+        None where the numbers of the planes do not mean that.
+    """
+    if (planes.luma, planes.is_full) != (color.luma, color.is_full):
+        return None
+    height, width = planes.image_hw
+    picture = av.VideoFrame(width + width % 2, height + height % 2, _PLANAR)
+    for plane, given in zip(picture.planes, (planes.y, planes.u, planes.v), strict=True):
+        into, (rows, columns) = _plane_array(plane), given.shape
+        into[:rows, :columns] = given
+        into[:rows, columns : plane.width] = given[:, -1:]
+        into[rows:] = into[rows - 1]
+    return _labelled(picture, color, pix_fmt)
 
 
 def to_picture(image: ByteArray, color: Color, pix_fmt: str = _PLANAR) -> av.VideoFrame:
@@ -65,12 +119,19 @@ def to_picture(image: ByteArray, color: Color, pix_fmt: str = _PLANAR) -> av.Vid
     factors = _down_factors(*color.luma, color.is_full)
     y, u, v = map(_plane_array, picture.planes)
     _to_planes(np.ascontiguousarray(image).reshape(height, -1), y, u, v, width, factors)
+    return _labelled(picture, color, pix_fmt)
+
+
+def _labelled(picture: av.VideoFrame, color: Color, pix_fmt: str) -> av.VideoFrame:
+    """Return a planar picture with labels, in the format that an encoder takes."""
     picture.color_range, picture.colorspace = color.range, color.matrix
     picture.color_primaries, picture.color_trc = color.primaries, color.transfer
     return picture if pix_fmt == _PLANAR else picture.reformat(format=pix_fmt)
 
 
-def _eight_bit_planes(frame: av.VideoFrame, *, is_full: bool) -> Planes | None:
+def _eight_bit_planes(
+    frame: av.VideoFrame, *, is_full: bool
+) -> tuple[ByteArray, ByteArray, ByteArray] | None:
     """Return Y, Cb and Cr of a 4:2:0 picture, each number rounded to 8 bits; None for other pictures."""
     name = frame.format.name
     if name not in (*_PLANAR_NAMES, *_DEEP_NAMES, *_PAIRED_NAMES):
@@ -112,7 +173,7 @@ def _plane_array(plane: Any) -> ByteArray:
 
 
 @functools.lru_cache
-def _up_factors(red: float, blue: float, is_full: bool) -> IntArray:
+def up_factors(red: float, blue: float, is_full: bool) -> IntArray:
     """Return black's level and the factors Y->all, Cr->red, Cb->green, Cr->green, Cb->blue.
 
     Source: ITU-T H.273, equations 38 to 40 and their inverse.
@@ -126,7 +187,7 @@ def _up_factors(red: float, blue: float, is_full: bool) -> IntArray:
         2 * (1 - red) * red / green * chroma,
         2 * (1 - blue) * chroma,
     ]
-    return np.array([0 if is_full else 16, *(round(share * (1 << _UP_BITS)) for share in shares)], np.int32)
+    return np.array([0 if is_full else 16, *(round(share * (1 << UP_BITS)) for share in shares)], np.int32)
 
 
 @functools.lru_cache
@@ -151,7 +212,7 @@ def _to_bgr(y: ByteArray, u: ByteArray, v: ByteArray, image: ByteArray, factors:
     """Fill an image (H, 3 W) from its planes."""
     height, width = image.shape[0], image.shape[1] // 3
     black, scale, v_red, u_green, v_green, u_blue = factors
-    half = np.int32((1 << (_UP_BITS - 1)) - black * scale)
+    half = np.int32((1 << (UP_BITS - 1)) - black * scale)
     blue = np.empty(width + 1, np.int32)  # what the colour adds to a line; one more for an odd width
     green = np.empty(width + 1, np.int32)
     red = np.empty(width + 1, np.int32)
@@ -166,9 +227,9 @@ def _to_bgr(y: ByteArray, u: ByteArray, v: ByteArray, image: ByteArray, factors:
             y_line, pixels = y[line], image[line]
             for x in range(width):
                 light = np.int32(y_line[x]) * scale
-                pixels[3 * x] = min(max((light + blue[x]) >> _UP_BITS, 0), 255)
-                pixels[3 * x + 1] = min(max((light + green[x]) >> _UP_BITS, 0), 255)
-                pixels[3 * x + 2] = min(max((light + red[x]) >> _UP_BITS, 0), 255)
+                pixels[3 * x] = min(max((light + blue[x]) >> UP_BITS, 0), 255)
+                pixels[3 * x + 1] = min(max((light + green[x]) >> UP_BITS, 0), 255)
+                pixels[3 * x + 2] = min(max((light + red[x]) >> UP_BITS, 0), 255)
 
 
 @kernel

@@ -10,9 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from av.sidedata.sidedata import SideDataContainer, Type
 
-from hprnet_rt.video.conversion import to_bgr
+from hprnet_rt.types import Planes
+from hprnet_rt.video.conversion import planes_of, to_bgr
 
-__all__ = ["orientation", "upright"]
+__all__ = ["orientation", "upright", "upright_planes"]
+
+ByteArray = npt.NDArray[np.uint8]
 
 
 def _unnamed(cls: Any, number: int) -> Any:
@@ -26,10 +29,29 @@ def _unnamed(cls: Any, number: int) -> Any:
 Type._missing_ = classmethod(_unnamed)  # type: ignore[assignment, method-assign]
 
 
-def upright(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
+def upright(frame: av.VideoFrame) -> ByteArray:
     """Return a decoded frame as a new (H, W, 3) BGR image, turned by its display matrix."""
-    image = to_bgr(frame)
-    swaps, flips_x, flips_y = orientation(frame)
+    return _turned(to_bgr(frame), *orientation(frame))
+
+
+def upright_planes(frame: av.VideoFrame) -> Planes | None:
+    """Return a decoded frame as new planes, turned by its display matrix.
+
+    Returns:
+        None where it is not 4:2:0, and where it is turned and has an odd side: half a sample is left there.
+    """
+    planes = planes_of(frame)
+    turns = orientation(frame)
+    if planes is None or (turns != (False, False, False) and any(side % 2 for side in planes.image_hw)):
+        return None
+    y, u, v = (_turned(plane, *turns) for plane in (planes.y, planes.u, planes.v))
+    if y is planes.y:
+        y, u, v = y.copy(), u.copy(), v.copy()
+    return Planes(y, u, v, planes.luma, planes.is_full)
+
+
+def _turned(image: ByteArray, swaps: bool, flips_x: bool, flips_y: bool) -> ByteArray:
+    """Return an image or a plane transposed and mirrored, itself where nothing is to be done."""
     if swaps:
         image = np.asarray(cv2.transpose(image), np.uint8)
     if flips_x or flips_y:

@@ -16,12 +16,13 @@ from hprnet_rt.errors import MediaError
 from hprnet_rt.files import reason
 from hprnet_rt.types import Frame
 from hprnet_rt.video.color import Color
+from hprnet_rt.video.conversion import bgr_of
 from hprnet_rt.video.deinterlace import AUTO, deinterlaced, require_deinterlacing
 from hprnet_rt.video.image import of_size
 from hprnet_rt.video.index import Part, PartDiffers, decode_part
 from hprnet_rt.video.media import MediaInfo
 from hprnet_rt.video.opening import is_cut_off, open_input, other_videos, video_stream
-from hprnet_rt.video.orientation import orientation, upright
+from hprnet_rt.video.orientation import orientation, upright, upright_planes
 from hprnet_rt.video.packet_times import JoinedTimes, StoredTimes, has_stored_times
 from hprnet_rt.video.rate import picture_rate
 from hprnet_rt.video.tags import kept_chapters, kept_tags
@@ -181,7 +182,7 @@ class VideoSource:
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames in order of presentation, from the first one or from the part of `begin_at`.
 
-        Every image is a new array; the receiver may draw on it.
+        Every picture is the frame's own; the receiver may draw on it.
         """
         straight = enumerate(self._straight())
         numbered = straight if self._part is None else self._from_part(self._part, straight)
@@ -234,11 +235,10 @@ class VideoSource:
 
     def _timed(self, numbered: Iterator[tuple[int, av.VideoFrame]]) -> Iterator[Frame]:
         """Yield the frames upright, in one size, with ascending timestamps."""
-        base = self.info.time_base
+        base, size_hw = self.info.time_base, (self.info.height, self.info.width)
         step = max(1, round(1 / ((self.info.rate or _FALLBACK_RATE) * base)))
         last: int | None = None
         for number, frame in numbered:
-            image = of_size(upright(frame), self.info.width, self.info.height)
             pts = frame.pts
             if pts is None:
                 pts = 0 if last is None else last + step
@@ -246,7 +246,12 @@ class VideoSource:
                 pts = last + 1
             last = pts
             duration = frame.duration if self._is_paced else 0
-            yield Frame(number, image, time.perf_counter(), pts, base, duration)
+            planes = upright_planes(frame)
+            if planes is not None and planes.image_hw == size_hw:
+                yield Frame.of_planes(number, planes, bgr_of, time.perf_counter(), pts, base, duration)
+            else:
+                image = of_size(upright(frame), *reversed(size_hw))
+                yield Frame(number, image, time.perf_counter(), pts, base, duration)
 
     def _report(self, decoded: int) -> None:
         """Set `damage`, or warn of a joined file."""

@@ -15,9 +15,9 @@ from av.video.frame import PictureType
 
 from hprnet_rt.errors import MediaError, OutputError
 from hprnet_rt.files import PartialFile, reason
-from hprnet_rt.types import FramePoses
+from hprnet_rt.types import Frame, FramePoses
 from hprnet_rt.video.audio import UNWRITABLE, AudioCopy
-from hprnet_rt.video.conversion import to_picture
+from hprnet_rt.video.conversion import planes_to_picture, to_picture
 from hprnet_rt.video.encoders import DEFAULT_CRF, DEFAULT_ENCODER, require_crf, require_encoder
 from hprnet_rt.video.media import LEAST_RATE, MediaInfo, is_sequence
 from hprnet_rt.video.opening import file_url, open_input
@@ -175,7 +175,7 @@ class VideoSink:
             OutputError: the file cannot be written.
         """
         source = item.frame
-        picture = to_picture(self._of_even_sides(source.image), self._color, self._encoder.pix_fmt)
+        picture = self._picture(source)
         first_s = (source.pts or 0) * source.time_base
         if self._origin_s is None:
             self._origin_s = first_s if self._from_zero else self._info.timeline.origin_s(first_s)
@@ -188,6 +188,15 @@ class VideoSink:
         if last is not None:
             self._encode(last)
         self._written += 1
+
+    def _picture(self, frame: Frame) -> av.VideoFrame:
+        """Return what the encoder gets: the frame's planes as they are, where it has the right ones."""
+        planes = frame.planes
+        if planes is not None and planes.image_hw == (self._info.height, self._info.width):
+            picture = planes_to_picture(planes, self._color, self._encoder.pix_fmt)
+            if picture is not None:
+                return picture
+        return to_picture(self._of_even_sides(frame.image), self._color, self._encoder.pix_fmt)
 
     def _of_even_sides(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Return an image whose last line and column are repeated where 4:2:0 needs it."""

@@ -18,23 +18,22 @@ from typing import Final
 from hprnet_rt.backends.model_file import ModelFile, sha256_of, shipped_models
 from hprnet_rt.environment import CACHE_VARIABLE
 from hprnet_rt.errors import BackendError, ModelError, OutputError, UsageError
+from hprnet_rt.onnx_file import require_k, with_k
+from hprnet_rt.spec import DEFAULT_K
 from hprnet_rt.zoo import cache
 from hprnet_rt.zoo.download import checkpoint_flaw, stored_checkpoint
 from hprnet_rt.zoo.networks import ZooEntry, zoo_entry
 
 __all__ = [
-    "DEFAULT_K",
     "WEIGHTS_STATES",
     "import_checkpoint",
     "imported_model_file",
     "model_file_for",
     "weights_state",
+    "with_people",
 ]
 
 _log = logging.getLogger(__name__)
-
-DEFAULT_K: Final = 32
-"""People per image, and peaks per joint, of a model file unless stated otherwise."""
 
 WEIGHTS_STATES: Final = ("shipped", "imported", "pulled", "not here", "none published")
 """The values of `weights_state`."""
@@ -42,26 +41,93 @@ WEIGHTS_STATES: Final = ("shipped", "imported", "pulled", "not here", "none publ
 _CONVERTER: Final = "hprnet_rt.model.convert"
 
 
-def model_file_for(model: str | Path, weights: str | Path | None = None, *, k: int = DEFAULT_K) -> ModelFile:
+def model_file_for(
+    model: str | Path, weights: str | Path | None = None, *, k: int | None = None
+) -> ModelFile:
     """Return the model file of a model, converted now if necessary.
 
     Args:
         model: a network's name, or an .onnx file with its JSON beside it.
         weights: a checkpoint or a model file (.onnx) of that network; when None, the name decides: the
             shipped model file, the imported one, or that of the fetched checkpoint.
-        k: people per image of a model file that is converted from a checkpoint.
+        k: the most people of an image, and peaks of a joint; what the model file has when None. See
+            `with_people`.
 
     Raises:
-        UsageError: there is no such model or file, or this machine has no weights of it.
+        UsageError: there is no such model or file, this machine has no weights of it, or k is impossible.
         ModelError: a file is damaged or holds another network.
         BackendError: a conversion needs packages that are not installed.
         OutputError: the cache cannot be written.
     """
-    name = str(model)
+    found = _found(str(model), weights)
+    return found if k is None else with_people(found, k)
+
+
+def with_people(model_file: ModelFile, k: int) -> ModelFile:
+    """Return the model file for another number of people; it is made once, and kept in the cache.
+
+    Nothing is converted for it: the number is written into a copy.
+
+    Args:
+        model_file: the network.
+        k: the most people of an image, and peaks of a joint.
+
+    Raises:
+        UsageError: k is less than 1, or the network returns maps, in which there is no such number.
+        ModelError: the model file does not say where the number is in it.
+        OutputError: the cache cannot be written.
+    """
+    name = model_file.spec.name
+    if model_file.spec.is_rival:
+        raise UsageError(f"{name} has no limit to the number of people; leave --k out")
+    require_k(k)
+    if k == model_file.k:
+        return model_file
+    path = cache.model_file_path(name, model_file.sha256, k)
+
+    def find() -> ModelFile | None:
+        return _open(name, path)[1] if path.with_suffix(".json").is_file() else None
+
+    made = find()
+    if made is None:
+        with cache.locked(path):
+            made = find() or _copied(model_file, path, k)
+    return dataclasses.replace(
+        made, checkpoint=model_file.checkpoint, checkpoint_sha256=model_file.checkpoint_sha256
+    )
+
+
+def _copied(model_file: ModelFile, path: Path, k: int) -> ModelFile:
+    """Write the model file for another number of people to the cache."""
+    try:
+        data = with_k(model_file.path.read_bytes(), k)
+    except OSError as error:
+        raise ModelError(f"{model_file.path} cannot be read: {error.strerror or error}") from error
+    except ModelError as error:
+        raise ModelError(f"{model_file.path}: {error}") from error
+    with cache.workshop(path) as made:
+        try:
+            (made / path.name).write_bytes(data)
+        except OSError as error:
+            raise cache.refusal(error) from error
+        ModelFile.describe(
+            made / path.name,
+            model_file.spec,
+            k,
+            model_file.source,
+            model_file.licence,
+            bf16=model_file.bf16,
+        )
+        cache.publish(made, path)
+    return ModelFile.find(path)
+
+
+def _found(name: str, weights: str | Path | None) -> ModelFile:
+    """Return the model file of a model, with the number of people that it has."""
     if name.endswith(".onnx"):
         if weights is not None:
             raise UsageError(f"{name} has its weights inside; give --model a name or leave --weights out")
-        return ModelFile.find(model)
+        return ModelFile.find(name)
     try:
         entry = zoo_entry(name)
     except UsageError as error:
@@ -69,21 +135,18 @@ def model_file_for(model: str | Path, weights: str | Path | None = None, *, k: i
     if entry.parts:
         return _combined(entry, weights)
     if weights is not None:
-        return _given(name, Path(weights), k)
+        return _given(name, Path(weights))
     if name in shipped_models():
         return ModelFile.find(name)
-    return imported_model_file(name, k=k) or _fetched(name, k)
+    return imported_model_file(name) or _fetched(name)
 
 
-def import_checkpoint(
-    name: str, path: Path, *, k: int = DEFAULT_K, overwrite: bool = False, url: str | None = None
-) -> ModelFile:
+def import_checkpoint(name: str, path: Path, *, overwrite: bool = False, url: str | None = None) -> ModelFile:
     """Convert a checkpoint and let the network's name stand for it from now on.
 
     Args:
         name: of a network that does not come with the package.
         path: the checkpoint.
-        k: people per image of the model file.
         overwrite: convert it again even if the cache has its model file.
         url: the origin of the checkpoint, for the record.
 
@@ -102,7 +165,7 @@ def import_checkpoint(
             f"hprnet-rt annotate --model {name} --weights {path}"
         )
     sha256 = _checkpoint_sha256(path)
-    model_file = _converted(name, path, sha256, k, overwrite=overwrite)
+    model_file = _converted(name, path, sha256, overwrite=overwrite)
     now = datetime.datetime.now(datetime.UTC)
     cache.write_record(
         cache.import_record_path(name),
@@ -115,7 +178,7 @@ def import_checkpoint(
     return model_file
 
 
-def imported_model_file(name: str, *, k: int = DEFAULT_K) -> ModelFile | None:
+def imported_model_file(name: str) -> ModelFile | None:
     """Return the model file that was imported last for a network, None when there is none.
 
     Raises:
@@ -125,7 +188,7 @@ def imported_model_file(name: str, *, k: int = DEFAULT_K) -> ModelFile | None:
     if record is None:
         return None
     sha256 = str(record.get("checkpoint_sha256"))
-    path = cache.model_file_path(name, sha256, k)
+    path = cache.model_file_path(name, sha256, DEFAULT_K)
     if not path.with_suffix(".json").is_file() or not path.is_file():
         return None
     flaw, model_file = _open(name, path)
@@ -165,10 +228,10 @@ def _combined(entry: ZooEntry, weights: str | Path | None) -> ModelFile:
     return dataclasses.replace(first, spec=entry.spec, sha256=whole, crops=tuple(others))
 
 
-def _given(name: str, path: Path, k: int) -> ModelFile:
+def _given(name: str, path: Path) -> ModelFile:
     """Return the model file of weights that the user gave."""
     if path.suffix != ".onnx":
-        return _converted(name, path, _checkpoint_sha256(path), k)
+        return _converted(name, path, _checkpoint_sha256(path))
     model_file = ModelFile.find(path)
     held = model_file.spec.name
     if held != name:
@@ -176,7 +239,7 @@ def _given(name: str, path: Path, k: int) -> ModelFile:
     return model_file
 
 
-def _fetched(name: str, k: int) -> ModelFile:
+def _fetched(name: str) -> ModelFile:
     """Return the model file of the fetched checkpoint, and let the name stand for it."""
     found = stored_checkpoint(zoo_entry(name))
     record = cache.read_record(cache.import_record_path(name))
@@ -186,7 +249,7 @@ def _fetched(name: str, k: int) -> ModelFile:
             f"hprnet-rt models import {name} {record.get('checkpoint')}"
         )
     if found is not None:
-        return import_checkpoint(name, found.path, k=k, url=found.url)
+        return import_checkpoint(name, found.path, url=found.url)
     if (entry := zoo_entry(name)).spec.is_rival:
         raise UsageError(
             f"{name} has no weights on this machine; {entry.how}, or give them with --weights FILE"
@@ -223,9 +286,9 @@ def _open(name: str, path: Path) -> tuple[str, ModelFile | None]:
     return "", model_file
 
 
-def _converted(name: str, checkpoint: Path, sha256: str, k: int, *, overwrite: bool = False) -> ModelFile:
+def _converted(name: str, checkpoint: Path, sha256: str, *, overwrite: bool = False) -> ModelFile:
     """Return the model file of a checkpoint from the cache, converted now if missing or damaged."""
-    path = cache.model_file_path(name, sha256, k)
+    path = cache.model_file_path(name, sha256, DEFAULT_K)
 
     def find() -> ModelFile | None:
         if overwrite or not path.with_suffix(".json").is_file():
@@ -247,8 +310,8 @@ def _converted(name: str, checkpoint: Path, sha256: str, k: int, *, overwrite: b
         _log.info("converting %s for %s; this happens once", checkpoint, name)
         with cache.workshop(path) as made:
             try:
-                convert(name, checkpoint, made / path.name, k=k)
-                ModelFile.describe(made / path.name, zoo_entry(name).spec, k, source, licence)
+                convert(name, checkpoint, made / path.name, k=DEFAULT_K)
+                ModelFile.describe(made / path.name, zoo_entry(name).spec, DEFAULT_K, source, licence)
             except OutputError as error:
                 raise OutputError(f"{error}; {CACHE_VARIABLE} sets another cache folder") from error
             cache.publish(made, path)

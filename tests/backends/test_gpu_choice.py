@@ -124,7 +124,7 @@ def test_auto_chooses_once_and_may_build_for_every_size(machine, monkeypatch, tm
     monkeypatch.setattr(trt_backend, "open_device", lambda _: libraries[-1].device)
     monkeypatch.setattr("hprnet_rt.inference.model.find_engine", found)
     with hprnet_rt.load(input_px=128) as model:
-        assert model.overlaps
+        assert model.at_once > 1
         assert model.description.startswith("TensorRT")
         monkeypatch.setattr(create, "auto_backends", lambda: 1 / 0)
         model.backend_for((128, 128))

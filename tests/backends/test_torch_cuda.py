@@ -87,7 +87,7 @@ def test_grouping_is_kept_warm_while_the_gpu_works_and_finds_the_same_people(mon
     with hprnet_rt.load(backend="onnxruntime", input_px=96) as model:
         expected = [model(frame) for frame in frames]
         order, begin, warm = [], model.begin, model.group.keep_warm
-        monkeypatch.setattr(model, "overlaps", True)
+        monkeypatch.setattr(model, "at_once", 2)
         monkeypatch.setattr(model, "begin", lambda inputs: order.append("begin") or begin(inputs))
         monkeypatch.setattr(model.group, "keep_warm", lambda: order.append("warm") or warm())
         found = [model(frame) for frame in frames]

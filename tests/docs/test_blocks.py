@@ -154,8 +154,8 @@ def understood(command):
 
 
 def test_what_cannot_be_right_is_seen():
-    with pytest.raises(UsageError, match="--k"):
-        understood("hprnet-rt annotate a.mp4 -o out --size 640 --k 64")
+    with pytest.raises(UsageError, match="--people"):
+        understood("hprnet-rt annotate a.mp4 -o out --size 640 --people 64")
     for wrong in ('pip install ".[nonsense]"', "make everything", "nonsense a.mp4"):
         with pytest.raises(AssertionError):
             understood(wrong)

@@ -85,5 +85,7 @@ def test_options_that_a_page_names_are_known(page, options_of):
 
 
 def test_an_option_of_another_command_is_seen(options_of):
-    assert unknown_options("`annotate --k 64`, `hprnet-rt bench people --k 64`", options_of) == ["--k"]
+    assert unknown_options("`live --regions auto`, `hprnet-rt annotate --regions auto`", options_of) == [
+        "--regions"
+    ]
     assert unknown_options("`--size 640`, `--no-such`", options_of) == ["--no-such"]

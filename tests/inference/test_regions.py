@@ -109,6 +109,18 @@ def test_person_cut_by_an_edge_counts_where_the_person_is_whole():
     assert len(merged([corner, inside], [WHOLE, WHOLE], 1000, 600)) == 2
 
 
+def test_boxes_that_cover_each_other_are_one_person_whatever_the_joints():
+    one, other = people((300, 100, 500, 500), scores=[0.5]), people((305, 90, 495, 505), scores=[0.6])
+    other.xy[:, :17] = other.xy[:, 16::-1]
+    found = merged([one, other], [WHOLE, (0, 0, 800, 600)], 1000, 600)
+    np.testing.assert_allclose(found.person_score, [0.6])
+
+
+def test_neighbours_of_different_regions_who_overlap_by_half_are_two():
+    one, other = people((300, 100, 500, 500)), people((400, 100, 600, 500))
+    assert len(merged([one, other], [WHOLE, (200, 0, 1000, 600)], 1000, 600)) == 2
+
+
 def test_nobody_anywhere_is_nobody():
     assert len(merged([Poses.empty(), Poses.empty()], [WHOLE, WHOLE], 1000, 600)) == 0
 

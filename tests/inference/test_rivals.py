@@ -43,7 +43,7 @@ def seeing(monkeypatch):
         monkeypatch.setattr(
             module, "create_backend", lambda model_file, input_hw, **settings: Seeing(model_file, input_hw)
         )
-    monkeypatch.setattr(model_module, "model_file_for", lambda model, weights=None: file_of(model))
+    monkeypatch.setattr(model_module, "model_file_for", lambda model, weights=None, k=None: file_of(model))
 
 
 @pytest.mark.parametrize("name", BODIES)

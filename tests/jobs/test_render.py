@@ -96,7 +96,7 @@ def test_rendering_equals_annotating(run, tmp_path):
     for (before_s, before), (after_s, after) in pairs:
         assert after_s == before_s
         # keypoints are stored to 0.01 px, and the encoders have other numbers of threads
-        assert cv2.absdiff(before, after).mean() < 1
+        assert cv2.absdiff(before, after).mean() < 1.5
 
 
 def test_keypoints_beyond_the_end_are_told(run, clip, tmp_path):

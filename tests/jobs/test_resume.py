@@ -8,13 +8,16 @@ import threading
 import time
 from pathlib import Path
 
+import cv2
 import pytest
 
 import hprnet_rt
 import hprnet_rt.jobs.file_run as file_run
 from hprnet_rt import PoseModel
+from hprnet_rt.bench.scenes import picture
 from hprnet_rt.errors import MediaError, OutputError, UsageError
 from hprnet_rt.formats import read_keypoints
+from hprnet_rt.inference import crowd
 from hprnet_rt.jobs.annotate_file import annotate_file
 from hprnet_rt.jobs.options import AnnotateOptions
 from hprnet_rt.jobs.plan import plan
@@ -85,6 +88,22 @@ def test_stopped_twice_and_continued_equals_the_uninterrupted_run(model, whole, 
     assert clips.times(tmp_path / "sample.mp4") == clips.times(clips.SAMPLE)[:FRAMES]
     people = [len(frame["people"]) for frame in clips.read_keypoints(tmp_path / "sample.jsonl")[1]]
     assert (report.people, report.most_people) == (sum(people), max(people))
+
+
+def test_a_run_that_chooses_the_size_goes_on_with_the_size_that_it_had(tmp_path, monkeypatch):
+    monkeypatch.setattr(crowd, "_TO_CLOSER", (3, 4))
+    people = cv2.resize(picture(50, (1280, 720)), (640, 360), interpolation=cv2.INTER_AREA)
+    clips.make(tmp_path / "crowd.mp4", frames=6, size=(640, 360), draw=lambda *_: people)
+    options = AnnotateOptions(video=False)
+    with hprnet_rt.load(input_px="auto", threads=1) as model:
+        whole = do(model, tmp_path / "whole", options, tmp_path / "crowd.mp4")
+        assert do(model, tmp_path / "parts", options, tmp_path / "crowd.mp4", stop_at=4).cancelled
+        report = do(model, tmp_path / "parts", options, tmp_path / "crowd.mp4")
+    assert report.resumed in (3, 4)
+    assert report.closer == whole.closer == 3
+    assert whole.most_people >= 45
+    one, other = ((tmp_path / name / "crowd.jsonl").read_bytes() for name in ("whole", "parts"))
+    assert one == other
 
 
 def test_no_frame_is_looked_at_twice(model, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 
 import hprnet_rt
 from hprnet_rt import MediaError, OutputError, UsageError
+from hprnet_rt.bench.scenes import picture
 from hprnet_rt.formats import KeypointsSink
 from hprnet_rt.jobs.outputs import Outputs
 from hprnet_rt.live.session import Session, SessionOptions
@@ -38,6 +39,31 @@ def test_frames_come_with_skeletons_ids_and_an_age(model):
     age = session.profiler.age()
     assert age.frames == 6
     assert source.closed
+    assert not own_threads()
+
+
+def test_while_the_network_that_looks_closer_is_opened_frames_come_as_they_did(monkeypatch):
+    crowd = cv2.resize(picture(50, (1280, 720)), (640, 360), interpolation=cv2.INTER_AREA)
+    with hprnet_rt.load(input_px="auto") as model:
+        closed, asked, closer = Event(), Event(), model.closer
+
+        def open_slowly(input_px):
+            asked.set()
+            assert closed.wait(DEADLINE_S)
+            return closer(input_px)
+
+        monkeypatch.setattr(model, "closer", open_slowly)
+        with Session(Clip([crowd], rate=100), model, SessionOptions(in_flight=1)) as session:
+            found = []
+            for shown in session:
+                found.append(len(shown.result.poses))
+                if len(found) == 20:
+                    assert asked.is_set()
+                    assert max(found) < 40
+                    closed.set()
+                if found[-1] >= 45:
+                    break
+    assert session.watch.closer >= 1
     assert not own_threads()
 
 

@@ -31,15 +31,15 @@ class Worker:
         return wait
 
 
-def stages(worker, batch, *, overlaps=False):
-    return [Stage("number", number), BatchStage("engine", worker.begin, batch, overlaps=overlaps)]
+def stages(worker, batch, *, at_once=1):
+    return [Stage("number", number), BatchStage("engine", worker.begin, batch, at_once=at_once)]
 
 
-@pytest.mark.parametrize("overlaps", [False, True])
+@pytest.mark.parametrize("at_once", [1, 2, 3])
 @pytest.mark.parametrize("frames", [0, 1, 4, 8, 10])
-def test_every_frame_arrives_in_order_and_the_last_batch_is_what_is_left(frames, overlaps):
+def test_every_frame_arrives_in_order_and_the_last_batch_is_what_is_left(frames, at_once):
     worker = Worker()
-    assert collect(Pipeline(Numbers(frames), stages(worker, 4, overlaps=overlaps))) == [
+    assert collect(Pipeline(Numbers(frames), stages(worker, 4, at_once=at_once))) == [
         10 * n for n in range(frames)
     ]
     assert worker.sizes == [4] * (frames // 4) + [frames % 4] * (frames % 4 > 0)
@@ -67,14 +67,14 @@ def test_the_next_batch_is_begun_before_the_one_at_work_is_waited_for():
 
         return wait
 
-    both = [Stage("number", number), BatchStage("engine", begin, 2, overlaps=True)]
+    both = [Stage("number", number), BatchStage("engine", begin, 2, at_once=2)]
     pipeline = Pipeline(Numbers(4), both)
     assert collect(pipeline) == [0, 10, 20, 30]
     assert [what for what, _ in worker.events] == ["begin", "begin", "collect", "collect"]
 
 
 def test_a_frame_that_has_no_follower_is_not_held_back():
-    """A live batch of 1 that overlaps gives its result even if no frame follows."""
+    """A live batch of 1 that is one of two at once gives its result even if no frame follows."""
     more = threading.Event()
 
     class Slow(Numbers):
@@ -83,7 +83,7 @@ def test_a_frame_that_has_no_follower_is_not_held_back():
                 yield frame
                 assert more.wait(5)
 
-    with Pipeline(Slow(2), stages(Worker(), 1, overlaps=True)) as pipeline:
+    with Pipeline(Slow(2), stages(Worker(), 1, at_once=2)) as pipeline:
         seen = []
         for packet in pipeline:
             seen.append(packet.payload)
@@ -91,12 +91,12 @@ def test_a_frame_that_has_no_follower_is_not_held_back():
     assert seen == [0, 10]
 
 
-@pytest.mark.parametrize("overlaps", [False, True])
-def test_what_was_done_before_a_batch_failed_arrives_and_then_its_error(overlaps):
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_what_was_done_before_a_batch_failed_arrives_and_then_its_error(at_once):
     worker, seen = Worker(fails_at=9), []
     with (
         pytest.raises(BackendError, match="broke at 9"),
-        Pipeline(Numbers(1000), stages(worker, 4, overlaps=overlaps)) as pipeline,
+        Pipeline(Numbers(1000), stages(worker, 4, at_once=at_once)) as pipeline,
     ):
         for packet in pipeline:
             seen.append(packet.payload)
@@ -116,10 +116,10 @@ def test_what_a_stage_before_gave_reaches_the_network_though_it_failed_in_the_mi
     assert worker.sizes == [4, 2]
 
 
-@pytest.mark.parametrize("overlaps", [False, True])
-def test_whoever_leaves_early_leaves_no_batch_at_work(overlaps):
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_whoever_leaves_early_leaves_no_batch_at_work(at_once):
     worker = Worker()
-    with Pipeline(Numbers(1000), stages(worker, 4, overlaps=overlaps)) as pipeline:
+    with Pipeline(Numbers(1000), stages(worker, 4, at_once=at_once)) as pipeline:
         for packet in pipeline:
             if packet.payload == 50:
                 break
@@ -127,8 +127,8 @@ def test_whoever_leaves_early_leaves_no_batch_at_work(overlaps):
     assert sorted(begun) == sorted(first for what, first in worker.events if what == "collect")
 
 
-@pytest.mark.parametrize("overlaps", [False, True])
-def test_services_add_up_to_the_time_at_work(overlaps):
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_services_add_up_to_the_time_at_work(at_once):
     def begin(numbers):
         def wait():
             time.sleep(0.02)
@@ -136,7 +136,7 @@ def test_services_add_up_to_the_time_at_work(overlaps):
 
         return wait
 
-    both = [Stage("number", number), BatchStage("engine", begin, 4, overlaps=overlaps)]
+    both = [Stage("number", number), BatchStage("engine", begin, 4, at_once=at_once)]
     pipeline = Pipeline(Numbers(10), both)
     start = time.perf_counter()
     collect(pipeline)

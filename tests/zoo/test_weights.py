@@ -11,7 +11,7 @@ from hprnet_rt.errors import BackendError, ModelError, OutputError, UsageError
 from hprnet_rt.spec import SPECS
 from hprnet_rt.zoo import cache
 from hprnet_rt.zoo.networks import ZOO
-from hprnet_rt.zoo.weights import import_checkpoint, model_file_for, weights_state
+from hprnet_rt.zoo.weights import import_checkpoint, model_file_for, weights_state, with_people
 from tests.zoo import web
 
 DLA34 = "hprnet-dla34"
@@ -132,10 +132,29 @@ def test_overwrite_converts_again(converter, checkpoint):
     assert len(converter.calls) == 2
 
 
-def test_other_number_of_people_is_another_model_file(converter, checkpoint):
-    paths = {model_file_for(DLA34, checkpoint, k=k).path for k in (16, 32)}
-    assert len(paths) == 2
-    assert [call[2] for call in converter.calls] == [16, 32]
+def test_other_number_of_people_is_another_model_file_made_once_without_a_conversion(own_cache):
+    shipped = ModelFile.find("hprnet-mobile")
+    made = model_file_for("hprnet-mobile", k=128)
+    assert (made.k, made.spec, made.bf16, made.licence) == (128, shipped.spec, shipped.bf16, shipped.licence)
+    assert made.path.is_relative_to(own_cache)
+    written_ns = made.path.stat().st_mtime_ns
+    assert with_people(shipped, 128) == made
+    assert made.path.stat().st_mtime_ns == written_ns
+    assert model_file_for(made.path, k=shipped.k).path != made.path
+    assert model_file_for("hprnet-mobile", k=shipped.k) == shipped
+
+
+def test_a_damaged_copy_for_another_number_of_people_is_made_again():
+    path = model_file_for("hprnet-mobile", k=8).path
+    path.write_bytes(b"")
+    assert model_file_for("hprnet-mobile", k=8).k == 8
+
+
+def test_a_number_of_people_that_cannot_be_is_refused(converter, checkpoint):
+    with pytest.raises(UsageError, match="k is at least 1, got 0"):
+        model_file_for("hprnet-mobile", k=0)
+    with pytest.raises(ModelError, match=r"the network cannot be read as ONNX|export or import it again"):
+        model_file_for(DLA34, checkpoint, k=8)
 
 
 @pytest.mark.parametrize("error", [ModelError("not these weights"), KeyboardInterrupt()])
