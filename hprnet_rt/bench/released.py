@@ -7,20 +7,23 @@ in PyTorch, as it was released.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
+from hprnet_rt.backends import Backend
 from hprnet_rt.bench.measure import Limits, take_turns, time_steps
 from hprnet_rt.bench.raw_onnx import dense_run
 from hprnet_rt.bench.report import BenchReport, series_of
 from hprnet_rt.bench.scenes import picture, planted_heads, planted_peaks, require_people
 from hprnet_rt.bench.subject import ModelOptions, Subject, on_demand
 
-__all__ = ["ReleasedOptions", "measure_released", "released_settings"]
+__all__ = ["ReleasedOptions", "ReleasedPipeline", "measure_released", "released_settings"]
 
 _WHOLE: Final = "end to end"
 _REPEATS: Final = 5
@@ -139,3 +142,52 @@ def measure_released(
         after_ms / report.find("ours", "grouping").p50_ms, 1
     )
     return BenchReport(report.kind, settings, series, summary, report.machine)
+
+
+class ReleasedPipeline:
+    """The released path as a peer of `measure_people`: the maps after the network are planted.
+
+    Args:
+        subject: the network.
+        model_options: how it runs.
+        backend: of the model; the dense network runs on its library.
+
+    Attributes:
+        description, note: see `Peer`.
+
+    Raises:
+        BackendError: torch is missing, or the engine cannot run.
+    """
+
+    note = "dense maps to the host, decoded and matched as tensors; planted maps"
+
+    def __init__(self, subject: Subject, model_options: ModelOptions, backend: Backend) -> None:
+        networks, self._tensors = on_demand("networks"), on_demand("tensor_decode")
+        networks.use_threads(model_options.threads)
+        self._spec, self._k = subject.model_file.spec, subject.model_file.k
+        network = (
+            networks.random_network(self._spec.name)
+            if subject.random
+            else networks.network_of(subject.model_file)
+        )
+        path = networks.export_dense(network, subject.folder)
+        with model_options.open(subject.model_file) as model:
+            self._letterbox, self._threshold = model.letterbox, model.group.options.person_threshold
+        self._dense = functools.cache(
+            lambda input_hw: dense_run(path, backend, input_hw, model_options.threads)
+        )
+        self._planted = functools.cache(lambda people, input_hw: planted_heads(self._spec, people, input_hw))
+        self.description = f"{backend.description}, the same network with every head everywhere"
+
+    def __call__(self, image: npt.NDArray[np.uint8], people: int) -> dict[str, float]:
+        """Return the seconds by stage for an image (H, W, 3), as if this number of people were in it."""
+        letterbox = self._letterbox(image.shape[:2])
+        run, maps = self._dense(letterbox.input_hw), self._planted(people, letterbox.input_hw)
+        ranks = max(self._k, people)
+        start = time.perf_counter()
+        run(letterbox.apply(image))
+        mapped = time.perf_counter()
+        rows = self._tensors.decode(maps, self._spec, ranks)
+        self._tensors.group(rows, self._spec, letterbox, self._threshold)
+        end = time.perf_counter()
+        return {"network, dense maps": mapped - start, _AFTER: end - mapped, _WHOLE: end - start}

@@ -22,7 +22,12 @@ from hprnet_rt.bench.mediapipe import MediaPipePipeline, require_mediapipe
 from hprnet_rt.bench.people import Peer, PeopleOptions, case_of, measure_people, people_settings
 from hprnet_rt.bench.people_chart import people_chart
 from hprnet_rt.bench.pipeline import measure_pipeline, pipeline_settings
-from hprnet_rt.bench.released import ReleasedOptions, measure_released, released_settings
+from hprnet_rt.bench.released import (
+    ReleasedOptions,
+    ReleasedPipeline,
+    measure_released,
+    released_settings,
+)
 from hprnet_rt.bench.report import BenchReport, make_folder, read_report, table, write_report
 from hprnet_rt.bench.scenes import COUNTS, sample_video
 from hprnet_rt.bench.stages import measure_stages, stages_settings
@@ -57,6 +62,8 @@ def add_parser(add: AddParser) -> None:
     job.add_argument("--rivals", action="store_true", help="also time HPRNet-DLA and -HG, OpenPose and "
                      "associative embedding (random weights, same library): the network, and the decode of "
                      "planted maps")  # fmt: skip
+    job.add_argument("--released", action="store_true", help="also time the paper's code's path with the "
+                     "same network: dense maps to the host, decoded and matched as tensors")  # fmt: skip
     job.add_argument("--mediapipe", action="store_true", help="also time MediaPipe's Holistic, once for each "
                      "person, on the CPU")  # fmt: skip
     job.add_argument("--peer-people", type=int, nargs="+", metavar="N", default=[1, 2, 4],
@@ -239,6 +246,8 @@ def _people(options: argparse.Namespace) -> int:
         peers["MediaPipe Holistic"] = MediaPipePipeline
     with open_subject(options.model, options.weights, options.k) as network:
         model_options = _model_options(options)
+        if options.released:
+            peers["released code's path"] = partial(ReleasedPipeline, network, model_options)
         settings = people_settings(network, model_options, bench_options, list(peers))
         rivals = on_demand("rivals") if options.rivals else None
         if rivals is not None:
