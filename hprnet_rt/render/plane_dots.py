@@ -11,6 +11,7 @@ from hprnet_rt.grouping.compiled import kernel
 from hprnet_rt.render.cells import PlaneCanvas, Shade, dot_stroke, draw_cells
 from hprnet_rt.render.lanes import FULL
 from hprnet_rt.render.plane_lanes import CELLS, blend_covers, blend_spot
+from hprnet_rt.render.strokes import SAME_DOT
 
 __all__ = ["LEAST_PLANE_DOT", "STEPS", "WIDEST_PLANE_STAMP", "draw_dots", "draw_plane_stamps"]
 
@@ -27,7 +28,7 @@ STEPS: Final = 16
 """Places within a pixel, or within a cell, along each axis."""
 
 _STEP_BITS: Final = 4
-_SAME_DOT: Final = np.float32(0.5)  # px; see `strokes`
+_SAME_DOT: Final = np.float32(SAME_DOT)
 _STEPS: Final = np.float32(STEPS)
 _HALF: Final = np.float32(0.5)
 _MARGIN: Final = np.float32(1.5)  # px around a dot that its stamp may reach

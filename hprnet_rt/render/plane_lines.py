@@ -21,9 +21,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 _whole: Any = np.int64  # in which sums and products of a line's numbers do not overflow
 _SOFT: Final = 0.5  # px on either side of an edge over which it fades
-_LONGEST: Final = (
-    100.0  # px from either end of a line that are counted in 16 bits; the rest is covered anyway
-)
+_LONGEST: Final = 100.0  # px from either end of a line that count in 16 bits; the rest is covered anyway
 _BITS: Final = 16  # binary places of a pixel, in the sums along a line
 _ONE: Final = float(1 << _BITS)
 _TO_OFF: Final = _BITS - OFF_BITS

@@ -15,7 +15,6 @@ from hprnet_rt.render.lines import LINE, draw_line, plan_line
 __all__ = ["DOT_WIDTH", "SAME_DOT", "WIDEST", "LineWidth", "Palette", "draw_people", "look"]
 
 FloatArray = npt.NDArray[np.float32]
-DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 ByteArray = npt.NDArray[np.uint8]
