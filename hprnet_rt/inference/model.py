@@ -23,7 +23,8 @@ from hprnet_rt.grouping import MATCHINGS, Grouper, GroupingOptions, GroupsPeaks
 from hprnet_rt.inference.looks import AUTO, Looks, find_closely
 from hprnet_rt.spec import PeakLayout
 from hprnet_rt.types import Maps, Peaks, Poses
-from hprnet_rt.zoo.weights import model_file_for, with_people
+from hprnet_rt.zoo.people import with_people
+from hprnet_rt.zoo.weights import model_file_for
 
 __all__ = ["AUTO", "DEFAULT_MODEL", "KEEP", "ModelFacts", "PoseModel", "load"]
 
