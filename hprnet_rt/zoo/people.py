@@ -44,7 +44,7 @@ def with_people(model_file: ModelFile, k: int) -> ModelFile:
 
 
 def _kept(path: Path, model_file: ModelFile) -> ModelFile | None:
-    """Return the copy in the cache; None where there is none, or a damaged one, or one of an older version."""
+    """Return the copy in the cache; None where there is none, or only a damaged or an older one."""
     try:
         made = ModelFile.find(path)
     except (ModelError, UsageError):
