@@ -181,7 +181,7 @@ class PoseModel:
             if input_px not in self._closer:
                 self._closer[input_px] = PoseModel(
                     with_people(self.model_file, self._closer_k),
-                    backend=self._backend,
+                    backend="auto" if self._may_build else self._backend,  # an engine may be missing there
                     precision=precision,
                     threads=threads,
                     input_px=input_px,
