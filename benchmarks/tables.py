@@ -108,8 +108,8 @@ def crowd_sizes(results: Path) -> str:
             cells = [str(cell["found"]) + _false(cell["false"]) for cell in row.values()]
             lines.append(page.row([people, size.replace("x", " x "), *cells]))
     photos, video = data["photos"], data["video"]
-    found = [str(photos[look]["found"]) + _false(photos[look]["false"]) for look in looks]
-    lines.append(page.row([str(photos["default"]["people"]), "photographs of sport, all together", *found]))
+    found = [f"{photos[look]['found']:g}" + _false(photos[look]["false"]) for look in looks]
+    lines.append(page.row([f"{photos['default']['people']:g}", "photographs of sport, all together", *found]))
     lines.append(page.row(["-", "frames of a corridor", *(str(video[look]["people"]) for look in looks)]))
     return "\n".join(lines)
 

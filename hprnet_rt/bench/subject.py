@@ -16,7 +16,8 @@ from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.onnx_file import require_k
 from hprnet_rt.spec import DEFAULT_K
 from hprnet_rt.zoo.networks import ZOO
-from hprnet_rt.zoo.weights import model_file_for, weights_state, with_people
+from hprnet_rt.zoo.people import with_people
+from hprnet_rt.zoo.weights import model_file_for, weights_state
 
 __all__ = ["ModelOptions", "Subject", "on_demand", "open_subject"]
 

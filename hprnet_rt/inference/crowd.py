@@ -48,6 +48,7 @@ class CrowdWatch:
     Attributes:
         close: the next frame is looked at closer.
         frames, closer: frames so far, and those of them that were looked at closer.
+        states: after each frame, oldest first; None unless it remembers.
     """
 
     def __init__(self, *, remember: bool = False) -> None:

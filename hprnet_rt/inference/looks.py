@@ -34,7 +34,8 @@ CLOSER: Final = 2
 _WIDE: Final = 2.0
 """From this ratio of its sides on a picture is wide (or tall), and always looked at in parts."""
 _PART: Final = 16 / 9
-"""Greatest ratio of the sides of a part of a wide picture."""
+"""Greatest ratio of the sides of a part of a wide picture, unless there would be too many parts."""
+_MOST_PARTS: Final = 6
 _SHARED: Final = 0.5
 """Overlap of the parts of a wide picture, of its shorter side: a person fits into it."""
 _HALF: Final = 9 / 16
@@ -43,11 +44,6 @@ _HALF: Final = 9 / 16
 
 class LooksCloser(Protocol):
     """A network that can look closer: a `PoseModel`."""
-
-    @property
-    def name(self) -> str:
-        """The network's name."""
-        ...
 
     @property
     def usual_px(self) -> int:
@@ -119,7 +115,6 @@ class Looks:
         regions: choose regions, not the size.
         wait: opening the network for the closer look may keep the caller waiting; otherwise it is opened in a
             thread, and there is no closer look before that is done.
-
     """
 
     def __init__(self, model: LooksCloser, *, regions: bool = False, wait: bool = True) -> None:
@@ -182,7 +177,7 @@ def regions_by_shape(image_hw: tuple[int, int]) -> tuple[Corners, ...]:
     if long < _WIDE * short:
         return ()
     shared = _SHARED * short
-    count = math.ceil((long - shared) / (_PART * short - shared))
+    count = min(_MOST_PARTS, math.ceil((long - shared) / (_PART * short - shared)))
     side = (long + (count - 1) * shared) / count
     starts = [round(n * (side - shared)) for n in range(count)]
     ends = [*(round(n * (side - shared) + side) for n in range(count - 1)), long]

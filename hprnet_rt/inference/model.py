@@ -24,7 +24,8 @@ from hprnet_rt.inference.looks import AUTO, Looks, find_closely
 from hprnet_rt.inference.preparation import prepared_planes
 from hprnet_rt.spec import PeakLayout
 from hprnet_rt.types import Maps, Peaks, Planes, Poses
-from hprnet_rt.zoo.weights import model_file_for, with_people
+from hprnet_rt.zoo.people import with_people
+from hprnet_rt.zoo.weights import model_file_for
 
 __all__ = ["AUTO", "DEFAULT_MODEL", "KEEP", "ModelFacts", "PoseModel", "load"]
 
@@ -182,7 +183,7 @@ class PoseModel:
             if input_px not in self._closer:
                 self._closer[input_px] = PoseModel(
                     with_people(self.model_file, self._closer_k),
-                    backend=self._backend,
+                    backend="auto" if self._may_build else self._backend,  # an engine may be missing there
                     precision=precision,
                     threads=threads,
                     input_px=input_px,

@@ -177,6 +177,8 @@ class FileRun:
         if self.watch is not None and self.watch.states is not None:
             steps.insert(0, WatchMemory(self.watch))
         snapshots = Snapshots(steps, _DURABLE_S, done, self.journal.state)
+        if done and not self.journal.state:
+            self.watch = None  # all frames were done before, and how they were looked at is not known
         draw = None if self.looks_ahead else self.draw
         over_time = (snapshots,) if steps or not self.is_image else ()
 

@@ -18,11 +18,11 @@ from typing import Final
 from hprnet_rt.backends.model_file import ModelFile, sha256_of, shipped_models
 from hprnet_rt.environment import CACHE_VARIABLE
 from hprnet_rt.errors import BackendError, ModelError, OutputError, UsageError
-from hprnet_rt.onnx_file import require_k, with_k
 from hprnet_rt.spec import DEFAULT_K
 from hprnet_rt.zoo import cache
 from hprnet_rt.zoo.download import checkpoint_flaw, stored_checkpoint
 from hprnet_rt.zoo.networks import ZooEntry, zoo_entry
+from hprnet_rt.zoo.people import with_people
 
 __all__ = [
     "WEIGHTS_STATES",
@@ -30,7 +30,6 @@ __all__ = [
     "imported_model_file",
     "model_file_for",
     "weights_state",
-    "with_people",
 ]
 
 _log = logging.getLogger(__name__)
@@ -61,65 +60,6 @@ def model_file_for(
     """
     found = _found(str(model), weights)
     return found if k is None else with_people(found, k)
-
-
-def with_people(model_file: ModelFile, k: int) -> ModelFile:
-    """Return the model file for another number of people; it is made once, and kept in the cache.
-
-    Nothing is converted for it: the number is written into a copy.
-
-    Args:
-        model_file: the network.
-        k: the most people of an image, and peaks of a joint.
-
-    Raises:
-        UsageError: k is less than 1, or the network returns maps, in which there is no such number.
-        ModelError: the model file does not say where the number is in it.
-        OutputError: the cache cannot be written.
-    """
-    name = model_file.spec.name
-    if model_file.spec.is_rival:
-        raise UsageError(f"{name} has no limit to the number of people; leave --k out")
-    require_k(k)
-    if k == model_file.k:
-        return model_file
-    path = cache.model_file_path(name, model_file.sha256, k)
-
-    def find() -> ModelFile | None:
-        return _open(name, path)[1] if path.with_suffix(".json").is_file() else None
-
-    made = find()
-    if made is None:
-        with cache.locked(path):
-            made = find() or _copied(model_file, path, k)
-    return dataclasses.replace(
-        made, checkpoint=model_file.checkpoint, checkpoint_sha256=model_file.checkpoint_sha256
-    )
-
-
-def _copied(model_file: ModelFile, path: Path, k: int) -> ModelFile:
-    """Write the model file for another number of people to the cache."""
-    try:
-        data = with_k(model_file.path.read_bytes(), k)
-    except OSError as error:
-        raise ModelError(f"{model_file.path} cannot be read: {error.strerror or error}") from error
-    except ModelError as error:
-        raise ModelError(f"{model_file.path}: {error}") from error
-    with cache.workshop(path) as made:
-        try:
-            (made / path.name).write_bytes(data)
-        except OSError as error:
-            raise cache.refusal(error) from error
-        ModelFile.describe(
-            made / path.name,
-            model_file.spec,
-            k,
-            model_file.source,
-            model_file.licence,
-            bf16=model_file.bf16,
-        )
-        cache.publish(made, path)
-    return ModelFile.find(path)
 
 
 def _found(name: str, weights: str | Path | None) -> ModelFile:

@@ -179,7 +179,7 @@ def test_pictures_of_usual_shapes_have_no_regions_by_their_shape(hw):
     assert regions_by_shape(hw) == ()
 
 
-@pytest.mark.parametrize("hw", [(1080, 3840), (3000, 1000), (100, 201), (50, 5000)])
+@pytest.mark.parametrize("hw", [(1080, 3840), (3000, 1000), (100, 201), (100, 700)])
 def test_parts_of_a_wide_picture_cover_it_overlap_by_half_its_shorter_side_and_are_not_wide(hw):
     whole, *parts = regions_by_shape(hw)
     assert whole == (0, 0, hw[1], hw[0])
@@ -189,6 +189,10 @@ def test_parts_of_a_wide_picture_cover_it_overlap_by_half_its_shorter_side_and_a
     assert all(end - start <= 16 / 9 * short + 1 for start, end in spans)
     overlaps = [end - start for (_, end), (start, _) in itertools.pairwise(spans)]
     assert all(abs(overlap - short / 2) <= 1 for overlap in overlaps)
+
+
+def test_a_picture_however_wide_has_no_more_than_six_parts():
+    assert len(regions_by_shape((50, 5000))) == 1 + 6
 
 
 def test_regions_are_chosen_by_shape_and_else_by_the_crowd():

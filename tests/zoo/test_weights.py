@@ -11,7 +11,8 @@ from hprnet_rt.errors import BackendError, ModelError, OutputError, UsageError
 from hprnet_rt.spec import SPECS
 from hprnet_rt.zoo import cache
 from hprnet_rt.zoo.networks import ZOO
-from hprnet_rt.zoo.weights import import_checkpoint, model_file_for, weights_state, with_people
+from hprnet_rt.zoo.people import with_people
+from hprnet_rt.zoo.weights import import_checkpoint, model_file_for, weights_state
 from tests.zoo import web
 
 DLA34 = "hprnet-dla34"
