@@ -22,6 +22,7 @@ _VARIANTS = ("sparse", "dense", "sparse, grid_sample")
 _OF_PEOPLE = {
     "network": "network and decode",
     "grouping": "everyone: grouping",
+    "refinement": "everyone: refinement",
     "drawing": "everyone: drawing",
 }
 _LIBRARIES = {"openvino fp32": "OpenVINO fp32", "onnxruntime": "ONNX Runtime fp32"}
@@ -74,12 +75,14 @@ def _people(report: BenchReport) -> list[str]:
 
     A row has the medians of the stages, and median and p95 of the whole frame.
     """
-    summary = report.summary
-    lines = [page.row(["people", "found", *_OF_PEOPLE, "whole frame", "p95"]), page.row(["---"] * 7)]
+    summary, known = report.summary, {each.stage for each in report.series}
+    stages = {name: stage for name, stage in _OF_PEOPLE.items() if stage in known}
+    head = ["people", "found", *stages, "whole frame", "p95"]
+    lines = [page.row(head), page.row(["---"] * len(head))]
     for people, found in zip(summary["placed"], summary["found"], strict=True):
         case = f"{people} {'person' if people == 1 else 'people'}"
         whole = report.find(case, ALL)
-        medians = [report.find(case, stage).p50_ms for stage in _OF_PEOPLE.values()]
+        medians = [report.find(case, stage).p50_ms for stage in stages.values()]
         times = [*medians, whole.p50_ms, whole.percentiles["p95"]]
         lines.append(page.row([str(people), str(found), *(f"{ms:.2f} ms" for ms in times)]))
     most = max(summary["placed"])

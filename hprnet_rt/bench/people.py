@@ -3,6 +3,10 @@
 Each scene is a picture with a known number of people. The network runs on the picture. The stages after it
 run twice: on the peaks that the network found, and on planted peaks of everyone, because a model file returns
 at most `k` people and small people are missed. So "everyone" is the time if all people were found.
+
+Drawing is measured on planes, as `annotate` draws, and apart from the frame on an image too, as `live` does.
+The refinement of faces and hands, where it follows grouping, costs by the parts that are there: it has a
+stage of its own, so that what does not depend on people is seen beside it.
 """
 
 from __future__ import annotations
@@ -24,7 +28,9 @@ from hprnet_rt.errors import UsageError
 from hprnet_rt.inference.model import PoseModel
 from hprnet_rt.render import Overlay
 from hprnet_rt.tracking import Tracker
-from hprnet_rt.types import Poses
+from hprnet_rt.types import ImageArray, Peaks, Planes, Poses
+from hprnet_rt.video.color import BT709, LIMITED, Color
+from hprnet_rt.video.conversion import to_picture
 from hprnet_rt.words import counted
 
 __all__ = [
@@ -45,7 +51,9 @@ FOUND: Final = "end to end, as found"
 ALL: Final = "end to end, everyone"
 NETWORK: Final = "network and decode"
 _BEFORE: Final = ("preprocess", NETWORK)
-_AFTER: Final = ("grouping", "tracking", "drawing")
+REFINEMENT: Final = "refinement"
+_AFTER: Final = ("grouping", REFINEMENT, "tracking", "drawing")
+_ON_IMAGE: Final = "drawing on an image"  # no part of the frame
 _EVERYONE: Final = "everyone: "
 _FRAME_S: Final = 1 / 30
 _QUICK: Final = 5  # repeats of stages that take microseconds; their median counts
@@ -103,6 +111,7 @@ class _Scene:
     ) -> None:
         self._model = model
         self._image = picture(people, image_wh)
+        self._planes = _planes_of(self._image)
         letterbox = model.letterbox(self._image.shape[:2])
         self._planted = planted_peaks(
             model.model_file.spec, people, letterbox, max(people, model.model_file.k)
@@ -112,12 +121,12 @@ class _Scene:
         self._frames = 0
         self._look = look
         self.found = len(model(self._image)) if look else 0
-        self._where_planted = model.group(replace(self._planted, maps=None))
+        self._where_planted = model.group(_unrefined(self._planted))
         self.everyone = len(self._where_planted)
 
     def __call__(self) -> dict[str, float]:
         """Run one frame, and return the seconds of every stage."""
-        image, model = self._image.copy(), self._model
+        model, image, planes = self._model, self._image.copy(), _copied(self._planes)
         self._frames += 1
         times: dict[str, float] = {}
         if self._look:
@@ -131,31 +140,60 @@ class _Scene:
 
             times = time_steps(("preprocess", prepare), (NETWORK, infer))
             shared = sum(times.values())
-            times |= self._after(kept["peaks"], image, FOUND)
+            times |= self._after(kept["peaks"], image, planes, FOUND)
             times[FOUND] = shared + sum(times[name] for name in _AFTER)
-        planted = self._after(self._planted, self._image.copy(), ALL)
+        planted = self._after(self._planted, self._image.copy(), _copied(self._planes), ALL)
         times |= {f"{_EVERYONE}{name}": seconds for name, seconds in planted.items()}
         if self._look:
-            times[ALL] = shared + sum(planted.values())
+            times[ALL] = shared + sum(planted[name] for name in _AFTER)
         return times
 
-    def _after(self, peaks: Any, image: Any, which: str) -> dict[str, float]:
-        """Run grouping, tracking and drawing, and return their seconds; of the first two a median."""
+    def _after(self, peaks: Peaks, image: ImageArray, planes: Planes, which: str) -> dict[str, float]:
+        """Run what follows the network, and return the seconds of each stage; of all but drawing a median.
+
+        The refinement's are those by which grouping takes longer with it.
+        """
         model, tracker, laps = self._model, self._trackers[which], []
         poses = Poses.empty()
         now_s = _FRAME_S * self._frames
         for n in range(_QUICK):
             start = time.perf_counter()
-            poses = model.group(peaks)
-            grouped = time.perf_counter()
+            poses = model.group(_unrefined(peaks))
+            grouped = refined = time.perf_counter()
+            if peaks.maps is not None:
+                poses = model.group(peaks)
+                refined = time.perf_counter()
             poses = self._where_planted if which == ALL else poses  # noise has moved the points of `poses`
             tracked = tracker(poses, now_s + n * _FRAME_S / _QUICK)
-            laps.append((grouped - start, time.perf_counter() - grouped))
-        start = time.perf_counter()
-        self._overlay.draw(image, tracked)
-        drawn = time.perf_counter() - start
-        grouping, tracking = np.median(laps, axis=0)
-        return dict(zip(_AFTER, (float(grouping), float(tracking), drawn), strict=True))
+            followed = time.perf_counter()
+            alone = grouped - start
+            laps.append((alone, max(0.0, refined - grouped - alone), followed - refined))
+        drawing = time_steps(
+            ("drawing", lambda: self._overlay.draw(planes, tracked)),
+            (_ON_IMAGE, lambda: self._overlay.draw(image, tracked)),
+        )
+        medians = map(float, np.median(laps, axis=0))
+        return dict(zip(_AFTER[:-1], medians, strict=True)) | drawing
+
+
+def _unrefined(peaks: Peaks) -> Peaks:
+    """Return peaks of which grouping refines no points."""
+    return replace(peaks, maps=None)
+
+
+def _planes_of(image: ImageArray) -> Planes:
+    """Return an image as the planes of a usual video; a last odd row or column is left out."""
+    height, width = (side // 2 * 2 for side in image.shape[:2])
+    color = Color(LIMITED, BT709)
+    picture = to_picture(image[:height, :width], color)
+    flat = np.asarray(picture.to_ndarray(), np.uint8).reshape(-1)  # one plane after the other
+    y, u, v = np.split(flat, (height * width, height * width * 5 // 4))
+    half = (height // 2, width // 2)
+    return Planes(y.reshape(height, width), u.reshape(half), v.reshape(half), color.luma)
+
+
+def _copied(planes: Planes) -> Planes:
+    return replace(planes, y=planes.y.copy(), u=planes.u.copy(), v=planes.v.copy())
 
 
 def case_of(people: int) -> str:
@@ -178,6 +216,7 @@ def people_settings(
         "counts": list(options.counts),
         "planted": options.planted,
         "picture": list(options.image_wh),
+        "drawn on": "planes",
         "peers": {name: list(options.peer_counts) for name in peers},
     }
 
@@ -284,15 +323,28 @@ def _after_network(
     """Return what follows the network where everyone is planted, by number of people.
 
     Returns:
-        "ms", and "ratio": of the whole frame to that of the fewest people above 0, with the same network.
+        without the refinement of faces and hands: "ms", and "ratio" of the whole frame to that of the fewest
+        people above 0, with the same network; "refinement_ms"; and "refined_ratio", of frames with it.
     """
-    stages = [f"{_EVERYONE}{name}" for name in _AFTER]
-    ms = {n: sum(report.find(case_of(n), stage).p50_ms for stage in stages) for n in counts}
+
+    def p50_ms(people: int, stage: str) -> float:
+        return report.find(case_of(people), f"{_EVERYONE}{stage}").p50_ms
+
+    ms = {n: sum(p50_ms(n, stage) for stage in _AFTER if stage != REFINEMENT) for n in counts}
+    refinement_ms = {n: p50_ms(n, REFINEMENT) for n in counts}
     one = min(n for n in options.counts if n > 0)
-    whole_ms = report.find(case_of(one), ALL).p50_ms
-    return {
-        str(n): {"ms": round(ms[n], 4), "ratio": round(1.0 + (ms[n] - ms[one]) / whole_ms, 4)} for n in counts
-    }
+    refined_ms = report.find(case_of(one), ALL).p50_ms
+    plain_ms = refined_ms - refinement_ms[one]
+    after = {}
+    for n in counts:
+        more_ms, more_refined_ms = ms[n] - ms[one], refinement_ms[n] - refinement_ms[one]
+        after[str(n)] = {
+            "ms": round(ms[n], 4),
+            "ratio": round(1.0 + more_ms / plain_ms, 4),
+            "refinement_ms": round(refinement_ms[n], 4),
+            "refined_ratio": round(1.0 + (more_ms + more_refined_ms) / refined_ms, 4),
+        }
+    return after
 
 
 def _peer_summary(report: BenchReport, options: PeopleOptions, name: str, peer: Peer) -> dict[str, Any]:

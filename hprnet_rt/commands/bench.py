@@ -19,7 +19,7 @@ from hprnet_rt.bench.failures import in_a_sentence
 from hprnet_rt.bench.machine import heading, machine
 from hprnet_rt.bench.measure import Limits
 from hprnet_rt.bench.mediapipe import MediaPipePipeline, require_mediapipe
-from hprnet_rt.bench.people import Peer, PeopleOptions, measure_people, people_settings
+from hprnet_rt.bench.people import Peer, PeopleOptions, case_of, measure_people, people_settings
 from hprnet_rt.bench.people_chart import people_chart
 from hprnet_rt.bench.pipeline import measure_pipeline, pipeline_settings
 from hprnet_rt.bench.released import ReleasedOptions, measure_released, released_settings
@@ -269,8 +269,10 @@ def _say_people(report: BenchReport) -> None:
         _say_rivals(summary["rivals"])
     pairs = zip(summary["placed"], summary["found"], strict=True)
     print("found of placed: " + ", ".join(f"{found}/{placed}" for placed, found in pairs))
-    after = (f"{n}: {each['ms']:.3f} ms, {each['ratio']:.3f}" for n, each in summary["after_network"].items())
-    print("after the network, everyone planted, and the ratio of whole frames: " + "; ".join(after))
+    print("after the network, everyone planted, and the ratio of whole frames; the refinement, and with it:")
+    for n, each in summary["after_network"].items():
+        plain, refined = f"{each['ms']:.3f} ms, {each['ratio']:.3f}", f"{each['refinement_ms']:.3f} ms"
+        print(f"  {case_of(int(n))}: {plain}; {refined}, {each['refined_ratio']:.3f}")
     print(f'the engine returns {summary["k"]} people at most (--k changes it); "everyone" has planted peaks')
     if summary["random_weights"]:
         print("the weights are random: times hold, people are not found")

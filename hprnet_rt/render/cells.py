@@ -16,7 +16,17 @@ from numba.extending import intrinsic
 
 from hprnet_rt.grouping.compiled import kernel
 
-__all__ = ["FULL", "PlaneCanvas", "Shade", "Stroke", "blend_byte", "dot_stroke", "draw_cells", "line_stroke"]
+__all__ = [
+    "FULL",
+    "PlaneCanvas",
+    "Shade",
+    "Stroke",
+    "blend_byte",
+    "dot_stroke",
+    "draw_cells",
+    "line_stroke",
+    "load_byte",
+]
 
 _types: Any = types  # numba declares them for itself only
 
@@ -100,6 +110,18 @@ def blend_byte(_typing: Any, _address: Any, _color: Any, _cover: Any) -> Any:
         return context.get_dummy_value()
 
     return _types.void(whole, whole, whole), generate
+
+
+@cast(Callable[..., Callable[[int], int]], intrinsic)
+def load_byte(_typing: Any, _address: Any) -> Any:
+    """Return the byte at an address."""
+    whole = _types.int64
+
+    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        place = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        return builder.zext(builder.load(place), args[0].type)
+
+    return whole(whole), generate
 
 
 @kernel

@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.grouping.compiled import kernel
-from hprnet_rt.render.cells import PlaneCanvas, Shade, blend_byte
 from hprnet_rt.render.lanes import FULL, LANES, PIXELS, Canvas, blend_cover, lane_colors
 
-__all__ = ["Digits", "draw_digits", "draw_ids", "draw_ids_on_planes"]
+__all__ = ["Digits", "draw_digits", "draw_ids", "place_ids"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -101,7 +100,7 @@ def _stamp(
 
 
 @kernel
-def _place_ids(
+def place_ids(
     height: int, width: int, ids: IntArray, box: FloatArray, visible: npt.NDArray[np.bool_], digits: Digits
 ) -> IntArray:
     """Return where digits come, (M, 4): their layer, their number in `Digits.cover`, and x and y of a corner.
@@ -152,42 +151,7 @@ def draw_ids(
     """
     canvas = Canvas(image.ctypes.data, image.shape[0], image.shape[1])
     rows, columns = digits.shape[3], digits.shape[4]
-    for layer, number, left, top in _place_ids(canvas.height, canvas.width, ids, box, visible, digits):
+    for layer, number, left, top in place_ids(canvas.height, canvas.width, ids, box, visible, digits):
         cover = digits.cover.ctypes.data + 3 * rows * columns * number
         color, inked = digits.shades.ctypes.data + LANES * layer, digits.inked[number // 10]
         _stamp(canvas, left, top, inked, cover, columns, color)
-
-
-@kernel
-def draw_ids_on_planes(
-    canvas: PlaneCanvas,
-    ids: IntArray,
-    box: FloatArray,
-    visible: npt.NDArray[np.bool_],
-    digits: Digits,
-    blackness: int,
-    whiteness: int,
-) -> None:
-    """Write ids on planes as `draw_ids` does on an image.
-
-    Args:
-        blackness, whiteness: luma of black and of white.
-    """
-    rows, columns = digits.shape[3], digits.shape[4]
-    for layer, number, left, top in _place_ids(canvas.height, canvas.width, ids, box, visible, digits):
-        shade = Shade(blackness if layer == 0 else whiteness, 128, 128)
-        first_x, first_y, end_x, end_y = digits.inked[number // 10]
-        for row in range(max(top + first_y, 0) >> 1, (min(top + end_y, canvas.height) + 1) >> 1):
-            for cell in range(max(left + first_x, 0) >> 1, (min(left + end_x, canvas.width) + 1) >> 1):
-                total, pixels = 0, 0
-                for y in range(2 * row, min(2 * row + 2, canvas.height)):
-                    for x in range(2 * cell, min(2 * cell + 2, canvas.width)):
-                        pixels += 1
-                        if 0 <= y - top < rows and 0 <= x - left < columns:
-                            at = ((number * rows + y - top) * columns + x - left) * 3
-                            cover = int(digits.cover[at])
-                            blend_byte(canvas.y + y * canvas.y_bytes + x, shade.y, cover)
-                            total += cover
-                mean = (2 * total + pixels) // (2 * pixels)
-                blend_byte(canvas.u + row * canvas.u_bytes + cell, shade.u, mean)
-                blend_byte(canvas.v + row * canvas.v_bytes + cell, shade.v, mean)

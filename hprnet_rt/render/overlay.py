@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,12 @@ import numpy.typing as npt
 from hprnet_rt import skeleton
 from hprnet_rt.errors import ShapeError, UsageError
 from hprnet_rt.render.dots import draw_stamps
-from hprnet_rt.render.labels import draw_digits, draw_ids, draw_ids_on_planes
+from hprnet_rt.render.labels import draw_digits, draw_ids
 from hprnet_rt.render.lanes import lane_colors
 from hprnet_rt.render.plane_canvas import plane_canvas, to_shades
-from hprnet_rt.render.plane_strokes import draw_people_on_planes
+from hprnet_rt.render.plane_dots import draw_plane_stamps
+from hprnet_rt.render.plane_labels import draw_ids_on_planes, plane_digits
+from hprnet_rt.render.plane_strokes import PlanePalette, draw_people_on_planes
 from hprnet_rt.render.strokes import LineWidth, Palette, draw_people
 from hprnet_rt.types import (
     HAND_THRESHOLD,
@@ -103,15 +105,6 @@ def _lanes(colors_rgb: Sequence[Color]) -> npt.NDArray[np.uint8]:
     return lane_colors(np.array(colors_rgb, np.uint8)[:, ::-1])
 
 
-class _Shades(NamedTuple):
-    """Colours on planes: (L, 3) of limbs, (P, 3) of points, and luma of black and white."""
-
-    limbs: npt.NDArray[np.int64]
-    points: npt.NDArray[np.int64]
-    black: int
-    white: int
-
-
 class Overlay:
     """Draws people onto images. Made once, then called for every frame.
 
@@ -140,8 +133,10 @@ class Overlay:
             judged=np.array([(part.start, part.stop) for part in judged], np.int64),
         )
         self._stamps = draw_stamps()
+        self._plane_stamps = draw_plane_stamps()
         self._digits = draw_digits()
-        self._shades: dict[tuple[tuple[float, float], bool], _Shades] = {}
+        self._plane_digits = plane_digits(self._digits)
+        self._shades: dict[tuple[tuple[float, float], bool], PlanePalette] = {}
         self.draw(np.zeros((1, 1, 3), np.uint8), Poses.empty())
         gray = np.zeros((1, 1), np.uint8)
         self.draw(Planes(gray, gray, gray, (0.299, 0.114)), Poses.empty())
@@ -203,12 +198,12 @@ class Overlay:
             self._least(),
             self._line_width(),
             self._palette,
-            shades.limbs,
-            shades.points,
+            shades,
+            self._plane_stamps,
         )
         if self.style.ids:
             draw_ids_on_planes(
-                canvas, poses.track_id, poses.box_xyxy, visible, self._digits, shades.black, shades.white
+                canvas, poses.track_id, poses.box_xyxy, visible, self._digits, self._plane_digits, shades.ends
             )
 
     def _least(self) -> npt.NDArray[np.float32]:
@@ -220,7 +215,7 @@ class Overlay:
     def _line_width(self) -> LineWidth:
         return LineWidth(float(self.style.line_of_size), float(self.style.max_line_px))
 
-    def _shades_of(self, luma: tuple[float, float], is_full: bool) -> _Shades:
+    def _shades_of(self, luma: tuple[float, float], is_full: bool) -> PlanePalette:
         """Return the colours as planes of this matrix and range have them."""
         if (luma, is_full) not in self._shades:
             limbs, points, ends = (
@@ -231,7 +226,11 @@ class Overlay:
                     ((0, 0, 0), (255, 255, 255)),
                 )
             )
-            self._shades[luma, is_full] = _Shades(limbs, points, int(ends[0, 0]), int(ends[1, 0]))
+            lanes, end_lanes = (
+                np.repeat(each.astype(np.uint8), (16, 8, 8), axis=1) for each in (points, ends)
+            )
+            tints = points @ (1 << 16, 1 << 8, 1)
+            self._shades[luma, is_full] = PlanePalette(limbs, points, tints, lanes, end_lanes)
         return self._shades[luma, is_full]
 
     def __call__(self, frame: Frame, poses: Poses) -> None:

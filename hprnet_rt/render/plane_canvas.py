@@ -8,10 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.errors import ShapeError
+from hprnet_rt.grouping.compiled import kernel
 from hprnet_rt.render.cells import PlaneCanvas
 from hprnet_rt.types import Planes
 
 __all__ = ["plane_canvas", "to_shades"]
+
+ByteArray = npt.NDArray[np.uint8]
 
 
 def plane_canvas(planes: Planes) -> PlaneCanvas:
@@ -21,18 +24,22 @@ def plane_canvas(planes: Planes) -> PlaneCanvas:
         ShapeError: they are of other shapes or types, or read-only, or the bytes of a row lie apart.
     """
     y, u, v = planes.y, planes.u, planes.v
-    if y.ndim != 2 or any(plane.dtype != np.uint8 for plane in (y, u, v)):
+    if y.ndim != 2 or not y.dtype == u.dtype == v.dtype == np.uint8:
         raise ShapeError(f"planes are (H, W) uint8, got {y.shape} {y.dtype}, {u.dtype} and {v.dtype}")
-    half = ((y.shape[0] + 1) // 2, (y.shape[1] + 1) // 2)
-    if u.shape != half or v.shape != half:
+    height, width = y.shape
+    half = (height + 1) // 2, (width + 1) // 2
+    if not u.shape == v.shape == half:
         raise ShapeError(f"chroma of luma {y.shape} is {half}, got {u.shape} and {v.shape}")
-    if any(plane.shape[1] > 1 and plane.strides[1] != 1 for plane in (y, u, v)):
-        raise ShapeError("a plane's rows must each lie in one piece; draw on copies of the planes")
-    if not all(plane.flags.writeable for plane in (y, u, v)):
+    if any(plane.strides[1] != 1 or plane.strides[0] < plane.shape[1] for plane in (y, u, v)):
+        raise ShapeError("rows of planes lie one after the other, each in one piece; draw on copies of these")
+    if not (y.flags.writeable and u.flags.writeable and v.flags.writeable):
         raise ShapeError("drawing changes planes, and one of these is read-only; draw on copies of them")
-    return PlaneCanvas(
-        y.ctypes.data, u.ctypes.data, v.ctypes.data, y.strides[0], u.strides[0], v.strides[0], *y.shape
-    )
+    return PlaneCanvas(*_addresses(y, u, v), y.strides[0], u.strides[0], v.strides[0], height, width)
+
+
+@kernel
+def _addresses(y: ByteArray, u: ByteArray, v: ByteArray) -> tuple[int, int, int]:
+    return y.ctypes.data, u.ctypes.data, v.ctypes.data
 
 
 def to_shades(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +15,15 @@ from hprnet_rt.render.lines import LINE, draw_line, plan_line
 __all__ = ["DOT_WIDTH", "SAME_DOT", "WIDEST", "LineWidth", "Palette", "draw_people", "look"]
 
 FloatArray = npt.NDArray[np.float32]
-DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 ByteArray = npt.NDArray[np.uint8]
 
 DOT_WIDTH = 2.2  # a point's diameter in widths of its line
 _SOFT = 0.5  # px on either side of an edge over which it fades
-_FAR = 1 << 14  # px; a point farther out than this is not drawn
+_FAR, _FAR_AWAY = np.float32(1 << 14), np.int32(1 << 14)  # px; a point farther out than this is not drawn
 WIDEST = 256.0  # px, of a stroke: distances are counted in 16 bits
+_HALF = np.float32(0.5)  # px
 SAME_DOT = 0.5  # px; a dot as near as this to the one before, of its colour and width, adds nothing
 
 
@@ -64,43 +64,56 @@ class LineWidth(NamedTuple):
 def look(
     xy: FloatArray,
     score: FloatArray,
+    n: int,
     least: FloatArray,
     judged: IntArray,
-    place: DoubleArray,
+    x: FloatArray,
+    y: FloatArray,
     shown: BoolArray,
-) -> tuple[int, float, float, float, float]:
-    """Find out which points of a person are drawn, and where.
+) -> int:
+    """Find out which points of a person are drawn, and where, and return how many.
+
+    The loops are short and without branches, so that a processor takes several points at a time.
 
     Args:
-        xy: (P, 2).
-        score, least: (P,).
+        xy: (N, P, 2).
+        score: (N, P).
+        n: number of the person.
+        least: (P,) score of a point that is drawn.
         judged: see `Palette`.
-        place: (P, 2), written: where pixel i is at i.
+        x, y: (P,), written: where pixel i is at i.
         shown: (P,), written.
-
-    Returns:
-        how many are drawn, and a box xyxy with all of them in it.
     """
-    count, left, top, right, bottom = 0, np.inf, np.inf, -np.inf, -np.inf
-    for p in range(len(xy)):
-        x, y = xy[p, 0] - 0.5, xy[p, 1] - 0.5
-        place[p, 0], place[p, 1] = x, y
-        shown[p] = score[p] >= least[p] and abs(x) < _FAR and abs(y) < _FAR  # NaN is not
-        if shown[p]:
-            count += 1
-            left, right = min(left, x), max(right, x)
-            top, bottom = min(top, y), max(bottom, y)
+    for p in range(len(shown)):
+        x[p], y[p] = xy[n, p, 0] - _HALF, xy[n, p, 1] - _HALF
+    for p in range(len(shown)):
+        shown[p] = (score[n, p] >= least[p]) & (abs(x[p]) < _FAR) & (abs(y[p]) < _FAR)  # NaN is not
     for part in range(len(judged)):
         first, end = judged[part, 0], judged[part, 1]
-        total, present = 0.0, 0
+        even, odd, present = 0.0, 0.0, 0  # two sums, as an addition waits for the one before
+        for p in range(first, end - 1, 2):
+            even, odd = even + score[n, p], odd + score[n, p + 1]
+        if (end - first) & 1:
+            even += score[n, end - 1]
         for p in range(first, end):
-            total += score[p]
-            present += score[p] != 0.0
-        if total < least[first] * present:
+            present += score[n, p] != 0
+        if even + odd < least[first] * present:
             for p in range(first, end):
-                count -= shown[p]
                 shown[p] = False
-    return count, left, top, right, bottom
+    count = 0
+    for p in range(len(shown)):
+        count += shown[p]
+    return count
+
+
+@kernel
+def _ends(at: FloatArray, shown: BoolArray) -> Any:
+    """Return whole numbers between which are all that are shown."""
+    first, last = _FAR_AWAY, -_FAR_AWAY
+    for p in range(len(shown)):
+        first = min(first, np.int32(at[p]) if shown[p] else _FAR_AWAY)
+        last = max(last, np.int32(at[p]) if shown[p] else -_FAR_AWAY)
+    return first - 1, last + 1
 
 
 @kernel
@@ -139,14 +152,14 @@ def draw_people(
     visible = np.zeros(len(xy), np.bool_)
     shown = np.empty(points, np.bool_)
     dots, tint = np.empty(points, np.int64), np.zeros(points, np.int64)
-    place, edge = np.empty((points, 2)), 0.0
+    xs, ys, edge = np.empty(points, np.float32), np.empty(points, np.float32), 0.0
     for p in range(points):
         for channel in range(3):
             tint[p] = 256 * tint[p] + palette.point_colors[p, channel]
     lines, drawn_px = np.empty(len(palette.limbs), LINE), -1.0
     for n in range(len(xy) - 1, -1, -1):
-        count, left, top, right, bottom = look(xy[n], score[n], least, palette.judged, place, shown)
-        visible[n] = count > 0
+        visible[n] = look(xy, score, n, least, palette.judged, xs, ys, shown) > 0
+        (left, right), (top, bottom) = _ends(xs, shown), _ends(ys, shown)
         size = max(box[n, 2] - box[n, 0], box[n, 3] - box[n, 1])
         line_px = min(max(size * line_width.of_size, 1.0), line_width.max_px) if size > 0.0 else 1.0
         if line_px != drawn_px:
@@ -162,7 +175,7 @@ def draw_people(
             a, b = palette.limbs[i, 0], palette.limbs[i, 1]
             if not (shown[a] and shown[b]):
                 continue
-            x1, y1, x2, y2 = place[a, 0], place[a, 1], place[b, 0], place[b, 1]
+            x1, y1, x2, y2 = xs[a], ys[a], xs[b], ys[b]
             touch = (dots[a] + dots[b]) * 0.5 - _SOFT
             if (x2 - x1) * (x2 - x1) + (y2 - y1) * (y2 - y1) > touch * touch:
                 across = int(min(max(1.0, np.round(line_px * palette.limb_widths[i])), WIDEST))
@@ -175,11 +188,11 @@ def draw_people(
         for p in range(points):
             if not shown[p]:
                 continue
-            x, y = place[p, 0], place[p, 1]
+            x, y = xs[p], ys[p]
             if (
                 last >= 0
-                and abs(x - place[last, 0]) < SAME_DOT
-                and abs(y - place[last, 1]) < SAME_DOT
+                and abs(x - xs[last]) < SAME_DOT
+                and abs(y - ys[last]) < SAME_DOT
                 and dots[p] == dots[last]
                 and tint[p] == tint[last]
             ):

@@ -38,30 +38,33 @@ def report():
 def test_people_has_every_stage_and_says_who_was_found(report):
     _, found = report
     stages = {each.stage for each in found.series if each.case == "35 people"}
-    assert {"preprocess", "network and decode", "grouping", "tracking", "drawing", ALL} < stages
+    after = {"grouping", "refinement", "tracking", "drawing", "drawing on an image"}
+    assert {"preprocess", "network and decode", ALL} | after < stages
     assert found.summary["everyone"] == {"1": 1, "35": 35, "40": 40}
     assert found.summary["placed"] == [1, 35]
     assert len(found.summary["found"]) == 2
     assert found.summary["k"] == 32
-    assert {each.stage for each in found.series if each.case == "40 people"} == {
-        "everyone: grouping",
-        "everyone: tracking",
-        "everyone: drawing",
-    }
+    planted = {each.stage for each in found.series if each.case == "40 people"}
+    assert planted == {f"everyone: {stage}" for stage in after}
 
 
 def test_people_says_what_follows_the_network_for_every_number_of_planted_people(report):
     _, found = report
-    after = found.summary["after_network"]
+    after, stages = found.summary["after_network"], ("grouping", "refinement", "tracking", "drawing")
     assert list(after) == ["1", "35", "40"]
     assert after["1"]["ratio"] == 1.0
     one, forty = (
-        sum(each.p50_ms for each in found.series if each.case == case and each.stage.startswith("everyone: "))
+        {stage: found.find(case, f"everyone: {stage}").p50_ms for stage in stages}
         for case in ("1 person", "40 people")
     )
-    assert after["40"]["ms"] == pytest.approx(forty, abs=1e-3)
+    whole = found.find("1 person", ALL).p50_ms
+    assert after["40"]["refinement_ms"] == pytest.approx(forty["refinement"], abs=1e-3)
+    more = sum(forty.values()) - sum(one.values())
+    assert after["40"]["refined_ratio"] == pytest.approx(1 + more / whole, abs=1e-3)
+    plain, plain_one = (sum(each.values()) - each["refinement"] for each in (forty, one))
+    assert after["40"]["ms"] == pytest.approx(plain, abs=1e-3)
     assert after["40"]["ratio"] == pytest.approx(
-        1 + (forty - one) / found.find("1 person", ALL).p50_ms, abs=1e-3
+        1 + (plain - plain_one) / (whole - one["refinement"]), abs=1e-3
     )
 
 
