@@ -25,6 +25,7 @@ from openvino.frontend.onnx import ConversionExtension
 from hprnet_rt.backends.protocol import BackendRequest, refinement_text
 from hprnet_rt.backends.registry import INT8
 from hprnet_rt.errors import BackendError, UsageError
+from hprnet_rt.machine import give_back_memory
 from hprnet_rt.types import Maps
 
 __all__ = ["create", "maps_of", "reader"]
@@ -145,37 +146,46 @@ def _refusal(error: RuntimeError, input_hw: tuple[int, int], path: Path) -> Back
     return BackendError(f"openvino cannot load {path}: {error}")
 
 
-class _Requests:
-    """What one image at a time needs: a run of the network and of the decode, which share memory.
+class _Decode:
+    """From the network's tensors to peaks, one image after the other: that is short, and needs memory."""
+
+    def __init__(self, decoder: openvino.CompiledModel) -> None:
+        self._request = decoder.create_infer_request()
+        self._lock = threading.Lock()
+
+    def __call__(self, tensors: Sequence[openvino.Tensor]) -> npt.NDArray[np.float32]:
+        with self._lock:
+            for i, tensor in enumerate(tensors):
+                self._request.set_input_tensor(i, tensor)
+            self._request.infer()
+            result: npt.NDArray[np.float32] = self._request.get_output_tensor(0).data.copy()
+            return result
+
+
+class _Stream:
+    """The network for one image at a time.
 
     Args:
-        network, decoder: compiled.
+        network: compiled.
+        decode: reads its tensors where they lie.
         gives_maps: the network's last output are the local maps.
     """
 
-    def __init__(
-        self, network: openvino.CompiledModel, decoder: openvino.CompiledModel, *, gives_maps: bool
-    ) -> None:
-        self._network, self._decoder = network.create_infer_request(), decoder.create_infer_request()
+    def __init__(self, network: openvino.CompiledModel, decode: _Decode, *, gives_maps: bool) -> None:
+        self._request, self._decode = network.create_infer_request(), decode
         self._shapes = [tuple(network.output(i).shape) for i in (0, len(_CUT)) if gives_maps]
-        for i in range(len(_CUT)):
-            self._decoder.set_input_tensor(i, self._network.get_output_tensor(i))
 
     def run(self, images: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], list[Maps | None]]:
         """Return the peaks and the maps, new ones; not for two threads at a time."""
         maps = self._own_maps() if self._shapes else None
-        self._network.infer({0: images}, share_inputs=True)
-        self._decoder.infer()
-        result: npt.NDArray[np.float32] = self._decoder.get_output_tensor(0).data.copy()
-        return result, [maps]
+        self._request.infer({0: images}, share_inputs=True)
+        return self._decode([self._request.get_output_tensor(i) for i in range(len(_CUT))]), [maps]
 
     def _own_maps(self) -> Maps:
         """Return new maps for the caller to own; the library writes into them, so that nothing is copied."""
         features, local = (np.empty(shape, np.float32) for shape in self._shapes)
-        shared = openvino.Tensor(features, shared_memory=True)
-        self._network.set_output_tensor(0, shared)
-        self._decoder.set_input_tensor(0, shared)
-        self._network.set_output_tensor(len(_CUT), openvino.Tensor(local, shared_memory=True))
+        self._request.set_output_tensor(0, openvino.Tensor(features, shared_memory=True))
+        self._request.set_output_tensor(len(_CUT), openvino.Tensor(local, shared_memory=True))
         return Maps(features[0], local[0])
 
 
@@ -197,13 +207,14 @@ class _OpenVinoBackend:
             self.gives_maps = len(model.outputs) > 1
             maps, decode = _cut(model, self.gives_maps)
             network = core.compile_model(maps, "CPU", {**options, "INFERENCE_PRECISION_HINT": precision})
-            decoder = core.compile_model(decode, "CPU", {**options, "INFERENCE_PRECISION_HINT": "f32"})
+            alone = {**_options(of_each), "INFERENCE_PRECISION_HINT": "f32"}
+            decoder = _Decode(core.compile_model(decode, "CPU", alone))
         except RuntimeError as error:
             raise _refusal(error, input_hw, path) from error
         self.at_once = 1 if streams == 1 else streams + 1  # one more waits, so that no stream does
-        self._free: SimpleQueue[_Requests | None] = SimpleQueue()
+        self._free: SimpleQueue[_Stream | None] = SimpleQueue()
         for _ in range(streams):
-            self._free.put(_Requests(network, decoder, gives_maps=self.gives_maps))
+            self._free.put(_Stream(network, decoder, gives_maps=self.gives_maps))
         self._streams = streams
         self._workers = ThreadPoolExecutor(streams, "hprnet-engine")
         shown = "bf16" if precision == "bf16" else "fp32"
@@ -218,6 +229,8 @@ class _OpenVinoBackend:
         # would deadlock in the binding.
         for _ in range(streams):
             self.run(np.zeros((1, *input_hw, 3), np.uint8))
+        del model, maps, decode
+        give_back_memory()
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return self.run_with_maps(images)[0]
@@ -225,14 +238,14 @@ class _OpenVinoBackend:
     def run_with_maps(
         self, images: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.float32], list[Maps | None]]:
-        requests = self._free.get()
+        stream = self._free.get()
         try:
-            if requests is not None:
-                return requests.run(images)
+            if stream is not None:
+                return stream.run(images)
         except RuntimeError as error:
             raise BackendError(f"openvino failed on a frame: {error}") from error
         finally:
-            self._free.put(requests)
+            self._free.put(stream)
         raise BackendError("the openvino backend is closed")
 
     def begin(
