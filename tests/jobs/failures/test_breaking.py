@@ -22,14 +22,27 @@ from tests.sentences import is_one_sentence
 
 
 def break_infer(monkeypatch, at, error):
-    calls, infer = itertools.count(), PoseModel.infer
+    """Let the network fail at an image: where it takes one at a time, and where several."""
+    calls, infer, begin = itertools.count(), PoseModel.infer, PoseModel.begin
 
     def broken(self, batch, letterbox):
         if next(calls) == at:
             raise error
         return infer(self, batch, letterbox)
 
+    def broken_later(self, inputs):
+        collect, fails = begin(self, inputs), next(calls) == at
+
+        def collected():
+            found = collect()
+            if fails:
+                raise error
+            return found
+
+        return collected
+
     monkeypatch.setattr(PoseModel, "infer", broken)
+    monkeypatch.setattr(PoseModel, "begin", broken_later)
 
 
 def break_write(monkeypatch, sink, at, error):
