@@ -108,7 +108,8 @@ def _run(
         _require_order(options)
     stills = all(is_image(job.source) for job in jobs)  # no image waits for others
     threads = engine_threads(options.backend, encodes=settings.video, elsewhere=options.cluster is not None)
-    batch = 1 if options.batch is None and stills else options.batch
+    alone = stills or settings.regions == CHOSEN  # such a frame is looked at when those before it are known
+    batch = 1 if options.batch is None and alone else options.batch
     profiler = Profiler()
     with _open_finder(options, threads, batch) as finder, cancelled_by_signals() as cancelled:
         at_once = options.jobs or _jobs_at_once(finder, len(jobs))

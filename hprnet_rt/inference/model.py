@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hprnet_rt.backends import AsyncBackend, Backend, GivesMaps, ModelFile, SideBySide, create_backend
+from hprnet_rt.backends.registry import INT8, backend_spec
 from hprnet_rt.building import find_engine
-from hprnet_rt.errors import BackendError, UsageError
+from hprnet_rt.errors import BackendError, HprnetError, UsageError
 from hprnet_rt.geometry import KEEP, Letterbox, input_hw_for, require_image
 from hprnet_rt.grouping import MATCHINGS, Grouper, GroupingOptions, GroupsPeaks
 from hprnet_rt.inference.looks import AUTO, Looks, find_closely
@@ -164,6 +165,23 @@ class PoseModel:
     def usual_px(self) -> int:
         """The longer side of the input, where that is one size; the network's own with "keep" and "auto"."""
         return self.input_px if isinstance(self.input_px, int) else self.model_file.spec.input_px
+
+    def require_closer(self) -> None:
+        """Check that the network can look closer, before the first frame.
+
+        Raises:
+            UsageError: it needs an engine that was built for one number of people.
+            ModelError: the model file does not say where its number of people is.
+            OutputError: the cache cannot be written.
+        """
+        precision = self._choice[0]
+        named = None if self._backend == "auto" else backend_spec(self._backend)
+        if precision == INT8 or (named is not None and named.needs_engine(precision)):
+            raise UsageError(
+                "to look closer a network for more people is opened, for which no engine was built: "
+                "leave out --size auto and --regions auto, or choose another --backend and --precision"
+            )
+        with_people(self.model_file, self._closer_k)
 
     def closer(self, input_px: int) -> PoseModel:
         """Return the same network at another size, for more people; it is opened once and closed with this.
@@ -401,7 +419,7 @@ def load(
         if batch is not None and batch > 1:
             raise UsageError("with --size auto a frame depends on those before it: leave --batch out")
         batch = 1
-    return make(
+    opened = make(
         model_file,
         backend=backend,
         precision=precision,
@@ -412,3 +430,10 @@ def load(
         grouping=grouping,
         closer_k=k,
     )
+    if input_px == AUTO and not model_file.spec.is_rival:
+        try:
+            opened.require_closer()
+        except HprnetError:
+            opened.close()
+            raise
+    return opened

@@ -139,11 +139,13 @@ def _require_choice(model: PoseModel, regions: Regions) -> None:
 
     Raises:
         UsageError: they cannot.
+        ModelError, OutputError: see `PoseModel.require_closer`.
     """
     if regions and model.input_px == AUTO:
         raise UsageError("--size auto looks at the whole picture: leave --regions out, or give a size")
     if model.input_px == KEEP or model.model_file.spec.is_rival:
         raise UsageError(f"{model.name} at --size {model.input_px} has no regions of its own: give them")
+    model.require_closer()
 
 
 def following_stages(over_time: Sequence[OverTime] = (), draw: Drawing | None = None) -> list[AnyStage]:

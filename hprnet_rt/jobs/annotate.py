@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hprnet_rt.errors import UsageError
+from hprnet_rt.inference.looks import AUTO
 from hprnet_rt.inference.model import PoseModel, load
 from hprnet_rt.jobs.annotate_file import FileReport, annotate_file
 from hprnet_rt.jobs.many import Outcome, run_jobs
@@ -148,7 +149,7 @@ def annotate(
     names = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     jobs = plan([os.fspath(each) for each in names], Path(out), settings)
     stills = all(is_image(job.source) for job in jobs)
-    with _opened(model, stills) as opened:
+    with _opened(model, alone=stills or settings.regions == AUTO) as opened:
 
         def do(job: Job) -> FileReport:
             teller = _Teller(job, progress)
@@ -181,12 +182,12 @@ def _settings(options: dict[str, Any], draw: Drawing | None) -> AnnotateOptions:
 
 
 @contextmanager
-def _opened(model: PoseModel | None, stills: bool) -> Iterator[PoseModel]:
+def _opened(model: PoseModel | None, *, alone: bool) -> Iterator[PoseModel]:
     """Give the model, or the default one, which is closed behind."""
     if model is not None:
         yield model
         return
-    with load(batch=1 if stills else None) as own:  # no image waits for others
+    with load(batch=1 if alone else None) as own:  # no image waits for others
         yield own
 
 

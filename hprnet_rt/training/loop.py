@@ -29,7 +29,7 @@ from hprnet_rt.training.config import Phase, TrainConfig
 from hprnet_rt.training.feeds import Feed, TrainingData
 from hprnet_rt.training.hold import Hold
 from hprnet_rt.training.losses import HprLoss
-from hprnet_rt.training.optimizer import make_optimizer, make_recordable, set_rate
+from hprnet_rt.training.optimizer import make_optimizer, make_plain, make_recordable, set_rate
 from hprnet_rt.training.processes import ProcessGroup
 from hprnet_rt.training.recorded import Recorded
 from hprnet_rt.training.schedule import Position, Schedule
@@ -187,6 +187,8 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
             if isinstance(self._learn, Recorded):
                 make_recordable(self.optimizer, self.processes.device)
+            else:
+                make_plain(self.optimizer)
             self.scaler.load_state_dict(state["scaler"])
             for name, tensor in data["state_dict"].items():
                 self.averaged.state[name].copy_(tensor)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hprnet_rt.errors import ModelError, UsageError
 from hprnet_rt.training.config import Phase, TrainConfig
 
-__all__ = ["RelativeAdam", "make_optimizer", "make_recordable", "set_rate", "typical_size"]
+__all__ = ["RelativeAdam", "make_optimizer", "make_plain", "make_recordable", "set_rate", "typical_size"]
 
 _LEAST_SHARE = 1e-4  # least size of a weight, as a share of the root mean square of its tensor
 _EPSILON = 1e-12  # Adam's own, 1e-8, would freeze weights whose gradients are small
@@ -99,6 +99,15 @@ def make_recordable(optimizer: torch.optim.Adam, device: torch.device) -> None:
     for state in optimizer.state.values():
         state["step"] = state["step"].to(device)
     optimizer._warned_capturable_if_run_uncaptured = True  # the first steps are not recorded
+
+
+def make_plain(optimizer: torch.optim.Adam) -> None:
+    """Undo `make_recordable`, in the state of a run that was recorded where it began."""
+    for group in optimizer.param_groups:
+        group["capturable"] = False
+        group["lr"] = float(group["lr"])
+    for state in optimizer.state.values():
+        state["step"] = state["step"].cpu()
 
 
 def set_rate(optimizer: torch.optim.Adam, rate: float) -> None:

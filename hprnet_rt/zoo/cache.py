@@ -1,7 +1,7 @@
 """The cache: fetched checkpoints and the model files converted from them, one folder per user.
 
     checkpoints/<name>.pth             as fetched, with <name>.json: its SHA-256, address, date and size
-    engines/<name>-<sha>-k<k>.onnx     the model file of the checkpoint with this SHA-256 (12 digits)
+    engines/<name>-<sha>-k<k>.onnx     the model file of the file with this SHA-256 (12 digits), for K people
     engines/<name>.json                the checkpoint whose model file the bare name stands for
 
 `hprnet_rt.environment` decides where the folder is. A file appears under its name only when it is complete.

@@ -52,8 +52,8 @@ def _radius(size: Tensor) -> Tensor:
 def _rows(there: Tensor, fixed: bool) -> Iterator[tuple[int, Tensor | slice]]:
     """Yield each row of (B, P) with the images in which it holds something.
 
-    With `fixed` these are all rows and images: a GPU would have to be waited for, and a compiler needs fixed
-    shapes.
+    With `fixed` these are all rows and images: a GPU would have to be waited for, and what is recorded
+    has fixed shapes.
     """
     for row in range(there.shape[1]):
         if fixed:
@@ -202,7 +202,7 @@ def batch_targets(
         heat: "all", or "parts": the maps of people and of the body's joints stay empty, for a loss that does
             not read them.
         spread: random moves of cells; None for the exact cells.
-        fixed: compute in shapes that do not depend on the labels, for GPUs and compilers.
+        fixed: compute in shapes that do not depend on the labels, for GPUs.
 
     The local maps show at most four hands of each side in an image, the largest.
     """
