@@ -42,7 +42,7 @@ FOR_GROUPING: Final = ("peaks", "features", "local_maps")
 """The outputs of a network that refines which grouping needs: peaks, and the maps for the refinement."""
 REFINED_PEAKS: Final = "refined_peaks"
 """The output with peaks that the network itself has refined."""
-_MOST_K: Final = 4096
+_MOST_K: Final = 65536
 K_PLACES: Final = "hprnet-rt K"
 """The key of the metadata that say which integers of the graph are multiples of K: by the tensor's name, the
 multiple for each of its elements, 0 for those that K does not change."""
@@ -149,7 +149,7 @@ def require_k(k: int) -> None:
     """Check a number of people per image.
 
     Raises:
-        UsageError: it is less than 1, or more than 4096.
+        UsageError: it is less than 1, or more than 65536.
     """
     if k < 1:
         raise UsageError(f"k is at least 1, got {k}")

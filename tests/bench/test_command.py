@@ -214,8 +214,10 @@ def test_a_picture_of_no_size_is_refused(capsys, size):
 
 
 def test_more_people_than_the_output_has_cells_are_refused(capsys):
-    assert main(["bench", "people", "--k", "100000"]) == 2
-    assert "returns 100000 people, more than the 5376 cells" in capsys.readouterr().err
+    assert main(["bench", "people", "--k", "10000"]) == 2
+    assert "returns 10000 people, more than the 5376 cells" in capsys.readouterr().err
+    assert main(["bench", "people", "--k", "99999999999999999999"]) == 2
+    assert "k is at most 65536" in capsys.readouterr().err
 
 
 def test_mistakes_are_sentences_with_exit_codes(tmp_path, capsys):
