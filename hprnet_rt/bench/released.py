@@ -50,6 +50,14 @@ class ReleasedOptions:
         require_people(self.people)
 
 
+def _network_of(subject: Subject) -> Any:
+    """Return the network in PyTorch, with random weights where it has no others."""
+    networks = on_demand("networks")
+    if subject.random:
+        return networks.random_network(subject.model_file.spec.name)
+    return networks.network_of(subject.model_file)
+
+
 def _median_of(repeats: int, run: Callable[[], object]) -> float:
     """Return the median duration of `run` in seconds."""
     seconds = []
@@ -87,9 +95,7 @@ def measure_released(
     networks, tensors = on_demand("networks"), on_demand("tensor_decode")
     networks.use_threads(model_options.threads)
     spec, k = subject.model_file.spec, subject.model_file.k
-    network = (
-        networks.random_network(spec.name) if subject.random else networks.network_of(subject.model_file)
-    )
+    network = _network_of(subject)
     dense_path = networks.export_dense(network, subject.folder)
     image = picture(options.people, options.image_wh)
     names = [head.name for head in spec.heads]
@@ -165,12 +171,7 @@ class ReleasedPipeline:
         networks, self._tensors = on_demand("networks"), on_demand("tensor_decode")
         networks.use_threads(model_options.threads)
         self._spec, self._k = subject.model_file.spec, subject.model_file.k
-        network = (
-            networks.random_network(self._spec.name)
-            if subject.random
-            else networks.network_of(subject.model_file)
-        )
-        path = networks.export_dense(network, subject.folder)
+        path = networks.export_dense(_network_of(subject), subject.folder)
         with model_options.open(subject.model_file) as model:
             self._letterbox, self._threshold = model.letterbox, model.group.options.person_threshold
         self._dense = functools.cache(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import threading
@@ -181,7 +182,12 @@ class PoseModel:
                 "to look closer a network for more people is opened, for which no engine was built: "
                 "leave out --size auto and --regions auto, or choose another --backend and --precision"
             )
-        with_people(self.model_file, self._closer_k)
+        _ = self._closer_file
+
+    @functools.cached_property
+    def _closer_file(self) -> ModelFile:
+        """The model file with which `closer` looks."""
+        return with_people(self.model_file, self._closer_k)
 
     def closer(self, input_px: int) -> PoseModel:
         """Return the same network at another size, for more people; it is opened once and closed with this.
@@ -200,7 +206,7 @@ class PoseModel:
                 raise BackendError("the model is closed")
             if input_px not in self._closer:
                 self._closer[input_px] = PoseModel(
-                    with_people(self.model_file, self._closer_k),
+                    self._closer_file,
                     backend="auto" if self._may_build else self._backend,  # an engine may be missing there
                     precision=precision,
                     threads=threads,

@@ -85,7 +85,7 @@ class TrainingData:
         """Return at most `count` images (N, H, W, 3) as the network sees them, on the device."""
         if self._store is not None:
             phase = self._config.all_phases[0]
-            feed = _OnDevice(self._store, self.weights, self._config, phase, self._processes, recorded=False)
+            feed = self._on_device(self._store, phase, recorded=False)
             return next(feed.batches(0, 0))["image"][:count]
         step = max(1, len(self) // count)
         images = [self._targets[index]["image"] for index in range(0, len(self), step)]
@@ -104,15 +104,11 @@ class TrainingData:
         if images < phase.batch:
             raise UsageError(f"{images} images do not fill a batch of {phase.batch}")
         if self._store is not None:
-            return _OnDevice(
-                self._store,
-                self.weights,
-                self._config,
-                phase,
-                self._processes,
-                recorded=self._config.recorded,
-            )
+            return self._on_device(self._store, phase, recorded=self._config.recorded)
         return _Loader(self._targets, self.weights, self._config, phase, self._processes)
+
+    def _on_device(self, store: Store, phase: Phase, *, recorded: bool) -> _OnDevice:
+        return _OnDevice(store, self.weights, self._config, phase, self._processes, recorded=recorded)
 
 
 class _Order(Sampler[int]):
