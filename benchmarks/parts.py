@@ -6,6 +6,7 @@ RESULTS is a file that `hprnet-rt eval --annotations ANNOTATIONS --images DIR --
 is found if a detection with at least --score is matched one to one by the body's OKS, with more than 0.1.
 Parts count for people who were found: a missing hand or foot counts as wrong, a missing face does not count
 in the NME. "own" counts parts that are nearer to the person's own label than to all others of the image.
+"same hands" are people whose two hands are one in the image, finger on finger, where one side is labelled.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from hprnet_rt.evaluation.parts import PART_TYPES, box_of_points
 LEAST_OKS = 0.1
 FACE_PX, HAND_PX = 60.0, 50.0
 HAND_ALPHA, FOOT_ALPHA = 0.2, 0.1
+SAME_HAND = 0.2
 
 
 def main() -> None:
@@ -79,6 +81,7 @@ def main() -> None:
     for name in ("face", "left_hand", "right_hand"):
         counted, right = _own(true, found, rows, detections, name)
         figures |= {f"{name}s_in_groups": counted, f"{name}s_in_groups_own": right}
+    figures |= _same_hands(true, found, rows, detections)
     for key, value in figures.items():
         print(f"{key:24} {value if isinstance(value, int) else round(value, 4)}")
     if options.save:
@@ -112,6 +115,23 @@ def _own(true, found, rows, detections, part: str) -> tuple[int, int]:  # type: 
         nearest = others[np.hypot(*(middle[others] - here).T).argmin()]
         counted, right = counted + 1, right + int(nearest == person)
     return counted, right
+
+
+def _same_hands(true, found, rows, detections) -> dict[str, int]:  # type: ignore[no-untyped-def]
+    """Count people whose hands are one in the image, and those whose stronger hand is the labelled one."""
+    left, right = PART_TYPES["left_hand"].points, PART_TYPES["right_hand"].points
+    hands = [found.xy[detections, points] for points in (left, right)]
+    both = np.logical_and(*(found.visible[detections, points].all(axis=1) for points in (left, right)))
+    size = np.maximum(*(np.ptp(hand, axis=1).max(axis=1) for hand in hands))
+    same = both & (np.hypot(*np.moveaxis(hands[0] - hands[1], -1, 0)).mean(axis=1) <= SAME_HAND * size)
+    labelled = [true.labelled[rows, points].any(axis=1) for points in (left, right)]
+    told = same & (labelled[0] != labelled[1])
+    score = [found.point_score[detections, points].mean(axis=1) for points in (left, right)]
+    return {
+        "same_hands": int(same.sum()),
+        "same_hands_one_labelled": int(told.sum()),
+        "same_hands_stronger_labelled": int((told & (labelled[0] == (score[0] >= score[1]))).sum()),
+    }
 
 
 if __name__ == "__main__":

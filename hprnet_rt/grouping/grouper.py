@@ -25,6 +25,7 @@ FloatArray = npt.NDArray[np.float32]
 MATCHINGS: Final = ("one-to-one", "released")
 """Ways to share peaks out among people."""
 
+_HANDS: Final = {"left_hand", "right_hand"}
 _NUMBER: Final = (int, float, np.integer, np.floating)
 _CANDIDATE_THRESHOLD: Final = 0.05
 """Least score of a centre that may be a person's."""
@@ -197,7 +198,10 @@ class Grouper:
     def _refine(
         self, xy: FloatArray, score: FloatArray, face: FloatArray, maps: Maps | None, *, refined: bool
     ) -> None:
-        """Correct the points of parts, in place, unless it is done; make parts with low scores absent."""
+        """Correct the points of parts, in place, unless it is done; make parts with low scores absent.
+
+        Where a person's hands are one hand in the image, the weaker one's scores are lowered after that.
+        """
         if maps is not None and not refined:
             for refiner in self._refiners:
                 points = skeleton.REGIONS[refiner.part.name]
@@ -212,3 +216,6 @@ class Grouper:
             is_face = points == skeleton.FACE
             least = self.options.part_threshold
             kernels.drop_unsure(xy, score, face, points.start, points.stop, least, is_face)
+        if refined and _HANDS <= {part.name for part in self._refined_parts}:
+            left, right = skeleton.LEFT_HAND, skeleton.RIGHT_HAND
+            kernels.doubt_same_hand(xy, score, left.start, right.start, right.stop - right.start)

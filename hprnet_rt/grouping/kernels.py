@@ -15,6 +15,7 @@ from hprnet_rt.grouping.tables import Columns, JointPeaks, PeakTable, Regressed,
 
 __all__ = [
     "distinct",
+    "doubt_same_hand",
     "drop_unsure",
     "group",
     "read_peaks",
@@ -28,6 +29,7 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 _BESIDE = 1.5  # cells
 _SAME_POINT = 0.05  # of the larger person's longer side
+_SAME_HAND, _DOUBT = 0.2, 0.3  # mean distance, of the larger hand's longer side; factor of the weaker one's scores
 _KEYPOINTS = skeleton.NUM_KEYPOINTS
 _BODY = skeleton.BODY.stop  # the first of them are the body
 
@@ -289,6 +291,42 @@ def drop_unsure(
             score[n, first:end] = 0.0
             if is_face:
                 face[n] = np.nan
+
+
+@kernel
+def _longer_side(xy: FloatArray) -> float:
+    """The longer side of the box around points (P, 2); NaN where one of them is absent."""
+    across = xy[:, 0].max() - xy[:, 0].min()
+    down = xy[:, 1].max() - xy[:, 1].min()
+    return max(across, down)
+
+
+@kernel
+def doubt_same_hand(xy: FloatArray, score: FloatArray, left: int, right: int, num_keypoints: int) -> None:
+    """Lower the scores of the weaker hand, in place, where a person's two hands are the same one in the image.
+
+    A hand whose side is hard to tell is seen as the left one and as the right one, finger on finger. Where one
+    of the two is labelled, that is the stronger one in 29 of 38 photographs and in all of 6 webcam pictures
+    (benchmarks/parts.py). The weaker one keeps its points.
+
+    Args:
+        xy: (N, 133, 2).
+        score: (N, 133).
+        left, right: first points of the hands.
+        num_keypoints: of a hand.
+    """
+    for n in range(xy.shape[0]):
+        two = xy[n, left : left + num_keypoints], xy[n, right : right + num_keypoints]
+        reach = _SAME_HAND * max(_longer_side(two[0]), _longer_side(two[1]))
+        apart = np.float32(0.0)
+        for i in range(num_keypoints):
+            across, down = two[0][i, 0] - two[1][i, 0], two[0][i, 1] - two[1][i, 1]
+            apart += np.sqrt(across * across + down * down)
+        if not apart <= reach * num_keypoints:  # one of them is absent: NaN
+            continue
+        of_left, of_right = score[n, left : left + num_keypoints], score[n, right : right + num_keypoints]
+        weaker = of_left if of_left.sum() < of_right.sum() else of_right
+        weaker *= np.float32(_DOUBT)
 
 
 @kernel

@@ -202,6 +202,47 @@ def test_peaks_refined_in_the_engine_give_the_same_people(weights):
         np.testing.assert_allclose(getattr(after, name), getattr(before, name), atol=1e-4, err_msg=name)
 
 
+def person_with_hands(left: np.ndarray, right: np.ndarray, left_sure: float, right_sure: float) -> np.ndarray:
+    """Return refined peaks of one person, whose hands have these points (21, 2) and confidences."""
+    coarse, inside = PeakLayout.of(HPRNET_MOBILE), PeakLayout.of(HPRNET_MOBILE, refined=True)
+    packed = np.zeros((4, inside.width), np.float32)
+    packed[:, : coarse.width] = one_person(coarse, ("left_hand", "right_hand"))
+    for name, points, sure in (("left_hand", left, left_sure), ("right_hand", right, right_sure)):
+        packed[0, inside.columns[f"{name}_peak"]] = points.ravel()
+        packed[0, inside.columns[f"{name}_peak_confidence"]] = sure
+    return packed
+
+
+@pytest.mark.parametrize("weaker", ["left_hand", "right_hand"])
+def test_one_hand_that_is_seen_as_both_hands_is_doubted_on_the_weaker_side(weaker):
+    hand = np.random.default_rng(8).uniform(10, 20, (21, 2)).astype(np.float32)
+    sure = {"left_hand": 0.9, "right_hand": 0.9, weaker: 0.5}
+    group = Grouper(HPRNET_MOBILE, EVERYONE)
+    poses = group.in_cells(person_with_hands(hand, hand + 0.5, sure["left_hand"], sure["right_hand"]))
+    for name, points in ((name, PARTS[name]) for name in ("left_hand", "right_hand")):
+        factor = 0.3 if name == weaker else 1.0
+        np.testing.assert_allclose(poses.score[0, points], 0.8 * sure[name] * factor, rtol=1e-5)
+        assert np.isfinite(poses.xy[0, points]).all()
+
+
+def test_hands_side_by_side_or_one_hand_alone_are_not_doubted():
+    hand = np.random.default_rng(8).uniform(10, 20, (21, 2)).astype(np.float32)
+    longer = float(np.ptp(hand, axis=0).max())
+    group = Grouper(HPRNET_MOBILE, EVERYONE)
+    for shift, doubted in ((0.19, True), (0.21, False)):
+        beside = hand + np.float32([shift * longer, 0])
+        poses = group.in_cells(person_with_hands(hand, beside, 0.9, 0.5))
+        expected = 0.8 * 0.5 * (0.3 if doubted else 1.0)
+        np.testing.assert_allclose(poses.score[0, PARTS["right_hand"]], expected, rtol=1e-5)
+    for sure in ((0.9, 0.0), (0.0, 0.9)):
+        poses = Grouper(HPRNET_MOBILE, replace(EVERYONE, part_threshold=0.03)).in_cells(
+            person_with_hands(hand, hand, *sure)
+        )
+        for name, confidence in zip(("left_hand", "right_hand"), sure, strict=True):
+            assert np.isfinite(poses.xy[0, PARTS[name]]).all() == (confidence > 0)
+            np.testing.assert_allclose(poses.score[0, PARTS[name]], 0.8 * confidence, rtol=1e-5)
+
+
 def test_the_released_rule_refines_nothing(weights):
     maps, layout = random_maps(5, (CELLS, CELLS)), PeakLayout.of(HPRNET_MOBILE)
     packed = one_person(layout)
