@@ -88,8 +88,9 @@ def pytest_terminal_summary(terminalreporter, config):
         for each in terminalreporter.stats.get(kind, [])
     }
     ran |= set(map(_file, ran))
-    before = {name for name in config.cache.get(_SKIPPED, []) if name not in ran}
-    config.cache.set(_SKIPPED, sorted(before | {report.nodeid for report in reports}))
+    if cache := getattr(config, "cache", None):  # None with -p no:cacheprovider
+        before = {name for name in cache.get(_SKIPPED, []) if name not in ran}
+        cache.set(_SKIPPED, sorted(before | {report.nodeid for report in reports}))
     by_reason = defaultdict(list)
     for report in reports:
         by_reason[report.longrepr[2].removeprefix("Skipped: ")].append(report.nodeid)

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from hprnet_rt.backends.model_file import ModelFile, sha256_of
 from hprnet_rt.backends.registry import INT8
 from hprnet_rt.errors import ModelError
-from hprnet_rt.spec import ModelSpec
+from hprnet_rt.spec import DEFAULT_K, ModelSpec
 
 __all__ = [
     "BUILT_FORMAT",
@@ -80,9 +80,11 @@ class EngineRecipe:
     @property
     def command(self) -> str:
         """The command that builds it."""
+        people = "" if self.k == DEFAULT_K else f" --k {self.k}"
         if self.precision == INT8:
             return (
                 f"hprnet-rt build {self.model} --backend {self.backend} --precision {INT8} --calibrate VIDEO"
+                f"{people}"
             )
         low, high = self.batch
         fixed = self.height[0] == self.height[1] and self.width[0] == self.width[1]
@@ -90,7 +92,7 @@ class EngineRecipe:
         kinds = f" --gpu {','.join(self.gpus)}" if self.gpus and self.backend == "tensorrt-rtx" else ""
         return (
             f"hprnet-rt build {self.model} --backend {self.backend} --precision {self.precision} "
-            f"--size {size} --batch {low if low == high else f'{low}:{high}'}{kinds}"
+            f"--size {size} --batch {low if low == high else f'{low}:{high}'}{kinds}{people}"
         )
 
 

@@ -216,6 +216,6 @@ class Grouper:
             is_face = points == skeleton.FACE
             least = self.options.part_threshold
             kernels.drop_unsure(xy, score, face, points.start, points.stop, least, is_face)
-        if refined and _HANDS <= {part.name for part in self._refined_parts}:
+        if refined and {part.name for part in self._refined_parts} >= _HANDS:
             left, right = skeleton.LEFT_HAND, skeleton.RIGHT_HAND
             kernels.doubt_same_hand(xy, score, left.start, right.start, right.stop - right.start)

@@ -29,7 +29,10 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 _BESIDE = 1.5  # cells
 _SAME_POINT = 0.05  # of the larger person's longer side
-_SAME_HAND, _DOUBT = 0.2, 0.3  # mean distance, of the larger hand's longer side; factor of the weaker one's scores
+_SAME_HAND, _DOUBT = (
+    0.2,
+    0.3,
+)  # mean distance, of the larger hand's longer side; factor of the weaker one's scores
 _KEYPOINTS = skeleton.NUM_KEYPOINTS
 _BODY = skeleton.BODY.stop  # the first of them are the body
 
@@ -298,16 +301,16 @@ def _longer_side(xy: FloatArray) -> float:
     """The longer side of the box around points (P, 2); NaN where one of them is absent."""
     across = xy[:, 0].max() - xy[:, 0].min()
     down = xy[:, 1].max() - xy[:, 1].min()
-    return max(across, down)
+    return float(max(across, down))
 
 
 @kernel
 def doubt_same_hand(xy: FloatArray, score: FloatArray, left: int, right: int, num_keypoints: int) -> None:
-    """Lower the scores of the weaker hand, in place, where a person's two hands are the same one in the image.
+    """Lower the scores of a person's weaker hand, in place, where both are the same hand in the image.
 
-    A hand whose side is hard to tell is seen as the left one and as the right one, finger on finger. Where one
-    of the two is labelled, that is the stronger one in 29 of 38 photographs and in all of 6 webcam pictures
-    (benchmarks/parts.py). The weaker one keeps its points.
+    A hand whose side is hard to tell is seen as the left one and as the right one, finger on finger. Where
+    one of the two is labelled, that is the stronger one in 29 of 38 photographs and in all of 6 webcam
+    pictures (benchmarks/parts.py). The weaker one keeps its points.
 
     Args:
         xy: (N, 133, 2).

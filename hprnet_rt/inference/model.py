@@ -48,6 +48,7 @@ class ModelFacts:
         name: of the network.
         sha256: of its file.
         input_px: longer side of the input, "keep" or "auto".
+        closer_k: the most people of a frame where it looks closer.
         threshold: least score of a person.
         peak_threshold: least score of a joint's peak.
         refined: points of faces and hands have been corrected, and have a confidence of their own.
@@ -57,6 +58,7 @@ class ModelFacts:
     name: str
     sha256: str
     input_px: int | str
+    closer_k: int
     threshold: float
     peak_threshold: float
     refined: bool
@@ -140,6 +142,7 @@ class PoseModel:
             name=self.name,
             sha256=self.model_file.sha256,
             input_px=self.input_px,
+            closer_k=self._closer_k,
             threshold=options.person_threshold,
             peak_threshold=options.peak_threshold,
             refined=self.model_file.spec.refinement is not None,

@@ -11,6 +11,7 @@ import numpy as np
 from hprnet_rt.errors import DataError, UsageError
 from hprnet_rt.formats import format_of, read_keypoints
 from hprnet_rt.formats.jsonl import header_line
+from hprnet_rt.inference.looks import AUTO as CHOSEN
 from hprnet_rt.inference.model import ModelFacts
 from hprnet_rt.version import __version__
 from hprnet_rt.video import MediaInfo, is_image
@@ -38,6 +39,7 @@ def make_header(
     """
     source = info.source if is_remote(info.source) else Path(info.source)
     size = size_bytes(source)
+    chosen = CHOSEN in (model.input_px, options.get("regions"))
     return {
         "source": called or info.source,
         "source_bytes": size,
@@ -49,6 +51,7 @@ def make_header(
         "model_sha256": model.sha256,
         "options": {
             "input_px": model.input_px,
+            **({"closer_k": model.closer_k} if chosen else {}),
             "threshold": model.threshold,
             "peak_threshold": model.peak_threshold,
             "engine": model.description,

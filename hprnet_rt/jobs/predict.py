@@ -116,6 +116,7 @@ def _settings(model: PoseModel, annotations: Annotations, folder: Path) -> dict[
         "model_sha256": model.model_file.sha256,
         "engine": model.description,
         "input_px": model.input_px,
+        **({"closer_k": model.facts.closer_k} if model.input_px == AUTO else {}),
         "threshold": options.person_threshold,
         "peak_threshold": options.peak_threshold,
         "matching": options.matching,

@@ -50,6 +50,11 @@ COMMAND = (
 )
 
 
+def test_the_command_that_builds_it_names_another_number_of_people():
+    assert RECIPE.command == COMMAND
+    assert dataclasses.replace(RECIPE, k=64).command == f"{COMMAND} --k 64"
+
+
 @pytest.fixture
 def engine(tmp_path):
     path = tmp_path / f"{RECIPE.stem}.engine"

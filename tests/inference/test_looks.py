@@ -230,6 +230,7 @@ def test_annotate_says_how_many_frames_it_has_looked_at_closer(annotate_small, t
     assert "wide.mp4: 2 frames (0 looked at closer), 0 people" in out
     header = json.loads((tmp_path / "wide.jsonl").read_text().splitlines()[0])
     assert header["options"]["regions"] == "auto"
+    assert header["options"]["closer_k"] == 128
 
 
 # --- the shipped model ---

@@ -84,6 +84,13 @@ def test_a_threshold_for_points_holds_for_hands_too():
     assert AnnotateOptions().style(refined=True) != AnnotateOptions().style(refined=False)
 
 
+@pytest.mark.parametrize("changed", [{"hide": ("face",)}, {"blur": "faces"}, {"only": "skeleton"}])
+def test_what_is_done_to_a_picture_that_is_not_drawn_is_refused(changed):
+    assert AnnotateOptions(**changed)
+    with pytest.raises(UsageError, match="without a picture nothing is hidden"):
+        AnnotateOptions(video=False, **changed)
+
+
 @pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
 def test_a_threshold_for_points_that_is_no_score_is_refused(threshold):
     with pytest.raises(UsageError, match="a score from 0 to 1"):
