@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hprnet_rt.commands.options import (
     add_drawing_option,
+    add_max_people_option,
     add_model_options,
     add_picture_options,
     add_video_options,
@@ -111,12 +112,7 @@ def add_arguments(job: argparse.ArgumentParser) -> None:
     )
     add_drawing_option(job)
     add_picture_options(job)
-    job.add_argument(
-        "--max-people",
-        type=int,
-        metavar="N",
-        help="at most N people in a frame, the largest; who was chosen stays so while they are seen",
-    )
+    add_max_people_option(job)
     job.add_argument("--no-track", action="store_true", help="give people no ids")
     job.add_argument(
         "--smooth",

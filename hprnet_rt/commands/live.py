@@ -8,9 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 from hprnet_rt.commands.console import (
     DONE,
@@ -23,7 +22,13 @@ from hprnet_rt.commands.console import (
     stage_table,
 )
 from hprnet_rt.commands.live_outputs import closing, open_outputs, output_paths
-from hprnet_rt.commands.options import add_drawing_option, add_model_options, load_model
+from hprnet_rt.commands.options import (
+    add_drawing_option,
+    add_max_people_option,
+    add_model_options,
+    add_picture_options,
+    load_model,
+)
 from hprnet_rt.commands.standard_streams import STANDARD_OUTPUT
 from hprnet_rt.files import require_writable
 from hprnet_rt.formats import KeypointsStream
@@ -85,6 +90,7 @@ def add_parser(add: AddParser) -> None:
         "--profile", type=Path, metavar="FILE", help="write the times of every frame, .json or .csv"
     )
     add_drawing_option(picture)
+    add_picture_options(picture, of_photos=False)
     picture.add_argument("--full-screen", action="store_true", help="begin with a full screen")
     picture.add_argument(
         "--mirror", action=argparse.BooleanOptionalAction, help="swap left and right (default: cameras only)"
@@ -132,6 +138,7 @@ def add_parser(add: AddParser) -> None:
         default=run.smooth,
         help="steady the points; fast ones lag a little (default %(default)s)",
     )
+    add_max_people_option(way)
     way.add_argument("--limit", type=int, metavar="N", help="end after N frames")
     way.add_argument("--duration", type=float, metavar="S", help="end after S seconds")
     add_model_options(job)
@@ -142,7 +149,11 @@ def add_parser(add: AddParser) -> None:
 def _live(options: argparse.Namespace) -> int:
     begin_s = time.perf_counter()
     paths = output_paths(options)
-    style_of_model = partial(OverlayStyle.of_model, point_threshold=options.point_threshold)
+
+    def style_of_model(*, refined: bool) -> OverlayStyle:
+        style = OverlayStyle.of_model(refined=refined, point_threshold=options.point_threshold)
+        return style.without(options.hide)
+
     style_of_model(refined=True)  # a wrong threshold is reported before a model is opened
     live = LiveOptions(
         width=options.width,
@@ -160,6 +171,9 @@ def _live(options: argparse.Namespace) -> int:
         smooth=LIVE_SMOOTHINGS[0] if options.no_track else options.smooth,
         limit=options.limit,
         duration_s=options.duration,
+        max_people=options.max_people,
+        blur=options.blur,
+        only=options.only,
     )
     show = None if options.no_window or options.serve is not None else _window()
     if not options.quiet:
@@ -177,8 +191,9 @@ def _live(options: argparse.Namespace) -> int:
         chosen = " (auto)" if options.backend == "auto" else ""
         details = f"{model.name} on {shown_backend(model.description)}{chosen}"
         speaker.say(details)
+        fewer: dict[str, Any] = {} if run.max_people is None else {"max_people": run.max_people}
         header = make_header(
-            source.info, model.facts, in_flight=run.in_flight, track=run.track, smooth=run.smooth
+            source.info, model.facts, in_flight=run.in_flight, track=run.track, smooth=run.smooth, **fewer
         )
         server, last_minute = None, LastMinute(header)
         if options.serve is not None:

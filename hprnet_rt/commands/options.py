@@ -19,6 +19,7 @@ from hprnet_rt.video.encoders import AUTO, DEFAULT_CRF, DEFAULT_ENCODER, ENCODER
 __all__ = [
     "add_drawing_option",
     "add_k_option",
+    "add_max_people_option",
     "add_model_options",
     "add_picture_options",
     "add_video_options",
@@ -111,8 +112,27 @@ def add_drawing_option(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_picture_options(parser: argparse.ArgumentParser) -> None:
-    """Add --hide, --blur and --only."""
+def add_max_people_option(parser: argparse._ActionsContainer) -> None:
+    """Add --max-people."""
+    parser.add_argument(
+        "--max-people",
+        type=int,
+        metavar="N",
+        help="at most N people in a frame, the largest; who was chosen stays so while they are seen",
+    )
+
+
+def add_picture_options(parser: argparse._ActionsContainer, *, of_photos: bool = True) -> None:
+    """Add --hide, --blur and --only.
+
+    Args:
+        parser: of the command.
+        of_photos: it draws on photos too, and says what is kept of what is written on them.
+    """
+    metadata = (
+        ". Of what is written on a photo only the colour profile is kept, because EXIF and others may hold "
+        "the picture as it was"
+    )
     parser.add_argument(
         "--hide",
         action="append",
@@ -125,12 +145,10 @@ def add_picture_options(parser: argparse.ArgumentParser) -> None:
         "--blur",
         choices=BLURS,
         help="make the faces of everyone who is found unrecognisable, heads that look away too; look at the "
-        "result before you show it: who is not found is not blurred. Of what is written on a photo only the "
-        "colour profile is kept, because EXIF and others may hold the picture as it was",
+        f"result before you show it: who is not found is not blurred{metadata if of_photos else ''}",
     )
-    parser.add_argument(
-        "--only", choices=ONLY, help="draw skeletons on black; photos keep what --blur keeps of them"
-    )
+    kept = "; photos keep what --blur keeps of them" if of_photos else ""
+    parser.add_argument("--only", choices=ONLY, help=f"draw skeletons on black{kept}")
 
 
 def add_video_options(parser: argparse.ArgumentParser) -> None:

@@ -126,13 +126,11 @@ class AnnotateOptions:
         require_crf(self.crf)
         require_encoder(self.encoder)
         require_max_people(self.max_people)
-        require_drawing(self.blur, self.only)
+        require_drawing(self.blur, self.only, self.max_people)
         if not self.video and (self.hide or self.blur or self.only):
             raise UsageError(
                 "without a picture nothing is hidden, blurred or shown alone: ask for the picture too"
             )
-        if self.blur and self.max_people is not None:
-            raise UsageError("faces are blurred of everyone who is found: that does not go with fewer people")
         _ = self.selection, self.style(refined=True)  # they check their own fields
 
     @property

@@ -23,8 +23,8 @@ from hprnet_rt.jobs.outputs import Outputs
 from hprnet_rt.live.readings import Readings, Shown
 from hprnet_rt.live.writer import FrameReceiver, FrameWriter
 from hprnet_rt.pipeline import ChannelClosed, Pipeline, Profiler, Recent, Stage
-from hprnet_rt.render import Overlay, OverlayStyle
-from hprnet_rt.tracking import LIVE_SMOOTHINGS, temporal_steps
+from hprnet_rt.render import Overlay, OverlayStyle, drawing_beneath, require_drawing
+from hprnet_rt.tracking import LIVE_SMOOTHINGS, require_max_people, temporal_steps
 from hprnet_rt.types import FramePoses, Poses
 from hprnet_rt.video.capture.source import LiveSource
 
@@ -44,6 +44,9 @@ class SessionOptions:
         smooth: one of `tracking.LIVE_SMOOTHINGS`; it needs the ids.
         limit: frames after which the run ends; None for no limit.
         duration_s: seconds after which the run ends; None for no limit.
+        max_people: the most people of a frame, the largest; None for all.
+        blur: "faces" makes those of everyone who is found unrecognisable, in whatever is shown and written.
+        only: "skeleton" shows and writes skeletons on black.
     """
 
     in_flight: int = 2
@@ -51,6 +54,9 @@ class SessionOptions:
     smooth: str = LIVE_SMOOTHINGS[1]
     limit: int | None = None
     duration_s: float | None = None
+    max_people: int | None = None
+    blur: str | None = None
+    only: str | None = None
 
     def __post_init__(self) -> None:
         if self.in_flight < 1:
@@ -61,6 +67,8 @@ class SessionOptions:
             raise UsageError(f"the limit is at least 1 frame, got {self.limit}")
         if self.duration_s is not None and not self.duration_s > 0:
             raise UsageError(f"the duration is more than 0 seconds, got {self.duration_s}")
+        require_max_people(self.max_people)
+        require_drawing(self.blur, self.only, self.max_people)
 
 
 class Session:
@@ -122,7 +130,8 @@ class Session:
         self._writer = FrameWriter(
             outputs or Outputs(), streams, profiler=self.profiler, notify=self._notify_viewer
         )
-        steps = temporal_steps(self.options.track, self.options.smooth)
+        self._beneath = drawing_beneath(blur=self.options.blur, only=self.options.only)
+        steps = temporal_steps(self.options.track, self.options.smooth, self.options.max_people)
         self.watch = CrowdWatch() if model.input_px == AUTO else None
         stages = [
             *pose_stages(model, over_time=steps, grouper=self._grouper, watch=self.watch, live=True),
@@ -141,6 +150,8 @@ class Session:
 
     def _draw(self, item: FramePoses) -> Shown:
         image = item.frame.image
+        if self._beneath is not None:
+            self._beneath(item.frame, item.poses)
         if not self.mirror:
             self.overlay.draw(image, item.poses)
             return Shown(item, image)

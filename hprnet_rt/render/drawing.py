@@ -21,6 +21,7 @@ __all__ = [
     "PlaneDrawing",
     "conceals",
     "draw_onto",
+    "drawing_beneath",
     "drawing_of",
     "draws_planes",
     "require_drawing",
@@ -36,16 +37,22 @@ ONLY: Final = ("skeleton",)
 """What can be shown alone, on black."""
 
 
-def require_drawing(blur: str | None, only: str | None) -> None:
+def require_drawing(blur: str | None, only: str | None, max_people: int | None = None) -> None:
     """Check what `drawing_of` is asked for.
 
+    Args:
+        blur, only: see `drawing_of`.
+        max_people: the most people of a frame; None for all.
+
     Raises:
-        UsageError: there is nothing of the name.
+        UsageError: there is nothing of the name, or not everyone would be blurred.
     """
     if blur not in (None, *BLURS):
         raise UsageError(f"what can be blurred is {' or '.join(BLURS)}, got {blur!r}")
     if only not in (None, *ONLY):
         raise UsageError(f"what can be shown alone is {' or '.join(ONLY)}, got {only!r}")
+    if blur and max_people is not None:
+        raise UsageError("faces are blurred of everyone who is found: that does not go with fewer people")
 
 
 def drawing_of(draw: Drawing, *, blur: str | None = None, only: str | None = None) -> Drawing:
@@ -59,10 +66,20 @@ def drawing_of(draw: Drawing, *, blur: str | None = None, only: str | None = Non
     Raises:
         UsageError: there is nothing of the name.
     """
+    below = drawing_beneath(blur=blur, only=only)
+    return draw if below is None else _Layers((below, draw))
+
+
+def drawing_beneath(*, blur: str | None = None, only: str | None = None) -> Drawing | None:
+    """Return what `drawing_of` puts beneath a drawing; None where nothing is asked for.
+
+    Raises:
+        UsageError: there is nothing of the name.
+    """
     require_drawing(blur, only)
     if only is not None:
-        return _Layers((_Black(), draw))
-    return draw if blur is None else _Layers((FaceBlur(), draw))
+        return _Black()
+    return None if blur is None else FaceBlur()
 
 
 def conceals(draw: Drawing | None) -> bool:

@@ -79,6 +79,18 @@ def test_as_fast_as_it_goes_ends_with_the_file(run, tmp_path):
     assert "frames shown" in out
 
 
+def test_what_is_drawn_can_be_chosen(run, tmp_path):
+    video, keypoints = tmp_path / "v.mp4", tmp_path / "k.jsonl"
+    chosen = ("--only", "skeleton", "--hide", "ids", "--max-people", 2)
+    code, _, _ = run(clips.SAMPLE, "--no-window", "--limit", 2, *chosen, "-o", video, "-o", keypoints)
+    assert code == DONE
+    header, frames = clips.read_keypoints(keypoints)
+    assert header["options"]["max_people"] == 2
+    assert {len(frame["people"]) for frame in frames} == {2}
+    image = next(iter(VideoSource(video))).image
+    assert 0.8 < (image < 30).all(axis=2).mean() < 1
+
+
 def test_a_loop_goes_on_and_its_outputs_with_it(run, tmp_path):
     clip = clips.make(tmp_path / "clip.mp4", frames=8, rate=25)
     keypoints, video = tmp_path / "k.jsonl", tmp_path / "v.mp4"
@@ -191,6 +203,8 @@ def test_a_browser_is_served_without_a_window():
         ([clips.SAMPLE, "--in-flight", "0"], WRONG_USAGE, "in_flight"),
         ([clips.SAMPLE, "--duration", "0"], WRONG_USAGE, "duration"),
         ([clips.SAMPLE, "--timeout", "0"], WRONG_USAGE, "timeout_s"),
+        ([clips.SAMPLE, "--blur", "faces", "--max-people", "1"], WRONG_USAGE, "fewer people"),
+        ([clips.SAMPLE, "--max-people", "0"], WRONG_USAGE, "at least 1"),
         ([clips.SAMPLE, "--threshold", "2"], WRONG_USAGE, "person_threshold"),
         ([clips.SAMPLE, "-o", "/dev/null/x/out.mp4"], FAILED, "folder"),
         ([clips.SAMPLE, "--profile", "/dev/null/x/times.json"], FAILED, "cannot create the output folder"),

@@ -13,6 +13,7 @@ from hprnet_rt.jobs.outputs import Outputs
 from hprnet_rt.live.session import Session, SessionOptions
 from hprnet_rt.live.writer import WRITING
 from hprnet_rt.pipeline import ChannelClosed
+from hprnet_rt.render import Overlay, OverlayStyle
 from hprnet_rt.video import VideoSink, VideoSource
 from tests.clips import times
 from tests.live.driving import DEADLINE_S, Clip, own_threads, sample_pictures
@@ -174,6 +175,42 @@ def test_parts_are_left_out_of_the_picture_while_it_runs(model):
         (item,) = list(session)
     assert len(item.result.poses) == 3
     assert np.array_equal(item.picture, IMAGES[0])
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_skeletons_stand_alone_on_black_in_what_is_shown_and_written(model, mirror):
+    session = Session(Clip(IMAGES[:1]), model, SessionOptions(limit=1, only="skeleton"))
+    session.mirror = mirror
+    with session:
+        (item,) = list(session)
+    assert len(item.result.poses) == 3
+    for drawn in (item.picture, item.result.frame.image):
+        assert drawn.any()
+        assert (drawn == 0).all(axis=2).mean() > 0.8
+
+
+def test_faces_are_blurred_and_all_else_stays(model):
+    without = OverlayStyle(body=False, face=False, hands=False, ids=False)
+    session = Session(
+        Clip(IMAGES[:1]), model, SessionOptions(limit=1, blur="faces"), overlay=Overlay(without)
+    )
+    with session:
+        (item,) = list(session)
+    changed = (item.picture != IMAGES[0]).any(axis=2)
+    assert 0 < changed.mean() < 0.3  # three large heads, and what is around them
+    for person in item.result.poses:
+        x, y, _ = person["nose"]
+        assert changed[int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3].any()
+
+
+def test_the_largest_people_alone_are_kept_and_not_with_blurred_faces(model):
+    with Session(Clip(IMAGES[:1]), model, SessionOptions(limit=1, max_people=2)) as session:
+        (item,) = list(session)
+    assert len(item.result.poses) == 2
+    with pytest.raises(UsageError, match="does not go with fewer people"):
+        SessionOptions(max_people=2, blur="faces")
+    with pytest.raises(UsageError, match="at least 1"):
+        SessionOptions(max_people=0)
 
 
 def test_a_threshold_changes_who_is_found_in_its_own_session_only(model):
