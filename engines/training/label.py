@@ -3,6 +3,7 @@
     python engines/training/label.py people/train.json.gz people people/seen.json.gz \
         --presence people/presence.json.gz
     python engines/training/label.py web/train.json.gz web web/seen.json.gz
+    python engines/training/label.py --weights people/train.json.gz people people/weighed.json.gz
 
 Reads annotations in COCO-WholeBody's format and writes them anew with
 
@@ -11,7 +12,8 @@ Reads annotations in COCO-WholeBody's format and writes them anew with
 - labels of hands as the mean of label and model where these agree;
 - a `weight` for each image: of its source, of absent faces and of hands in it, and of the hands' error today.
 
-Each person is shown to the model in a crop. Needs the base install only.
+Each person is shown to the model in a crop. With `--weights` nobody is, and only the weights of source and
+hands are written. Needs the base install only.
 """
 
 import argparse
@@ -137,6 +139,7 @@ def main() -> None:
         help="JSON of known presences by annotation id: score and confidence of face, left and right hand;\n"
         "only what these leave open is looked at",
     )
+    parser.add_argument("--weights", action="store_true", help="look at nobody: write weights only")
     parser.add_argument("--hands", action="store_true", help="look at all labelled hands, too")
     options = parser.parse_args()
     with gzip.open(options.annotations, "rt", encoding="utf-8") as file:
@@ -148,7 +151,9 @@ def main() -> None:
     images = {image["id"]: image for image in data["images"]}
     numbers = {image_id: number for number, image_id in enumerate(images)}
     names = [image["file_name"] for image in images.values()]
-    looks = Looks(hprnet_rt.load(options.model), ImageFiles(names, options.images), numbers)
+    looks = None
+    if not options.weights:
+        looks = Looks(hprnet_rt.load(options.model), ImageFiles(names, options.images), numbers)
     errors: dict[int, list[float]] = {}
     with_hands: set[int] = set()
     from_behind: set[int] = set()
@@ -159,6 +164,8 @@ def main() -> None:
     for person in people:
         hands = [part for part in WRISTS if person[f"{part}_valid"]]
         with_hands.update([person["image_id"]] if hands else [])
+        if looks is None:
+            continue
         missing = [part for part in PARTS if not person[f"{part}_valid"]]
         there = {}
         row = known.get(str(person["id"]))
@@ -194,7 +201,9 @@ def main() -> None:
     with gzip.open(options.out, "wt", encoding="utf-8") as file:
         json.dump(data, file)
     print(
-        f"{options.out}: {len(people)} people; " + ", ".join(f"{n} {what}" for what, n in counts.items() if n)
+        "; ".join(
+            [f"{options.out}: {len(people)} people", *(f"{n} {what}" for what, n in counts.items() if n)]
+        )
     )
 
 

@@ -128,3 +128,7 @@ def test_images_of_hands_weigh_more_and_those_of_hard_ones_most(tmp_path, seen):
     labelled(tmp_path, seen, **changes)
     assert look(tmp_path)[1] == [0.7, 8.0], "its face is absent, too"
     assert look(tmp_path, "--hands")[1] == [0.7, 24.0]
+    people, weights, said = look(tmp_path, "--weights")
+    assert weights == [0.7, 1.6]
+    assert not any("absent" in key for person in people for key in person)
+    assert said.strip().endswith("2 people")
