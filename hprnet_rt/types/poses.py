@@ -39,7 +39,8 @@ class Poses:
     Attributes:
         xy: (N, 133, 2) float32 px; NaN where a point is absent.
         score: (N, 133) float32 in [0, 1]; 0 exactly where a point is absent. Of a face or hand it is the
-            score of the part's centre, times the point's own confidence where the model gives one.
+            score of the part's centre, times the point's own confidence where the model gives one; of the
+            weaker of two hands that are one in the image 0.3 of that.
         box_xyxy: (N, 4) float32 px.
         face_xyxy: (N, 4) float32 px, box of the face; NaN where unknown.
         person_score: (N,) float32 in [0, 1].
