@@ -6,7 +6,7 @@ RESULTS is a file that `hprnet-rt eval --annotations ANNOTATIONS --images DIR --
 is found if a detection with at least --score is matched one to one by the body's OKS, with more than 0.1.
 Parts count for people who were found: a missing hand or foot counts as wrong, a missing face does not count
 in the NME. "own" counts parts that are nearer to the person's own label than to all others of the image.
-"same hands" are people whose two hands are one in the image, finger on finger, where one side is labelled.
+"same hands" are people whose two hands are one in the image, finger on finger; of some one is labelled.
 """
 
 import argparse

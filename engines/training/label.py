@@ -142,6 +142,8 @@ def main() -> None:
     parser.add_argument("--weights", action="store_true", help="look at nobody: write weights only")
     parser.add_argument("--hands", action="store_true", help="look at all labelled hands, too")
     options = parser.parse_args()
+    if options.weights and (options.presence or options.hands):
+        parser.error("--weights looks at nobody: leave out --presence and --hands")
     with gzip.open(options.annotations, "rt", encoding="utf-8") as file:
         data = json.load(file)
     known: dict[str, list[float]] = {}

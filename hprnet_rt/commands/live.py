@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -30,6 +31,7 @@ from hprnet_rt.commands.options import (
     load_model,
 )
 from hprnet_rt.commands.standard_streams import STANDARD_OUTPUT
+from hprnet_rt.errors import UsageError
 from hprnet_rt.files import require_writable
 from hprnet_rt.formats import KeypointsStream
 from hprnet_rt.jobs.fingerprint import make_header
@@ -146,6 +148,10 @@ def add_parser(add: AddParser) -> None:
     job.set_defaults(run=_live)
 
 
+def _changes_pictures(options: argparse.Namespace) -> bool:
+    return bool(options.hide or options.blur or options.only)
+
+
 def _live(options: argparse.Namespace) -> int:
     begin_s = time.perf_counter()
     paths = output_paths(options)
@@ -175,6 +181,12 @@ def _live(options: argparse.Namespace) -> int:
         blur=options.blur,
         only=options.only,
     )
+    videos = [path for path in paths if path.suffix.lower() in OUTPUT_VIDEO_SUFFIXES]
+    if options.no_window and options.serve is None and not videos and _changes_pictures(options):
+        raise UsageError(
+            "without a picture nothing is hidden, blurred or shown alone: leave out --no-window, or write a "
+            "video with -o"
+        )
     show = None if options.no_window or options.serve is not None else _window()
     if not options.quiet:
         show_progress_of("hprnet_rt.video")  # a camera that gives another size, a stream that is lost
@@ -201,7 +213,8 @@ def _live(options: argparse.Namespace) -> int:
                 PictureServer(options.serve, host=options.host, keypoints=last_minute)
             )
             speaker.say(f"watch it at {server.url}")
-        outputs = open_outputs(paths, source.info, header)
+        info = replace(source.info, tags={}) if run.conceals else source.info
+        outputs = open_outputs(paths, info, header)
         streams = [KeypointsStream(sys.stdout, header)] if STANDARD_OUTPUT in options.out else []
         session = Session(
             source, model, run, overlay=overlay, profiler=profiler, outputs=outputs, streams=streams

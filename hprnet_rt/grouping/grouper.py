@@ -44,7 +44,8 @@ class GroupingOptions:
         margin: how far around the box of a person peaks may lie, in the same units (paper: 0); None for the
             network's own, `ModelSpec.margin`.
         part_threshold: a refined part whose points have a lower mean score is absent. (A point's score is
-            that of the part's centre, times the point's confidence.)
+            that of the part's centre, times the point's confidence; see `doubt_same_hand` for what may lower
+            it after that.)
         matching: "one-to-one" shares peaks of joints and parts out so that none serves two people. "released"
             repeats the released code point for point, its mistaken faces and hands included, for comparison:
             a person's score is the centre's alone, everyone in rank order is a person, and peaks are used by

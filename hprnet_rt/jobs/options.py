@@ -129,7 +129,7 @@ class AnnotateOptions:
         require_drawing(self.blur, self.only, self.max_people)
         if not self.video and (self.hide or self.blur or self.only):
             raise UsageError(
-                "without a picture nothing is hidden, blurred or shown alone: ask for the picture too"
+                "without a picture nothing is hidden, blurred or shown alone: leave out --no-video, or these"
             )
         _ = self.selection, self.style(refined=True)  # they check their own fields
 

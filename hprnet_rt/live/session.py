@@ -45,7 +45,8 @@ class SessionOptions:
         limit: frames after which the run ends; None for no limit.
         duration_s: seconds after which the run ends; None for no limit.
         max_people: the most people of a frame, the largest; None for all.
-        blur: "faces" makes those of everyone who is found unrecognisable, in whatever is shown and written.
+        blur: "faces" makes those of everyone who is found unrecognisable, in all pictures that are shown and
+            written; keypoints stay as they are.
         only: "skeleton" shows and writes skeletons on black.
     """
 
@@ -69,6 +70,11 @@ class SessionOptions:
             raise UsageError(f"the duration is more than 0 seconds, got {self.duration_s}")
         require_max_people(self.max_people)
         require_drawing(self.blur, self.only, self.max_people)
+
+    @property
+    def conceals(self) -> bool:
+        """Pictures hide something, which what is written beside them must not tell: title, place and time."""
+        return self.blur is not None or self.only is not None
 
 
 class Session:
@@ -263,9 +269,13 @@ class Session:
         return self._grouper.options.person_threshold
 
     def nudge_threshold(self, by: float) -> float:
-        """Change the least score of a person in this session, within 0 and 1, and return it."""
+        """Change the least score of a person in this session, within 0 and 1, and return it.
+
+        Where faces are blurred it is never more than the model's: who is not found is not blurred.
+        """
         options = self._grouper.options
-        threshold = round(min(1.0, max(0.0, options.person_threshold + by)), 4)
+        most = self.model.facts.threshold if self.options.blur else 1.0
+        threshold = round(min(most, max(0.0, options.person_threshold + by)), 4)
         self._grouper.options = replace(options, person_threshold=threshold)
         return threshold
 
@@ -298,7 +308,8 @@ class Session:
         if ended is not None:
             return ended
         path = self._free_name(".mp4")
-        self._writer.begin_recording(path, self.source.info)
+        info = self.source.info
+        self._writer.begin_recording(path, replace(info, tags={}) if self.options.conceals else info)
         return path
 
     def _free_name(self, suffix: str) -> Path:

@@ -16,9 +16,10 @@ from hprnet_rt.inference.crowd import CrowdWatch, WatchMemory
 from hprnet_rt.inference.looks import Looks, find_closely, regions_by_shape, watching_stages
 from hprnet_rt.inference.regions import parse_region
 from hprnet_rt.inference.stages import pose_stages
+from hprnet_rt.jobs.fingerprint import make_header
 from hprnet_rt.pipeline import Pipeline
 from hprnet_rt.types import Frame, Poses
-from hprnet_rt.video import BorrowedFrames
+from hprnet_rt.video import BorrowedFrames, VideoSource
 from tests import clips
 
 HW = (720, 1280)
@@ -248,6 +249,10 @@ def test_fifty_people_in_a_picture_are_found_by_a_second_look(model):
     assert len(model(usual)) == 5
     assert model.closer(2 * model.usual_px) is model.closer(2 * model.usual_px)
     assert model.facts.input_px == "auto"
+    info = VideoSource(clips.SAMPLE).info
+    assert make_header(info, model.facts)["options"]["closer_k"] == 128
+    with hprnet_rt.load(threads=1) as usual_size:
+        assert "closer_k" not in make_header(info, usual_size.facts)["options"]
 
 
 def test_size_and_regions_are_not_chosen_together_nor_regions_at_the_own_size(model):

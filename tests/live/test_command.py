@@ -18,6 +18,8 @@ from hprnet_rt.commands import options as model_options
 from hprnet_rt.types import FramePoses, Poses
 from hprnet_rt.video import VideoSink, VideoSource
 from tests import clips
+from tests.media import videos
+from tests.media.passing import play
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 COMMAND = (sys.executable, "-m", "hprnet_rt", "live")
@@ -81,7 +83,7 @@ def test_as_fast_as_it_goes_ends_with_the_file(run, tmp_path):
 
 def test_what_is_drawn_can_be_chosen(run, tmp_path):
     video, keypoints = tmp_path / "v.mp4", tmp_path / "k.jsonl"
-    chosen = ("--only", "skeleton", "--hide", "ids", "--max-people", 2)
+    chosen = ("--only", "skeleton", "--max-people", 2)
     code, _, _ = run(clips.SAMPLE, "--no-window", "--limit", 2, *chosen, "-o", video, "-o", keypoints)
     assert code == DONE
     header, frames = clips.read_keypoints(keypoints)
@@ -89,6 +91,22 @@ def test_what_is_drawn_can_be_chosen(run, tmp_path):
     assert {len(frame["people"]) for frame in frames} == {2}
     image = next(iter(VideoSource(video))).image
     assert 0.8 < (image < 30).all(axis=2).mean() < 1
+    nothing = [word for part in ("body", "face", "hands", "ids") for word in ("--hide", part)]
+    code, _, _ = run(
+        *(clips.SAMPLE, "--no-window", "--limit", 2, "--overwrite", "-o", video), *chosen, *nothing
+    )
+    assert code == DONE
+    assert next(iter(VideoSource(video))).image.max() < 30
+
+
+@pytest.mark.parametrize("conceals", [(), ("--blur", "faces")])
+def test_a_video_that_hides_faces_does_not_tell_where_it_was_taken(run, tmp_path, conceals):
+    source, out = videos.tagged(tmp_path / "phone.mov", videos.PHONE_TAGS), tmp_path / "out.mp4"
+    code, _, _ = run(source, "--no-window", "--no-realtime", "-o", out, *conceals)
+    assert code == DONE
+    played = play(out)
+    text = str(played.tags) + str(played.stream_tags)
+    assert any(value in text for value in videos.PHONE_TAGS.values()) == (not conceals)
 
 
 def test_a_loop_goes_on_and_its_outputs_with_it(run, tmp_path):
@@ -205,6 +223,8 @@ def test_a_browser_is_served_without_a_window():
         ([clips.SAMPLE, "--timeout", "0"], WRONG_USAGE, "timeout_s"),
         ([clips.SAMPLE, "--blur", "faces", "--max-people", "1"], WRONG_USAGE, "fewer people"),
         ([clips.SAMPLE, "--max-people", "0"], WRONG_USAGE, "at least 1"),
+        ([clips.SAMPLE, "--blur", "faces"], WRONG_USAGE, "leave out --no-window"),
+        ([clips.SAMPLE, "--hide", "face", "-o", "a.jsonl"], WRONG_USAGE, "write a video with -o"),
         ([clips.SAMPLE, "--threshold", "2"], WRONG_USAGE, "person_threshold"),
         ([clips.SAMPLE, "-o", "/dev/null/x/out.mp4"], FAILED, "folder"),
         ([clips.SAMPLE, "--profile", "/dev/null/x/times.json"], FAILED, "cannot create the output folder"),

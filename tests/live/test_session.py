@@ -203,6 +203,14 @@ def test_faces_are_blurred_and_all_else_stays(model):
         assert changed[int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3].any()
 
 
+def test_nobody_is_left_unblurred_by_a_higher_threshold(model):
+    with Session(Clip(IMAGES[:1]), model, SessionOptions(limit=1, blur="faces")) as session:
+        assert session.nudge_threshold(0.5) == model.facts.threshold
+        assert session.nudge_threshold(-0.1) < model.facts.threshold
+    with Session(Clip(IMAGES[:1]), model, SessionOptions(limit=1)) as session:
+        assert session.nudge_threshold(0.5) > model.facts.threshold
+
+
 def test_the_largest_people_alone_are_kept_and_not_with_blurred_faces(model):
     with Session(Clip(IMAGES[:1]), model, SessionOptions(limit=1, max_people=2)) as session:
         (item,) = list(session)
