@@ -29,10 +29,8 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 _BESIDE = 1.5  # cells
 _SAME_POINT = 0.05  # of the larger person's longer side
-_SAME_HAND, _DOUBT = (
-    0.2,
-    0.3,
-)  # mean distance, of the larger hand's longer side; factor of the weaker one's scores
+_SAME_HAND = 0.2  # mean distance of the points, of the larger hand's longer side
+_DOUBT = 0.3  # factor of the weaker one's scores
 _KEYPOINTS = skeleton.NUM_KEYPOINTS
 _BODY = skeleton.BODY.stop  # the first of them are the body
 
