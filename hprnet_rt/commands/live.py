@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -148,10 +147,6 @@ def add_parser(add: AddParser) -> None:
     job.set_defaults(run=_live)
 
 
-def _changes_pictures(options: argparse.Namespace) -> bool:
-    return bool(options.hide or options.blur or options.only)
-
-
 def _live(options: argparse.Namespace) -> int:
     begin_s = time.perf_counter()
     paths = output_paths(options)
@@ -182,7 +177,8 @@ def _live(options: argparse.Namespace) -> int:
         only=options.only,
     )
     videos = [path for path in paths if path.suffix.lower() in OUTPUT_VIDEO_SUFFIXES]
-    if options.no_window and options.serve is None and not videos and _changes_pictures(options):
+    is_seen = not options.no_window or options.serve is not None or videos
+    if not is_seen and (options.hide or options.blur or options.only):
         raise UsageError(
             "without a picture nothing is hidden, blurred or shown alone: leave out --no-window, or write a "
             "video with -o"
@@ -213,8 +209,7 @@ def _live(options: argparse.Namespace) -> int:
                 PictureServer(options.serve, host=options.host, keypoints=last_minute)
             )
             speaker.say(f"watch it at {server.url}")
-        info = replace(source.info, tags={}) if run.conceals else source.info
-        outputs = open_outputs(paths, info, header)
+        outputs = open_outputs(paths, run.told(source.info), header)
         streams = [KeypointsStream(sys.stdout, header)] if STANDARD_OUTPUT in options.out else []
         session = Session(
             source, model, run, overlay=overlay, profiler=profiler, outputs=outputs, streams=streams

@@ -114,6 +114,7 @@ class Grouper:
         self.options = options or GroupingOptions()
         refinement = spec.refinement
         self._refined_parts = () if refinement is None else refinement.parts
+        self._refines_hands = {part.name for part in self._refined_parts} >= _HANDS
         self._refiners: list[PartRefiner] = []
         if refinement is not None and weights is not None:
             self._refiners = [PartRefiner.of(part, refinement, weights) for part in refinement.parts]
@@ -217,6 +218,6 @@ class Grouper:
             is_face = points == skeleton.FACE
             least = self.options.part_threshold
             kernels.drop_unsure(xy, score, face, points.start, points.stop, least, is_face)
-        if refined and {part.name for part in self._refined_parts} >= _HANDS:
+        if refined and self._refines_hands:
             left, right = skeleton.LEFT_HAND, skeleton.RIGHT_HAND
             kernels.doubt_same_hand(xy, score, left.start, right.start, right.stop - right.start)

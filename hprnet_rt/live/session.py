@@ -26,6 +26,7 @@ from hprnet_rt.pipeline import ChannelClosed, Pipeline, Profiler, Recent, Stage
 from hprnet_rt.render import Overlay, OverlayStyle, drawing_beneath, require_drawing
 from hprnet_rt.tracking import LIVE_SMOOTHINGS, require_max_people, temporal_steps
 from hprnet_rt.types import FramePoses, Poses
+from hprnet_rt.video import MediaInfo
 from hprnet_rt.video.capture.source import LiveSource
 
 __all__ = ["Session", "SessionOptions"]
@@ -71,10 +72,9 @@ class SessionOptions:
         require_max_people(self.max_people)
         require_drawing(self.blur, self.only, self.max_people)
 
-    @property
-    def conceals(self) -> bool:
-        """Pictures hide something, which what is written beside them must not tell: title, place and time."""
-        return self.blur is not None or self.only is not None
+    def told(self, info: MediaInfo) -> MediaInfo:
+        """Return what videos tell of their source: not its title and place where pictures hide something."""
+        return replace(info, tags={}) if self.blur or self.only else info
 
 
 class Session:
@@ -308,8 +308,7 @@ class Session:
         if ended is not None:
             return ended
         path = self._free_name(".mp4")
-        info = self.source.info
-        self._writer.begin_recording(path, replace(info, tags={}) if self.options.conceals else info)
+        self._writer.begin_recording(path, self.options.told(self.source.info))
         return path
 
     def _free_name(self, suffix: str) -> Path:
